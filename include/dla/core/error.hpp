@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Errors with codes: one sentence form for the whole library, one exit code for each kind.
+#pragma once
+
+#include <dla/core/text.hpp>
+
+#include <stdexcept>
+#include <string>
+
+namespace dla {
+
+/// What kind of thing went wrong; `exit_code` gives the status a program ends with.
+enum class ErrorCode { usage, config, data, checkpoint, model, shape, numeric, io };
+
+constexpr std::string_view to_string(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::usage: return "usage";
+        case ErrorCode::config: return "config";
+        case ErrorCode::data: return "data";
+        case ErrorCode::checkpoint: return "checkpoint";
+        case ErrorCode::model: return "model";
+        case ErrorCode::shape: return "shape";
+        case ErrorCode::numeric: return "numeric";
+        case ErrorCode::io: return "io";
+    }
+    return "unknown";
+}
+
+/// Exit status of a program that ends with this error: 2 usage or config, 3 data, 4 checkpoint, model or shape, 5 numeric, 6 input/output.
+constexpr int exit_code(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::usage:
+        case ErrorCode::config: return 2;
+        case ErrorCode::data: return 3;
+        case ErrorCode::checkpoint:
+        case ErrorCode::model:
+        case ErrorCode::shape: return 4;
+        case ErrorCode::numeric: return 5;
+        case ErrorCode::io: return 6;
+    }
+    return 1;
+}
+
+/// Every exception the library throws. `what()` is `error[CODE] where: what is wrong; expected X, got Y; hint`.
+class Error : public std::runtime_error {
+public:
+    Error(ErrorCode code, std::string_view where, std::string_view sentence)
+        : std::runtime_error("error[" + std::string(to_string(code)) + "] " + std::string(where) + ": " + std::string(sentence)), code_(code) {}
+    ErrorCode code() const noexcept { return code_; }
+
+private:
+    ErrorCode code_;
+};
+
+[[noreturn]] inline void fail(ErrorCode code, std::string_view where, std::string_view sentence) { throw Error(code, where, sentence); }
+
+}  // namespace dla

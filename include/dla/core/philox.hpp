@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Counter-based random numbers (Philox4x32-10): a value depends on seed and position only, never on order or thread.
+// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+#pragma once
+
+#include <dla/core/config.hpp>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+namespace dla {
+
+/// The generator's seed.
+enum class Seed : std::uint64_t {};
+
+/// Four 32-bit words of Philox4x32-10 for a 128-bit counter and a 64-bit key.
+constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+    for (int round = 0; round < 10; ++round) {
+        const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter[0];
+        const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * counter[2];
+        counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
+                   static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
+        key[0] += 0x9E3779B9u;
+        key[1] += 0xBB67AE85u;
+    }
+    return counter;
+}
+
+/// What a random number is for. Layers that draw (dropout) use `first_layer + n`, n the order in which the network builds them.
+enum class RandomUse : std::uint32_t { initialisation = 0, split = 1, shuffle = 2, augmentation = 3, synthesis = 4, first_layer = 1024 };
+
+/// Where in training a random number is drawn. Plain integers: this is the whole state of the generator.
+struct RandomPosition {
+    std::uint64_t seed = 0;
+    std::uint32_t epoch = 0;
+    std::uint32_t step = 0;
+};
+
+/// Block number `block` (four words) of the stream at this position: counter = (stream, epoch, step, block), key = seed.
+constexpr std::array<std::uint32_t, 4> random_block(const RandomPosition& at, std::uint32_t stream, std::uint32_t block) {
+    return philox4x32({stream, at.epoch, at.step, block}, {static_cast<std::uint32_t>(at.seed), static_cast<std::uint32_t>(at.seed >> 32)});
+}
+
+/// Uniform in [0, 1) with 24 bits, exact in float.
+constexpr float to_unit_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+
+/// Uniform in [0, 1) with 53 bits.
+constexpr double to_unit_double(std::uint32_t high, std::uint32_t low) {
+    return static_cast<double>(((std::uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
+}
+
+/// A sequence of random numbers at one position and stream, for code that draws one after another.
+class RandomStream {
+public:
+    constexpr RandomStream(const RandomPosition& at, std::uint32_t stream, std::uint32_t first_block = 0) : at_(at), stream_(stream), block_(first_block) {}
+    constexpr RandomStream(const RandomPosition& at, RandomUse use, std::uint32_t first_block = 0) : RandomStream(at, static_cast<std::uint32_t>(use), first_block) {}
+
+    constexpr std::uint32_t bits() {
+        if (used_ == 4) {
+            words_ = random_block(at_, stream_, block_++);
+            used_ = 0;
+        }
+        return words_[used_++];
+    }
+    constexpr float uniform() { return to_unit_float(bits()); }
+    constexpr double uniform_double() {
+        const std::uint32_t high = bits();
+        return to_unit_double(high, bits());
+    }
+    /// Unbiased integer in [0, n), n >= 1 (multiply-shift with rejection; Lemire, ACM TOMACS 2019).
+    constexpr std::uint32_t below(std::uint32_t n) {
+        std::uint64_t product = std::uint64_t{bits()} * n;
+        if (static_cast<std::uint32_t>(product) < n) {
+            const std::uint32_t threshold = (0u - n) % n;
+            while (static_cast<std::uint32_t>(product) < threshold) product = std::uint64_t{bits()} * n;
+        }
+        return static_cast<std::uint32_t>(product >> 32);
+    }
+    /// Standard normal (Box-Muller, one of the pair).
+    double normal() {
+        const double u = 1.0 - uniform_double();
+        return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586476925 * uniform_double());
+    }
+
+private:
+    RandomPosition at_;
+    std::uint32_t stream_;
+    std::uint32_t block_;
+    std::array<std::uint32_t, 4> words_{};
+    std::uint32_t used_ = 4;
+};
+
+/// Fisher-Yates shuffle of a random-access range.
+template <class Range>
+constexpr void shuffle(Range& range, RandomStream random) {
+    for (std::size_t i = range.size(); i > 1; --i) {
+        const std::size_t j = random.below(static_cast<std::uint32_t>(i));
+        auto kept = range[i - 1];
+        range[i - 1] = range[j];
+        range[j] = kept;
+    }
+}
+
+}  // namespace dla

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// The shape of one sample, known to the compiler or not, and the sentence with which a layer refuses one.
+#pragma once
+
+#include <dla/core/text.hpp>
+
+#include <cstdint>
+
+namespace dla {
+
+using index_t = std::int64_t;
+
+/// A size that is not written in the type: taken from the data or set at run time.
+inline constexpr index_t Dyn = -1;
+
+/// Equal, or one of the two is not known yet.
+constexpr bool compatible(index_t a, index_t b) { return a == b || a == Dyn || b == Dyn; }
+
+/// The first of two sizes that is known.
+constexpr index_t known(index_t a, index_t b) { return a != Dyn ? a : b; }
+
+/// Shape of ONE sample, channels first: `{features}`, `{rows, features}` or `{channels, height, width}`; the batch is not part of it.
+/// Rank 0 means "not known at all". In memory rank 1 and 2 are row-major as written, rank 3 is stored (height, width, channels).
+/// A flattened image has rank 1 and keeps height and width in d[1], d[2], because its features lie in (height, width, channels) order.
+struct Shape {
+    int rank = 0;
+    index_t d[3]{};
+
+    constexpr Shape() = default;
+    constexpr Shape(index_t features) : rank(1), d{features, 0, 0} {}
+    constexpr Shape(index_t rows, index_t features) : rank(2), d{rows, features, 0} {}
+    constexpr Shape(index_t channels, index_t height, index_t width) : rank(3), d{channels, height, width} {}
+
+    /// Number of values, or Dyn if an axis is unknown.
+    constexpr index_t size() const {
+        if (rank == 0) return Dyn;
+        index_t n = 1;
+        for (int i = 0; i < rank; ++i) {
+            if (d[i] == Dyn) return Dyn;
+            n *= d[i];
+        }
+        return n;
+    }
+    constexpr bool is_known() const { return rank != 0 && size() != Dyn; }
+
+    /// Rank 1 made from an image whose positions (height x width) are more than one, so that memory order differs from channels first.
+    constexpr bool is_flattened_image() const { return rank == 1 && d[1] * d[2] > 1; }
+
+    /// Same rank and same axes (and same memory order of the features).
+    constexpr bool operator==(const Shape&) const = default;
+};
+
+/// Same rank, and each axis equal or unknown in one of the two. A shape of rank 0 fits everything.
+constexpr bool compatible(const Shape& a, const Shape& b) {
+    if (a.rank == 0 || b.rank == 0) return true;
+    if (a.rank != b.rank) return false;
+    for (int i = 0; i < a.rank; ++i)
+        if (!compatible(a.d[i], b.d[i])) return false;
+    return a.rank != 1 || a.is_flattened_image() == b.is_flattened_image() || !a.is_known() || !b.is_known();
+}
+
+/// `512`, or `Dyn`.
+constexpr Text dim_text(index_t n) { return n == Dyn ? Text("Dyn") : text(n); }
+
+/// `[64, 2, 2]`.
+constexpr Text to_text(const Shape& s) {
+    if (s.rank == 0) return "[unknown]";
+    Text t("[");
+    for (int i = 0; i < s.rank; ++i) t.append(i ? ", " : "").append(dim_text(s.d[i]));
+    return t.append("]");
+}
+
+/// The output shape of a layer, or why there is none.
+struct ShapeResult {
+    Shape shape;
+    Text why;  ///< empty when the input is accepted
+    constexpr ShapeResult(const Shape& s) : shape(s) {}
+    constexpr explicit ShapeResult(const Text& reason) : why(reason) {}
+    constexpr bool ok() const { return why.empty(); }
+};
+
+/// What a layer's `out_shape` returns for an input it cannot take, e.g. `refuse("expected ", 512)`.
+template <class... Parts>
+constexpr ShapeResult refuse(const Parts&... parts) {
+    return ShapeResult(text(parts...));
+}
+
+/// `Linear<512, 10> refuses input [64, 2, 2] (256 values): expected 512`.
+constexpr Text refusal(const Text& layer, const Shape& in, const Text& why) {
+    Text t = text(layer, " refuses input ", to_text(in));
+    if (in.rank > 1 && in.is_known()) t.append(" (").append(in.size()).append(" values)");
+    return t.append(": ").append(why);
+}
+
+}  // namespace dla

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// The only place that knows OpenMP: runs numbered tasks on several threads.
+#pragma once
+
+#include <dla/core/shape.hpp>
+
+#include <algorithm>
+
+#if DLA_OPENMP
+#include <omp.h>
+#endif
+
+namespace dla {
+
+/// Threads that `wanted` stands for; 0 means as many as OpenMP would use.
+inline int thread_count(int wanted) {
+#if DLA_OPENMP
+    return wanted > 0 ? wanted : omp_get_max_threads();
+#else
+    (void)wanted;
+    return 1;
+#endif
+}
+
+namespace detail {
+
+/// Calls task(index, thread) once for each index in [0, tasks), on up to thread_count(threads) threads; thread < that number.
+/// The caller cuts work into tasks by problem size only and writes results that depend on the index alone: then the bits do not depend on the
+/// number of threads. One task, or one thread, runs on the caller without a fork. Tasks must not throw.
+template <class Task>
+void parallel_for(int threads, index_t tasks, const Task& task) {
+#if DLA_OPENMP
+    const auto team = static_cast<int>(std::min<index_t>(thread_count(threads), tasks));
+    if (team > 1 && !omp_in_parallel()) {
+#pragma omp parallel for schedule(static) num_threads(team)
+        for (index_t i = 0; i < tasks; ++i) task(i, omp_get_thread_num());
+        return;
+    }
+#else
+    (void)threads;
+#endif
+    for (index_t i = 0; i < tasks; ++i) task(i, 0);
+}
+
+}  // namespace detail
+}  // namespace dla

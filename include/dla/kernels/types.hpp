@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Sizes and options that kernels take: run-time integers and enums, never network types.
+#pragma once
+
+#include <dla/core/philox.hpp>
+#include <dla/core/shape.hpp>
+
+namespace dla {
+
+/// C [m, n] = op(A) [m, k] * op(B) [k, n]; a transposed operand is stored [k, m] or [n, k]. All matrices dense and row-major.
+struct GemmDims {
+    index_t m = 0, n = 0, k = 0;
+    bool transpose_a = false, transpose_b = false;
+};
+
+/// One 2-d convolution. x [batch, height, width, in_channels], w [out_channels, kernel_h, kernel_w, in_channels / groups],
+/// y [batch, out_height, out_width, out_channels].
+struct Conv2dDims {
+    index_t batch = 0, height = 0, width = 0, in_channels = 0, out_channels = 0;
+    index_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+    index_t pad_top = 0, pad_left = 0;  ///< zeros before the first row and column; what lies behind follows from the output size
+    index_t out_height = 0, out_width = 0, groups = 1;
+};
+
+/// One 2-d pooling. x [batch, height, width, channels], y [batch, out_height, out_width, channels].
+struct Pool2dDims {
+    index_t batch = 0, height = 0, width = 0, channels = 0;
+    index_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+    index_t pad_h = 0, pad_w = 0, out_height = 0, out_width = 0;
+    bool count_include_pad = true;  ///< average only
+    index_t divisor_override = 0;   ///< average only; 0: number of elements of the window
+};
+
+/// A tensor seen as [outer, channels, inner]; inner = 1 when the channels are contiguous.
+struct NormDims {
+    index_t outer = 0, channels = 0, inner = 1;
+};
+
+enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh };
+
+/// Options of cross-entropy; `labels` are class numbers, rows whose label is ignore_index do not count.
+struct CrossEntropyDims {
+    index_t rows = 0, classes = 0;
+    double label_smoothing = 0;
+    std::int32_t ignore_index = -100;
+    bool mean = true;  ///< divide by the summed class weights of the rows that count; false: plain sum
+};
+
+/// What a loss kernel reports. Lives in the policy's memory until somebody asks.
+struct LossResult {
+    double loss = 0;            ///< the loss, reduced as asked
+    double weight = 0;          ///< what a mean was divided by
+    std::int64_t correct = 0;   ///< rows whose largest logit is the label (first of equals)
+    std::int64_t counted = 0;   ///< rows that were not ignored
+    std::int64_t bad_row = -1;  ///< first row whose label is out of range, or -1; then nothing else is valid
+};
+
+/// Numbers of one SGD step (torch.optim.SGD): g += weight_decay * p; v = first ? g : momentum * v + (1 - dampening) * g;
+/// d = nesterov ? g + momentum * v : v; p -= learning_rate * d. momentum = 0: d = g and v is not touched.
+struct SgdScalars {
+    double learning_rate = 0, momentum = 0, dampening = 0, weight_decay = 0;
+    bool nesterov = false, first = false;
+};
+
+/// Numbers of one Adam step (torch.optim.Adam, AdamW when decoupled): p -= learning_rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps)
+/// with correction_i = 1 - beta_i^t. weight_decay: added to the gradient, or, decoupled, p *= 1 - learning_rate * weight_decay first.
+struct AdamScalars {
+    double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+    double correction1 = 1, correction2 = 1;
+    bool decoupled = false;
+};
+
+}  // namespace dla
