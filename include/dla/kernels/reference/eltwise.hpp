@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Elementwise kernels of the reference policy; an output may be an input everywhere.
+#pragma once
+
+#include <dla/kernels/reference/wide.hpp>
+#include <dla/kernels/types.hpp>
+
+namespace dla {
+namespace detail {
+
+/// 1 / (1 + exp(-x)); never overflows.
+template <class S>
+S sigmoid(S x) {
+    using std::exp;
+    if (x < S{0}) return exp(x) / (S{1} + exp(x));
+    return S{1} / (S{1} + exp(-x));
+}
+
+/// Half of gelu_tanh's logistic argument, sqrt(2 / pi) * (x + 0.044715 x^3): gelu_tanh(x) = x * sigmoid(2 * inner(x)).
+template <class S>
+S gelu_inner(S x) {
+    return static_cast<S>(0.79788456080286535588) * (x + static_cast<S>(0.044715) * x * x * x);
+}
+
+/// Phi(x), the standard normal distribution; erfc keeps its relative accuracy for negative x.
+template <class S>
+S normal_cdf(S x) {
+    using std::erfc;
+    return static_cast<S>(0.5) * erfc(-x * static_cast<S>(0.70710678118654752440));
+}
+
+template <class S>
+S activation(Activation kind, S slope, S x) {
+    using std::tanh;
+    switch (kind) {
+        case Activation::relu: return x < S{0} ? S{0} : x;  // keeps NaN and -0
+        case Activation::leaky_relu: return x > S{0} ? x : x * slope;
+        case Activation::gelu: return x * normal_cdf(x);
+        case Activation::gelu_tanh: return x * sigmoid(2 * gelu_inner(x));
+        case Activation::silu: return x * sigmoid(x);
+        case Activation::sigmoid: return sigmoid(x);
+        case Activation::tanh: return tanh(x);
+    }
+    return x;
+}
+
+/// df/dx from x, or from y for relu, sigmoid and tanh.
+template <class S>
+S activation_slope(Activation kind, S slope, S v) {
+    using std::exp;
+    switch (kind) {
+        case Activation::relu: return v <= S{0} ? S{0} : S{1};  // NaN lets the gradient through
+        case Activation::leaky_relu: return v > S{0} ? S{1} : slope;
+        case Activation::gelu: return normal_cdf(v) + v * static_cast<S>(0.39894228040143267794) * exp(-v * v / 2);
+        case Activation::gelu_tanh: {
+            const S inner = 2 * gelu_inner(v), s = sigmoid(inner);
+            return s + v * s * sigmoid(-inner) * (2 * static_cast<S>(0.79788456080286535588)) * (S{1} + 3 * static_cast<S>(0.044715) * v * v);
+        }
+        case Activation::silu: return sigmoid(v) * (S{1} + v * sigmoid(-v));
+        case Activation::sigmoid: return v * (S{1} - v);
+        case Activation::tanh: return S{1} - v * v;
+    }
+    return S{1};
+}
+
+}  // namespace detail
+
+/// y[n] = f(x[n]). sigmoid gives exactly 0 below T's smallest normal number.
+template <class T>
+void activation_forward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, detail::Of<T>* y) {
+    using S = detail::Wide<T>;
+    for (index_t i = 0; i < n; ++i) {
+        const S value = detail::activation(kind, static_cast<S>(slope), static_cast<S>(x[i]));
+        const bool tiny = kind == Activation::sigmoid && value < static_cast<S>(std::numeric_limits<T>::min());
+        y[i] = tiny ? T{0} : static_cast<T>(value);
+    }
+}
+
+/// dx = dy * f'; reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
+template <class T>
+void activation_backward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, const detail::Of<T>* y, const detail::Of<T>* dy, detail::Of<T>* dx) {
+    using S = detail::Wide<T>;
+    const T* read = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
+    for (index_t i = 0; i < n; ++i) {
+        if (kind == Activation::relu)  // selected, not multiplied: an infinite dy behind a closed unit gives 0
+            dx[i] = read[i] <= T{0} ? T{0} : dy[i];
+        else
+            dx[i] = static_cast<T>(static_cast<S>(dy[i]) * detail::activation_slope(kind, static_cast<S>(slope), static_cast<S>(read[i])));
+    }
+}
+
+/// y = a + b.
+template <class T>
+void add(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y) {
+    for (index_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+}
+
+/// y = max(a + b, 0), NaN stays.
+template <class T>
+void add_relu(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y) {
+    for (index_t i = 0; i < n; ++i) {
+        const T sum = a[i] + b[i];
+        y[i] = sum < T{0} ? T{0} : sum;
+    }
+}
+
+/// y = x; the same array or two that do not overlap.
+template <class T>
+void copy(const Reference<T>&, index_t n, const detail::Of<T>* x, detail::Of<T>* y) {
+    for (index_t i = 0; i < n; ++i) y[i] = x[i];
+}
+
+template <class T>
+void fill(const Reference<T>&, index_t n, detail::Of<T> value, detail::Of<T>* y) {
+    for (index_t i = 0; i < n; ++i) y[i] = value;
+}
+
+/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block i / 4, word i % 4; the divisor is rounded to T, then divides.
+template <class T>
+void dropout(const Reference<T>&, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const detail::Of<T>* x, detail::Of<T>* y) {
+    const T kept = static_cast<T>(1.0 - probability);
+    for (index_t i = 0; i < n; i += 4) {
+        const auto words = random_block(*at, stream, static_cast<std::uint32_t>(i / 4));
+        for (index_t j = i; j < n && j < i + 4; ++j) y[j] = to_unit_float(words[static_cast<std::size_t>(j - i)]) >= probability ? x[j] / kept : T{0};
+    }
+}
+
+}  // namespace dla

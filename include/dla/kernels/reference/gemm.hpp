@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// Matrix product of the reference policy.
+#pragma once
+
+#include <dla/kernels/reference/wide.hpp>
+#include <dla/kernels/types.hpp>
+
+namespace dla {
+
+template <class T>
+index_t gemm_scratch(const Reference<T>&, const GemmDims&) {
+    return 0;
+}
+
+/// C [m, n] = op(A) [m, k] * op(B) [k, n] + beta * C + bias [n] (or null); beta = 0 never reads C. C overlaps neither A nor B.
+template <class T>
+void gemm(const Reference<T>&, std::byte*, const GemmDims& d, const detail::Of<T>* a, const detail::Of<T>* b, const detail::Of<T>* bias, detail::Of<T> beta, detail::Of<T>* c) {
+    using Sum = detail::Wide<T>;
+    const index_t a_row = d.transpose_a ? 1 : d.k, a_step = d.transpose_a ? d.m : 1;
+    const index_t b_step = d.transpose_b ? 1 : d.n, b_column = d.transpose_b ? d.k : 1;
+    for (index_t i = 0; i < d.m; ++i)
+        for (index_t j = 0; j < d.n; ++j) {
+            Sum sum{};
+            for (index_t k = 0; k < d.k; ++k) sum += static_cast<Sum>(a[i * a_row + k * a_step]) * static_cast<Sum>(b[k * b_step + j * b_column]);
+            T& out = c[i * d.n + j];
+            if (beta != T{0}) sum += static_cast<Sum>(beta) * static_cast<Sum>(out);
+            if (bias) sum += static_cast<Sum>(bias[j]);
+            out = static_cast<T>(sum);
+        }
+}
+
+}  // namespace dla

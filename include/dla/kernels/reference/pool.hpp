@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// 2-d pooling of the reference policy.
+#pragma once
+
+#include <dla/kernels/reference/wide.hpp>
+#include <dla/kernels/types.hpp>
+
+#include <algorithm>
+
+namespace dla {
+
+/// y = largest value of each window: padding never wins, the first of equals does, a later NaN replaces. argmax (or null) = ih * width + iw;
+/// -1 where a dilated window misses the image altogether (y is then -infinity).
+template <class T>
+void max_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* x, detail::Of<T>* y, std::int32_t* argmax) {
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t oh = 0; oh < d.out_height; ++oh)
+            for (index_t ow = 0; ow < d.out_width; ++ow)
+                for (index_t c = 0; c < d.channels; ++c) {
+                    T best = -std::numeric_limits<T>::infinity();
+                    index_t where = -1;
+                    for (index_t kh = 0; kh < d.kernel_h; ++kh) {
+                        const index_t ih = oh * d.stride_h - d.pad_h + kh * d.dilation_h;
+                        if (ih < 0 || ih >= d.height) continue;
+                        for (index_t kw = 0; kw < d.kernel_w; ++kw) {
+                            const index_t iw = ow * d.stride_w - d.pad_w + kw * d.dilation_w;
+                            if (iw < 0 || iw >= d.width) continue;
+                            const T value = x[((n * d.height + ih) * d.width + iw) * d.channels + c];
+                            if (where < 0 || value > best || value != value) {
+                                best = value;
+                                where = ih * d.width + iw;
+                            }
+                        }
+                    }
+                    const index_t out = ((n * d.out_height + oh) * d.out_width + ow) * d.channels + c;
+                    y[out] = best;
+                    if (argmax) argmax[out] = static_cast<std::int32_t>(where);
+                }
+}
+
+/// dx overwritten; windows that overlap add up in the order of the windows.
+template <class T>
+void max_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* dy, const std::int32_t* argmax, detail::Of<T>* dx) {
+    const index_t pixels = d.height * d.width, windows = d.out_height * d.out_width;
+    std::fill(dx, dx + d.batch * pixels * d.channels, T{0});
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t window = 0; window < windows; ++window)
+            for (index_t c = 0; c < d.channels; ++c) {
+                const index_t out = (n * windows + window) * d.channels + c;
+                if (argmax[out] >= 0) dx[(n * pixels + argmax[out]) * d.channels + c] += dy[out];
+            }
+}
+
+namespace detail {
+
+/// The part of an average window that lies in the image, and what its sum is divided by (torch's avg_pool2d).
+struct AverageWindow {
+    index_t top, left, bottom, right, divisor;
+    AverageWindow(const Pool2dDims& d, index_t oh, index_t ow)
+        : top(oh * d.stride_h - d.pad_h),
+          left(ow * d.stride_w - d.pad_w),
+          bottom(std::min(top + d.kernel_h, d.height + d.pad_h)),
+          right(std::min(left + d.kernel_w, d.width + d.pad_w)),
+          divisor((bottom - top) * (right - left)) {
+        top = std::max<index_t>(top, 0);
+        left = std::max<index_t>(left, 0);
+        bottom = std::min(bottom, d.height);
+        right = std::min(right, d.width);
+        if (!d.count_include_pad) divisor = (bottom - top) * (right - left);
+        if (d.divisor_override != 0) divisor = d.divisor_override;
+    }
+    bool empty() const { return top >= bottom || left >= right; }
+};
+
+}  // namespace detail
+
+/// y = mean of each window; a window outside the image gives 0.
+template <class T>
+void avg_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* x, detail::Of<T>* y) {
+    using Sum = detail::Wide<T>;
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t oh = 0; oh < d.out_height; ++oh)
+            for (index_t ow = 0; ow < d.out_width; ++ow) {
+                const detail::AverageWindow window(d, oh, ow);
+                for (index_t c = 0; c < d.channels; ++c) {
+                    Sum sum{};
+                    for (index_t ih = window.top; ih < window.bottom; ++ih)
+                        for (index_t iw = window.left; iw < window.right; ++iw) sum += static_cast<Sum>(x[((n * d.height + ih) * d.width + iw) * d.channels + c]);
+                    y[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] = window.empty() ? T{0} : static_cast<T>(sum / static_cast<Sum>(window.divisor));
+                }
+            }
+}
+
+/// dx overwritten: each value of dy is spread evenly over its window.
+template <class T>
+void avg_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* dy, detail::Of<T>* dx) {
+    std::fill(dx, dx + d.batch * d.height * d.width * d.channels, T{0});
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t oh = 0; oh < d.out_height; ++oh)
+            for (index_t ow = 0; ow < d.out_width; ++ow) {
+                const detail::AverageWindow window(d, oh, ow);
+                if (window.empty()) continue;
+                for (index_t ih = window.top; ih < window.bottom; ++ih)
+                    for (index_t iw = window.left; iw < window.right; ++iw)
+                        for (index_t c = 0; c < d.channels; ++c)
+                            dx[((n * d.height + ih) * d.width + iw) * d.channels + c] +=
+                                dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] / static_cast<T>(window.divisor);
+            }
+}
+
+}  // namespace dla
