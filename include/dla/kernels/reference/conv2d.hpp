@@ -22,7 +22,8 @@ index_t conv2d_backward_weights_scratch(const Reference<T>&, const Conv2dDims&) 
 
 /// y[n, oh, ow, o] = bias[o] + sum over (kh, kw, c) of x[n, oh * stride - pad + kh * dilation, ..., c] * w[o, kh, kw, c], zero outside the image.
 template <class T>
-void conv2d_forward(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* bias, detail::Of<T>* y) {
+void conv2d_forward(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* bias,
+                    detail::Of<T>* y) {
     using Sum = detail::Wide<T>;
     const index_t in_group = d.in_channels / d.groups, out_group = d.out_channels / d.groups;
     for (index_t n = 0; n < d.batch; ++n)
@@ -73,7 +74,8 @@ void conv2d_backward_data(const Reference<T>&, std::byte*, const Conv2dDims& d, 
 
 /// dw += and dbias (or null) +=: one sum over batch and positions for each weight.
 template <class T>
-void conv2d_backward_weights(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* dy, detail::Of<T>* dw, detail::Of<T>* dbias) {
+void conv2d_backward_weights(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* dy, detail::Of<T>* dw,
+                             detail::Of<T>* dbias) {
     using Sum = detail::Wide<T>;
     const index_t in_group = d.in_channels / d.groups, out_group = d.out_channels / d.groups;
     for (index_t o = 0; o < d.out_channels; ++o) {

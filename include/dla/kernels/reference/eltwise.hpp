@@ -33,13 +33,20 @@ template <class S>
 S activation(Activation kind, S slope, S x) {
     using std::tanh;
     switch (kind) {
-        case Activation::relu: return x < S{0} ? S{0} : x;  // keeps NaN and -0
-        case Activation::leaky_relu: return x > S{0} ? x : x * slope;
-        case Activation::gelu: return x * normal_cdf(x);
-        case Activation::gelu_tanh: return x * sigmoid(2 * gelu_inner(x));
-        case Activation::silu: return x * sigmoid(x);
-        case Activation::sigmoid: return sigmoid(x);
-        case Activation::tanh: return tanh(x);
+        case Activation::relu:
+            return x < S{0} ? S{0} : x;  // keeps NaN and -0
+        case Activation::leaky_relu:
+            return x > S{0} ? x : x * slope;
+        case Activation::gelu:
+            return x * normal_cdf(x);
+        case Activation::gelu_tanh:
+            return x * sigmoid(2 * gelu_inner(x));
+        case Activation::silu:
+            return x * sigmoid(x);
+        case Activation::sigmoid:
+            return sigmoid(x);
+        case Activation::tanh:
+            return tanh(x);
     }
     return x;
 }
@@ -49,16 +56,22 @@ template <class S>
 S activation_slope(Activation kind, S slope, S v) {
     using std::exp;
     switch (kind) {
-        case Activation::relu: return v <= S{0} ? S{0} : S{1};  // NaN lets the gradient through
-        case Activation::leaky_relu: return v > S{0} ? S{1} : slope;
-        case Activation::gelu: return normal_cdf(v) + v * static_cast<S>(0.39894228040143267794) * exp(-v * v / 2);
+        case Activation::relu:
+            return v <= S{0} ? S{0} : S{1};  // NaN lets the gradient through
+        case Activation::leaky_relu:
+            return v > S{0} ? S{1} : slope;
+        case Activation::gelu:
+            return normal_cdf(v) + v * static_cast<S>(0.39894228040143267794) * exp(-v * v / 2);
         case Activation::gelu_tanh: {
             const S inner = 2 * gelu_inner(v), s = sigmoid(inner);
             return s + v * s * sigmoid(-inner) * (2 * static_cast<S>(0.79788456080286535588)) * (S{1} + 3 * static_cast<S>(0.044715) * v * v);
         }
-        case Activation::silu: return sigmoid(v) * (S{1} + v * sigmoid(-v));
-        case Activation::sigmoid: return v * (S{1} - v);
-        case Activation::tanh: return S{1} - v * v;
+        case Activation::silu:
+            return sigmoid(v) * (S{1} + v * sigmoid(-v));
+        case Activation::sigmoid:
+            return v * (S{1} - v);
+        case Activation::tanh:
+            return S{1} - v * v;
     }
     return S{1};
 }
@@ -78,7 +91,8 @@ void activation_forward(const Reference<T>&, Activation kind, double slope, inde
 
 /// dx = dy * f'; reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
 template <class T>
-void activation_backward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, const detail::Of<T>* y, const detail::Of<T>* dy, detail::Of<T>* dx) {
+void activation_backward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, const detail::Of<T>* y, const detail::Of<T>* dy,
+                         detail::Of<T>* dx) {
     using S = detail::Wide<T>;
     const T* read = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
     for (index_t i = 0; i < n; ++i) {

@@ -14,7 +14,8 @@ index_t gemm_scratch(const Reference<T>&, const GemmDims&) {
 
 /// C [m, n] = op(A) [m, k] * op(B) [k, n] + beta * C + bias [n] (or null); beta = 0 never reads C. C overlaps neither A nor B.
 template <class T>
-void gemm(const Reference<T>&, std::byte*, const GemmDims& d, const detail::Of<T>* a, const detail::Of<T>* b, const detail::Of<T>* bias, detail::Of<T> beta, detail::Of<T>* c) {
+void gemm(const Reference<T>&, std::byte*, const GemmDims& d, const detail::Of<T>* a, const detail::Of<T>* b, const detail::Of<T>* bias, detail::Of<T> beta,
+          detail::Of<T>* c) {
     using Sum = detail::Wide<T>;
     const index_t a_row = d.transpose_a ? 1 : d.k, a_step = d.transpose_a ? d.m : 1;
     const index_t b_step = d.transpose_b ? 1 : d.n, b_column = d.transpose_b ? d.k : 1;

@@ -15,8 +15,9 @@ index_t batch_norm_scratch(const Reference<T>&, const NormDims&) {
 /// y = (x - mean) * invstd * w + b with mean and biased variance of the batch; running statistics (or null) take the unbiased variance.
 /// momentum < 0 means 1 / tracked. An empty batch leaves the running mean and variance alone and reports mean = invstd = 0.
 template <class T>
-void batch_norm_forward(const Reference<T>&, std::byte*, const NormDims& d, double eps, double momentum, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b,
-                        detail::Of<T>* running_mean, detail::Of<T>* running_var, std::int64_t* tracked, detail::Of<T>* y, detail::Of<T>* mean, detail::Of<T>* invstd) {
+void batch_norm_forward(const Reference<T>&, std::byte*, const NormDims& d, double eps, double momentum, const detail::Of<T>* x, const detail::Of<T>* w,
+                        const detail::Of<T>* b, detail::Of<T>* running_mean, detail::Of<T>* running_var, std::int64_t* tracked, detail::Of<T>* y,
+                        detail::Of<T>* mean, detail::Of<T>* invstd) {
     using Sum = detail::Wide<T>;
     using std::sqrt;
     if (tracked) ++*tracked;
@@ -48,8 +49,8 @@ void batch_norm_forward(const Reference<T>&, std::byte*, const NormDims& d, doub
 
 /// y = (x - running_mean) / sqrt(running_var + eps) * w + b; y may be x.
 template <class T>
-void batch_norm_infer(const Reference<T>&, const NormDims& d, double eps, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b, const detail::Of<T>* running_mean,
-                      const detail::Of<T>* running_var, detail::Of<T>* y) {
+void batch_norm_infer(const Reference<T>&, const NormDims& d, double eps, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b,
+                      const detail::Of<T>* running_mean, const detail::Of<T>* running_var, detail::Of<T>* y) {
     using Sum = detail::Wide<T>;
     using std::sqrt;
     for (index_t c = 0; c < d.channels; ++c) {
@@ -66,8 +67,8 @@ void batch_norm_infer(const Reference<T>&, const NormDims& d, double eps, const 
 /// dx (or null) = (dy - mean(dy) - (x - mean) * invstd^2 * mean(dy * (x - mean))) * invstd * w, may be dy; dw += sum(dy * (x - mean)) * invstd,
 /// db += sum(dy) (both or neither null).
 template <class T>
-void batch_norm_backward(const Reference<T>&, std::byte*, const NormDims& d, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* mean, const detail::Of<T>* invstd,
-                         const detail::Of<T>* dy, detail::Of<T>* dx, detail::Of<T>* dw, detail::Of<T>* db) {
+void batch_norm_backward(const Reference<T>&, std::byte*, const NormDims& d, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* mean,
+                         const detail::Of<T>* invstd, const detail::Of<T>* dy, detail::Of<T>* dx, detail::Of<T>* dw, detail::Of<T>* db) {
     using Sum = detail::Wide<T>;
     const Sum n = static_cast<Sum>(d.outer * d.inner);
     for (index_t c = 0; c < d.channels; ++c) {
@@ -97,8 +98,8 @@ index_t layer_norm_scratch(const Reference<T>&, index_t, index_t) {
 
 /// Each of `rows` rows normalised by its own mean and biased variance; w, b [columns] or null; mean, invstd [rows] or null.
 template <class T>
-void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, double eps, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b, detail::Of<T>* y,
-                        detail::Of<T>* mean, detail::Of<T>* invstd) {
+void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, double eps, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b,
+                        detail::Of<T>* y, detail::Of<T>* mean, detail::Of<T>* invstd) {
     using Sum = detail::Wide<T>;
     using std::sqrt;
     for (index_t r = 0; r < rows; ++r) {
@@ -109,7 +110,8 @@ void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, doub
         for (index_t c = 0; c < columns; ++c) squares += (static_cast<Sum>(in[c]) - mu) * (static_cast<Sum>(in[c]) - mu);
         const Sum scale = Sum{1} / sqrt(squares / static_cast<Sum>(columns) + static_cast<Sum>(eps));
         for (index_t c = 0; c < columns; ++c)
-            y[r * columns + c] = static_cast<T>((static_cast<Sum>(in[c]) - mu) * scale * (w ? static_cast<Sum>(w[c]) : Sum{1}) + (b ? static_cast<Sum>(b[c]) : Sum{0}));
+            y[r * columns + c] =
+                static_cast<T>((static_cast<Sum>(in[c]) - mu) * scale * (w ? static_cast<Sum>(w[c]) : Sum{1}) + (b ? static_cast<Sum>(b[c]) : Sum{0}));
         if (mean) mean[r] = static_cast<T>(mu);
         if (invstd) invstd[r] = static_cast<T>(scale);
     }
@@ -117,8 +119,9 @@ void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, doub
 
 /// dx (or null), may be dy; dw, db (both or neither null) accumulated.
 template <class T>
-void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t columns, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* mean, const detail::Of<T>* invstd,
-                         const detail::Of<T>* dy, detail::Of<T>* dx, detail::Of<T>* dw, detail::Of<T>* db) {
+void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t columns, const detail::Of<T>* x, const detail::Of<T>* w,
+                         const detail::Of<T>* mean, const detail::Of<T>* invstd, const detail::Of<T>* dy, detail::Of<T>* dx, detail::Of<T>* dw,
+                         detail::Of<T>* db) {
     using Sum = detail::Wide<T>;
     const auto unit = [&](index_t r, index_t c) { return (static_cast<Sum>(x[r * columns + c]) - static_cast<Sum>(mean[r])) * static_cast<Sum>(invstd[r]); };
     if (dw)  // before dx, which may overwrite dy
@@ -140,7 +143,8 @@ void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t 
             product += scaled(c) * unit(r, c);
         }
         const Sum n = static_cast<Sum>(columns);
-        for (index_t c = 0; c < columns; ++c) dx[r * columns + c] = static_cast<T>((scaled(c) - sum / n - unit(r, c) * (product / n)) * static_cast<Sum>(invstd[r]));
+        for (index_t c = 0; c < columns; ++c)
+            dx[r * columns + c] = static_cast<T>((scaled(c) - sum / n - unit(r, c) * (product / n)) * static_cast<Sum>(invstd[r]));
     }
 }
 

@@ -11,7 +11,8 @@ namespace dla {
 template <class T>
 void sgd_step(const Reference<T>&, index_t n, const SgdScalars* sgd, detail::Of<T>* value, const detail::Of<T>* grad, detail::Of<T>* velocity) {
     const SgdScalars s = *sgd;
-    const T decay = static_cast<T>(s.weight_decay), momentum = static_cast<T>(s.momentum), rest = static_cast<T>(1.0 - s.dampening), rate = static_cast<T>(s.learning_rate);
+    const T decay = static_cast<T>(s.weight_decay), momentum = static_cast<T>(s.momentum), rest = static_cast<T>(1.0 - s.dampening),
+            rate = static_cast<T>(s.learning_rate);
     for (index_t i = 0; i < n; ++i) {
         T d = grad[i];
         if (s.weight_decay != 0) d = d + decay * value[i];

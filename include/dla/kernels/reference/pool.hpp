@@ -85,8 +85,10 @@ void avg_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::
                 for (index_t c = 0; c < d.channels; ++c) {
                     Sum sum{};
                     for (index_t ih = window.top; ih < window.bottom; ++ih)
-                        for (index_t iw = window.left; iw < window.right; ++iw) sum += static_cast<Sum>(x[((n * d.height + ih) * d.width + iw) * d.channels + c]);
-                    y[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] = window.empty() ? T{0} : static_cast<T>(sum / static_cast<Sum>(window.divisor));
+                        for (index_t iw = window.left; iw < window.right; ++iw)
+                            sum += static_cast<Sum>(x[((n * d.height + ih) * d.width + iw) * d.channels + c]);
+                    y[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] =
+                        window.empty() ? T{0} : static_cast<T>(sum / static_cast<Sum>(window.divisor));
                 }
             }
 }

@@ -38,7 +38,8 @@ void sum_of_squares(const Reference<T>&, std::byte*, index_t n, const detail::Of
 
 /// loss = sum of (x - target)^2, divided by n for a mean; gradient (or null) = 2 * (x - target) / (n or 1), may be x.
 template <class T>
-void mean_squared_error(const Reference<T>&, std::byte*, index_t n, const detail::Of<T>* x, const detail::Of<T>* target, bool mean, LossResult* result, detail::Of<T>* gradient) {
+void mean_squared_error(const Reference<T>&, std::byte*, index_t n, const detail::Of<T>* x, const detail::Of<T>* target, bool mean, LossResult* result,
+                        detail::Of<T>* gradient) {
     using Sum = detail::Wide<T>;
     const Sum divisor = mean ? static_cast<Sum>(n) : Sum{1};
     Sum total{};

@@ -72,8 +72,8 @@ index_t cross_entropy_scratch(const Reference<T>&, const CrossEntropyDims&) {
 /// loss = sum over rows of (1 - e) * w[y] * nll[y] + e / C * sum_c w[c] * nll[c], nll = -log_softmax(logits); rows labelled ignore_index do not count;
 /// a mean divides by the sum of w[y] (NaN if no row counts). dlogits (or null) = its gradient, 0 in ignored rows; may be logits.
 template <class T>
-void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const std::int32_t* labels, const detail::Of<T>* class_weights, LossResult* result,
-                   detail::Of<T>* dlogits) {
+void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const std::int32_t* labels,
+                   const detail::Of<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
     using std::exp;
     *result = {};
@@ -100,7 +100,7 @@ void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, c
         const S log_sum = detail::log_sum_exp(d.classes, row);
         const S hard = smooth > S{0} ? (S{1} - smooth) * weight(label) : weight(label);
         loss += hard * (log_sum - static_cast<S>(row[label]));
-        S total = hard;  // of the coefficients of nll
+        S total = hard;     // of the coefficients of nll
         if (smooth > S{0})  // not added as 0 * infinity when there is no smoothing
             for (index_t c = 0; c < d.classes; ++c) {
                 const S share = smooth / static_cast<S>(d.classes) * weight(c);
@@ -120,8 +120,8 @@ void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, c
 /// loss = sum over rows and classes of w[c] * t[c] * nll[c] with t = (1 - e) * targets + e / C; a mean divides by rows. `correct` compares with the
 /// largest target. dlogits (or null) may be logits.
 template <class T>
-void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const detail::Of<T>* targets, const detail::Of<T>* class_weights,
-                        LossResult* result, detail::Of<T>* dlogits) {
+void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const detail::Of<T>* targets,
+                        const detail::Of<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
     using std::exp;
     *result = {};
