@@ -1,0 +1,397 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Writes the golden vectors of this folder: what PyTorch computes, in double, for small inputs. See README.md for the format."""
+import itertools
+import os
+
+import torch
+import torch.nn.functional as F
+
+torch.set_default_dtype(torch.float64)
+torch.set_num_threads(1)
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAN, INF = float("nan"), float("inf")
+
+
+def number(v):
+    v = float(v)
+    return str(int(v)) if v == int(v) and abs(v) < 1e15 and not (v == 0 and str(v)[0] == "-") else repr(v)
+
+
+def tokens(t):
+    return " ".join(number(v) if v - v == 0 else repr(float(v)) for v in t.detach().double().flatten().tolist())
+
+
+class File:
+    def __init__(self, name):
+        self.name, self.lines, self.cases = name, [], 0
+        torch.manual_seed(sum(map(ord, name)))
+
+    def case(self, name, params, tensors):
+        self.cases += 1
+        self.lines.append("case " + name.replace(" ", "_"))
+        for k, v in params.items():
+            if v is None:
+                continue
+            if isinstance(v, bool):
+                v = int(v)
+            self.lines.append(f"param {k} {v if isinstance(v, str) else repr(v)}")
+        for k, t in tensors.items():
+            if t is None:
+                continue
+            t = torch.as_tensor(t)
+            self.lines.append(f"tensor {k} {t.dim()} {' '.join(map(str, t.shape))}".rstrip())
+            self.lines.append(tokens(t))
+
+    def write(self):
+        path = os.path.join(HERE, self.name + ".txt")
+        with open(path, "w") as f:
+            f.write("dla-golden 1\n" + "\n".join(self.lines) + "\nend\n")
+        print(f"{self.name}: {self.cases} cases, {os.path.getsize(path)} bytes")
+
+
+def grid(*shape, span=256, unit=128.0):
+    """Random multiples of 1/128 in [-2, 2]: exact in float too, and short to write."""
+    return torch.randint(-span, span + 1, shape).double() / unit
+
+
+def leaf(t):
+    return t.clone().requires_grad_(True)
+
+
+def pair(v):
+    return v if isinstance(v, tuple) else (v, v)
+
+
+def conv2d():
+    f = File("conv2d")
+    cases = [
+        # batch, in, height, width, out, kernel, stride, padding, dilation, groups, bias
+        (1, 1, 1, 1, 1, 1, 1, 0, 1, 1, True), (2, 1, 5, 5, 1, 3, 1, 0, 1, 1, True), (2, 3, 6, 5, 4, 3, 1, 1, 1, 1, True), (2, 3, 6, 5, 4, 3, 1, 1, 1, 1, False),
+        (1, 3, 8, 8, 8, 3, 2, 1, 1, 1, True), (3, 2, 7, 7, 3, 3, 2, 1, 1, 1, True), (2, 2, 8, 7, 3, 3, 3, 1, 1, 1, True), (1, 2, 9, 8, 3, 3, (2, 1), 1, 1, 1, True),
+        (1, 2, 9, 8, 3, 3, (1, 2), (0, 1), 1, 1, True), (2, 4, 5, 6, 5, 1, 1, 0, 1, 1, True), (2, 4, 5, 6, 5, 1, 1, 0, 1, 1, False), (2, 4, 5, 6, 5, 1, 2, 0, 1, 1, True),
+        (2, 4, 6, 6, 5, 1, 3, 0, 1, 1, False), (1, 2, 7, 7, 3, 5, 1, 2, 1, 1, True), (1, 2, 9, 9, 3, 5, 2, 2, 1, 1, True), (1, 2, 9, 9, 2, 7, 2, 3, 1, 1, False),
+        (1, 2, 6, 6, 3, 2, 1, 0, 1, 1, True), (1, 2, 6, 6, 3, 2, 2, 0, 1, 1, True), (1, 2, 7, 7, 3, 2, 2, 1, 1, 1, True), (1, 2, 6, 7, 3, (1, 3), 1, (0, 1), 1, 1, True),
+        (1, 2, 6, 7, 3, (3, 1), 1, (1, 0), 1, 1, True), (1, 2, 6, 7, 3, (2, 3), (2, 1), (1, 2), 1, 1, True), (1, 2, 9, 9, 3, 3, 1, 2, 2, 1, True),
+        (1, 2, 9, 9, 3, 3, 1, 0, 2, 1, False), (1, 2, 9, 9, 3, 3, 2, 2, 2, 1, True), (1, 2, 9, 8, 3, 3, 1, (2, 3), (2, 3), 1, True), (1, 2, 9, 8, 3, (3, 2), (2, 3), (1, 2), (3, 2), 1, True),
+        (2, 4, 5, 5, 4, 3, 1, 1, 1, 2, True), (2, 4, 5, 5, 6, 3, 2, 1, 1, 2, False), (2, 6, 5, 5, 3, 3, 1, 1, 1, 3, True), (2, 4, 6, 6, 4, 3, 1, 1, 1, 4, True),
+        (1, 4, 6, 6, 8, 3, 2, 1, 1, 4, True), (1, 4, 6, 6, 8, 1, 1, 0, 1, 2, True), (1, 4, 7, 7, 4, 3, 1, 2, 2, 4, False), (1, 2, 3, 3, 2, 3, 1, 3, 1, 1, True),
+        (1, 2, 2, 2, 2, 5, 1, 2, 1, 1, True), (1, 2, 4, 4, 2, 3, 4, 0, 1, 1, True), (1, 17, 4, 4, 9, 3, 1, 1, 1, 1, True), (1, 9, 3, 5, 17, 3, 1, 1, 1, 1, True), (5, 3, 3, 3, 2, 3, 1, 1, 1, 1, True),
+        (0, 3, 4, 4, 2, 3, 1, 1, 1, 1, True),
+        (1, 1, 1, 4, 1, (1, 2), 1, "same", 1, 1, False), (1, 2, 5, 6, 3, 3, 1, "same", 1, 1, True), (1, 2, 5, 6, 3, 2, 1, "same", 1, 1, True), (1, 2, 5, 6, 3, 4, 1, "same", 1, 1, True),
+        (2, 2, 5, 6, 3, (2, 3), 1, "same", 1, 1, True), (1, 2, 7, 6, 3, 2, 1, "same", 3, 1, True), (1, 2, 7, 6, 3, (4, 2), 1, "same", (1, 3), 1, True), (1, 4, 5, 6, 4, 2, 1, "same", 1, 2, True),
+        (1, 2, 7, 7, 3, 5, 1, "same", 1, 1, True), (1, 2, 7, 7, 3, 1, 1, "same", 1, 1, True),
+    ]
+    for n, c, h, w, o, k, s, p, d, g, bias in cases:
+        k, s, d = pair(k), pair(s), pair(d)
+        p = p if p == "same" else pair(p)
+        x, wt, b = leaf(grid(n, c, h, w)), leaf(grid(o, c // g, *k)), leaf(grid(o)) if bias else None
+        y = F.conv2d(x, wt, b, s, p, d, g)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        params = dict(stride_h=s[0], stride_w=s[1], dilation_h=d[0], dilation_w=d[1], groups=g)
+        params.update(dict(padding="same") if p == "same" else dict(pad_h=p[0], pad_w=p[1]))
+        f.case(f"conv {n}x{c}x{h}x{w} to {o} k{k[0]}x{k[1]} s{s[0]}x{s[1]} p{p if p == 'same' else f'{p[0]}x{p[1]}'} d{d[0]}x{d[1]} g{g}{'' if bias else ' nobias'}",
+               params, dict(x=x, w=wt, b=b, y=y, dy=dy, dx=x.grad, dw=wt.grad, db=b.grad if bias else None))
+    f.write()
+
+
+def linear():
+    f = File("linear")
+    for lead, i, o, bias in [((1,), 1, 1, True), ((4,), 3, 5, True), ((4,), 3, 5, False), ((1,), 17, 9, True), ((7,), 16, 16, True), ((33,), 5, 1, True), ((2, 3), 4, 6, True),
+                             ((2, 3, 2), 4, 3, False), ((0,), 4, 3, True), ((5,), 1, 7, True), ((9,), 31, 33, True)]:
+        x, w, b = leaf(grid(*lead, i)), leaf(grid(o, i)), leaf(grid(o)) if bias else None
+        y = F.linear(x, w, b)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        f.case(f"linear {'x'.join(map(str, lead))} {i} to {o}{'' if bias else ' nobias'}", {}, dict(x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad, db=b.grad if bias else None))
+    f.write()
+
+
+def batch_norm():
+    f = File("batch_norm")
+    variants = [  # shape, affine, momentum (None: cumulative average), eps, tracked before, offset, scale
+        ((8, 5), True, 0.1, 1e-5, 0, 0, 1), ((8, 5), False, 0.1, 1e-5, 0, 0, 1), ((2, 3), True, 0.1, 1e-5, 0, 0, 1), ((31, 17), True, 0.3, 1e-3, 4, 0, 1), ((8, 5), True, None, 1e-5, 0, 0, 1),
+        ((8, 5), True, None, 1e-5, 3, 0, 1), ((4, 3, 6), True, 0.1, 1e-5, 0, 0, 1), ((1, 3, 6), True, 0.1, 1e-5, 0, 0, 1), ((3, 2, 4, 5), True, 0.1, 1e-5, 0, 0, 1),
+        ((3, 2, 4, 5), False, 0.1, 1e-5, 0, 0, 1), ((1, 4, 3, 3), True, 0.1, 1e-5, 7, 0, 1), ((2, 9, 3, 3), True, None, 1e-5, 7, 0, 1), ((2, 3, 1, 1), True, 0.5, 1e-5, 1, 0, 1),
+        ((16, 3), True, 0.1, 1e-5, 0, 1000, 1), ((4, 2, 3, 3), True, 0.1, 1e-5, 0, -500, 1), ((6, 4), True, 1.0, 1e-5, 0, 0, 1), ((6, 4), True, 0.0, 1e-5, 0, 0, 1), ((6, 4), True, 0.1, 0.5, 0, 0, 1),
+        ((5, 3), True, 0.1, 1e-5, 0, 0, 0), ((6, 4), True, 0.1, 1e-5, 0, 0, 64),
+    ]
+    for shape, affine, momentum, eps, tracked, offset, scale in variants:
+        c = shape[1]
+        bn = {2: torch.nn.BatchNorm1d, 3: torch.nn.BatchNorm1d, 4: torch.nn.BatchNorm2d}[len(shape)](c, eps=eps, momentum=momentum, affine=affine)
+        mean0, var0 = grid(c), torch.randint(32, 512, (c,)).double() / 128
+        bn.running_mean.copy_(mean0)
+        bn.running_var.copy_(var0)
+        bn.num_batches_tracked.fill_(tracked)
+        if affine:
+            bn.weight.data.copy_(grid(c))
+            bn.bias.data.copy_(grid(c))
+        x = leaf(grid(*shape) * scale + offset)  # scale 0: constant, variance exactly 0
+        y = bn(x)
+        dy = grid(*shape)
+        y.backward(dy)
+        label = f"{'x'.join(map(str, shape))} m{momentum} eps{eps} off{offset} scale{scale}{'' if affine else ' plain'}"
+        params = dict(mode="train", eps=eps, momentum=-1.0 if momentum is None else momentum, tracked=tracked, tracked_after=int(bn.num_batches_tracked))
+        wb = dict(w=bn.weight if affine else None, b=bn.bias if affine else None)
+        f.case("train " + label, params, dict(x=x, **wb, running_mean=mean0, running_var=var0, y=y, running_mean_after=bn.running_mean, running_var_after=bn.running_var, dy=dy, dx=x.grad,
+                                              dw=bn.weight.grad if affine else None, db=bn.bias.grad if affine else None))
+        bn.running_mean.copy_(mean0)
+        bn.running_var.copy_(var0)
+        bn.eval()
+        f.case("eval " + label, dict(mode="eval", eps=eps), dict(x=x, **wb, running_mean=mean0, running_var=var0, y=bn(x)))
+    f.write()
+
+
+def layer_norm():
+    f = File("layer_norm")
+    for shape, dims, affine, eps, offset in [((4, 6), 1, True, 1e-5, 0), ((4, 6), 1, False, 1e-5, 0), ((1, 1), 1, True, 1e-5, 0), ((3, 1), 1, True, 1e-5, 0), ((2, 3, 5), 1, True, 1e-5, 0),
+                                             ((2, 3, 5), 2, True, 1e-5, 0), ((2, 3, 4, 2), 3, True, 1e-5, 0), ((7, 33), 1, True, 1e-3, 0), ((5, 8), 1, True, 1e-5, 1000), ((5, 8), 1, True, 1e-12, 0),
+                                             ((0, 8), 1, True, 1e-5, 0)]:
+        normal = shape[len(shape) - dims:]
+        x, w, b = leaf(grid(*shape) + offset), leaf(grid(*normal)) if affine else None, leaf(grid(*normal)) if affine else None
+        y = F.layer_norm(x, normal, w, b, eps)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"layer_norm {'x'.join(map(str, shape))} last {dims} eps{eps} off{offset}{'' if affine else ' plain'}", dict(eps=eps, dims=dims),
+               dict(x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad if affine else None, db=b.grad if affine else None))
+    f.write()
+
+
+def max_pool():
+    f = File("max_pool")
+    cases = [  # shape, kernel, stride, padding, dilation, ceil, what
+        ((2, 3, 4, 4), 2, 2, 0, 1, False, ""), ((1, 5, 5, 7), 2, 2, 0, 1, False, ""), ((1, 5, 5, 7), 2, 2, 0, 1, True, ""), ((1, 2, 6, 6), 3, 2, 1, 1, False, ""), ((1, 2, 6, 6), 3, 2, 1, 1, True, ""),
+        ((1, 2, 7, 6), 3, 1, 1, 1, False, ""), ((2, 2, 6, 7), 3, 3, 0, 1, False, ""), ((2, 2, 6, 7), 3, 3, 1, 1, True, ""), ((1, 2, 7, 7), (2, 3), (1, 2), (1, 0), 1, False, ""),
+        ((1, 2, 9, 9), 3, 2, 1, 2, False, ""), ((1, 2, 9, 8), 2, 3, 1, (3, 2), True, ""), ((1, 1, 5, 5), 2, 4, 0, 1, True, ""), ((1, 1, 3, 3), 3, 1, 0, 1, False, ""), ((1, 1, 4, 4), 1, 1, 0, 1, False, ""),
+        ((1, 1, 4, 4), 1, 2, 0, 1, False, ""), ((3, 17, 4, 4), 2, 2, 0, 1, False, ""), ((0, 2, 4, 4), 2, 2, 0, 1, False, ""), ((2, 2, 6, 6), 3, 2, 1, 1, False, "ties"), ((2, 2, 6, 6), 2, 1, 0, 1, False, "ties"),
+        ((1, 2, 6, 6), 2, 2, 0, 1, False, "nan"), ((1, 2, 6, 6), 3, 2, 1, 1, False, "nan"), ((1, 2, 6, 6), 3, 1, 1, 1, False, "inf"), ((1, 2, 4, 4), 2, 2, 0, 1, False, "constant"),
+        ((1, 2, 4, 4), 3, 2, 1, 1, False, "negative"),
+    ]
+    for shape, k, s, p, d, ceil, what in cases:
+        k, s, p, d = map(pair, (k, s, p, d))
+        x = grid(*shape)
+        if what == "ties":
+            x = torch.randint(0, 3, shape).double()
+        if what in ("nan", "inf"):
+            x.view(-1)[::5] = NAN if what == "nan" else -INF
+            x.view(-1)[3::7] = NAN if what == "nan" else INF
+        if what == "constant":
+            x = torch.full(shape, -1.5)
+        if what == "negative":
+            x = -x.abs() - 4  # a padding of 0 would win
+        x = leaf(x)
+        y, at = F.max_pool2d(x, k, s, p, d, ceil, return_indices=True)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        f.case(f"max {'x'.join(map(str, shape))} k{k[0]}x{k[1]} s{s[0]}x{s[1]} p{p[0]}x{p[1]} d{d[0]}x{d[1]}{' ceil' if ceil else ''} {what}".strip(),
+               dict(kernel_h=k[0], kernel_w=k[1], stride_h=s[0], stride_w=s[1], pad_h=p[0], pad_w=p[1], dilation_h=d[0], dilation_w=d[1], ceil_mode=ceil),
+               dict(x=x, y=y, argmax=at, dy=dy, dx=x.grad))
+    f.write()
+
+
+def avg_pool():
+    f = File("avg_pool")
+    cases = [((1, 1, 4, 4), 3, 2, 1, True, True, None), ((2, 3, 4, 4), 2, 2, 0, False, True, None), ((1, 2, 5, 7), 2, 2, 0, False, True, None)]
+    cases += [((1, 2, 7, 6), 3, 2, 1, ceil, include, None) for ceil, include in itertools.product((False, True), repeat=2)]
+    cases += [((1, 2, 5, 8), (2, 3), (3, 2), (1, 1), ceil, include, None) for ceil, include in itertools.product((False, True), repeat=2)]
+    cases += [((2, 2, 6, 6), 3, 2, 1, False, True, 5), ((2, 2, 6, 7), 3, 2, 1, True, False, 5), ((2, 2, 6, 6), 2, 2, 0, False, True, -3), ((1, 3, 5, 5), 1, 1, 0, False, True, None), ((1, 3, 5, 5), 1, 2, 0, False, True, None),
+              ((1, 2, 6, 6), 3, 1, 1, False, True, None), ((1, 2, 6, 6), 3, 1, 1, False, False, None), ((2, 17, 4, 4), 2, 2, 0, False, True, None), ((1, 1, 5, 5), 2, 4, 1, True, False, None),
+              ((0, 2, 4, 4), 2, 2, 0, False, True, None)]
+    for shape, k, s, p, ceil, include, override in cases:
+        k, s, p = map(pair, (k, s, p))
+        x = leaf(torch.ones(shape) if shape == (1, 1, 4, 4) else grid(*shape))
+        y = F.avg_pool2d(x, k, s, p, ceil, include, override)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        f.case(f"avg {'x'.join(map(str, shape))} k{k[0]}x{k[1]} s{s[0]}x{s[1]} p{p[0]}x{p[1]}{' ceil' if ceil else ''}{' include' if include else ''}{f' over{override}' if override else ''}",
+               dict(kernel_h=k[0], kernel_w=k[1], stride_h=s[0], stride_w=s[1], pad_h=p[0], pad_w=p[1], ceil_mode=ceil, count_include_pad=include, divisor_override=override or 0),
+               dict(x=x, y=y, dy=dy, dx=x.grad))
+    for shape in [(2, 3, 4, 5), (1, 17, 7, 7), (3, 2, 1, 1)]:
+        x = leaf(grid(*shape))
+        y = F.adaptive_avg_pool2d(x, 1)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        f.case(f"global {'x'.join(map(str, shape))}", dict(kernel_h=shape[2], kernel_w=shape[3], stride_h=1, stride_w=1, pad_h=0, pad_w=0, ceil_mode=0, count_include_pad=1, divisor_override=0),
+               dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
+def activation():
+    f = File("activation")
+    kinds = dict(relu=F.relu, gelu=F.gelu, gelu_tanh=lambda x: F.gelu(x, approximate="tanh"), silu=F.silu, sigmoid=torch.sigmoid, tanh=torch.tanh)
+    edges = [0.0, -0.0, NAN, INF, -INF, 2.0**-60, -(2.0**-60), 2.0**-12, -(2.0**-12), 0.5, -0.5, 1, -1, 3, -3, 6, -6, 20, -20, 40, -40, 100, -100, 1000, -1000, 2.0**100, -(2.0**100)]
+    sets = dict(random=grid(3, 37, span=768), dense=torch.arange(-80, 81).double() / 8, edges=torch.tensor(edges))
+    for kind, function in list(kinds.items()) + [("leaky_relu", s) for s in (0.01, 0.25, 0.0)]:
+        for name, values in sets.items():
+            x = leaf(values)
+            slope = function if kind == "leaky_relu" else None
+            y = F.leaky_relu(x, slope) if kind == "leaky_relu" else function(x)
+            dy = grid(*values.shape) + 4 if name == "edges" else grid(*values.shape)
+            y.backward(dy)
+            f.case(f"{kind}{'' if slope is None else f' slope{slope}'} {name}", dict(kind=kind, slope=slope), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
+def softmax():
+    f = File("softmax")
+    for shape, dim, what in [((4, 10), 1, ""), ((4, 10), 0, ""), ((1, 1), 1, ""), ((5, 2), 1, ""), ((3, 17), 1, ""), ((2, 3, 4), 0, ""), ((2, 3, 4), 1, ""), ((2, 3, 4), 2, ""), ((2, 5, 3, 2), 1, ""), ((2, 5, 3, 2), 3, ""),
+                             ((0, 4), 1, ""), ((4, 10), 1, "large"), ((4, 6), 1, "masked"), ((3, 4), 1, "all masked"), ((3, 4), 1, "nan")]:
+        x = grid(*shape)
+        if what == "large":
+            x = x * 4096
+        if what == "masked":
+            x[:, ::2] = -INF
+        if what == "all masked":
+            x[1] = -INF
+        if what == "nan":
+            x[1, 2] = NAN
+        x = leaf(x)
+        y = F.softmax(x, dim)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"softmax {'x'.join(map(str, shape))} dim{dim} {what}".strip(), dict(dim=dim), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
+def loss():
+    f = File("loss")
+    hard = [  # rows, classes, smoothing, ignore_index, how many ignored, weights, reduction, scale
+        (1, 3, 0.0, -100, 0, False, "mean", 1), (1, 3, 0.1, -100, 0, False, "mean", 1), (6, 10, 0.0, -100, 0, False, "mean", 1), (6, 10, 0.0, -100, 0, False, "sum", 1), (6, 10, 0.1, -100, 0, False, "mean", 1),
+        (6, 10, 0.1, -100, 0, False, "sum", 1), (6, 10, 1.0, -100, 0, False, "mean", 1), (6, 4, 0.0, -100, 2, False, "mean", 1), (6, 4, 0.0, -100, 2, False, "sum", 1), (6, 4, 0.2, -100, 2, False, "mean", 1),
+        (6, 4, 0.2, -100, 2, False, "sum", 1), (6, 4, 0.0, 1, 2, False, "mean", 1), (6, 4, 0.3, 1, 2, True, "mean", 1), (6, 4, 0.0, -100, 0, True, "mean", 1), (6, 4, 0.0, -100, 0, True, "sum", 1),
+        (6, 4, 0.1, -100, 0, True, "mean", 1), (6, 4, 0.1, -100, 0, True, "sum", 1), (6, 4, 0.1, -100, 3, True, "mean", 1), (4, 4, 0.0, -100, 4, False, "sum", 1), (4, 4, 0.0, -100, 4, False, "mean", 1), (4, 4, 0.1, -100, 4, False, "mean", 1),
+        (33, 10, 0.0, -100, 0, False, "mean", 1), (5, 1, 0.0, -100, 0, False, "mean", 1), (5, 2, 0.1, -100, 0, False, "mean", 1), (5, 10, 0.0, -100, 0, False, "mean", 512), (5, 10, 0.1, -100, 0, False, "mean", 512),
+    ]
+    for rows, classes, smoothing, ignore, ignored, weighted, reduction, scale in hard:
+        x = leaf(torch.tensor([[1.0, 2.0, 3.0]]) if rows == 1 else grid(rows, classes) * scale)
+        labels = torch.tensor([2]) if rows == 1 else torch.randint(0, classes, (rows,))
+        labels[torch.randperm(rows)[:ignored]] = ignore
+        weights = torch.randint(1, 256, (classes,)).double() / 128 if weighted else None
+        y = F.cross_entropy(x, labels, weights, ignore_index=ignore, reduction=reduction, label_smoothing=smoothing)
+        y.backward()
+        f.case(f"cross_entropy {rows}x{classes} e{smoothing} ignore{ignore}:{ignored}{' weighted' if weighted else ''} {reduction} scale{scale}",
+               dict(kind="cross_entropy", label_smoothing=smoothing, ignore_index=ignore, reduction=reduction), dict(x=x, labels=labels, class_weights=weights, loss=y, dx=x.grad))
+    for rows, classes, smoothing, weighted, reduction in [(4, 5, 0.0, False, "mean"), (4, 5, 0.0, False, "sum"), (4, 5, 0.1, False, "mean"), (4, 5, 0.0, True, "mean"), (4, 5, 0.2, True, "mean"), (4, 5, 0.2, True, "sum"), (1, 2, 0.0, False, "mean")]:
+        x, targets = leaf(grid(rows, classes)), torch.randint(0, 65, (rows, classes)).double() / 128  # not normalised: PyTorch does not ask for it
+        weights = torch.randint(1, 256, (classes,)).double() / 128 if weighted else None
+        y = F.cross_entropy(x, targets, weights, reduction=reduction, label_smoothing=smoothing)
+        y.backward()
+        f.case(f"soft {rows}x{classes} e{smoothing}{' weighted' if weighted else ''} {reduction}", dict(kind="cross_entropy_soft", label_smoothing=smoothing, reduction=reduction),
+               dict(x=x, targets=targets, class_weights=weights, loss=y, dx=x.grad))
+    for shape, reduction in [((1,), "mean"), ((4, 5), "mean"), ((4, 5), "sum"), ((2, 3, 4), "mean"), ((0, 3), "sum"), ((33, 7), "mean")]:
+        x, t = leaf(grid(*shape)), grid(*shape)
+        y = F.mse_loss(x, t, reduction=reduction)
+        y.backward()
+        f.case(f"mse {'x'.join(map(str, shape))} {reduction}", dict(kind="mse", reduction=reduction), dict(x=x, targets=t, loss=y, dx=x.grad))
+    f.write()
+
+
+def optimizer():
+    f = File("optimizer")
+    steps, n = 15, 6
+    common = dict(learning_rate="lr", momentum="momentum", dampening="dampening", weight_decay="weight_decay", nesterov="nesterov", beta1="beta1", beta2="beta2", eps="eps")
+    runs = [("sgd", dict(lr=0.1)), ("sgd", dict(lr=0.1, weight_decay=0.1)), ("sgd", dict(lr=0.1, momentum=0.9)), ("sgd", dict(lr=0.1, momentum=0.9, dampening=0.5)), ("sgd", dict(lr=0.1, momentum=0.9, nesterov=True)),
+            ("sgd", dict(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1)), ("sgd", dict(lr=0.05, momentum=0.5, dampening=0.25, weight_decay=0.01)),
+            ("adam", dict(lr=1e-3)), ("adam", dict(lr=0.1)), ("adam", dict(lr=0.1, weight_decay=0.1)), ("adam", dict(lr=0.01, betas=(0.5, 0.9), eps=1e-4)), ("adam", dict(lr=0.01, betas=(0.0, 0.99))),
+            ("adamw", dict(lr=1e-3)), ("adamw", dict(lr=0.1, weight_decay=0.1)), ("adamw", dict(lr=0.1, weight_decay=0.0)), ("adamw", dict(lr=0.01, weight_decay=0.5, betas=(0.8, 0.95), eps=1e-6))]
+    for (kind, options), decay in itertools.product(runs, (False, True)):
+        p = leaf(grid(n))
+        o = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]([p], **options)
+        values, grads, rates = [p.detach().clone()], [], []
+        for step in range(steps):
+            if decay:
+                o.param_groups[0]["lr"] = options["lr"] / (1 + step)  # the rate is outside the velocity
+            g = grid(n)
+            g[0] = 0 if step % 3 else g[0]
+            g[1] = 0.0  # never a gradient
+            p.grad = g.clone()
+            rates.append(o.param_groups[0]["lr"])
+            o.step()
+            grads.append(g)
+            values.append(p.detach().clone())
+        group = o.param_groups[0]
+        params = dict(kind=kind, learning_rate=options["lr"], weight_decay=group["weight_decay"])
+        if kind == "sgd":
+            params.update(momentum=group["momentum"], dampening=group["dampening"], nesterov=group["nesterov"])
+        else:
+            params.update(beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"])
+        label = " ".join(f"{k}{v}" for k, v in options.items()).replace(", ", "/").replace("(", "").replace(")", "")
+        f.case(f"{kind} {label}{' decaying' if decay else ''}", params, dict(learning_rates=torch.tensor(rates), grads=torch.stack(grads), values=torch.stack(values)))
+    f.write()
+
+
+def scheduler():
+    f = File("scheduler")
+    schedulers = torch.optim.lr_scheduler
+
+    def optimizer_of(rate, momentum=0.9):
+        return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=rate, momentum=momentum)
+
+    def trace(name, params, make, steps, rate=0.1, momenta=False):
+        o = optimizer_of(rate)
+        s = make(o)
+        rates, used = [], []
+        for i in range(steps):
+            rates.append(o.param_groups[0]["lr"])
+            used.append(o.param_groups[0]["momentum"])
+            o.step()
+            if i + 1 < steps:
+                s.step()
+        f.case(name, dict(learning_rate=rate, **params), dict(learning_rates=torch.tensor(rates), momenta=torch.tensor(used) if momenta else None))
+
+    for t, low, steps in [(4, 0.0, 6), (10, 0.0, 25), (7, 0.01, 20), (1, 0.0, 4), (50, 1e-4, 60)]:
+        trace(f"cosine T{t} min{low}", dict(kind="cosine", t_max=t, eta_min=low), lambda o: schedulers.CosineAnnealingLR(o, t, low), steps)
+    for total, high, pct, div, final in [(10, 1.0, 0.3, 25.0, 1e4), (20, 0.1, 0.3, 25.0, 1e4), (33, 0.5, 0.45, 10.0, 1e3), (100, 0.01, 0.1, 25.0, 1e4)]:
+        trace(f"one_cycle total{total} max{high} pct{pct}", dict(kind="one_cycle", max_lr=high, total_steps=total, pct_start=pct, div_factor=div, final_div_factor=final, base_momentum=0.85, max_momentum=0.95),
+              lambda o: schedulers.OneCycleLR(o, high, total_steps=total, pct_start=pct, div_factor=div, final_div_factor=final), total, high, True)
+    for start, end, total in [(1 / 3, 1.0, 5), (0.1, 1.0, 10), (1.0, 0.2, 4)]:
+        trace(f"linear {start:.3f} to {end} in {total}", dict(kind="linear", start_factor=start, end_factor=end, total_iters=total), lambda o: schedulers.LinearLR(o, start, end, total), total + 4)
+    for size, gamma in [(3, 0.1), (1, 0.5), (10, 0.3)]:
+        trace(f"step {size} gamma{gamma}", dict(kind="step", step_size=size, gamma=gamma), lambda o: schedulers.StepLR(o, size, gamma), 25)
+    trace("multi_step", dict(kind="multi_step", gamma=0.1, milestones="3,8,9"), lambda o: schedulers.MultiStepLR(o, [3, 8, 9], 0.1), 15)
+    for gamma in (0.9, 0.5):
+        trace(f"exponential {gamma}", dict(kind="exponential", gamma=gamma), lambda o: schedulers.ExponentialLR(o, gamma), 15)
+    # warm-up, then cosine: SequentialLR of both
+    for warm, t in [(5, 20), (3, 10)]:
+        trace(f"warmup{warm} cosine{t}", dict(kind="warmup_cosine", start_factor=0.1, warmup=warm, t_max=t, eta_min=0.0),
+              lambda o: schedulers.SequentialLR(o, [schedulers.LinearLR(o, 0.1, 1.0, warm), schedulers.CosineAnnealingLR(o, t)], [warm]), warm + t + 1)
+
+    noisy = (1 / torch.arange(1, 61) + 0.2 * torch.rand(60)).tolist()
+    plateau = [
+        ("constant", dict(patience=2, cooldown=1, factor=0.5), [1.0] * 12), ("default", dict(), [1.0] * 30), ("noisy", dict(patience=3, factor=0.5), noisy), ("noisy cooldown", dict(patience=2, factor=0.3, cooldown=4), noisy),
+        ("max", dict(mode="max", patience=2, factor=0.5), [1 - v for v in noisy]), ("max rel", dict(mode="max", patience=1, factor=0.5, threshold=0.05), [1.0, 1.04, 1.06, 1.1, 1.12, 1.2, 1.2, 1.25, 1.27, 1.26, 1.3, 1.4]),
+        ("abs", dict(patience=1, factor=0.5, threshold=0.1, threshold_mode="abs"), [1.0, 0.95, 0.9, 0.85, 0.75, 0.7, 0.66, 0.64, 0.5, 0.45, 0.4, 0.39]),
+        ("max abs", dict(mode="max", patience=1, factor=0.5, threshold=0.1, threshold_mode="abs"), [0.0, 0.05, 0.1, 0.11, 0.2, 0.3, 0.32, 0.33, 0.34, 0.5]),
+        ("min_lr", dict(patience=0, factor=0.1, min_lr=5e-4), [1.0] * 10), ("eps", dict(patience=0, factor=0.1, eps=1e-3), [1.0] * 8), ("nan", dict(patience=1, factor=0.5), [1.0, NAN, NAN, 0.5, NAN, NAN, NAN, 0.4, 0.39]),
+        ("patience 0", dict(patience=0, factor=0.9), [3.0, 2.0, 2.0, 2.5, 1.0, 1.0, 0.99995, 0.9998, 0.9]), ("threshold edge", dict(patience=0, factor=0.5, threshold=0.0), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]),
+        ("negative min rel", dict(patience=1, factor=0.5), [-1.0, -1.0, -1.0, -1.0, -1.0]),
+    ]
+    for name, options, metrics in plateau:
+        o = optimizer_of(0.1)
+        s = schedulers.ReduceLROnPlateau(o, **options)
+        rates = []
+        for m in metrics:
+            s.step(m)
+            rates.append(o.param_groups[0]["lr"])
+        full = dict(mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0.0, eps=1e-8)
+        full.update(options)
+        f.case("plateau " + name, dict(kind="plateau", learning_rate=0.1, **full), dict(metrics=torch.tensor(metrics), learning_rates=torch.tensor(rates)))
+    f.write()
+
+
+def clip():
+    f = File("clip")
+    for name, shapes, high, scale in [("above", [(3, 4), (5,)], 1.0, 1), ("below", [(3, 4), (5,)], 100.0, 1), ("edge", [(1,)], 1.0, 0), ("many", [(7,), (2, 3), (1,), (4, 2)], 0.5, 16), ("tiny", [(6,)], 1e-3, 2.0**-20),
+                                      ("zero", [(4,)], 1.0, -1)]:
+        parameters = [torch.zeros(s, requires_grad=True) for s in shapes]
+        for p in parameters:
+            p.grad = torch.ones(p.shape) if scale == 0 else torch.zeros(p.shape) if scale == -1 else grid(*p.shape) * scale
+        before = torch.cat([p.grad.flatten() for p in parameters])
+        norm = torch.nn.utils.clip_grad_norm_(parameters, high)
+        f.case("clip " + name, dict(max_norm=high), dict(before=before, norm=norm, after=torch.cat([p.grad.flatten() for p in parameters])))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip):
+    make()
