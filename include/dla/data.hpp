@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Everything about data sets: reading, generating, splitting, augmenting and loading them batch by batch.
+#pragma once
+
+#include <dla/data/augment.hpp>
+#include <dla/data/cifar.hpp>
+#include <dla/data/dataset.hpp>
+#include <dla/data/digits.hpp>
+#include <dla/data/idx.hpp>
+#include <dla/data/load.hpp>
+#include <dla/data/loader.hpp>

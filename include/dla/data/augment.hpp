@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Turns the bytes of an image into normalised floats, with random crop and flip for training.
+#pragma once
+
+#include <dla/data/dataset.hpp>
+
+namespace dla {
+
+/// What is done at random to a training image. The default does nothing.
+struct Augmentation {
+    int padding = 0;    ///< crop at a random place of the image padded with this many zero pixels on each side; at most 127
+    bool flip = false;  ///< mirror left-right with probability 1/2
+};
+
+/// Padding 4 and flip: what the experiments use on CIFAR-10.
+inline constexpr Augmentation cifar10_augmentation{4, true};
+
+/// One draw: output pixel (y, x) comes from input pixel (y + down, x + right), mirrored afterwards if `flip`.
+struct AugmentationDraw {
+    int down = 0;
+    int right = 0;
+    bool flip = false;
+};
+
+/// The draw for a sample in an epoch. It depends on these numbers only, not on batch, order or thread.
+inline AugmentationDraw draw_augmentation(const Augmentation& augmentation, Seed seed, std::uint32_t epoch, std::uint32_t sample) {
+    AugmentationDraw draw;
+    if (augmentation.padding == 0 && !augmentation.flip) return draw;
+    RandomStream random({static_cast<std::uint64_t>(seed), epoch, sample}, RandomUse::augmentation);
+    const auto places = static_cast<std::uint32_t>(2 * augmentation.padding + 1);
+    draw.down = static_cast<int>(random.below(places)) - augmentation.padding;
+    draw.right = static_cast<int>(random.below(places)) - augmentation.padding;
+    draw.flip = augmentation.flip && (random.bits() >> 31) != 0;
+    return draw;
+}
+
+/// (byte / 255 - mean[c]) / deviation[c] for every channel and byte. A table makes the result the same at every ISA level.
+class Normalisation {
+public:
+    explicit Normalisation(const Dataset& data) : table_(data.mean.size() * 256) {
+        for (std::size_t c = 0; c < data.mean.size(); ++c)
+            for (std::size_t byte = 0; byte < 256; ++byte)
+                table_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - data.mean[c]) / data.deviation[c];
+    }
+    /// The 256 values of a channel.
+    const float* channel(std::size_t c) const { return table_.data() + c * 256; }
+
+private:
+    std::vector<float> table_;
+};
+
+namespace detail {
+
+// Writes one row; Channels is 0 when it is known at run time only.
+template <std::size_t Channels>
+void write_row(const std::uint8_t* in, const Normalisation& table, std::size_t channels_, index_t width, const AugmentationDraw& draw, float* out) {
+    const std::size_t channels = Channels ? Channels : channels_;
+    const index_t step = draw.flip ? -1 : 1;
+    index_t from = (draw.flip ? width - 1 : 0) + draw.right;
+    for (index_t x = 0; x < width; ++x, from += step, out += channels) {
+        if (in != nullptr && from >= 0 && from < width) {
+            const std::uint8_t* pixel = in + static_cast<std::size_t>(from) * channels;
+            for (std::size_t c = 0; c < channels; ++c) out[c] = table.channel(c)[pixel[c]];
+        } else {
+            for (std::size_t c = 0; c < channels; ++c) out[c] = table.channel(c)[0];
+        }
+    }
+}
+
+}  // namespace detail
+
+/// Writes the image `in` [H, W, C] to `out` [H, W, C] under a draw, normalised. Padding is the pixel value 0 before normalisation.
+inline void write_image(const std::uint8_t* in, const Shape& shape, const Normalisation& table, const AugmentationDraw& draw, float* out) {
+    const auto channels = static_cast<std::size_t>(shape.d[0]);
+    const index_t height = shape.d[1], width = shape.d[2];
+    const std::size_t row = static_cast<std::size_t>(width) * channels;
+    for (index_t y = 0; y < height; ++y, out += row) {
+        const index_t from = y + draw.down;
+        const std::uint8_t* source = from >= 0 && from < height ? in + static_cast<std::size_t>(from) * row : nullptr;
+        if (channels == 1) detail::write_row<1>(source, table, 1, width, draw, out);
+        else if (channels == 3) detail::write_row<3>(source, table, 3, width, draw, out);
+        else detail::write_row<0>(source, table, channels, width, draw, out);
+    }
+}
+
+}  // namespace dla
