@@ -73,9 +73,10 @@ constexpr Text to_text(const Shape& s) {
 /// The output shape of a layer, or why there is none.
 struct ShapeResult {
     Shape shape;
-    Text why;  ///< empty when the input is accepted
+    Text why;             ///< empty when the input is accepted
+    bool nested = false;  ///< a layer inside refused, and `why` is already its whole sentence
     constexpr ShapeResult(const Shape& s) : shape(s) {}
-    constexpr explicit ShapeResult(const Text& reason) : why(reason) {}
+    constexpr explicit ShapeResult(const Text& reason, bool inside = false) : why(reason), nested(inside) {}
     constexpr bool ok() const { return why.empty(); }
 };
 
@@ -91,5 +92,8 @@ constexpr Text refusal(const Text& layer, const Shape& in, const Text& why) {
     if (in.rank > 1 && in.is_known()) t.append(" (").append(in.size()).append(" values)");
     return t.append(": ").append(why);
 }
+
+/// The whole sentence of a refusal, whoever refused.
+constexpr Text refusal(const Text& layer, const Shape& in, const ShapeResult& result) { return result.nested ? result.why : refusal(layer, in, result.why); }
 
 }  // namespace dla

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// What a layer is given besides its data: the policy, scratch memory, the place in the random sequence, room for intermediates of inference.
+#pragma once
+
+#include <dla/backend/policy.hpp>
+#include <dla/core/philox.hpp>
+
+namespace dla {
+
+/// Sees every layer's output and gradient as they are made; set in a Context only when somebody wants to know.
+template <class P>
+class Observer {
+public:
+    virtual ~Observer() = default;
+    virtual void after_forward(int layer, const ConstView<P>& y) = 0;
+    virtual void after_backward(int layer, const ConstView<P>& dx) = 0;
+};
+
+/// Last-in, first-out memory for the intermediates of inference.
+template <class P>
+class Stack {
+public:
+    using Bytes = typename P::template pointer<std::byte>;
+
+    Stack() = default;
+    explicit Stack(Bytes base) : base_(base) {}
+
+    /// Room for `count` values; valid until the matching `pop`.
+    auto push(index_t count) {
+        auto values = P::template pointer_cast<typename P::scalar>(base_ + used_);
+        used_ += bytes(count);
+        return values;
+    }
+    void pop(index_t count) { used_ -= bytes(count); }
+
+    static constexpr index_t bytes(index_t count) { return align_up(count * static_cast<index_t>(sizeof(typename P::scalar))); }
+
+private:
+    Bytes base_{};
+    index_t used_ = 0;
+};
+
+template <class P>
+struct Context {
+    P policy;
+    typename P::template pointer<std::byte> scratch{};           ///< any kernel may use it during a call; nothing survives the call
+    typename P::template pointer<const RandomPosition> random{};  ///< seed, epoch and step of this training step, in the policy's memory
+    Stack<P> stack{};                                             ///< inference only
+    Observer<P>* observer = nullptr;
+};
+
+}  // namespace dla

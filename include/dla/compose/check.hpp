@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Refuses a network whose shapes do not fit while it is being compiled, with the sentence that build would throw.
+#pragma once
+
+#include <dla/core/shape.hpp>
+
+namespace dla::detail {
+
+/// Exactly as many characters as a sentence has, so that the compiler prints no more than that.
+template <std::size_t N>
+struct Line {
+    char text[N + 1]{};
+    constexpr std::size_t size() const { return N; }
+    constexpr const char* data() const { return text; }
+};
+
+/// Names the sentence in the compiler's list of instantiations. Compilers cut long strings (clang after 32 characters), so clang gets pieces.
+template <bool Fits, Line... Sentence>
+struct NetworkCheck {
+    static_assert(Fits, "dla: the shapes of this network do not fit; the sentence stands in the line that names NetworkCheck<false, ...>");
+    static constexpr bool passed = true;
+};
+
+template <class Net, Shape Input>
+struct ShapeCheck {
+    static constexpr ShapeResult result = Net{}.out_shape(Input);
+
+    template <std::size_t From, std::size_t Count>
+    static consteval auto piece() {
+        constexpr Text whole = refusal(Net{}.name(), Input, result);
+        constexpr std::size_t left = whole.length > From ? whole.length - From : 0;
+        Line<(left < Count ? left : Count)> line;
+        for (std::size_t i = 0; i < line.size(); ++i) line.text[i] = whole.chars[From + i];
+        return line;
+    }
+    static consteval bool check() {
+        if constexpr (result.ok()) {
+            return true;
+        } else {
+#if defined(__clang__) && __clang_major__ >= 17
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wc++26-extensions"
+            constexpr auto sentence = piece<0, Text::capacity>();
+            static_assert(result.ok(), sentence);
+#pragma clang diagnostic pop
+            return true;
+#elif defined(__clang__)
+            return NetworkCheck<false, piece<0, 31>(), piece<31, 31>(), piece<62, 31>(), piece<93, 31>(), piece<124, 31>(), piece<155, 31>(), piece<186, 31>()>::passed;
+#else
+            return NetworkCheck<false, piece<0, Text::capacity>()>::passed;
+#endif
+        }
+    }
+};
+
+}  // namespace dla::detail

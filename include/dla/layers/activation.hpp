@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Activation functions, applied to each value, and Softmax.
+#pragma once
+
+#include <dla/layers/concept.hpp>
+#include <dla/ops/norm.hpp>
+
+namespace dla {
+
+/// y = f(x) for each value; use the names below. Definitions and edge values are PyTorch's.
+template <Activation Kind>
+struct Pointwise {
+    double slope = 0.01;  ///< LeakyReLU only: y = slope * x for negative x
+
+    static constexpr bool reads_y = Kind == Activation::relu || Kind == Activation::sigmoid || Kind == Activation::tanh;
+    static constexpr Needs needs{.x = !reads_y, .y = reads_y};
+    static constexpr InPlace in_place{.forward = true, .backward = true};
+    template <class P>
+    using State = Nothing;
+    template <class P>
+    using Tape = Nothing;
+
+    constexpr Text name() const {
+        switch (Kind) {
+            case Activation::relu: return "ReLU";
+            case Activation::leaky_relu: return "LeakyReLU";
+            case Activation::gelu: return "GELU";
+            case Activation::gelu_tanh: return "GELUTanh";
+            case Activation::silu: return "SiLU";
+            case Activation::sigmoid: return "Sigmoid";
+            case Activation::tanh: return "Tanh";
+        }
+        return "";
+    }
+    constexpr ShapeResult out_shape(Shape s) const { return s; }
+
+    template <class P, class Builder>
+    Nothing build(Builder&, const Shape&) const {
+        return {};
+    }
+    template <class P>
+    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+        activation_forward(c.policy, Kind, slope, x.size(), x.data, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
+        infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Nothing&) const {
+        const kernel::ConstPtr<P> none{};
+        if (dx) activation_backward(c.policy, Kind, slope, dy.size(), needs.x ? x.data : none, needs.y ? y.data : none, dy.data, dx.data);
+    }
+};
+
+using ReLU = Pointwise<Activation::relu>;             ///< max(x, 0)
+using LeakyReLU = Pointwise<Activation::leaky_relu>;  ///< x > 0 ? x : slope * x
+using GELU = Pointwise<Activation::gelu>;             ///< x Phi(x), exact (erf)
+using GELUTanh = Pointwise<Activation::gelu_tanh>;    ///< x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+using SiLU = Pointwise<Activation::silu>;             ///< x sigmoid(x)
+using Sigmoid = Pointwise<Activation::sigmoid>;       ///< 1 / (1 + exp(-x))
+using Tanh = Pointwise<Activation::tanh>;             ///< tanh(x)
+
+/// exp(x) / sum exp(x) along PyTorch's dimension `Dim` of the batch (0 is the batch and not allowed): `Softmax<1>` for class scores.
+template <int Dim>
+struct Softmax {
+    static_assert(Dim >= 1 && Dim <= 3, "dla: Softmax<Dim> counts as PyTorch does, 0 is the batch; class scores [N, classes] take Softmax<1>");
+
+    static constexpr Needs needs{.x = false, .y = true};
+    static constexpr InPlace in_place{.forward = false, .backward = true};
+    template <class P>
+    using State = Nothing;
+    template <class P>
+    using Tape = Nothing;
+
+    constexpr Text name() const { return text("Softmax<", Dim, ">"); }
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank != 0 && Dim > s.rank) return refuse("it has no dimension ", Dim, " (0 is the batch)");
+        return s;
+    }
+
+    template <class P, class Builder>
+    Nothing build(Builder&, const Shape&) const {
+        return {};
+    }
+    template <class P>
+    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+        softmax_forward(c.policy, ops::axis_dims(x.batch, x.shape, Dim), x.data, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
+        infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, Nothing&, ConstView<P>, ConstView<P> y, ConstView<P> dy, View<P> dx, Nothing&) const {
+        if (dx) softmax_backward(c.policy, ops::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
+    }
+};
+
+}  // namespace dla

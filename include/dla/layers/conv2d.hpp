@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Two-dimensional convolution.
+#pragma once
+
+#include <dla/layers/concept.hpp>
+#include <dla/ops/conv2d.hpp>
+
+#include <cmath>
+
+namespace dla {
+
+/// y[o] = bias[o] + sum over the window and the input channels of w[o] * x (cross-correlation, as PyTorch's nn.Conv2d).
+/// x [N, in, H, W], weight [out, in / groups, kernel, kernel], y [N, out, H', W'], H' = floor((H + 2 p - d (k - 1) - 1) / s) + 1.
+/// Padding = Same (the default) keeps H and W and needs stride 1. In = Dyn: taken from the input; Out = Dyn or Kernel = Dyn: set `out`, `kernel`.
+/// Rectangular windows, dilation and groups are values: `Conv2d<8, 16, 3>{.kernel = {3, 5}, .groups = 2}`.
+/// Initialised as PyTorch: weight and bias uniform in +-1/sqrt(fan_in), fan_in = in / groups * kernel area.
+template <index_t In = Dyn, index_t Out = Dyn, index_t Kernel = Dyn, index_t Stride = 1, index_t Padding = Same>
+struct Conv2d {
+    index_t out = Out;
+    Size2 kernel = Kernel;
+    Size2 stride = Stride;
+    Size2 padding = Padding;
+    Size2 dilation = 1;
+    index_t groups = 1;
+    bool bias = true;
+
+    static constexpr Needs needs{.x = true, .y = false};
+
+    template <class P>
+    struct State {
+        Param<P> weight, bias;
+    };
+    template <class P>
+    using Tape = Nothing;
+
+    constexpr Text name() const {
+        Text t = text("Conv2d<", dim_text(In), ", ", dim_text(out), ", ", dim_text(kernel.h));
+        if (kernel.w != kernel.h) t.append("x").append(dim_text(kernel.w));
+        if (stride != Size2(1) || padding != Size2(Same)) t.append(", ").append(stride.h);
+        if (padding != Size2(Same)) t.append(", ").append(padding.h);
+        return t.append(">");
+    }
+
+    constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return ops::conv2d_dims(batch, s, out, kernel, stride, padding, dilation, groups); }
+
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return Shape{};
+        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!compatible(s.d[0], In)) {
+            if (s.d[2] == In) return refuse("expected ", In, " channels; shapes are channels first: did you mean [", s.d[2], ", ", dim_text(s.d[0]), ", ", dim_text(s.d[1]), "]?");
+            return refuse("expected ", In, " channels; did you mean Conv2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
+        }
+        if (s.is_known() && out == Dyn) return refuse("its number of output channels is not set; write Conv2d<", dim_text(In), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
+        if (s.is_known() && kernel == Size2(Dyn)) return refuse("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
+        if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
+        if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
+            return refuse("output channels, kernel, stride and dilation must be at least 1");
+        if ((padding.h < 0 && padding.h != Same) || (padding.w < 0 && padding.w != Same)) return refuse("padding must be 0 or more, or Same");
+        if ((padding.h == Same && stride.h != 1) || (padding.w == Same && stride.w != 1))
+            return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(In), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h, ", ", kernel.h / 2, ">");
+        if (groups < 1 || (s.d[0] != Dyn && s.d[0] % groups != 0) || (out != Dyn && out % groups != 0))
+            return refuse("groups = ", groups, " must divide the input channels (", dim_text(s.d[0]), ") and the output channels (", dim_text(out), ")");
+        const Conv2dDims d = dims(s, 1);
+        if ((s.d[1] != Dyn && d.out_height < 1) || (s.d[2] != Dyn && d.out_width < 1))
+            return refuse("the kernel (", dilation.h * (kernel.h - 1) + 1, " x ", dilation.w * (kernel.w - 1) + 1, ") is larger than the padded image; pad more, pool less or use a smaller kernel");
+        return Shape{out, s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
+    }
+    constexpr index_t macs(const Shape& s) const {
+        const Conv2dDims d = dims(s, 1);
+        return d.out_height * d.out_width * out * kernel.h * kernel.w * (s.d[0] / groups);
+    }
+
+    template <class P, class Builder>
+    State<P> build(Builder& b, const Shape& s) const {
+        const index_t in = s.d[0] / groups;
+        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in * kernel.h * kernel.w))};
+        State<P> state;
+        state.weight = b.parameter("weight", ParamKind::weight, {out, in, kernel.h, kernel.w}, init, DiskOrder{.outer = out, .channels = in, .pixels = kernel.h * kernel.w});
+        if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
+        return state;
+    }
+
+    template <class Plan, class P>
+    void rehearse_infer(Plan& plan, const State<P>&, const Shape& s, index_t batch) const {
+        plan.scratch(conv2d_forward_scratch(plan.policy, dims(s, batch)));
+    }
+    template <class Plan, class P>
+    void rehearse_forward(Plan& plan, const State<P>& state, const Shape& s, index_t batch, Nothing&) const {
+        rehearse_infer(plan, state, s, batch);
+    }
+    template <class Plan, class P>
+    void rehearse_backward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Nothing&, bool want_dx) const {
+        plan.scratch(ops::conv2d_backward_scratch(plan.policy, dims(s, batch), want_dx));
+    }
+
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        ops::conv2d_forward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Nothing&) const {
+        infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+        ops::conv2d_backward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
+    }
+};
+
+}  // namespace dla

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Fully connected layer.
+#pragma once
+
+#include <dla/layers/concept.hpp>
+#include <dla/ops/linear.hpp>
+
+#include <cmath>
+
+namespace dla {
+
+/// y = x W^T + b. x [N, in] or [N, rows, in], weight [out, in], bias [out]. In = Dyn: taken from the input; Out = Dyn: set `out`.
+/// Initialised as PyTorch's nn.Linear: weight and bias uniform in +-1/sqrt(in).
+template <index_t In = Dyn, index_t Out = Dyn>
+struct Linear {
+    index_t out = Out;
+    bool bias = true;
+
+    static constexpr Needs needs{.x = true, .y = false};
+
+    template <class P>
+    struct State {
+        Param<P> weight, bias;
+        index_t in = 0, out = 0;
+    };
+    template <class P>
+    using Tape = Nothing;
+
+    constexpr Text name() const { return text("Linear<", dim_text(In), ", ", dim_text(out), ">"); }
+
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return Shape{};
+        if (s.rank == 3) {
+            if (In != Dyn && s.size() == In) return refuse("expected ", In, "; did you forget Flatten?");
+            if (In != Dyn && s.is_known()) return refuse("expected ", In, "; did you forget Flatten, or mean Linear<", s.size(), ", ", dim_text(out), ">?");
+            return refuse("expected [features]; did you forget Flatten?");
+        }
+        const index_t features = s.d[s.rank - 1];
+        if (!compatible(features, In)) return refuse("expected ", In, "; did you mean Linear<", features, ", ", dim_text(out), ">?");
+        if (s.is_known() && out == Dyn) return refuse("its output size is not set; write Linear<", dim_text(In), ", 10> or Linear<", dim_text(In), ", Dyn>{.out = 10}");
+        if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
+        return s.rank == 1 ? Shape{out} : Shape{s.d[0], out};
+    }
+    constexpr index_t macs(const Shape& s) const { return s.size() * out; }
+
+    template <class P, class Builder>
+    State<P> build(Builder& b, const Shape& s) const {
+        State<P> state;
+        state.in = s.d[s.rank - 1];
+        state.out = out;
+        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(state.in))};
+        const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = out, .channels = state.in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        state.weight = b.parameter("weight", ParamKind::weight, {out, state.in}, init, order);
+        if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
+        return state;
+    }
+
+    template <class P>
+    static constexpr ops::LinearDims dims(const State<P>& state, const Shape& s, index_t batch) {
+        return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = state.in, .out = state.out};
+    }
+    template <class Plan, class P>
+    void rehearse_infer(Plan& plan, const State<P>& state, const Shape& s, index_t batch) const {
+        plan.scratch(ops::linear_forward_scratch(plan.policy, dims(state, s, batch)));
+    }
+    template <class Plan, class P>
+    void rehearse_forward(Plan& plan, const State<P>& state, const Shape& s, index_t batch, Nothing&) const {
+        rehearse_infer(plan, state, s, batch);
+    }
+    template <class Plan, class P>
+    void rehearse_backward(Plan& plan, const State<P>& state, const Shape& s, index_t batch, Nothing&, bool want_dx) const {
+        plan.scratch(ops::linear_backward_scratch(plan.policy, dims(state, s, batch), want_dx));
+    }
+
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        ops::linear_forward<P>(c, dims(state, x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Nothing&) const {
+        infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+        ops::linear_backward<P>(c, dims(state, x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
+    }
+};
+
+}  // namespace dla

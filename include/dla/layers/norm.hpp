@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Normalisation layers: BatchNorm over the batch, LayerNorm within a sample.
+#pragma once
+
+#include <dla/layers/concept.hpp>
+#include <dla/ops/norm.hpp>
+
+#include <utility>
+
+namespace dla {
+
+/// BatchNorm momentum that averages all batches alike (PyTorch's momentum=None).
+inline constexpr double cumulative_average = -1;
+
+/// y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy 2015; PyTorch's nn.BatchNorm1d/2d).
+/// Training uses the batch's mean and biased variance and moves running_mean and running_var (unbiased) towards them by `momentum`; inference uses
+/// the running values. Rank is 1 for [features] or [channels, length], 3 for images. Training needs more than one value per channel.
+template <index_t Channels, bool Images>
+struct BatchNorm {
+    double eps = 1e-5;
+    double momentum = 0.1;
+    bool affine = true;
+
+    static constexpr Needs needs{.x = true, .y = false};
+    static constexpr InPlace in_place{.forward = false, .backward = true};
+
+    template <class P>
+    struct State {
+        Param<P> weight, bias;
+        kernel::Ptr<P> running_mean{}, running_var{};
+        kernel::PtrOf<P, std::int64_t> tracked{};
+    };
+    template <class P>
+    struct Tape {
+        Planned<P> mean, invstd;
+    };
+
+    constexpr Text name() const {
+        Text t(Images ? "BatchNorm2d<" : "BatchNorm1d<");
+        return t.append(Channels == Dyn ? Text("") : dim_text(Channels)).append(">");
+    }
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return s;
+        if (Images && s.rank != 3) return refuse("expected an image [channels, height, width]; did you mean BatchNorm1d?");
+        if (!Images && s.rank == 3) return refuse("expected [features] or [channels, length]; did you mean BatchNorm2d?");
+        if (!compatible(s.d[0], Channels)) return refuse("expected ", Channels, " channels; did you mean ", Images ? "BatchNorm2d<" : "BatchNorm1d<", s.d[0], ">?");
+        return s;
+    }
+
+    template <class P, class Builder>
+    State<P> build(Builder& b, const Shape& s) const {
+        const index_t channels = s.d[0];
+        const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = 1, .channels = channels / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        State<P> state;
+        if (affine) {
+            state.weight = b.parameter("weight", ParamKind::norm_weight, {channels}, Init{.fixed = 1}, order);
+            state.bias = b.parameter("bias", ParamKind::norm_bias, {channels}, Init{.fixed = 0}, order);
+        }
+        state.running_mean = b.buffer("running_mean", {channels}, 0, order);
+        state.running_var = b.buffer("running_var", {channels}, 1, order);
+        state.tracked = b.counter("num_batches_tracked");
+        return state;
+    }
+
+    template <class Plan, class P>
+    void rehearse_forward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape) const {
+        plan.allocate(tape.mean, s.d[0]);
+        plan.allocate(tape.invstd, s.d[0]);
+        plan.scratch(batch_norm_scratch(plan.policy, ops::channel_dims(batch, s)));
+    }
+    template <class Plan, class P>
+    void rehearse_backward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape, bool) const {
+        plan.scratch(batch_norm_scratch(plan.policy, ops::channel_dims(batch, s)));
+        plan.release(tape.mean);
+        plan.release(tape.invstd);
+    }
+
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.value, state.bias.value, state.running_mean, state.running_var, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
+        const NormDims d = ops::channel_dims(x.batch, x.shape);
+        if (d.outer * d.inner <= 1)
+            fail(ErrorCode::model, name().view(), "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
+        batch_norm_forward(c.policy, c.scratch, d, eps, momentum, x.data, state.weight.value, state.bias.value, state.running_mean, state.running_var, state.tracked, y.data, tape.mean.data,
+                           tape.invstd.data);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
+        batch_norm_backward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad, state.bias.grad);
+    }
+};
+
+/// BatchNorm of [features] or [channels, length].
+template <index_t Channels = Dyn>
+using BatchNorm1d = BatchNorm<Channels, false>;
+/// BatchNorm of images [channels, height, width].
+template <index_t Channels = Dyn>
+using BatchNorm2d = BatchNorm<Channels, true>;
+
+/// y = (x - mean) / sqrt(var + eps) * weight + bias within each sample over its last axes (Ba et al. 2016; PyTorch's nn.LayerNorm).
+/// `LayerNorm<F>` normalises the last axis of [F] or [rows, F]; `LayerNorm<R, F>` and `LayerNorm<C, H, W>` the whole sample; `LayerNorm<>` the last
+/// axis of whatever comes.
+template <index_t... Sizes>
+struct LayerNorm {
+    static_assert(sizeof...(Sizes) <= 3, "dla: LayerNorm takes at most the three axes of a sample");
+    double eps = 1e-5;
+    bool affine = true;
+
+    static constexpr Needs needs{.x = true, .y = false};
+    static constexpr InPlace in_place{.forward = false, .backward = true};
+
+    template <class P>
+    struct State {
+        Param<P> weight, bias;
+    };
+    template <class P>
+    struct Tape {
+        Planned<P> mean, invstd;
+    };
+
+    constexpr Text name() const {
+        Text t("LayerNorm<");
+        int i = 0;
+        ((t.append(i++ ? ", " : "").append(dim_text(Sizes))), ...);
+        return t.append(">");
+    }
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return s;
+        constexpr int axes = sizeof...(Sizes) == 0 ? 1 : static_cast<int>(sizeof...(Sizes));
+        if (s.rank < axes) return refuse("expected at least ", axes, " axes");
+        if (s.rank == 3 && axes != 3) return refuse("expected [features] or [rows, features]; for an image name all three axes, LayerNorm<channels, height, width>");
+        const index_t sizes[] = {Sizes..., Dyn};
+        if (sizeof...(Sizes) > 0)
+            for (int i = 0; i < axes; ++i)
+                if (!compatible(s.d[s.rank - axes + i], sizes[i])) return refuse("expected ", sizes[i], " values on axis ", s.rank - axes + i);
+        return s;
+    }
+
+    /// Values normalised together.
+    static constexpr index_t columns(const Shape& s) {
+        constexpr int axes = sizeof...(Sizes) == 0 ? 1 : static_cast<int>(sizeof...(Sizes));
+        index_t n = 1;
+        for (int i = s.rank - axes; i < s.rank; ++i) n *= s.d[i];
+        return n;
+    }
+    static constexpr index_t rows(const Shape& s, index_t batch) { return batch * s.size() / columns(s); }
+
+    template <class P, class Builder>
+    State<P> build(Builder& b, const Shape& s) const {
+        State<P> state;
+        if (!affine) return state;
+        const Dims dims = s.rank == 3 ? Dims{s.d[0], s.d[1], s.d[2]} : sizeof...(Sizes) == 2 ? Dims{s.d[0], s.d[1]} : Dims{columns(s)};
+        DiskOrder order;
+        if (s.rank == 3) order = {.outer = 1, .channels = s.d[0], .pixels = s.d[1] * s.d[2]};
+        if (s.is_flattened_image()) order = {.outer = 1, .channels = s.d[0] / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]};
+        state.weight = b.parameter("weight", ParamKind::norm_weight, dims, Init{.fixed = 1}, order);
+        state.bias = b.parameter("bias", ParamKind::norm_bias, dims, Init{.fixed = 0}, order);
+        return state;
+    }
+
+    template <class Plan, class P>
+    void rehearse_forward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape) const {
+        plan.allocate(tape.mean, rows(s, batch));
+        plan.allocate(tape.invstd, rows(s, batch));
+    }
+    template <class Plan, class P>
+    void rehearse_backward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape, bool) const {
+        plan.scratch(layer_norm_scratch(plan.policy, rows(s, batch), columns(s)));
+        plan.release(tape.mean);
+        plan.release(tape.invstd);
+    }
+
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, kernel::Ptr<P>{}, kernel::Ptr<P>{});
+    }
+    template <class P>
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
+        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, tape.mean.data, tape.invstd.data);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
+        layer_norm_backward(c.policy, c.scratch, rows(x.shape, x.batch), columns(x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad,
+                            state.bias.grad);
+    }
+};
+
+}  // namespace dla

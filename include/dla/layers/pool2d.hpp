@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// Pooling of images: maximum, average, and the average of the whole image.
+#pragma once
+
+#include <dla/layers/concept.hpp>
+#include <dla/ops/pool.hpp>
+
+namespace dla {
+
+namespace detail {
+
+/// The output of a pooling layer, or why it refuses.
+constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceil_mode) {
+    if (s.rank == 0) return Shape{};
+    if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+    if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1) return refuse("kernel, stride and dilation must be at least 1");
+    const index_t half_h = (dilation.h * (kernel.h - 1) + 1) / 2, half_w = (dilation.w * (kernel.w - 1) + 1) / 2;
+    if (padding.h < 0 || padding.w < 0 || padding.h > half_h || padding.w > half_w) return refuse("padding must be between 0 and half the window");
+    const Pool2dDims d = ops::pool2d_dims(1, s, kernel, stride, padding, dilation, ceil_mode);
+    if ((s.d[1] != Dyn && d.out_height < 1) || (s.d[2] != Dyn && d.out_width < 1)) return refuse("the window (", kernel.h, " x ", kernel.w, ") is larger than the padded image; pool less often");
+    return Shape{s.d[0], s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
+}
+
+}  // namespace detail
+
+/// Largest value of each window. x [N, C, H, W]; stride defaults to the kernel. Padding never wins; the first of equal values does; NaN propagates.
+template <index_t Kernel = Dyn, index_t Stride = Kernel, index_t Padding = 0>
+struct MaxPool2d {
+    Size2 kernel = Kernel;
+    Size2 stride = Stride;
+    Size2 padding = Padding;
+    Size2 dilation = 1;
+    bool ceil_mode = false;
+
+    static constexpr Needs needs{.x = false, .y = false};
+    template <class P>
+    using State = Nothing;
+    template <class P>
+    struct Tape {
+        Planned<P, std::int32_t> argmax;
+    };
+
+    constexpr Text name() const { return text("MaxPool2d<", dim_text(kernel.h), ">"); }
+    constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return ops::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
+    constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
+
+    template <class P, class Builder>
+    Nothing build(Builder&, const Shape&) const {
+        return {};
+    }
+    template <class Plan, class P>
+    void rehearse_forward(Plan& plan, const Nothing&, const Shape& s, index_t batch, Tape<P>& tape) const {
+        plan.allocate(tape.argmax, batch * out_shape(s).shape.size());
+    }
+    template <class Plan, class P>
+    void rehearse_backward(Plan& plan, const Nothing&, const Shape&, index_t, Tape<P>& tape, bool) const {
+        plan.release(tape.argmax);
+    }
+    template <class P>
+    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+        max_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data, kernel::PtrOf<P, std::int32_t>{});
+    }
+    template <class P>
+    void forward(Context<P>& c, Nothing&, ConstView<P> x, View<P> y, Tape<P>& tape) const {
+        max_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data, tape.argmax.data);
+    }
+    template <class P>
+    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
+        if (dx) max_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, tape.argmax.data, dx.data);
+    }
+};
+
+/// Mean of each window. Padding counts as zeros unless count_include_pad is false; divisor_override replaces the divisor when it is not 0.
+template <index_t Kernel = Dyn, index_t Stride = Kernel, index_t Padding = 0>
+struct AvgPool2d {
+    Size2 kernel = Kernel;
+    Size2 stride = Stride;
+    Size2 padding = Padding;
+    bool ceil_mode = false;
+    bool count_include_pad = true;
+    index_t divisor_override = 0;
+
+    static constexpr Needs needs{.x = false, .y = false};
+    template <class P>
+    using State = Nothing;
+    template <class P>
+    using Tape = Nothing;
+
+    constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
+    constexpr Pool2dDims dims(const Shape& s, index_t batch) const {
+        Pool2dDims d = ops::pool2d_dims(batch, s, kernel, stride, padding, 1, ceil_mode);
+        d.count_include_pad = count_include_pad;
+        d.divisor_override = divisor_override;
+        return d;
+    }
+    constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, 1, ceil_mode); }
+
+    template <class P, class Builder>
+    Nothing build(Builder&, const Shape&) const {
+        return {};
+    }
+    template <class P>
+    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+        avg_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
+        infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+        if (dx) avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
+    }
+};
+
+/// Mean over height and width: [C, H, W] -> [C] (AdaptiveAvgPool2d(1) and Flatten in PyTorch).
+struct GlobalAvgPool2d {
+    static constexpr Needs needs{.x = false, .y = false};
+    template <class P>
+    using State = Nothing;
+    template <class P>
+    using Tape = Nothing;
+
+    constexpr Text name() const { return "GlobalAvgPool2d"; }
+    static constexpr Pool2dDims dims(const Shape& s, index_t batch) { return ops::pool2d_dims(batch, s, {s.d[1], s.d[2]}, {s.d[1], s.d[2]}, 0, 1, false); }
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return Shape{};
+        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        return Shape{s.d[0]};
+    }
+
+    template <class P, class Builder>
+    Nothing build(Builder&, const Shape&) const {
+        return {};
+    }
+    template <class P>
+    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+        avg_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data);
+    }
+    template <class P>
+    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
+        infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+        if (dx) avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
+    }
+};
+
+}  // namespace dla

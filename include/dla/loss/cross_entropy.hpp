@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Cross-entropy of class scores.
+#pragma once
+
+#include <dla/backend/context.hpp>
+#include <dla/core/error.hpp>
+#include <dla/kernels/contract.hpp>
+
+#include <vector>
+
+namespace dla {
+
+/// How the losses of the samples become one number.
+enum class Reduction { mean, sum };
+
+/// -sum of w[y] log softmax(logits)[y], divided by the sum of w[y] for a mean; rows labelled ignore_index do not count (torch.nn.CrossEntropyLoss).
+/// Logits [N, classes]; targets are class numbers. All rows ignored: NaN for a mean, 0 for a sum.
+struct CrossEntropy {
+    using Target = std::int32_t;
+
+    double label_smoothing = 0;
+    std::int32_t ignore_index = -100;
+    std::vector<double> class_weights;  ///< empty: all 1
+    Reduction reduction = Reduction::mean;
+
+    CrossEntropyDims dims(index_t rows, const Shape& logits) const {
+        return {.rows = rows, .classes = logits.d[0], .label_smoothing = label_smoothing, .ignore_index = ignore_index, .mean = reduction == Reduction::mean};
+    }
+
+    /// Throws Error(model) when the logits or the options do not fit.
+    void check(const Shape& logits) const {
+        if (logits.rank != 1) fail(ErrorCode::model, "CrossEntropy", text("takes logits [classes]; got ", to_text(logits), "; did you forget Flatten?").view());
+        if (!(label_smoothing >= 0 && label_smoothing <= 1)) fail(ErrorCode::model, "CrossEntropy", "label_smoothing must lie in [0, 1]");
+        if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != logits.d[0])
+            fail(ErrorCode::model, "CrossEntropy", text("class_weights has ", class_weights.size(), " values; expected one for each of ", logits.d[0], " classes").view());
+    }
+    index_t targets_per_sample(const Shape&) const { return 1; }
+
+    template <class P>
+    index_t scratch(const P& p, index_t rows, const Shape& logits) const {
+        return cross_entropy_scratch(p, dims(rows, logits));
+    }
+    /// *result = loss and counts; dlogits (or an empty view) = gradient.
+    template <class P>
+    void evaluate(const Context<P>& c, ConstView<P> logits, kernel::PtrOf<P, const Target> labels, kernel::ConstPtr<P> weights, kernel::PtrOf<P, LossResult> result, View<P> dlogits) const {
+        cross_entropy(c.policy, c.scratch, dims(logits.batch, logits.shape), logits.data, labels, weights, result, dlogits.data);
+    }
+    /// Throws Error(data) when a label was out of range; `labels` are the host's.
+    void verify(const LossResult& result, const Target* labels, const Shape& logits) const {
+        if (result.bad_row >= 0)
+            fail(ErrorCode::data, "CrossEntropy",
+                 text("label ", labels[result.bad_row], " of sample ", result.bad_row, " is out of range; expected 0 to ", logits.d[0] - 1, " or ignore_index ", ignore_index).view());
+    }
+};
+
+}  // namespace dla

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Turns a description into state: runs over the network twice, once to count, once to hand out pointers.
+#pragma once
+
+#include <dla/model/params.hpp>
+
+namespace dla {
+
+/// What `build` of a layer talks to. The first pass adds rows to the table and returns null pointers; the second returns the real ones.
+template <class P>
+class Builder {
+public:
+    using T = typename P::scalar;
+
+    Builder(ParamTable<P>& table, bool bind) : policy(table.policy), table_(table), bind_(bind) {}
+
+    P policy;
+
+    /// Declares the parameter `name` with PyTorch's dims; gives its value and gradient.
+    Param<P> parameter(const char* name, ParamKind kind, const Dims& dims, Init init, DiskOrder order = {}) {
+        if (bind_) {
+            const ParamRow& row = table_.parameters[next_parameter_++];
+            return {table_.values(row.offset), table_.gradients(row.offset)};
+        }
+        table_.parameters.push_back({path(name), kind, dims, order, init, table_.value_count, dims.size(), layer(), true});
+        table_.value_count += padded_count<T>(dims.size());
+        return {};
+    }
+    /// Declares a buffer whose values start as `initial`.
+    typename P::template pointer<T> buffer(const char* name, const Dims& dims, double initial, DiskOrder order = {}) {
+        if (bind_) return table_.buffer(table_.buffers[next_buffer_++].offset);
+        table_.buffers.push_back({path(name), dims, order, initial, table_.buffer_count, dims.size()});
+        table_.buffer_count += padded_count<T>(dims.size());
+        return {};
+    }
+    /// Declares a 64-bit counter that starts at 0.
+    typename P::template pointer<std::int64_t> counter(const char* name) {
+        if (bind_) return table_.counter(table_.counters[next_counter_++].offset);
+        table_.counters.push_back({path(name), static_cast<index_t>(table_.counters.size())});
+        return {};
+    }
+    /// A stream of random numbers of its own.
+    std::uint32_t random_stream() { return static_cast<std::uint32_t>(RandomUse::first_layer) + streams_++; }
+
+    // For containers.
+
+    /// Puts `name` in front of what is declared while the returned object lives.
+    class Scope {
+    public:
+        Scope(std::string& path, std::string_view name) : path_(path), length_(path.size()) { path_.append(path_.empty() ? "" : ".").append(name); }
+        ~Scope() { path_.resize(length_); }
+        Scope(const Scope&) = delete;
+        Scope& operator=(const Scope&) = delete;
+
+    private:
+        std::string& path_;
+        std::size_t length_;
+    };
+    Scope scope(const Text& name) { return Scope(path_, name.view()); }
+
+    /// A child begins; returns its row in the table of layers.
+    int enter_layer(const Text& name, const Shape& in, const Shape& out, index_t macs) {
+        const int id = next_layer_++;
+        if (!bind_) {
+            if (!open_.empty()) table_.layers[static_cast<std::size_t>(open_.back())].leaf = false;
+            LayerRow row{path_, std::string(name.view()), in, out, macs, static_cast<int>(open_.size()), 0, table_.parameters.size(), 0};
+            table_.layers.push_back(row);
+        }
+        open_.push_back(id);
+        return id;
+    }
+    void leave_layer(int id) {
+        open_.pop_back();
+        if (bind_) return;
+        LayerRow& row = table_.layers[static_cast<std::size_t>(id)];
+        row.end = next_layer_;
+        row.end_param = table_.parameters.size();
+    }
+    [[noreturn]] void refused(const Text& sentence) const { fail(ErrorCode::shape, "network", sentence.view()); }
+
+private:
+    std::string path(const char* name) const { return path_.empty() ? std::string(name) : path_ + "." + name; }
+    int layer() const { return open_.empty() ? -1 : open_.back(); }
+
+    ParamTable<P>& table_;
+    bool bind_;
+    std::string path_;
+    std::vector<int> open_;
+    std::size_t next_parameter_ = 0, next_buffer_ = 0, next_counter_ = 0;
+    int next_layer_ = 0;
+    std::uint32_t streams_ = 0;
+};
+
+}  // namespace dla

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// First values of parameters and buffers.
+#pragma once
+
+#include <dla/model/params.hpp>
+
+namespace dla {
+
+/// Sets every parameter, buffer and counter to its initial value. A value depends on the seed, the row and its place in PyTorch's order only.
+template <class P>
+void initialise(ParamTable<P>& table, Seed seed) {
+    using T = typename P::scalar;
+    std::vector<T> host;
+    for (std::size_t i = 0; i < table.parameters.size(); ++i) {
+        const ParamRow& row = table.parameters[i];
+        host.assign(static_cast<std::size_t>(row.count), static_cast<T>(row.init.fixed));
+        if (row.init.bound > 0) {
+            RandomStream random({static_cast<std::uint64_t>(seed), static_cast<std::uint32_t>(i), 0}, RandomUse::initialisation);
+            for (T& value : host) value = static_cast<T>(row.init.bound * (2.0 * static_cast<double>(random.uniform()) - 1.0));
+        }
+        table.write(ParamPart::value, row, host);
+    }
+    for (const BufferRow& row : table.buffers) {
+        host.assign(static_cast<std::size_t>(row.count), static_cast<T>(row.initial));
+        table.write(row, host);
+    }
+    for (const CounterRow& row : table.counters) table.write(row, 0);
+}
+
+/// What `copy_weights` did.
+struct CopyReport {
+    std::vector<std::string> copied;
+    std::vector<std::string> missing;     ///< in the target, not in the source
+    std::vector<std::string> unexpected;  ///< in the source, not in the target
+    std::vector<std::string> mismatched;  ///< in both with different sizes
+};
+
+/// Copies parameters and buffers from one table to another by path, whatever their policies; sizes must agree. Nothing else is touched.
+template <class P, class Q>
+CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
+    CopyReport report;
+    const auto copy_rows = [&]<class Row>(const std::vector<Row>& sources, const std::vector<Row>& targets, auto&& read, auto&& write) {
+        for (const Row& target : targets) {
+            const auto source = std::find_if(sources.begin(), sources.end(), [&](const Row& row) { return row.path == target.path; });
+            if (source == sources.end()) {
+                report.missing.push_back(target.path);
+            } else if (!(source->dims == target.dims)) {
+                report.mismatched.push_back(target.path);
+            } else {
+                std::vector<typename P::scalar> host(static_cast<std::size_t>(source->count));
+                read(*source, std::span(host));
+                std::vector<typename Q::scalar> converted(host.begin(), host.end());
+                write(target, std::span<const typename Q::scalar>(converted));
+                report.copied.push_back(target.path);
+            }
+        }
+        for (const Row& source : sources)
+            if (std::none_of(targets.begin(), targets.end(), [&](const Row& row) { return row.path == source.path; })) report.unexpected.push_back(source.path);
+    };
+    copy_rows(from.parameters, to.parameters, [&](const ParamRow& row, auto host) { from.read(ParamPart::value, row, host); },
+              [&](const ParamRow& row, auto host) { to.write(ParamPart::value, row, host); });
+    copy_rows(from.buffers, to.buffers, [&](const BufferRow& row, auto host) { from.read(row, host); }, [&](const BufferRow& row, auto host) { to.write(row, host); });
+    for (const CounterRow& target : to.counters)
+        for (const CounterRow& source : from.counters)
+            if (source.path == target.path) to.write(target, from.read(source));
+    return report;
+}
+
+}  // namespace dla

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+// A network with its parameters: forward, backward, one training step, and prediction from any number of threads.
+#pragma once
+
+#include <dla/compose/check.hpp>
+#include <dla/model/builder.hpp>
+#include <dla/model/init.hpp>
+#include <dla/model/workspace.hpp>
+
+#include <memory>
+#include <span>
+
+namespace dla {
+
+/// A network of type Net for samples of shape `Input` (unknown: given to the constructor) on policy P.
+/// Shapes are checked by the compiler when `Input` is written in the type, and again with concrete numbers when the model is built.
+/// Values that enter or leave are in memory order: images as (N, height, width, channels).
+template <class Net, Shape Input = Shape{}, class P = Cpu<float>>
+class Model {
+public:
+    static_assert(detail::ShapeCheck<Net, Input>::check());
+    static_assert(LayerOn<Net, P>, "dla: this network cannot run on this policy; see the notes for what a layer or a kernel lacks");
+
+    using T = typename P::scalar;
+    using Policy = P;
+    using Network = Net;
+    using State = typename Net::template State<P>;
+    using Inference = InferenceWorkspace<Net, P>;
+
+    /// The network that the type describes. Throws Error(shape) when sizes are missing or do not fit.
+    explicit Model(Seed seed, const P& policy = {}) : Model(Net{}, Input, seed, policy) {}
+    /// A network with sizes set at run time.
+    Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
+    Model(const Net& net, const Shape& input, Seed seed, const P& policy = {}) : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>()), control_(2 * alignment) {
+        if (!compatible(input, Input)) fail(ErrorCode::shape, "model", text("built for input ", to_text(Input), "; got ", to_text(input)).view());
+        if (!input.is_known()) fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " is not known; give it: Model<Net, Shape{3, 32, 32}> or Model(net, Shape{3, 32, 32}, seed)").view());
+        const ShapeResult out = net.out_shape(input);
+        if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
+        output_ = out.shape;
+        table_->policy = policy;
+        Builder<P> count(*table_, false);
+        (void)net_.template build<P>(count, input_);
+        table_->allocate();
+        Builder<P> bind(*table_, true);
+        state_ = net_.template build<P>(bind, input_);
+        initialise(*table_, seed);
+        position.seed = static_cast<std::uint64_t>(seed);
+    }
+
+    const Net& network() const { return net_; }
+    const Shape& input_shape() const { return input_; }
+    const Shape& output_shape() const { return output_; }
+    ParamTable<P>& parameters() { return *table_; }
+    const ParamTable<P>& parameters() const { return *table_; }
+
+    /// Seed, epoch and step that random layers see; a training step advances `step`.
+    RandomPosition position;
+    /// Sees every layer's output and gradient during training steps; null: nobody looks.
+    Observer<P>* observer = nullptr;
+
+    /// Claims memory for batches of up to `batch` samples, so that no later step allocates. `loss` may need scratch memory of its own.
+    template <class Loss>
+    void reserve(index_t batch, const Loss& loss, bool input_gradient = false) {
+        loss.check(output_);
+        const index_t scratch = loss.scratch(table_->policy, batch, output_);
+        if (batch > workspace_.capacity() || scratch > workspace_.plan().scratch || (input_gradient && !workspace_.gives_input_gradient()))
+            workspace_ = Workspace<Net, P>(table_->policy, net_, state_, input_, output_, std::max(batch, workspace_.capacity()), scratch, input_gradient || workspace_.gives_input_gradient());
+        if (!loss.class_weights.empty()) {
+            if (class_weights_.bytes() == 0) class_weights_ = Arena<P>(output_.size() * static_cast<index_t>(sizeof(T)));
+            for (std::size_t i = 0; i < loss.class_weights.size(); ++i) {
+                const T w = static_cast<T>(loss.class_weights[i]);
+                P::copy_in(class_weights_.data() + static_cast<index_t>(i * sizeof(T)), &w, sizeof w);
+            }
+        }
+    }
+    /// Bytes a training step on `batch` samples needs, before any is claimed.
+    template <class Loss>
+    MemoryPlan plan(index_t batch, const Loss& loss) const {
+        return Workspace<Net, P>::measure(table_->policy, net_, state_, input_, output_, batch, loss.scratch(table_->policy, batch, output_));
+    }
+    /// The memory that is claimed now.
+    const MemoryPlan& memory() const { return workspace_.plan(); }
+
+    /// Forward and backward pass: adds the gradients of the loss to the parameter gradients. `images` has any number of samples.
+    template <class Loss>
+    LossResult compute_gradients(const Loss& loss, std::span<const T> images, std::span<const typename Loss::Target> targets) {
+        const index_t batch = batch_of(images.size());
+        check_targets(targets.size(), batch * loss.targets_per_sample(output_));
+        reserve(batch, loss);
+        Context<P> c = context();
+        const ConstView<P> x(to_device(images.data(), batch * input_.size(), workspace_.input), batch, input_);
+        const View<P> y(workspace_.output.data, batch, output_);
+        net_.forward(c, state_, x, y, workspace_.tape);
+        const View<P> dy(workspace_.output_gradient.data, batch, output_);
+        loss.evaluate(c, ConstView<P>(y), targets_to_device(targets), class_weights(loss), result_slot(), dy);
+        const LossResult result = read_result();
+        loss.verify(result, targets.data(), output_);
+        const View<P> dx(workspace_.gives_input_gradient() ? workspace_.input_gradient.data : typename P::template pointer<T>{}, batch, input_);
+        net_.backward(c, state_, x, y, dy, dx, workspace_.tape);
+        return result;
+    }
+
+    /// Training-mode forward pass; the outputs stay valid until the next call. For losses of your own: then call `backward` with their gradient.
+    ConstView<P> forward(ConstView<P> x) {
+        reserve_plain(x.batch);
+        Context<P> c = context();
+        const View<P> y(workspace_.output.data, x.batch, output_);
+        net_.forward(c, state_, x, y, workspace_.tape);
+        return y;
+    }
+    /// Backward pass of the last `forward` on the same x: parameter gradients are added to; dx may be an empty view.
+    void backward(ConstView<P> x, ConstView<P> dy, View<P> dx = {}) {
+        Context<P> c = context();
+        const bool own = workspace_.gives_input_gradient();
+        const View<P> target(own ? workspace_.input_gradient.data : typename P::template pointer<T>{}, x.batch, input_);
+        net_.backward(c, state_, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy, target, workspace_.tape);
+        if (dx) {
+            if (!own) fail(ErrorCode::model, "backward", "the gradient of the input was not planned; call plan_input_gradient() before forward()");
+            copy(c.policy, dx.size(), target.data, dx.data);
+        }
+    }
+    /// From now on backward passes also compute the gradient of the input.
+    void plan_input_gradient() { wants_input_gradient_ = true; }
+
+    /// Class scores (or whatever the network gives) of `images` in inference mode: `output_shape().size()` values for each sample.
+    /// May be called from any number of threads at a time; allocates its own workspace.
+    std::vector<T> predict(std::span<const T> images) const {
+        const index_t batch = batch_of(images.size());
+        const Inference workspace = inference_workspace(batch);
+        std::vector<T> out(static_cast<std::size_t>(batch * output_.size()));
+        predict(images, out, workspace);
+        return out;
+    }
+    /// As above without allocating; each thread brings its own workspace.
+    void predict(std::span<const T> images, std::span<T> out, const Inference& workspace) const {
+        const index_t batch = batch_of(images.size());
+        if (static_cast<index_t>(out.size()) != batch * output_.size())
+            fail(ErrorCode::model, "predict", text("the output has room for ", out.size(), " values; expected ", batch * output_.size()).view());
+        const View<P> y = infer(images, batch, workspace);
+        P::copy_out(out.data(), P::template pointer_cast<std::byte>(y.data), y.size() * static_cast<index_t>(sizeof(T)));
+    }
+    Inference inference_workspace(index_t batch, index_t scratch = 0) const { return Inference(table_->policy, net_, state_, input_, output_, batch, scratch); }
+
+    /// Loss and correct predictions in inference mode; const and thread-safe like predict.
+    template <class Loss>
+    LossResult evaluate(const Loss& loss, std::span<const T> images, std::span<const typename Loss::Target> targets, const Inference& workspace) const {
+        static_assert(P::is_host, "dla: evaluate on device policies goes through predict for now");
+        const index_t batch = batch_of(images.size());
+        check_targets(targets.size(), batch * loss.targets_per_sample(output_));
+        loss.check(output_);
+        const View<P> y = infer(images, batch, workspace);
+        Context<P> c;
+        c.policy = table_->policy;
+        c.scratch = workspace.scratch();
+        std::vector<T> weights(loss.class_weights.begin(), loss.class_weights.end());
+        LossResult result;
+        loss.evaluate(c, ConstView<P>(y), targets.data(), weights.empty() ? nullptr : weights.data(), &result, View<P>{});
+        loss.verify(result, targets.data(), output_);
+        return result;
+    }
+
+private:
+    Context<P> context() {
+        Context<P> c;
+        c.policy = table_->policy;
+        c.scratch = workspace_.scratch();
+        P::copy_in(control_.data(), &position, sizeof position);
+        c.random = control_.template at<const RandomPosition>(0);
+        c.observer = observer;
+        return c;
+    }
+    View<P> infer(std::span<const T> images, index_t batch, const Inference& workspace) const {
+        if (batch > workspace.capacity()) fail(ErrorCode::model, "predict", text("the workspace holds ", workspace.capacity(), " samples; got ", batch).view());
+        Context<P> c;
+        c.policy = table_->policy;
+        c.scratch = workspace.scratch();
+        c.stack = workspace.stack();
+        const View<P> y(workspace.output(), batch, output_);
+        if constexpr (P::is_host) {
+            net_.infer(c, state_, ConstView<P>(images.data(), batch, input_), y);
+        } else {
+            auto x = workspace.input();
+            P::copy_in(P::template pointer_cast<std::byte>(x), images.data(), static_cast<index_t>(images.size_bytes()));
+            net_.infer(c, state_, ConstView<P>(x, batch, input_), y);
+        }
+        return y;
+    }
+    index_t batch_of(std::size_t values) const {
+        const auto size = static_cast<std::size_t>(input_.size());
+        if (values % size != 0) fail(ErrorCode::model, "model", text("got ", values, " input values; expected a multiple of ", size, ", the size of one sample ", to_text(input_)).view());
+        return static_cast<index_t>(values / size);
+    }
+    static void check_targets(std::size_t got, index_t expected) {
+        if (static_cast<index_t>(got) != expected) fail(ErrorCode::model, "model", text("got ", got, " targets; expected ", expected).view());
+    }
+    struct NoLoss {
+        std::vector<double> class_weights;
+        void check(const Shape&) const {}
+        index_t scratch(const P&, index_t, const Shape&) const { return 0; }
+    };
+    void reserve_plain(index_t batch) { reserve(batch, NoLoss{}, wants_input_gradient_); }
+
+    kernel::ConstPtr<P> to_device(const T* host, index_t count, const Planned<P>& room) const {
+        if constexpr (P::is_host) {
+            (void)count, (void)room;
+            return host;
+        } else {
+            P::copy_in(P::template pointer_cast<std::byte>(room.data), host, count * static_cast<index_t>(sizeof(T)));
+            return room.data;
+        }
+    }
+    template <class Target>
+    typename P::template pointer<const Target> targets_to_device(std::span<const Target> targets) {
+        if constexpr (P::is_host) {
+            return targets.data();
+        } else if constexpr (std::is_same_v<Target, std::int32_t>) {
+            P::copy_in(P::template pointer_cast<std::byte>(workspace_.targets.data), targets.data(), static_cast<index_t>(targets.size_bytes()));
+            return workspace_.targets.data;
+        } else {
+            P::copy_in(P::template pointer_cast<std::byte>(workspace_.targets_as_scalars.data), targets.data(), static_cast<index_t>(targets.size_bytes()));
+            return workspace_.targets_as_scalars.data;
+        }
+    }
+    template <class Loss>
+    kernel::ConstPtr<P> class_weights(const Loss& loss) const {
+        return loss.class_weights.empty() ? kernel::ConstPtr<P>{} : kernel::ConstPtr<P>(class_weights_.template at<T>(0));
+    }
+    auto result_slot() const { return control_.template at<LossResult>(alignment); }
+    LossResult read_result() const {
+        LossResult result;
+        P::copy_out(&result, P::template pointer_cast<std::byte>(result_slot()), sizeof result);
+        return result;
+    }
+
+    Net net_;
+    Shape input_, output_;
+    std::unique_ptr<ParamTable<P>> table_;  // its address outlives a move of the model
+    State state_;
+    Arena<P> control_;  // RandomPosition, LossResult
+    Arena<P> class_weights_;
+    Workspace<Net, P> workspace_;
+    bool wants_input_gradient_ = false;
+};
+
+/// One training step: gradients of `loss` on the batch, one step of `optimizer`. Returns the loss before the step.
+/// images: N samples in memory order; targets: N labels (cross-entropy) or N outputs (mean squared error).
+template <class Net, Shape Input, class P, class Optimizer, class Loss>
+LossResult train_step_result(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images, std::span<const typename Loss::Target> targets,
+                             double clip_norm = 0) {
+    model.parameters().zero_gradients();
+    const LossResult result = model.compute_gradients(loss, images, targets);
+    if (clip_norm > 0) model.parameters().clip_gradients(clip_norm);
+    optimizer.step(model.parameters());
+    ++model.position.step;
+    return result;
+}
+/// As train_step_result; only the loss.
+template <class Net, Shape Input, class P, class Optimizer, class Loss>
+typename P::scalar train_step(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images, std::span<const typename Loss::Target> targets) {
+    return static_cast<typename P::scalar>(train_step_result(model, optimizer, loss, images, targets).loss);
+}
+
+}  // namespace dla

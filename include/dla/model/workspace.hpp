@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Memory for the activations and gradients of a batch, planned once.
+#pragma once
+
+#include <dla/compose/plan.hpp>
+
+namespace dla {
+
+/// What a plan needs, in bytes.
+struct MemoryPlan {
+    index_t batch = 0;
+    index_t activations = 0;  ///< activations, their gradients and tapes, with buffers shared as far as lifetimes allow
+    index_t unshared = 0;     ///< the same if every buffer had memory of its own
+    index_t scratch = 0;      ///< of the largest kernel
+    index_t total() const { return activations + scratch; }
+};
+
+/// Buffers of a training step of network Net for batches of up to `capacity()` samples.
+template <class Net, class P>
+class Workspace {
+public:
+    using State = typename Net::template State<P>;
+
+    Workspace() = default;
+
+    /// Plans for `batch` samples; `scratch` is what the loss needs. With `want_dx` backward also gives the gradient of the images.
+    Workspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx) : want_dx_(want_dx) {
+        Planner<P> plan(policy);
+        plan.scratch(scratch);
+        rehearse(plan, net, state, in, out, batch);
+        plan.place();
+        arena_ = Arena<P>(plan.bytes());
+        plan.bind(arena_.data());
+        rehearse(plan, net, state, in, out, batch);
+        scratch_ = Arena<P>(plan.scratch_bytes());
+        plan_ = {batch, arena_.bytes(), plan.unshared_bytes(), scratch_.bytes()};
+    }
+
+    /// The plan alone: bytes before any memory is claimed.
+    static MemoryPlan measure(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx = false) {
+        Workspace rehearsal;
+        rehearsal.want_dx_ = want_dx;
+        Planner<P> plan(policy);
+        plan.scratch(scratch);
+        rehearsal.rehearse(plan, net, state, in, out, batch);
+        plan.place();
+        return {batch, align_up(plan.bytes()), plan.unshared_bytes(), plan.scratch_bytes()};
+    }
+
+    index_t capacity() const { return plan_.batch; }
+    const MemoryPlan& plan() const { return plan_; }
+    bool gives_input_gradient() const { return want_dx_; }
+    auto scratch() const { return scratch_.data(); }
+
+    typename Net::template Tape<P> tape;
+    Planned<P> output, output_gradient, input_gradient, input;
+    Planned<P> targets_as_scalars;
+    Planned<P, std::int32_t> targets;
+
+private:
+    void rehearse(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
+        if (!P::is_host) {
+            plan.allocate(input, batch * in.size());
+            plan.allocate(targets, batch);
+            plan.allocate(targets_as_scalars, batch * out.size());
+        }
+        plan.allocate(output, batch * out.size());
+        detail::rehearse_forward<Net, Planner<P>, P>(net, plan, state, in, batch, tape);
+        plan.allocate(output_gradient, batch * out.size());
+        if (want_dx_) plan.allocate(input_gradient, batch * in.size());
+        detail::rehearse_backward<Net, Planner<P>, P>(net, plan, state, in, batch, tape, want_dx_);
+    }
+
+    Arena<P> arena_, scratch_;
+    MemoryPlan plan_;
+    bool want_dx_ = false;
+};
+
+/// Buffers of `Model::predict` for batches of up to `capacity()` samples; one for each thread that predicts.
+template <class Net, class P>
+class InferenceWorkspace {
+public:
+    using State = typename Net::template State<P>;
+
+    InferenceWorkspace() = default;
+    InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
+        Planner<P> plan(policy);
+        plan.scratch(scratch);
+        detail::rehearse_infer<Net, Planner<P>, P>(net, plan, state, in, batch);
+        const index_t scalar = static_cast<index_t>(sizeof(typename P::scalar));
+        out_offset_ = align_up(plan.stack_bytes());
+        in_offset_ = out_offset_ + align_up(batch * out.size() * scalar);
+        targets_offset_ = in_offset_ + (P::is_host ? 0 : align_up(batch * in.size() * scalar));
+        arena_ = Arena<P>(targets_offset_ + (P::is_host ? 0 : align_up(batch * std::max<index_t>(4, out.size() * scalar))));
+        scratch_ = Arena<P>(plan.scratch_bytes());
+        capacity_ = batch;
+    }
+
+    index_t capacity() const { return capacity_; }
+    index_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
+    auto scratch() const { return scratch_.data(); }
+    Stack<P> stack() const { return Stack<P>(arena_.data()); }
+    auto output() const { return arena_.template at<typename P::scalar>(out_offset_); }
+    auto input() const { return arena_.template at<typename P::scalar>(in_offset_); }
+    template <class T>
+    auto targets() const {
+        return arena_.template at<T>(targets_offset_);
+    }
+
+private:
+    Arena<P> arena_, scratch_;
+    index_t capacity_ = 0, out_offset_ = 0, in_offset_ = 0, targets_offset_ = 0;
+};
+
+}  // namespace dla

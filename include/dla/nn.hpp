@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// Networks: layers, composition, models, losses, optimizers, on the CPU.
+#pragma once
+
+#include <dla/kernels/reference.hpp>
+#if __has_include(<dla/kernels/cpu.hpp>)
+#include <dla/kernels/cpu.hpp>
+#endif
+
+#include <dla/layers/activation.hpp>
+#include <dla/layers/conv2d.hpp>
+#include <dla/layers/dropout.hpp>
+#include <dla/layers/linear.hpp>
+#include <dla/layers/norm.hpp>
+#include <dla/layers/pool2d.hpp>
+#include <dla/layers/reshape.hpp>
+
+#include <dla/compose/repeat.hpp>
+#include <dla/compose/residual.hpp>
+#include <dla/compose/sequential.hpp>
+
+#include <dla/loss/cross_entropy.hpp>
+#include <dla/loss/mse.hpp>
+
+#include <dla/optim/adam.hpp>
+#include <dla/optim/sgd.hpp>
+
+#include <dla/model/model.hpp>
+
+#include <dla/version.hpp>

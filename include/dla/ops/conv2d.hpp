@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// Geometry of a 2-d convolution: from sizes and options to the numbers a kernel takes, or the reason why not.
+#pragma once
+
+#include <dla/backend/context.hpp>
+#include <dla/kernels/contract.hpp>
+
+namespace dla {
+
+/// Height and width of a window, step or border; one number stands for both.
+struct Size2 {
+    index_t h = 0, w = 0;
+    constexpr Size2() = default;
+    constexpr Size2(index_t both) : h(both), w(both) {}
+    constexpr Size2(index_t height, index_t width) : h(height), w(width) {}
+    constexpr bool operator==(const Size2&) const = default;
+};
+
+/// Padding that keeps height and width at stride 1: d (k - 1) zeros in all, the odd one on the right and at the bottom (as PyTorch).
+inline constexpr index_t Same = -2;
+
+namespace ops {
+
+/// Positions of a window of `kernel` elements `dilation` apart along `size` values with `before` + `after` zeros; below 1: the window does not fit.
+constexpr index_t window_positions(index_t size, index_t before, index_t after, index_t kernel, index_t stride, index_t dilation) {
+    const index_t room = size + before + after - dilation * (kernel - 1) - 1;
+    return room < 0 ? 0 : room / stride + 1;
+}
+
+/// The convolution of a batch of images [in, height, width]; `padding` may be Same.
+constexpr Conv2dDims conv2d_dims(index_t batch, const Shape& in, index_t out_channels, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, index_t groups) {
+    Conv2dDims d{.batch = batch, .height = in.d[1], .width = in.d[2], .in_channels = in.d[0], .out_channels = out_channels};
+    d.kernel_h = kernel.h, d.kernel_w = kernel.w, d.stride_h = stride.h, d.stride_w = stride.w, d.dilation_h = dilation.h, d.dilation_w = dilation.w;
+    d.groups = groups;
+    const index_t total_h = padding.h == Same ? dilation.h * (kernel.h - 1) : 2 * padding.h;
+    const index_t total_w = padding.w == Same ? dilation.w * (kernel.w - 1) : 2 * padding.w;
+    d.pad_top = total_h / 2;
+    d.pad_left = total_w / 2;
+    d.out_height = window_positions(in.d[1], d.pad_top, total_h - d.pad_top, kernel.h, stride.h, dilation.h);
+    d.out_width = window_positions(in.d[2], d.pad_left, total_w - d.pad_left, kernel.w, stride.w, dilation.w);
+    return d;
+}
+
+template <class P>
+index_t conv2d_backward_scratch(const P& p, const Conv2dDims& d, bool want_dx) {
+    const index_t weights = conv2d_backward_weights_scratch(p, d);
+    return want_dx ? std::max(weights, conv2d_backward_data_scratch(p, d)) : weights;
+}
+
+/// y = conv(x, w) + bias (bias may be null); sizes as in Conv2dDims.
+template <class P>
+void conv2d_forward(const Context<P>& c, const Conv2dDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> bias, kernel::Ptr<P> y) {
+    conv2d_forward(c.policy, c.scratch, d, x, w, bias, y);
+}
+
+/// dx overwritten (or null: not wanted); dw and db (or null) accumulated.
+template <class P>
+void conv2d_backward(const Context<P>& c, const Conv2dDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx, kernel::Ptr<P> dw, kernel::Ptr<P> db) {
+    conv2d_backward_weights(c.policy, c.scratch, d, x, dy, dw, db);
+    if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy, w, dx);
+}
+
+}  // namespace ops
+}  // namespace dla

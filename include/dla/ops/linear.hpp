@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// y = x W^T + b on the last axis of any number of rows, and its gradients.
+#pragma once
+
+#include <dla/kernels/contract.hpp>
+#include <dla/backend/context.hpp>
+
+#include <cassert>
+
+namespace dla::ops {
+
+/// Rows and widths of one Linear: x [rows, in], w [out, in], y [rows, out].
+struct LinearDims {
+    index_t rows = 0, in = 0, out = 0;
+    constexpr GemmDims forward() const { return {.m = rows, .n = out, .k = in, .transpose_a = false, .transpose_b = true}; }
+    constexpr GemmDims backward_data() const { return {.m = rows, .n = in, .k = out, .transpose_a = false, .transpose_b = false}; }
+    constexpr GemmDims backward_weights() const { return {.m = out, .n = in, .k = rows, .transpose_a = true, .transpose_b = false}; }
+};
+
+template <class P>
+index_t linear_forward_scratch(const P& p, const LinearDims& d) {
+    return gemm_scratch(p, d.forward());
+}
+template <class P>
+index_t linear_backward_scratch(const P& p, const LinearDims& d, bool want_dx) {
+    const index_t weights = std::max(gemm_scratch(p, d.backward_weights()), column_sum_scratch(p, d.rows, d.out));
+    return want_dx ? std::max(weights, gemm_scratch(p, d.backward_data())) : weights;
+}
+
+/// y = x W^T + b; b may be null.
+template <class P>
+void linear_forward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> b, kernel::Ptr<P> y) {
+    using T = typename P::scalar;
+    gemm(c.policy, c.scratch, d.forward(), x, w, b, T(0), y);
+}
+
+/// dx = dy W (or null: not wanted); dw += dy^T x; db += column sums of dy (or null).
+template <class P>
+void linear_backward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx, kernel::Ptr<P> dw, kernel::Ptr<P> db) {
+    using T = typename P::scalar;
+    const kernel::ConstPtr<P> none{};
+    gemm(c.policy, c.scratch, d.backward_weights(), dy, x, none, T(1), dw);
+    if (db) column_sum(c.policy, c.scratch, d.rows, d.out, dy, db);
+    if (dx) gemm(c.policy, c.scratch, d.backward_data(), dy, w, none, T(0), dx);
+}
+
+}  // namespace dla::ops
