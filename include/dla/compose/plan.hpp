@@ -50,7 +50,7 @@ public:
     void place() {
         std::vector<std::size_t> order(blocks_.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
-        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return blocks_[a].bytes > blocks_[b].bytes; });
+        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return blocks_[a].bytes != blocks_[b].bytes ? blocks_[a].bytes > blocks_[b].bytes : a < b; });
         std::vector<const Block*> placed;  // by offset
         for (std::size_t i : order) {
             Block& block = blocks_[i];

@@ -212,8 +212,8 @@ private:
     using layer_type = std::remove_cvref_t<decltype(get<I>(std::declval<const Pack<Ls...>&>()))>;
 
     /// The value lies in the caller's x or y.
-    static consteval bool is_callers(int v) { return sharing.buffer[static_cast<std::size_t>(v)] == 0 || sharing.buffer[static_cast<std::size_t>(v)] == sharing.buffer[N]; }
-    static consteval bool only_views_before(std::size_t i) {
+    static constexpr bool is_callers(int v) { return sharing.buffer[static_cast<std::size_t>(v)] == 0 || sharing.buffer[static_cast<std::size_t>(v)] == sharing.buffer[N]; }
+    static constexpr bool only_views_before(std::size_t i) {
         const std::array<bool, N> view{detail::is_view<Ls>()...};
         for (std::size_t j = 0; j < i; ++j)
             if (!view[j]) return false;
