@@ -8,18 +8,25 @@
 namespace dla {
 namespace detail {
 
-/// log(sum over c of exp(x[c])), the maximum subtracted; NaN if every x is -infinity.
+/// A row's maximum and sum of exp(x - max), kept apart: max + log(sum) would round away digits of the smaller one. NaN if every x is -infinity.
 template <class T>
-Wide<T> log_sum_exp(index_t classes, const T* x) {
+struct RowSum {
     using S = Wide<T>;
-    using std::exp;
-    using std::log;
-    S largest = -std::numeric_limits<S>::infinity(), sum{};
-    for (index_t c = 0; c < classes; ++c)
-        if (static_cast<S>(x[c]) > largest) largest = static_cast<S>(x[c]);
-    for (index_t c = 0; c < classes; ++c) sum += exp(static_cast<S>(x[c]) - largest);
-    return largest + log(sum);
-}
+    S largest = -std::numeric_limits<S>::infinity(), sum{}, log_sum{};
+    RowSum(index_t n, const T* x, index_t step = 1) {
+        using std::log;
+        for (index_t c = 0; c < n; ++c)
+            if (static_cast<S>(x[c * step]) > largest) largest = static_cast<S>(x[c * step]);
+        for (index_t c = 0; c < n; ++c) sum += numerator(x[c * step]);
+        log_sum = log(sum);
+    }
+    S numerator(T x) const {
+        using std::exp;
+        return exp(static_cast<S>(x) - largest);
+    }
+    S softmax(T x) const { return numerator(x) / sum; }
+    S negative_log(T x) const { return (largest - static_cast<S>(x)) + log_sum; }
+};
 
 /// First of the largest.
 template <class T>
@@ -35,16 +42,11 @@ index_t argmax(index_t n, const T* x) {
 /// y = exp(x - max) / sum(exp(x - max)) over `channels`; y may be x. A row of -infinity gives NaN.
 template <class T>
 void softmax_forward(const Reference<T>&, const NormDims& d, const detail::Of<T>* x, detail::Of<T>* y) {
-    using S = detail::Wide<T>;
-    using std::exp;
     for (index_t o = 0; o < d.outer; ++o)
         for (index_t i = 0; i < d.inner; ++i) {
             const index_t first = o * d.channels * d.inner + i;
-            S largest = -std::numeric_limits<S>::infinity(), sum{};
-            for (index_t c = 0; c < d.channels; ++c)
-                if (static_cast<S>(x[first + c * d.inner]) > largest) largest = static_cast<S>(x[first + c * d.inner]);
-            for (index_t c = 0; c < d.channels; ++c) sum += exp(static_cast<S>(x[first + c * d.inner]) - largest);
-            for (index_t c = 0; c < d.channels; ++c) y[first + c * d.inner] = static_cast<T>(exp(static_cast<S>(x[first + c * d.inner]) - largest) / sum);
+            const detail::RowSum<T> row(d.channels, x + first, d.inner);
+            for (index_t c = 0; c < d.channels; ++c) y[first + c * d.inner] = static_cast<T>(row.softmax(x[first + c * d.inner]));
         }
 }
 
@@ -75,7 +77,6 @@ template <class T>
 void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const std::int32_t* labels,
                    const detail::Of<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
-    using std::exp;
     *result = {};
     const auto weight = [&](index_t c) { return class_weights ? static_cast<S>(class_weights[c]) : S{1}; };
     S loss{}, weights{};
@@ -97,20 +98,20 @@ void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, c
         }
         ++result->counted;
         if (detail::argmax(d.classes, row) == label) ++result->correct;
-        const S log_sum = detail::log_sum_exp(d.classes, row);
+        const detail::RowSum<T> sums(d.classes, row);
         const S hard = smooth > S{0} ? (S{1} - smooth) * weight(label) : weight(label);
-        loss += hard * (log_sum - static_cast<S>(row[label]));
+        loss += hard * sums.negative_log(row[label]);
         S total = hard;     // of the coefficients of nll
         if (smooth > S{0})  // not added as 0 * infinity when there is no smoothing
             for (index_t c = 0; c < d.classes; ++c) {
                 const S share = smooth / static_cast<S>(d.classes) * weight(c);
-                loss += share * (log_sum - static_cast<S>(row[c]));
+                loss += share * sums.negative_log(row[c]);
                 total += share;
             }
         for (index_t c = 0; dlogits && c < d.classes; ++c) {
             S target = smooth > S{0} ? smooth / static_cast<S>(d.classes) * weight(c) : S{0};
             if (c == label) target += hard;
-            dlogits[r * d.classes + c] = static_cast<T>((exp(static_cast<S>(row[c]) - log_sum) * total - target) / divisor);
+            dlogits[r * d.classes + c] = static_cast<T>((sums.softmax(row[c]) * total - target) / divisor);
         }
     }
     result->weight = static_cast<double>(weights);
@@ -123,7 +124,6 @@ template <class T>
 void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const detail::Of<T>* targets,
                         const detail::Of<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
-    using std::exp;
     *result = {};
     const S smooth = static_cast<S>(d.label_smoothing), divisor = d.mean ? static_cast<S>(d.rows) : S{1};
     S loss{};
@@ -134,14 +134,14 @@ void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims&
             return class_weights ? t * static_cast<S>(class_weights[c]) : t;
         };
         if (detail::argmax(d.classes, row) == detail::argmax(d.classes, target)) ++result->correct;
-        const S log_sum = detail::log_sum_exp(d.classes, row);
+        const detail::RowSum<T> sums(d.classes, row);
         S total{};
         for (index_t c = 0; c < d.classes; ++c) {
-            loss += coefficient(c) * (log_sum - static_cast<S>(row[c]));
+            loss += coefficient(c) * sums.negative_log(row[c]);
             total += coefficient(c);
         }
         for (index_t c = 0; dlogits && c < d.classes; ++c)
-            dlogits[r * d.classes + c] = static_cast<T>((exp(static_cast<S>(row[c]) - log_sum) * total - coefficient(c)) / divisor);
+            dlogits[r * d.classes + c] = static_cast<T>((sums.softmax(row[c]) * total - coefficient(c)) / divisor);
     }
     result->counted = d.rows;
     result->weight = static_cast<double>(d.rows);
