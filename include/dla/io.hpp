@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Everything that reads and writes files: safetensors, TensorBoard events, JSON, PNG images, plots.
+#pragma once
+
+#include <dla/io/atomic_file.hpp>
+#include <dla/io/json.hpp>
+#include <dla/io/plot.hpp>
+#include <dla/io/png.hpp>
+#include <dla/io/safetensors.hpp>
+#include <dla/io/tensorboard.hpp>
+#include <dla/io/wire.hpp>

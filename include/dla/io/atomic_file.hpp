@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Whole files on disk: read one with a size limit, and replace one so that a crash leaves the old or the new content, never a mixture.
+#pragma once
+
+#include <dla/core/error.hpp>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace dla {
+
+namespace detail {
+
+/// `cannot write: No space left on device (errno 28)`; takes errno as an argument because cleaning up may change it.
+inline std::string errno_sentence(std::string_view what, int error) {
+    return std::string(what) + ": " + std::generic_category().message(error) + " (errno " + std::to_string(error) + ")";
+}
+
+/// Owns a file descriptor.
+class FileDescriptor {
+public:
+    FileDescriptor() = default;
+    explicit FileDescriptor(int fd) : fd_(fd) {}
+    FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~FileDescriptor() { close(); }
+    int get() const { return fd_; }
+    explicit operator bool() const { return fd_ >= 0; }
+    /// Status of close(2): some file systems report a failed write only here.
+    int close() { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); }
+
+private:
+    int fd_ = -1;
+};
+
+/// All of the bytes, or the errno of the write that failed.
+inline int write_all(int fd, const char* bytes, std::size_t count) {
+    while (count > 0) {
+        const ssize_t written = ::write(fd, bytes, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return written < 0 ? errno : EIO;
+        bytes += written;
+        count -= static_cast<std::size_t>(written);
+    }
+    return 0;
+}
+
+/// The folder part of a path, `.` if it has none.
+inline std::string parent_folder(const std::string& path) {
+    const auto slash = path.find_last_of('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace detail
+
+/// Replaces `path` atomically: bytes go to `path.tmp` in the same folder; `commit` syncs them, renames, and syncs the folder.
+/// Without `commit` (or after an error) the temporary file is removed and `path` is as it was. A temporary file that a killed
+/// process left behind is reused; two writers at once are refused. Throws Error(io) with the path and the system's reason.
+class AtomicFile {
+public:
+    explicit AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp") {
+        for (int attempt = 0; attempt < 100; ++attempt) {
+            file_ = detail::FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+            if (!file_) stop("cannot create " + temporary_, errno);
+            if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+                file_.close();
+                fail(ErrorCode::io, path_, "another process is writing " + temporary_ + "; give each run its own output folder");
+            }
+            // Between open and flock the previous owner may have renamed the file: then this descriptor is the finished file, not ours.
+            struct stat opened {}, named {};
+            if (::fstat(file_.get(), &opened) == 0 && ::stat(temporary_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+                opened.st_dev == named.st_dev) {
+                owned_ = true;
+                if (!S_ISREG(opened.st_mode)) stop(temporary_ + " is not a regular file", EINVAL);
+                if (::ftruncate(file_.get(), 0) != 0) stop("cannot truncate " + temporary_, errno);
+                return;
+            }
+        }
+        stop("cannot create " + temporary_, EAGAIN);
+    }
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+    ~AtomicFile() { discard(); }
+
+    void write(std::span<const std::byte> bytes) {
+        if (const int error = detail::write_all(file_.get(), reinterpret_cast<const char*>(bytes.data()), bytes.size())) stop("cannot write", error);
+    }
+    void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+    /// Makes the new content durable under its final name.
+    void commit() {
+        if (::fsync(file_.get()) != 0) stop("cannot sync to disk", errno);
+        if (::rename(temporary_.c_str(), path_.c_str()) != 0) stop("cannot rename " + temporary_ + " to it", errno);
+        owned_ = false;
+        if (file_.close() != 0) stop("cannot close", errno);
+        const std::string folder = detail::parent_folder(path_);
+        detail::FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        // EINVAL: a file system that cannot sync folders; nothing more can be done there.
+        if (!directory || (::fsync(directory.get()) != 0 && errno != EINVAL)) stop("cannot sync its folder", errno);
+    }
+
+private:
+    [[noreturn]] void stop(std::string_view what, int error) {
+        discard();
+        fail(ErrorCode::io, path_, detail::errno_sentence(what, error));
+    }
+    void discard() noexcept {
+        if (owned_) ::unlink(temporary_.c_str());
+        owned_ = false;
+        file_.close();
+    }
+
+    std::string path_;
+    std::string temporary_;
+    detail::FileDescriptor file_;
+    bool owned_ = false;
+};
+
+/// Replaces the content of `path` atomically (see AtomicFile).
+inline void write_file(const std::string& path, std::string_view text) {
+    AtomicFile file(path);
+    file.write(text);
+    file.commit();
+}
+
+/// The whole content of a regular file of at most `limit` bytes. Throws Error(code): missing, not a file, too large, cut while reading.
+/// Memory used is the size of the file, known before anything is allocated.
+inline std::vector<std::byte> read_file(const std::string& path, std::uint64_t limit, ErrorCode code = ErrorCode::io) {
+    detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // O_NONBLOCK: never wait for the writer of a FIFO
+    if (!file) fail(code, path, detail::errno_sentence("cannot open", errno));
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) fail(code, path, detail::errno_sentence("cannot read", errno));
+    if (!S_ISREG(status.st_mode)) fail(code, path, "not a regular file");
+    const auto size = static_cast<std::uint64_t>(status.st_size);
+    if (size > limit) fail(code, path, "file too large; expected at most " + std::to_string(limit) + " bytes, got " + std::to_string(size));
+    std::vector<std::byte> bytes;
+    try {
+        bytes.resize(static_cast<std::size_t>(size));
+    } catch (const std::exception&) {
+        fail(code, path, "not enough memory for " + std::to_string(size) + " bytes");
+    }
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+        const ssize_t got = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) fail(code, path, detail::errno_sentence("cannot read", errno));
+        if (got == 0) fail(code, path, "file shrank while it was read; expected " + std::to_string(size) + " bytes, got " + std::to_string(done));
+        done += static_cast<std::size_t>(got);
+    }
+    return bytes;
+}
+
+}  // namespace dla

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Reads and writes safetensors files: named arrays and string metadata, the format PyTorch users exchange weights in.
+// Format: https://huggingface.co/docs/safetensors (u64 header length, JSON header, data; little-endian, C order).
+#pragma once
+
+#include <dla/io/safetensors_header.hpp>
+
+namespace dla {
+
+/// A safetensors file in memory. Everything in it has been checked: every byte of the data belongs to exactly one tensor.
+class SafetensorsFile {
+public:
+    /// Reads `path`. Throws Error(checkpoint): missing, damaged, an unknown dtype. Memory: the file's size and a few times its header.
+    static SafetensorsFile read(const std::string& path) {
+        return SafetensorsFile(read_file(path, UINT64_MAX, ErrorCode::checkpoint), path);
+    }
+
+    /// Takes the content of a file; `where` names it in errors.
+    SafetensorsFile(std::vector<std::byte> content, std::string where) : where_(std::move(where)), content_(std::move(content)) { parse(); }
+    SafetensorsFile(SafetensorsFile&&) noexcept = default;
+    SafetensorsFile& operator=(SafetensorsFile&&) noexcept = default;
+    SafetensorsFile(const SafetensorsFile&) = delete;  // a copy's tensors would view the original's bytes
+    SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+    /// In the order of their data.
+    const std::vector<StoredTensor>& tensors() const { return tensors_; }
+    const StoredMetadata& metadata() const { return metadata_; }
+    const std::string& where() const { return where_; }
+
+    /// The tensor of that name, or nullptr.
+    const StoredTensor* find(std::string_view name) const {
+        const auto at = index_.find(name);
+        return at == index_.end() ? nullptr : &tensors_[at->second];
+    }
+
+    /// Copies a tensor's values to `out`. Throws Error(checkpoint) unless it is there with this type and this shape.
+    template <class T>
+    void copy_to(std::string_view name, std::span<const std::int64_t> shape, std::span<T> out) const {
+        const StoredTensor* t = find(name);
+        const std::string expected = std::string(to_string(stored_type<T>())) + " " + shape_text(shape);
+        if (!t) fail(ErrorCode::checkpoint, where_, "tensor \"" + std::string(name) + "\" is missing; expected " + expected);
+        if (t->type != stored_type<T>() || !std::ranges::equal(t->shape, shape) || t->bytes.size() != out.size_bytes())
+            fail(ErrorCode::checkpoint, where_,
+                 "tensor \"" + std::string(name) + "\" does not fit; expected " + expected + ", got " + std::string(to_string(t->type)) + " " +
+                     shape_text(t->shape));
+        if (!out.empty()) std::memcpy(out.data(), t->bytes.data(), out.size_bytes());
+    }
+
+    /// `[64, 3, 3, 3]`.
+    static std::string shape_text(std::span<const std::int64_t> shape) {
+        std::string text = "[";
+        for (const std::int64_t axis : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(axis);
+        return text + "]";
+    }
+
+private:
+    [[noreturn]] void refuse(std::string_view sentence) const { fail(ErrorCode::checkpoint, where_, sentence); }
+
+    void parse() {
+        std::uint64_t length = 0;
+        if (content_.size() < sizeof length) refuse("truncated; expected at least 8 bytes, got " + std::to_string(content_.size()));
+        std::memcpy(&length, content_.data(), sizeof length);
+        if (length > detail::safetensors_header_limit)
+            refuse("header too long; expected at most " + std::to_string(detail::safetensors_header_limit) + " bytes, got " + std::to_string(length));
+        const auto rest = std::span<const std::byte>(content_).subspan(sizeof length);
+        if (length > rest.size()) refuse("truncated header; expected " + std::to_string(length) + " bytes, got " + std::to_string(rest.size()));
+        const std::string_view text(reinterpret_cast<const char*>(rest.data()), static_cast<std::size_t>(length));
+        const auto data = rest.subspan(text.size());
+        if (!text.starts_with('{')) refuse("not a safetensors file: its header does not start with {");
+        // nlohmann's lexer takes NUL for the end of the input and would ignore what follows.
+        if (text.find('\0') != std::string_view::npos) refuse("header contains a NUL byte");
+
+        detail::SafetensorsHeader header(where_);
+        Json::sax_parse(text, &header);  // every failure has thrown
+        metadata_ = std::move(header.metadata);
+        auto& entries = header.entries;
+        std::ranges::stable_sort(entries, [](const auto& a, const auto& b) { return std::ranges::lexicographical_compare(a.offsets, b.offsets); });
+        std::uint64_t position = 0;
+        tensors_.reserve(entries.size());
+        for (auto& e : entries) {
+            const auto [begin, end] = e.offsets;
+            const std::string name = "tensor \"" + e.tensor.name.substr(0, 100) + "\"";
+            const std::string range = "[" + std::to_string(begin) + ", " + std::to_string(end) + "]";
+            if (begin != position)
+                refuse(name + (begin < position ? " overlaps another one" : " leaves a gap") + "; expected it to begin at " + std::to_string(position) +
+                       ", got data_offsets " + range);
+            const auto bytes = detail::checked_bytes(e.tensor.shape, e.tensor.type);
+            if (!bytes) refuse(name + " has a shape too large to exist: " + shape_text(std::span(e.tensor.shape).first(std::min<std::size_t>(8, e.tensor.shape.size()))));
+            if (end < begin || end - begin != *bytes)
+                refuse(name + " has data_offsets " + range + "; expected " + std::to_string(*bytes) + " bytes for its dtype and shape");
+            if (end > data.size())
+                refuse("truncated data: " + name + " ends at " + std::to_string(end) + "; got " + std::to_string(data.size()) + " bytes of data");
+            e.tensor.bytes = data.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+            position = end;
+            index_.emplace(e.tensor.name, tensors_.size());
+            tensors_.push_back(std::move(e.tensor));
+        }
+        if (position != data.size())
+            refuse("trailing bytes; expected " + std::to_string(position) + " bytes of data, got " + std::to_string(data.size()));
+    }
+
+    std::string where_;
+    std::vector<std::byte> content_;  // its heap block, which the tensors view, stays put when the object is moved
+    std::vector<StoredTensor> tensors_;
+    std::map<std::string, std::size_t, std::less<>> index_;
+    StoredMetadata metadata_;
+};
+
+/// The header of a file with these tensors, in this order: same input, same bytes. Throws Error(checkpoint): a name twice or reserved,
+/// a span that does not hold the product of its shape, text that is not UTF-8.
+inline std::string safetensors_header(std::span<const StoredTensor> tensors, const StoredMetadata& metadata, std::string_view where) {
+    Json header = Json::object();
+    std::set<std::string_view> names;
+    std::uint64_t position = 0;
+    if (!metadata.empty()) header["__metadata__"] = metadata;
+    for (const StoredTensor& t : tensors) {
+        if (t.name == "__metadata__" || !names.insert(t.name).second) fail(ErrorCode::checkpoint, where, "tensor name \"" + t.name + "\" is taken");
+        if (detail::checked_bytes(t.shape, t.type) != t.bytes.size())
+            fail(ErrorCode::checkpoint, where,
+                 "tensor \"" + t.name + "\" has " + std::to_string(t.bytes.size()) + " bytes, which is not " + SafetensorsFile::shape_text(t.shape) + " of " +
+                     std::string(to_string(t.type)));
+        header.push_back({t.name, Json{{"dtype", to_string(t.type)}, {"shape", t.shape}, {"data_offsets", {position, position + t.bytes.size()}}}});
+        position += t.bytes.size();
+    }
+    std::string text;
+    try {
+        text = header.dump();
+    } catch (const Json::exception& e) {
+        fail(ErrorCode::checkpoint, where, "a tensor name or metadata is not UTF-8: " + detail::json_reason(e));
+    }
+    text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data begin at a multiple of 8
+    if (text.size() > detail::safetensors_header_limit) fail(ErrorCode::checkpoint, where, "names and metadata are longer than 16 MiB");
+    return text;
+}
+
+/// Writes a file atomically. Throws Error(checkpoint) for what cannot be stored, Error(io) when the disk refuses.
+inline void write_safetensors(const std::string& path, std::span<const StoredTensor> tensors, const StoredMetadata& metadata = {}) {
+    const std::string header = safetensors_header(tensors, metadata, path);
+    const std::uint64_t length = header.size();
+    AtomicFile file(path);
+    file.write(std::as_bytes(std::span(&length, 1)));
+    file.write(header);
+    for (const StoredTensor& t : tensors) file.write(t.bytes);
+    file.commit();
+}
+
+}  // namespace dla

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include <dla/io/atomic_file.hpp>
+
+#include <doctest/doctest.h>
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+#include <csignal>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+TEST_CASE("a committed file replaces the old one; nothing else is left") {
+    TemporaryFolder folder;
+    const std::string path = folder / "a.txt";
+    put_file(path, "old");
+    {
+        dla::AtomicFile file(path);
+        file.write("ne");
+        file.write("w");
+        CHECK(file_text(path) == "old");
+        file.commit();
+    }
+    CHECK(file_text(path) == "new");
+    CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST_CASE("without commit the old file stays and the temporary one goes") {
+    TemporaryFolder folder;
+    const std::string path = folder / "a.txt";
+    put_file(path, "old");
+    { dla::AtomicFile(path).write("half"); }
+    CHECK(file_text(path) == "old");
+    CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST_CASE("errors name the path and the system's reason") {
+    TemporaryFolder folder;
+    const std::string missing = folder / "no/a.txt";
+    CHECK(error_of([&] { dla::write_file(missing, "x"); }) ==
+          "error[io] " + missing + ": cannot create " + missing + ".tmp: No such file or directory (errno 2)");
+    std::filesystem::create_directories(folder / "d/full");
+    const std::string is_folder = folder / "d";
+    CHECK(contains(error_of([&] { dla::write_file(is_folder, "x"); }), "error[io] " + is_folder + ": cannot rename "));
+    CHECK_FALSE(std::filesystem::exists(is_folder + ".tmp"));
+}
+
+TEST_CASE("a disk that refuses in the middle keeps the old file") {
+    TemporaryFolder folder;
+    const std::string path = folder / "a.txt";
+    put_file(path, "old");
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {  // a file size limit stands in for a full disk
+        std::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{4096, 4096};
+        setrlimit(RLIMIT_FSIZE, &limit);
+        const std::string error = error_of([&] { dla::write_file(path, std::string(10000, 'x')); });
+        _exit(contains(error, "error[io] " + path + ": cannot write: File too large (errno 27)") ? 42 : 1);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 42);
+    CHECK(file_text(path) == "old");
+    CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST_CASE("two writers at once are refused, a dead writer's file is reused") {
+    TemporaryFolder folder;
+    const std::string path = folder / "a.txt";
+    {
+        dla::AtomicFile first(path);
+        first.write("first");
+        CHECK(contains(error_of([&] { dla::write_file(path, "second"); }), "another process is writing"));
+        first.commit();
+    }
+    CHECK(file_text(path) == "first");
+    put_file(path + ".tmp", std::string(1000, 'x'));
+    dla::write_file(path, "third");
+    CHECK(file_text(path) == "third");
+    CHECK_FALSE(std::filesystem::exists(path + ".tmp"));
+}
+
+TEST_CASE("a link in place of the temporary file is not followed") {
+    TemporaryFolder folder;
+    put_file(folder / "victim", "safe");
+    std::filesystem::create_symlink(folder / "victim", folder / "a.txt.tmp");
+    CHECK(contains(error_of([&] { dla::write_file(folder / "a.txt", "x"); }), "cannot create"));
+    CHECK(file_text(folder / "victim") == "safe");
+}
+
+TEST_CASE("kill -9 at any moment leaves the old or the new content") {
+    TemporaryFolder folder;
+    const std::string path = folder / "a.bin";
+    for (int round = 0; round < 20; ++round) {
+        const pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0)
+            for (char c = 'a';; c = c == 'z' ? 'a' : static_cast<char>(c + 1)) dla::write_file(path, std::string(200000, c));
+        usleep(static_cast<useconds_t>(2000 + 977 * round));
+        kill(child, SIGKILL);
+        int status = 0;
+        waitpid(child, &status, 0);
+        if (!std::filesystem::exists(path)) continue;  // killed before the first rename
+        const std::string text = file_text(path);
+        REQUIRE(text.size() == 200000);
+        CHECK(text.find_first_not_of(text[0]) == std::string::npos);
+    }
+    dla::write_file(path, "end");
+    CHECK(file_text(path) == "end");
+}
+
+TEST_CASE("read_file") {
+    TemporaryFolder folder;
+    put_file(folder / "a", "12345");
+    CHECK(dla::read_file(folder / "a", 5).size() == 5);
+    CHECK(contains(error_of([&] { dla::read_file(folder / "a", 4, dla::ErrorCode::data); }), "error[data] "));
+    CHECK(contains(error_of([&] { dla::read_file(folder / "a", 4); }), "file too large; expected at most 4 bytes, got 5"));
+    CHECK(contains(error_of([&] { dla::read_file(folder / "b", 4); }), "cannot open: No such file or directory"));
+    CHECK(contains(error_of([&] { dla::read_file(folder.path, 4); }), "not a regular file"));
+    put_file(folder / "empty", "");
+    CHECK(dla::read_file(folder / "empty", 0).empty());
+}
