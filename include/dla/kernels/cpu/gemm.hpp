@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// Matrix product of the Cpu<float> policy: packed panels of B, register tiles that read A in place, threads over tiles of C.
+#pragma once
+
+#include <dla/backend/policy.hpp>
+#include <dla/kernels/cpu/parallel.hpp>
+#include <dla/kernels/cpu/tile.hpp>
+#include <dla/kernels/types.hpp>
+
+namespace dla::detail {
+
+inline constexpr index_t gemm_steps = 512;        // of the reduction at a time: eight rows of A take half of L1
+inline constexpr index_t gemm_columns = 256;      // of B at a time: 512 KB, half of L2
+inline constexpr index_t gemm_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
+
+/// The serial parts of a product for one instruction set.
+struct GemmTarget {
+    void (*pack)(const GemmDims&, const float* b, index_t panel, index_t first, index_t steps, float* to);
+    void (*block)(const GemmDims&, const float* a, const float* b, const float* packed, index_t packed_stride, index_t first, index_t steps, index_t row0,
+                  index_t row1, index_t panel0, index_t col1, const float* bias, float beta, float* c);
+    void (*combine)(index_t rows, index_t n, index_t parts, index_t stride, const float* partial, const float* bias, float beta, float* c);
+    index_t panel_width, lanes;
+};
+
+}  // namespace dla::detail
+
+namespace dla::detail::base {
+#include <dla/kernels/cpu/gemm.inl.hpp>
+}  // namespace dla::detail::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::avx2 {
+#include <dla/kernels/cpu/gemm.inl.hpp>
+}  // namespace dla::detail::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::avx512 {
+#include <dla/kernels/cpu/gemm.inl.hpp>
+}  // namespace dla::detail::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla {
+namespace detail {
+
+/// How one product is cut; a function of its sizes and the instruction set only.
+struct GemmPlan {
+    const GemmTarget* target;
+    bool pack;            // B is copied into panels
+    index_t parts;        // of the reduction, summed in order at the end
+    index_t part_steps;   // of each part but the last
+    index_t packed_row;   // floats a step of packed B takes
+    index_t row_block, column_block;
+
+    explicit GemmPlan(const GemmDims& d) : target(select_isa(&base::gemm_target, &avx2::gemm_target, &avx512::gemm_target)) {
+        pack = d.transpose_b || d.n % target->lanes != 0 || (d.m >= 64 && d.k * d.n > 8192);
+        parts = 1;
+        if (d.k >= 2048 && d.m * d.n <= 32768) parts = std::min<index_t>(32, d.k / 1024);
+        part_steps = parts == 1 ? d.k : round_up(ceil_div(d.k, parts), gemm_steps);
+        parts = std::max<index_t>(1, ceil_div(d.k, std::max<index_t>(1, part_steps)));
+        packed_row = round_up(d.n, target->panel_width);
+        column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, gemm_columns))), target->panel_width);
+        // Blocks of a million multiplications: some 20 us each, so that threads end together.
+        row_block = std::clamp(round_up((1 << 20) / std::max<index_t>(1, std::min(column_block, d.n) * d.k), 24), index_t{24}, round_up(std::max<index_t>(1, d.m), 24));
+    }
+    index_t packed_floats(const GemmDims& d, int threads) const {
+        if (!pack) return 0;
+        return parts == 1 ? d.k * packed_row : thread_count(threads) * gemm_steps * packed_row;
+    }
+    index_t partial_floats(const GemmDims& d) const { return parts == 1 ? 0 : padded_count<float>(d.m * d.n) * parts; }
+};
+
+/// Length of the next block when `left` steps remain: equal blocks of at most gemm_steps.
+constexpr index_t next_steps(index_t left) { return ceil_div(left, std::max<index_t>(1, ceil_div(left, gemm_steps))); }
+
+/// Rows [row0, row1) and columns [col0, col1) of C, reduction steps [first, last); `packed`: step 0 of packed B, or null.
+inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, const float* b, const float* packed, index_t first, index_t last, index_t row0, index_t row1,
+                     index_t col0, index_t col1, const float* bias, float beta, float* c) {
+    const index_t panel0 = col0 / plan.target->panel_width;
+    index_t at = first;
+    do {
+        const index_t steps = next_steps(last - at), stride = plan.target->panel_width * steps;
+        const float* block = packed == nullptr ? nullptr : packed + at * plan.packed_row + panel0 * stride;
+        plan.target->block(d, a, b, block, stride, at, steps, row0, row1, panel0, col1, bias, beta, c);
+        at += steps, bias = nullptr, beta = 1;
+    } while (at < last);
+}
+
+inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
+    const bool small = d.m * d.n * d.k < gemm_parallel;
+    const int threads = small ? 1 : p.threads;
+    if (plan.pack) {
+        const index_t panels = ceil_div(d.n, plan.target->panel_width), together = std::max<index_t>(1, 65536 / std::max<index_t>(1, plan.target->panel_width * d.k));
+        parallel_for(threads, ceil_div(panels, together), [&](index_t task, int) {
+            for (index_t at = 0; at < d.k;) {
+                const index_t steps = next_steps(d.k - at);
+                for (index_t panel = task * together; panel < std::min(panels, (task + 1) * together); ++panel) {
+                    plan.target->pack(d, b, panel, at, steps, packed + at * plan.packed_row + panel * plan.target->panel_width * steps);
+                }
+                at += steps;
+            }
+        });
+    } else {
+        packed = nullptr;
+    }
+    if (small) return gemm_run(plan, d, a, b, packed, 0, d.k, 0, d.m, 0, d.n, bias, beta, c);
+    const index_t row_blocks = ceil_div(d.m, plan.row_block), column_blocks = ceil_div(d.n, plan.column_block);
+    parallel_for(threads, row_blocks * column_blocks, [&](index_t task, int) {
+        const index_t row = task % row_blocks * plan.row_block, column = task / row_blocks * plan.column_block;
+        gemm_run(plan, d, a, b, packed, 0, d.k, row, std::min(d.m, row + plan.row_block), column, std::min(d.n, column + plan.column_block), bias, beta, c);
+    });
+}
+
+/// Long reductions to a small C: each part of the reduction makes its own C, which are then added in order.
+inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* packed, float* partial, const GemmDims& d, const float* a, const float* b, const float* bias,
+                          float beta, float* c) {
+    const index_t stride = padded_count<float>(d.m * d.n);
+    parallel_for(p.threads, plan.parts, [&](index_t part, int thread) {
+        const index_t last = std::min(d.k, (part + 1) * plan.part_steps);
+        float* own = packed + thread * gemm_steps * plan.packed_row;
+        bool first = true;
+        for (index_t at = part * plan.part_steps; at < last; first = false) {
+            const index_t steps = next_steps(last - at), width = plan.target->panel_width;
+            if (plan.pack) {
+                for (index_t panel = 0; panel < ceil_div(d.n, width); ++panel) plan.target->pack(d, b, panel, at, steps, own + panel * width * steps);
+            }
+            plan.target->block(d, a, b, plan.pack ? own : nullptr, width * steps, at, steps, 0, d.m, 0, d.n, nullptr, first ? 0.0f : 1.0f, partial + part * stride);
+            at += steps;
+        }
+    });
+    const index_t rows = ceil_div(d.m, 8);
+    parallel_for(p.threads, ceil_div(d.m, rows), [&](index_t task, int) {
+        const index_t row = task * rows, first = row * d.n;
+        plan.target->combine(std::min(rows, d.m - row), d.n, plan.parts, stride, partial + first, bias, beta, c + first);
+    });
+}
+
+}  // namespace detail
+
+/// Bytes of scratch that `gemm` wants: packed B, and the partial results of a long reduction.
+inline index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {
+    const detail::GemmPlan plan(d);
+    return align_up((plan.packed_floats(d, p.threads) + plan.partial_floats(d)) * static_cast<index_t>(sizeof(float)));
+}
+
+/// C [m, n] = op(A) [m, k] * op(B) [k, n] + beta * C + bias [n] (or null); beta = 0 never reads C. C overlaps neither A nor B.
+inline void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
+    if (d.m == 0 || d.n == 0) return;
+    const detail::GemmPlan plan(d);
+    auto* floats = reinterpret_cast<float*>(scratch);
+    if (plan.parts == 1) return detail::gemm_whole(p, plan, floats, d, a, b, bias, beta, c);
+    detail::gemm_in_parts(p, plan, floats + plan.partial_floats(d), floats, d, a, b, bias, beta, c);
+}
+
+}  // namespace dla

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The register tile and the packing of B panels. Included once per target, see tile.hpp. No include guard on purpose.
+
+// Accumulators are tile_rows x 2 vectors: 16 of 32 registers leave room for eight row pointers in general registers (AVX-512), 12 of 16 (AVX2), 8 of 16 (base).
+inline constexpr int tile_rows = vector_bytes == 64 ? 8 : vector_bytes == 32 ? 6 : 4;
+inline constexpr index_t panel_width = 2 * lanes;
+
+/// Width in memory of the packed panel that holds `cols` columns: one vector or two.
+inline index_t stored_width(index_t cols) { return cols <= lanes ? lanes : panel_width; }
+
+/// Copies count < lanes floats in at most four moves.
+inline void copy_first(float* to, const float* from, index_t count) {
+    if constexpr (lanes > 8) {
+        if ((count & 8) != 0) std::memcpy(to, from, 32), to += 8, from += 8;
+    }
+    if constexpr (lanes > 4) {
+        if ((count & 4) != 0) std::memcpy(to, from, 16), to += 4, from += 4;
+    }
+    if ((count & 2) != 0) std::memcpy(to, from, 8), to += 2, from += 2;
+    if ((count & 1) != 0) *to = *from;
+}
+
+inline Vec load_first(const float* p, index_t count) {
+    alignas(vector_bytes) float v[lanes] = {};
+    copy_first(v, p, count);
+    return load(v);
+}
+
+inline void store_first(float* p, Vec v, index_t count) {
+    alignas(vector_bytes) float from[lanes];
+    store(from, v);
+    copy_first(p, from, count);
+}
+
+inline void store_row(float* c, Vec v, const float* bias, float beta, index_t count) {
+    if (count >= lanes) {
+        if (bias != nullptr) v += load(bias);
+        if (beta == 1.0f) {
+            v += load(c);
+        } else if (beta != 0.0f) {
+            v += splat(beta) * load(c);
+        }
+        store(c, v);
+    } else if (count > 0) {
+        if (bias != nullptr) v += load_first(bias, count);
+        if (beta == 1.0f) {
+            v += load_first(c, count);
+        } else if (beta != 0.0f) {
+            v += splat(beta) * load_first(c, count);
+        }
+        store_first(c, v, count);
+    }
+}
+
+/// Rows x (Vectors * lanes) sums over the loops; a has Rows pointers (those past out.rows repeat a valid one), b advances by ldb each step.
+/// Each sum is one chain in the order of the loops, so the bits do not depend on how C is cut into tiles.
+template <int Rows, int Vectors>
+void tile(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
+    Vec sum[Rows][Vectors];
+    const float* a[Rows];
+#pragma GCC unroll 64
+    for (int i = 0; i < Rows; ++i) {
+        a[i] = rows[i];
+#pragma GCC unroll 64
+        for (int j = 0; j < Vectors; ++j) sum[i][j] = Vec{};
+    }
+    const index_t count2 = loops.count2, step2 = loops.step2;
+    for (index_t t0 = 0; t0 < loops.count0; ++t0) {
+        for (index_t t1 = 0; t1 < loops.count1; ++t1) {
+            index_t at = t0 * loops.step0 + t1 * loops.step1;
+            for (index_t left = count2; left > 0; --left) {
+                Vec right[Vectors];
+#pragma GCC unroll 64
+                for (int j = 0; j < Vectors; ++j) right[j] = load(b + j * lanes);
+#pragma GCC unroll 64
+                for (int i = 0; i < Rows; ++i) {
+                    const Vec value = splat(a[i][at]);
+#pragma GCC unroll 64
+                    for (int j = 0; j < Vectors; ++j) sum[i][j] += value * right[j];
+                }
+                b += ldb;
+                at += step2;
+            }
+        }
+    }
+#pragma GCC unroll 64
+    for (int i = 0; i < Rows; ++i) {
+        if (i >= out.rows) return;
+#pragma GCC unroll 64
+        for (int j = 0; j < Vectors; ++j) store_row(out.c[i] + j * lanes, sum[i][j], out.bias != nullptr ? out.bias + j * lanes : nullptr, out.beta, out.cols - j * lanes);
+    }
+}
+
+template <int Vectors>
+void tile_of_rows(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
+    if (out.rows > 4) return tile<tile_rows, Vectors>(loops, rows, b, ldb, out);
+    if (out.rows > 2) return tile<4, Vectors>(loops, rows, b, ldb, out);
+    if (out.rows == 2) return tile<2, Vectors>(loops, rows, b, ldb, out);
+    tile<1, Vectors>(loops, rows, b, ldb, out);
+}
+
+/// One tile of at most tile_rows rows and panel_width columns; `rows` has tile_rows pointers.
+inline void run_tile(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
+    if (out.cols > lanes) return tile_of_rows<2>(loops, rows, b, ldb, out);
+    tile_of_rows<1>(loops, rows, b, ldb, out);
+}
+
+/// to[s * width + j] = from[s * ld + j] for j < cols, else 0.
+inline void pack_rows(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
+    if (cols == width) {
+        for (index_t s = 0; s < steps; ++s, from += ld, to += width) {
+            for (index_t j = 0; j < width; j += lanes) store(to + j, load(from + j));
+        }
+        return;
+    }
+    for (index_t s = 0; s < steps; ++s, from += ld, to += width) {
+        for (index_t j = 0; j < cols; ++j) to[j] = from[j];
+        for (index_t j = cols; j < width; ++j) to[j] = 0;
+    }
+}
+
+/// to[s * width + j] = from[j * ld + s] for j < cols, else 0.
+inline void pack_columns(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
+    using Quad [[gnu::vector_size(16)]] = float;
+    using QuadUnaligned [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+    index_t j = 0;
+    for (; j + 4 <= cols; j += 4) {
+        const float* f = from + j * ld;
+        float* t = to + j;
+        index_t s = 0;
+        for (; s + 4 <= steps; s += 4, f += 4, t += 4 * width) {
+            const Quad r0 = *reinterpret_cast<const QuadUnaligned*>(f), r1 = *reinterpret_cast<const QuadUnaligned*>(f + ld);
+            const Quad r2 = *reinterpret_cast<const QuadUnaligned*>(f + 2 * ld), r3 = *reinterpret_cast<const QuadUnaligned*>(f + 3 * ld);
+            const Quad l01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), h01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+            const Quad l23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), h23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+            *reinterpret_cast<QuadUnaligned*>(t) = __builtin_shufflevector(l01, l23, 0, 1, 4, 5);
+            *reinterpret_cast<QuadUnaligned*>(t + width) = __builtin_shufflevector(l01, l23, 2, 3, 6, 7);
+            *reinterpret_cast<QuadUnaligned*>(t + 2 * width) = __builtin_shufflevector(h01, h23, 0, 1, 4, 5);
+            *reinterpret_cast<QuadUnaligned*>(t + 3 * width) = __builtin_shufflevector(h01, h23, 2, 3, 6, 7);
+        }
+        for (; s < steps; ++s, ++f, t += width) {
+            for (index_t q = 0; q < 4; ++q) t[q] = f[q * ld];
+        }
+    }
+    for (; j < width; ++j) {
+        for (index_t s = 0; s < steps; ++s) to[s * width + j] = j < cols ? from[j * ld + s] : 0.0f;
+    }
+}
