@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Elementwise kernels of Cpu<float>: memory-bound loops over vectors, and activations within 4 ulp of the exact value.
+#pragma once
+
+#include <dla/kernels/cpu/chunks.hpp>
+#include <dla/kernels/cpu/simd_math.hpp>
+#include <dla/kernels/reference/eltwise.hpp>
+
+namespace dla::detail::base {
+#include <dla/kernels/cpu/eltwise.inl.hpp>
+}  // namespace dla::detail::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::avx2 {
+#include <dla/kernels/cpu/eltwise.inl.hpp>
+}  // namespace dla::detail::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::avx512 {
+#include <dla/kernels/cpu/eltwise.inl.hpp>
+}  // namespace dla::detail::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla {
+
+inline void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
+    const auto f = detail::select_isa(detail::base::activation_forward, detail::avx2::activation_forward, detail::avx512::activation_forward);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(kind, static_cast<float>(slope), length, x + at, y + at); });
+}
+
+inline void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
+    const auto f = detail::select_isa(detail::base::activation_backward, detail::avx2::activation_backward, detail::avx512::activation_backward);
+    const float* v = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(kind, static_cast<float>(slope), length, v + at, dy + at, dx + at); });
+}
+
+inline void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
+    const auto f = detail::select_isa(detail::base::add, detail::avx2::add, detail::avx512::add);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
+}
+
+inline void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
+    const auto f = detail::select_isa(detail::base::add_relu, detail::avx2::add_relu, detail::avx512::add_relu);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
+}
+
+inline void copy(const Cpu<float>& p, index_t n, const float* x, float* y) {
+    if (x == y) return;
+    detail::for_elements(p, n, [&](index_t at, index_t length) { std::memcpy(y + at, x + at, static_cast<std::size_t>(length) * sizeof(float)); });
+}
+
+inline void fill(const Cpu<float>& p, index_t n, float value, float* y) {
+    const auto f = detail::select_isa(detail::base::fill, detail::avx2::fill, detail::avx512::fill);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, value, y + at); });
+}
+
+inline void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y) {
+    const auto f = detail::select_isa(detail::base::dropout, detail::avx2::dropout, detail::avx512::dropout);
+    const auto threshold = static_cast<std::uint32_t>(std::ceil(probability * 0x1p24));  // word * 2^-24 >= probability, in integers
+    const auto kept = static_cast<float>(1.0 - probability);
+    detail::for_elements(p, n, [&](index_t first, index_t length) { f(length, first, threshold, kept, *at, stream, x + first, y + first); });
+}
+
+}  // namespace dla

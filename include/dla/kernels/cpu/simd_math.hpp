@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Elementary functions on the vectors of simd.hpp, in the same three namespaces.
+#pragma once
+
+#include <dla/kernels/cpu/simd.hpp>
+
+namespace dla::detail::base {
+#include <dla/kernels/cpu/simd_math.inl.hpp>
+}  // namespace dla::detail::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::avx2 {
+#include <dla/kernels/cpu/simd_math.inl.hpp>
+}  // namespace dla::detail::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::avx512 {
+#include <dla/kernels/cpu/simd_math.inl.hpp>
+}  // namespace dla::detail::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif

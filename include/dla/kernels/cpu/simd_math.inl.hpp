@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+// Elementary functions and loops over arrays. Included once per target, see simd_math.hpp. No include guard on purpose.
+// Polynomials are near-minimax fits (Chebyshev) of the functions named beside them.
+
+using VecUint [[gnu::vector_size(vector_bytes)]] = std::uint32_t;
+using VecDouble [[gnu::vector_size(vector_bytes)]] = double;
+using VecLong [[gnu::vector_size(vector_bytes)]] = std::int64_t;
+using VecHalf [[gnu::vector_size(vector_bytes / 2)]] = float;  // as many values as a VecDouble
+using VecHalfUnaligned [[gnu::vector_size(vector_bytes / 2), gnu::aligned(4), gnu::may_alias]] = float;
+using VecDoubleUnaligned [[gnu::vector_size(vector_bytes), gnu::aligned(8), gnu::may_alias]] = double;
+inline constexpr index_t half_lanes = lanes / 2;
+
+[[gnu::always_inline]] inline VecDouble load_wide(const float* p) { return __builtin_convertvector(*reinterpret_cast<const VecHalfUnaligned*>(p), VecDouble); }
+[[gnu::always_inline]] inline void store_wide(float* p, VecDouble v) { *reinterpret_cast<VecHalfUnaligned*>(p) = __builtin_convertvector(v, VecHalf); }
+[[gnu::always_inline]] inline VecDouble load(const double* p) { return *reinterpret_cast<const VecDoubleUnaligned*>(p); }
+[[gnu::always_inline]] inline void store(double* p, VecDouble v) { *reinterpret_cast<VecDoubleUnaligned*>(p) = v; }
+[[gnu::always_inline]] inline VecDouble splat_wide(double v) { return v - VecDouble{}; }
+
+/// The first `n` (at least one) values from p, or all lanes if n reaches that far; other lanes are 0.
+[[gnu::always_inline]] inline Vec load_within(const float* p, index_t n) {
+    if (n >= lanes) return load(p);
+    float local[lanes] = {};
+    for (index_t i = 0; i < n; ++i) local[i] = p[i];
+    return load(local);
+}
+[[gnu::always_inline]] inline void store_within(float* p, Vec v, index_t n) {
+    if (n >= lanes) return store(p, v);
+    float local[lanes];
+    store(local, v);
+    for (index_t i = 0; i < n; ++i) p[i] = local[i];
+}
+
+/// At least one value, fewer than a vector, followed by zeros.
+struct Padded {
+    float values[lanes] = {};
+    Padded(const float* p, index_t n) {
+        for (index_t i = 0; i < n; ++i) values[i] = p[i];
+    }
+};
+
+/// y[i] = f(x[i]...) for vectors. The tail runs through the same code in padded copies, so the bits of a value do not depend on its place.
+template <class F, class... In>
+inline void map(index_t n, float* y, const F& f, const In*... x) {
+    index_t i = 0;
+    for (; i + lanes <= n; i += lanes) store(y + i, f(load(x + i)...));
+    if (i == n) return;
+    float local[lanes];
+    map(lanes, local, f, static_cast<const float*>(Padded(x + i, n - i).values)...);
+    for (index_t j = 0; i + j < n; ++j) y[i + j] = local[j];
+}
+
+/// The same in double precision, rounded at the end.
+template <class F, class... In>
+inline void map_wide(index_t n, float* y, const F& f, const In*... x) {
+    index_t i = 0;
+    for (; i + half_lanes <= n; i += half_lanes) store_wide(y + i, f(load_wide(x + i)...));
+    if (i == n) return;
+    float local[half_lanes];
+    map_wide(half_lanes, local, f, static_cast<const float*>(Padded(x + i, n - i).values)...);
+    for (index_t j = 0; i + j < n; ++j) y[i + j] = local[j];
+}
+
+[[gnu::always_inline]] inline Vec absolute(Vec x) { return reinterpret_cast<Vec>(reinterpret_cast<VecInt>(x) & 0x7fffffff); }
+[[gnu::always_inline]] inline Vec with_sign_of(Vec magnitude, Vec sign) {
+    return reinterpret_cast<Vec>(reinterpret_cast<VecInt>(magnitude) | (reinterpret_cast<VecInt>(sign) & std::numeric_limits<std::int32_t>::min()));
+}
+
+/// Correctly rounded square root. Neither compiler has a portable name for it in all supported versions, and sqrtf() may set errno, which keeps loops scalar.
+[[gnu::always_inline]] inline Vec square_root(Vec x) {
+    Vec y;
+#if defined(__x86_64__)
+    if constexpr (vector_bytes == 16)
+        asm("sqrtps %1, %0" : "=x"(y) : "x"(x));
+    else
+        asm("vsqrtps %1, %0" : "=v"(y) : "v"(x));
+#else
+    for (index_t i = 0; i < lanes; ++i) y[i] = __builtin_sqrtf(x[i]);
+#endif
+    return y;
+}
+[[gnu::always_inline]] inline VecDouble square_root(VecDouble x) {
+    VecDouble y;
+#if defined(__x86_64__)
+    if constexpr (vector_bytes == 16)
+        asm("sqrtpd %1, %0" : "=x"(y) : "x"(x));
+    else
+        asm("vsqrtpd %1, %0" : "=v"(y) : "v"(x));
+#else
+    for (index_t i = 0; i < half_lanes; ++i) y[i] = __builtin_sqrt(x[i]);
+#endif
+    return y;
+}
+
+/// exp(x) = fraction * scale1 * scale2. Two scales, because one of 2^-150 does not exist: multiply what is small last, and a result that is
+/// subnormal is rounded once.
+struct ExpParts {
+    Vec fraction, scale1, scale2;
+};
+
+/// exp(x) for x <= 0 (0 for -infinity) and NaN for NaN; relative error below 1 ulp.
+[[gnu::always_inline]] inline ExpParts exp_parts(Vec x) {
+    const auto tiny = x < -110.0f;
+    x = tiny ? splat(-110.0f) : x;
+    const VecInt n = __builtin_convertvector(x * 1.44269504f - 0.5f, VecInt);  // nearest integer, as x <= 0
+    const Vec k = __builtin_convertvector(n, Vec);
+    Vec r = x - k * 0.693359375f;  // exact: ten bits of log(2) times eight
+    r = r - k * -2.12194440e-4f;
+    Vec q = splat(0.001392640048f);  // (exp(r) - 1 - r) / r^2
+    q = q * r + 0.008363352683f;
+    q = q * r + 0.04166655331f;
+    q = q * r + 0.1666657594f;
+    q = q * r + 0.5f;
+    const VecInt half = n >> 1;
+    return {1.0f + (r + r * r * q), reinterpret_cast<Vec>((half + 127) << 23), reinterpret_cast<Vec>(((n - half + 127) << 23) & ~tiny)};
+}
+[[gnu::always_inline]] inline Vec exp_negative(Vec x) {
+    const ExpParts e = exp_parts(x);
+    return e.fraction * e.scale1 * e.scale2;
+}
+
+/// 1 / (1 + exp(-x)), exactly 0 below the smallest normal number.
+[[gnu::always_inline]] inline Vec sigmoid(Vec x) {
+    const Vec e = exp_negative(-absolute(x));
+    const Vec y = (x < 0.0f ? e : splat(1.0f)) / (1.0f + e);
+    return y < std::numeric_limits<float>::min() ? splat(0.0f) : y;
+}
+/// x * sigmoid(x).
+[[gnu::always_inline]] inline Vec silu(Vec x) {
+    const ExpParts e = exp_parts(-absolute(x));
+    const Vec one = splat(1.0f), all = 1.0f + e.fraction * e.scale1 * e.scale2;
+    return x * (x < 0.0f ? e.fraction : one) * (x < 0.0f ? e.scale1 : one) / all * (x < 0.0f ? e.scale2 : one);
+}
+[[gnu::always_inline]] inline Vec hyperbolic_tangent(Vec x) {
+    const Vec a = absolute(x), s = x * x;
+    Vec p = splat(0.00228186135f);  // (tanh(a) / a - 1) / a^2 for a^2 < 0.395
+    p = p * s - 0.008334287f;
+    p = p * s + 0.02176595255f;
+    p = p * s - 0.05395889304f;
+    p = p * s + 0.13333302f;
+    p = p * s - 0.3333333316f;
+    const Vec small = x + x * (s * p), e = exp_negative(-2.0f * a), large = with_sign_of((1.0f - e) / (1.0f + e), x);
+    return a < 0.625f ? small : large;
+}
+
+/// exp(x) in double precision for x <= 0 (0 below -700), NaN for NaN; relative error 1e-11, far below what a float result shows.
+[[gnu::always_inline]] inline VecDouble exp_negative(VecDouble x) {
+    const VecDouble magic = splat_wide(0x1.8p52), limit = x < -700.0 ? splat_wide(-700.0) : x;
+    const VecDouble shifted = limit * 1.4426950408889634 + magic, k = shifted - magic;  // the low bits of `shifted` are the nearest integer
+    const VecDouble r = (limit - k * 0x1.62e42fefa38p-1) - k * 0x1.ef35793c7673p-45;
+    VecDouble q = splat_wide(0.0000248599270889381063);  // (exp(r) - 1 - r) / r^2
+    q = q * r + 0.000198996229841488312;
+    q = q * r + 0.00138888536293451153;
+    q = q * r + 0.00833329806329820624;
+    q = q * r + 0.0416666667199301021;
+    q = q * r + 0.166666667199471685;
+    q = q * r + 0.5;
+    const VecDouble scale = reinterpret_cast<VecDouble>((reinterpret_cast<VecLong>(shifted) + 1023) << 52);
+    return x < -700.0 ? splat_wide(0.0) : (1.0 + (r + r * r * q)) * scale;
+}
+[[gnu::always_inline]] inline VecDouble absolute(VecDouble x) {
+    return reinterpret_cast<VecDouble>(reinterpret_cast<VecLong>(x) & std::numeric_limits<std::int64_t>::max());
+}
+[[gnu::always_inline]] inline VecDouble sigmoid(VecDouble x) {
+    const VecDouble e = exp_negative(-absolute(x));
+    return (x < 0.0 ? e : splat_wide(1.0)) / (1.0 + e);
+}
+
+/// Phi(x) = exp(-x^2 / 2) * R(-x) for x < 0, R(a) = erfcx(a / sqrt(2)) / 2; 1 - Phi(-x) otherwise. `density` is set to exp(-x^2 / 2).
+[[gnu::always_inline]] inline VecDouble normal_cdf(VecDouble x, VecDouble& density) {
+    VecDouble a = absolute(x);
+    a = a < 36.0 ? a : splat_wide(36.0);
+    const VecDouble inverse = 1.0 / (a + 4.0), t = 1.0 - 8.0 * inverse;  // t = (a - 4) / (a + 4)
+    VecDouble p = splat_wide(2.153310625844041e-5);                      // (a + 4) * R(a)
+    p = p * t - 1.7500646939943832e-6;
+    p = p * t - 0.00021673354529755096;
+    p = p * t + 0.00013345371982977554;
+    p = p * t + 0.001623218583148492;
+    p = p * t - 0.0034796807140466875;
+    p = p * t - 0.00753819907684995;
+    p = p * t + 0.060396540052840695;
+    p = p * t - 0.18652208343116766;
+    p = p * t + 0.38713740686903163;
+    p = p * t - 0.60789663463418382;
+    p = p * t + 0.75528513028686777;
+    density = exp_negative(-0.5 * x * x);
+    const VecDouble tail = density * (p * inverse);
+    return x < 0.0 ? tail : 1.0 - tail;
+}
