@@ -460,11 +460,13 @@ TEST_CASE_TEMPLATE("golden optimizer traces", P, POLICIES) {
         for (index_t step = 0; step < steps; ++step) {
             const auto grad = to<P>(row(grads, step));
             const double rate = c.tensor("learning_rates").values[at(step)];
-            if (c.text("kind") == "sgd") {
-                const SgdScalars s{rate, c.number("momentum"), c.number("dampening"), c.number("weight_decay"), c.integer("nesterov") != 0, step == 0};
+            const bool sgd = c.text("kind") == "sgd";
+            const double momentum = c.has("momenta") ? c.tensor("momenta").values[at(step)] : c.number(sgd ? "momentum" : "beta1");  // a schedule may move it
+            if (sgd) {
+                const SgdScalars s{rate, momentum, c.number("dampening"), c.number("weight_decay"), c.integer("nesterov") != 0, step == 0};
                 sgd_step(p, n, &s, value.data(), grad.data(), s.momentum != 0 ? first.data() : nullptr);
             } else {
-                AdamScalars s{rate, c.number("beta1"), c.number("beta2"), c.number("eps"), c.number("weight_decay")};
+                AdamScalars s{rate, momentum, c.number("beta2"), c.number("eps"), c.number("weight_decay")};
                 s.correction1 = 1 - std::pow(s.beta1, static_cast<double>(step + 1));
                 s.correction2 = 1 - std::pow(s.beta2, static_cast<double>(step + 1));
                 s.decoupled = c.text("kind") == "adamw";
