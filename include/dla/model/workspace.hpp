@@ -4,6 +4,8 @@
 
 #include <dla/compose/plan.hpp>
 
+#include <array>
+
 namespace dla {
 
 /// What a plan needs, in bytes.
@@ -51,6 +53,14 @@ public:
     const MemoryPlan& plan() const { return plan_; }
     bool gives_input_gradient() const { return want_dx_; }
     auto scratch() const { return scratch_.data(); }
+
+    /// Fills all of it with NaN, so that a test sees who reads what nobody wrote.
+    void poison() {
+        std::array<unsigned char, 4096> bits;
+        bits.fill(0xFF);
+        for (const Arena<P>* arena : {&arena_, &scratch_})
+            for (index_t at = 0; at < arena->bytes(); at += 4096) P::copy_in(arena->data() + at, bits.data(), std::min<index_t>(4096, arena->bytes() - at));
+    }
 
     typename Net::template Tape<P> tape;
     Planned<P> output, output_gradient, input_gradient, input;

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// Checks a layer's or a network's backward pass against central differences in double, and the promises a layer makes about memory.
+#pragma once
+
+#include <dla/kernels/reference.hpp>
+#include <dla/model/builder.hpp>
+#include <dla/model/init.hpp>
+#include <dla/model/workspace.hpp>
+
+#include <cstring>
+
+namespace dla {
+
+/// How `check_gradients` compares. |numeric - analytic| <= atol + rtol * |numeric| must hold for every entry looked at.
+struct GradientCheckOptions {
+    double eps = 1e-6;  ///< half of the distance between the two points of a difference; there is no second try with another one
+    double rtol = 1e-5;
+    double atol = 1e-7;
+    index_t entries = 256;  ///< looked at in each parameter and in the input: all, or so many evenly spread ones
+    Seed seed{1};           ///< of the parameters, the input and the gradient that comes from above
+};
+
+/// What `check_gradients` found.
+struct GradientReport {
+    index_t checked = 0;  ///< entries compared
+    index_t nonzero = 0;  ///< of them with a gradient other than zero; a check of zeros proves little
+    double worst = 0;     ///< largest |numeric - analytic| / (atol + rtol * |numeric|); at most 1 when all agree
+    std::string path;     ///< of the worst entry: a parameter, or "input"
+    index_t index = 0;    ///< of the worst entry within its array, in memory order
+    double numeric = 0, analytic = 0;
+    std::vector<std::string> broken;  ///< promises about memory that did not hold
+
+    bool ok() const { return worst <= 1 && broken.empty(); }
+    /// One line: what was checked, or what is wrong.
+    std::string text() const {
+        const auto number = [](double v) {
+            char digits[32];
+            std::snprintf(digits, sizeof digits, "%.9g", v);
+            return std::string(digits);
+        };
+        std::string line = std::to_string(checked) + " gradients, " + std::to_string(nonzero) + " not zero; worst at " + path + "[" + std::to_string(index) +
+                           "]: numeric " + number(numeric) + ", analytic " + number(analytic) + " (" + number(worst) + " of what is allowed)";
+        for (const std::string& promise : broken) line += "; " + promise;
+        return line;
+    }
+};
+
+namespace detail {
+
+/// One network on Reference<double> with its input, output and gradients, each where a caller would have it.
+template <class Net>
+class GradientCheck {
+public:
+    using P = Reference<double>;
+    using Values = std::vector<double>;
+
+    GradientCheck(const Net& net, const Shape& in, index_t batch, const GradientCheckOptions& options) : net_(net), in_(in), batch_(batch), options_(options) {
+        const ShapeResult out = net.out_shape(in);
+        if (!out.ok()) fail(ErrorCode::shape, "check_gradients", refusal(net.name(), in, out).view());
+        out_ = out.shape;
+        Builder<P> count(table_, false);
+        (void)net_.template build<P>(count, in_);
+        table_.allocate();
+        Builder<P> bind(table_, true);
+        state_ = net_.template build<P>(bind, in_);
+        initialise(table_, options.seed);
+        position_ = {static_cast<std::uint64_t>(options.seed), 0, 1};
+
+        // Away from the constants that parameters start with, where errors hide.
+        RandomStream random(position_, RandomUse::split);
+        for (const ParamRow& row : table_.parameters)
+            for (index_t i = 0; i < row.count; ++i) table_.values(row.offset)[i] += 0.4 * random.uniform_double() - 0.2;
+        x_ = distinct_values(batch_ * in_.size(), random);
+        dy_.resize(static_cast<std::size_t>(batch_ * out_.size()));
+        for (double& v : dy_) v = (random.bits() & 1 ? 1 : -1) * (0.25 + random.uniform_double());
+        y_.resize(dy_.size());
+        dx_.resize(x_.size());
+        training_ = Workspace<Net, P>(P{}, net_, state_, in_, out_, batch_, 0, true);
+        without_dx_ = Workspace<Net, P>(P{}, net_, state_, in_, out_, batch_, 0, false);
+    }
+
+    GradientReport run() {
+        check_promises();
+        for (const ParamRow& row : table_.parameters) compare(row.path, table_.values(row.offset), gradients_.data() + row.offset, row.count);
+        compare("input", x_.data(), dx_.data(), static_cast<index_t>(x_.size()));
+        return report_;
+    }
+
+private:
+    /// Values in [-1.1, 1.1] that are not closer than 0.1 to zero and not closer than 1/n to each other: no kink of ReLU and no tie of a maximum is near.
+    static Values distinct_values(index_t n, RandomStream& random) {
+        Values v(static_cast<std::size_t>(n));
+        for (index_t i = 0; i < n; ++i) {
+            const double at = 2 * (static_cast<double>(i) + 0.25 + 0.5 * random.uniform_double()) / static_cast<double>(n) - 1;
+            v[static_cast<std::size_t>(i)] = at + (at < 0 ? -0.1 : 0.1);
+        }
+        shuffle(v, random);
+        return v;
+    }
+
+    Values forward(Workspace<Net, P>& workspace) {
+        workspace.poison();
+        std::fill(y_.begin(), y_.end(), std::numeric_limits<double>::quiet_NaN());
+        Context<P> c = context(workspace);
+        net_.forward(c, state_, ConstView<P>(x_.data(), batch_, in_), View<P>(y_.data(), batch_, out_), workspace.tape);
+        return y_;
+    }
+    void backward(Workspace<Net, P>& workspace, double* dx) {
+        Context<P> c = context(workspace);
+        net_.backward(c, state_, ConstView<P>(x_.data(), batch_, in_), ConstView<P>(y_.data(), batch_, out_), ConstView<P>(dy_.data(), batch_, out_),
+                      View<P>(dx, batch_, in_), workspace.tape);
+    }
+    Context<P> context(const Workspace<Net, P>& workspace) const {
+        Context<P> c;
+        c.scratch = workspace.scratch();
+        c.random = &position_;
+        return c;
+    }
+    Values parameter_gradients() const { return Values(table_.gradients(), table_.gradients() + table_.value_count); }
+    Values parameter_values() const { return Values(table_.values(), table_.values() + table_.value_count); }
+
+    static bool same_bits(const Values& a, const Values& b) {
+        return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);
+    }
+    void promise(bool kept, const char* otherwise) {
+        if (!kept) report_.broken.emplace_back(otherwise);
+    }
+
+    void check_promises() {
+        const Values x = x_, dy = dy_, values = parameter_values();
+        const auto finite = [](const Values& v) { return std::all_of(v.begin(), v.end(), [](double e) { return std::isfinite(e); }); };
+        promise(finite(forward(training_)), "forward left an output unwritten, or reads memory that nobody wrote");
+        promise(same_bits(x, x_), "forward writes to its input");
+        const Values y = y_;
+
+        table_.zero_gradients();
+        std::fill(dx_.begin(), dx_.end(), std::numeric_limits<double>::quiet_NaN());
+        backward(training_, dx_.data());
+        gradients_ = parameter_gradients();
+        promise(finite(dx_), "backward does not overwrite all of dx, or reads memory that nobody wrote");
+        promise(finite(gradients_), "backward reads memory that nobody wrote");
+        promise(same_bits(x, x_), "backward writes to x");
+        promise(same_bits(dy, dy_), "backward writes to dy");
+        promise(same_bits(y, y_), "backward writes to y");
+        promise(same_bits(values, parameter_values()), "forward or backward writes to a parameter");
+
+        const Values dx = dx_;
+        forward(training_);
+        std::fill(dx_.begin(), dx_.end(), 1e30);
+        backward(training_, dx_.data());
+        promise(same_bits(dx, dx_), "backward adds to dx instead of overwriting it, or differs from run to run");
+        double scale = 0;
+        for (double g : gradients_) scale = std::max(scale, std::abs(g));
+        const Values twice = parameter_gradients();
+        bool doubled = true;
+        for (std::size_t i = 0; i < twice.size(); ++i) doubled = doubled && std::abs(twice[i] - 2 * gradients_[i]) <= 1e-12 * scale;
+        promise(doubled, "backward does not add to the parameter gradients");
+
+        table_.zero_gradients();
+        forward(without_dx_);
+        backward(without_dx_, nullptr);
+        promise(same_bits(gradients_, parameter_gradients()), "parameter gradients differ when dx is not wanted");
+    }
+
+    /// Compares `analytic` with (L(v + eps) - L(v - eps)) / 2 eps, L = sum of dy * y, entry by entry of `values`.
+    void compare(const std::string& path, double* values, const double* analytic, index_t count) {
+        const index_t looked_at = std::min(count, std::max<index_t>(options_.entries, 1));
+        for (index_t k = 0; k < looked_at; ++k) {
+            const index_t i =
+                looked_at == count ? k : static_cast<index_t>((static_cast<double>(k) + 0.5) * static_cast<double>(count) / static_cast<double>(looked_at));
+            const double kept = values[i], above = kept + options_.eps, below = kept - options_.eps;
+            values[i] = above;
+            const Values high = forward(training_);
+            values[i] = below;
+            const Values low = forward(training_);
+            values[i] = kept;
+            double difference = 0;
+            for (std::size_t j = 0; j < dy_.size(); ++j) difference += dy_[j] * (high[j] - low[j]);
+            const double numeric = difference / (above - below);
+            const double ratio = std::abs(numeric - analytic[i]) / (options_.atol + options_.rtol * std::abs(numeric));
+            ++report_.checked;
+            if (analytic[i] != 0) ++report_.nonzero;
+            if (report_.checked == 1 || !(ratio <= report_.worst)) {
+                report_.worst = std::isnan(ratio) ? std::numeric_limits<double>::infinity() : ratio;
+                report_.path = path;
+                report_.index = i;
+                report_.numeric = numeric;
+                report_.analytic = analytic[i];
+            }
+        }
+    }
+
+    Net net_;
+    Shape in_, out_;
+    index_t batch_;
+    GradientCheckOptions options_;
+    ParamTable<P> table_;
+    typename Net::template State<P> state_{};
+    RandomPosition position_;
+    Workspace<Net, P> training_, without_dx_;
+    Values x_, y_, dy_, dx_, gradients_;
+    GradientReport report_;
+};
+
+}  // namespace detail
+
+/// Runs `net` on `batch` random samples of shape `input` in double and compares every gradient (of parameters and input) with a central difference;
+/// also that dx is overwritten, parameter gradients are added to, x, y, dy and parameters are not written, and no unwritten memory is read.
+/// A test of a layer of your own: `const auto report = dla::check_gradients(Scale{}, dla::Shape{5}, 3); REQUIRE_MESSAGE(report.ok(), report.text());`
+/// Throws Error(shape) when the layer refuses the input.
+template <class Net>
+GradientReport check_gradients(const Net& net, const Shape& input, index_t batch, const GradientCheckOptions& options = {}) {
+    static_assert(LayerOn<Net, Reference<double>>, "dla: check_gradients takes a layer; the notes say what this type lacks");
+    return detail::GradientCheck<Net>(net, input, batch, options).run();
+}
+
+}  // namespace dla
