@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Every layer on every policy: the same bits behind opaque pointers, the CPU's kernels within rounding of double.
+#include <doctest/doctest.h>
+
+#include <support/layer_cases.hpp>
+#include <support/opaque.hpp>
+#include <support/run_layer.hpp>
+
+using namespace dla;
+
+namespace {
+
+/// Largest |a - b| in units of float rounding at the largest value of `exact`; infinite when sizes or NaN differ.
+double distance(const std::vector<float>& a, const std::vector<double>& exact) {
+    if (a.size() != exact.size()) return std::numeric_limits<double>::infinity();
+    double scale = 0, worst = 0;
+    for (const double e : exact) scale = std::max(scale, std::abs(e));
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (std::isnan(a[i]) != std::isnan(exact[i])) return std::numeric_limits<double>::infinity();
+        if (!std::isnan(a[i])) worst = std::max(worst, std::abs(static_cast<double>(a[i]) - exact[i]));
+    }
+    return worst == 0 ? 0 : worst / (scale * 0x1p-24);
+}
+
+}  // namespace
+
+TEST_CASE("every layer gives Reference's bits on a policy whose memory the host cannot touch") {
+    support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
+        CAPTURE(name);
+        const auto reference = support::Runner<Reference<float>, L>(layer, in, batch).run();
+        const auto hidden = support::Runner<opaque::Opaque<float>, L>(layer, in, batch).run();
+        CHECK(std::none_of(reference.y.begin(), reference.y.end(), [](float v) { return std::isnan(v); }));
+        CHECK(std::none_of(reference.inferred.begin(), reference.inferred.end(), [](float v) { return std::isnan(v); }));
+        CHECK(support::same_bits(reference.inferred, hidden.inferred));
+        CHECK(support::same_bits(reference.y, hidden.y));
+        CHECK(support::same_bits(reference.dx, hidden.dx));
+        CHECK(support::same_bits(reference.gradients, hidden.gradients));
+        CHECK(support::same_bits(reference.buffers, hidden.buffers));
+        const bool has_modes = name.starts_with("BatchNorm") || (name.starts_with("Dropout") && name != "Dropout 0");
+        CHECK(support::same_bits(reference.inferred, reference.y) == !has_modes);
+    });
+}
+
+TEST_CASE("every layer on Cpu<float> and Reference<float> is within rounding of double") {
+    support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
+        CAPTURE(name);
+        const auto exact = support::Runner<Reference<double>, L>(layer, in, batch).run();
+        const auto check = [&](const auto& got) {
+            // Sums of at most 100 terms: 8 sqrt(K) units; normalisation divides by a standard deviation that has an error of its own.
+            CHECK(distance(got.inferred, exact.inferred) <= 80);
+            CHECK(distance(got.y, exact.y) <= 80);
+            CHECK(distance(got.dx, exact.dx) <= 80);
+            CHECK(distance(got.gradients, exact.gradients) <= 80);
+            CHECK(distance(got.buffers, exact.buffers) <= 80);
+        };
+        check(support::Runner<Reference<float>, L>(layer, in, batch).run());
+        check(support::Runner<Cpu<float>, L>(layer, in, batch).run());
+    });
+}
+
+TEST_CASE("smaller batches use the memory planned for larger ones") {
+    support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
+        CAPTURE(name);
+        support::Runner<Cpu<float>, L> exact(layer, in, batch), roomy(layer, in, batch + 3);
+        CHECK(support::same_outcome(exact.run(), roomy.run(batch)));
+    });
+}
+
+TEST_CASE("scratch memory does not shrink when the batch grows") {
+    support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t) {
+        CAPTURE(name);
+        support::Runner<Cpu<float>, L> built(layer, in, 2);
+        index_t before = 0;
+        for (const index_t batch : {1, 2, 3, 7, 16, 64, 65, 500}) {
+            const MemoryPlan plan = Workspace<L, Cpu<float>>::measure({}, layer, built.state, in, built.out_shape(), batch, 0, true);
+            CHECK(plan.scratch >= before);
+            before = plan.scratch;
+        }
+    });
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Every layer in every variant that computes differently: the one list over which the generic layer tests run.
+#pragma once
+
+#include <dla/nn.hpp>
+
+namespace support {
+
+using dla::Dyn;
+using dla::Shape;
+
+/// Calls f(name, layer, shape of one sample, batch) for each case of parametric layers. Sizes are values where possible: one type, many cases.
+template <class F>
+void for_each_parametric_case(F&& f) {
+    using Linear = dla::Linear<Dyn, Dyn>;
+    f("Linear [5]", Linear{.out = 3}, Shape{5}, 4);
+    f("Linear [2, 5]", Linear{.out = 3}, Shape{2, 5}, 3);
+    f("Linear without bias", Linear{.out = 4, .bias = false}, Shape{7}, 2);
+    f("Linear 1 to 1, batch 1", Linear{.out = 1}, Shape{1}, 1);
+
+    using Conv = dla::Conv2d<Dyn, Dyn, Dyn, 1, 0>;
+    f("Conv2d 3 same", Conv{.out = 4, .kernel = 3, .padding = dla::Same}, Shape{2, 5, 4}, 2);
+    f("Conv2d 2 same: the odd zero is behind", Conv{.out = 3, .kernel = 2, .padding = dla::Same}, Shape{2, 4, 3}, 2);
+    f("Conv2d 4 same, dilated", Conv{.out = 2, .kernel = 4, .padding = dla::Same, .dilation = 2}, Shape{1, 7, 8}, 1);
+    f("Conv2d valid", Conv{.out = 3, .kernel = 3}, Shape{2, 5, 6}, 2);
+    f("Conv2d stride and padding", Conv{.out = 3, .kernel = 3, .stride = 2, .padding = 1}, Shape{2, 6, 5}, 2);
+    f("Conv2d stride passes rows by", Conv{.out = 2, .kernel = 1, .stride = {2, 3}}, Shape{3, 6, 5}, 2);
+    f("Conv2d dilation", Conv{.out = 2, .kernel = 3, .padding = 1, .dilation = {2, 1}}, Shape{2, 6, 5}, 2);
+    f("Conv2d groups", Conv{.out = 6, .kernel = 3, .padding = 1, .groups = 2}, Shape{4, 4, 4}, 2);
+    f("Conv2d depthwise", Conv{.out = 4, .kernel = 3, .padding = 1, .groups = 4}, Shape{4, 4, 3}, 2);
+    f("Conv2d rectangular", Conv{.out = 3, .kernel = {2, 3}, .stride = {1, 2}, .padding = {1, 0}}, Shape{2, 4, 7}, 2);
+    f("Conv2d 1 without bias", Conv{.out = 5, .kernel = 1, .bias = false}, Shape{3, 3, 4}, 2);
+
+    f("BatchNorm1d [6]", dla::BatchNorm1d<>{}, Shape{6}, 5);
+    f("BatchNorm1d [3, 4]", dla::BatchNorm1d<>{}, Shape{3, 4}, 3);
+    f("BatchNorm1d [3, 4], batch 1", dla::BatchNorm1d<>{.eps = 0.1}, Shape{3, 4}, 1);
+    f("BatchNorm2d", dla::BatchNorm2d<>{}, Shape{3, 3, 4}, 2);
+    f("BatchNorm2d without affine part", dla::BatchNorm2d<>{.affine = false}, Shape{3, 3, 4}, 2);
+    f("BatchNorm2d cumulative", dla::BatchNorm2d<>{.momentum = dla::cumulative_average}, Shape{2, 3, 3}, 2);
+    f("LayerNorm of the last axis of [6]", dla::LayerNorm<>{}, Shape{6}, 3);
+    f("LayerNorm of the last axis of [4, 6]", dla::LayerNorm<6>{}, Shape{4, 6}, 2);
+    f("LayerNorm of [4, 6]", dla::LayerNorm<4, 6>{}, Shape{4, 6}, 2);
+    f("LayerNorm of [2, 3, 4]", dla::LayerNorm<2, 3, 4>{}, Shape{2, 3, 4}, 2);
+    f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
+}
+
+/// The layers without parameters.
+template <class F>
+void for_each_plain_case(F&& f) {
+    using Max = dla::MaxPool2d<2>;
+    f("MaxPool2d 2", Max{}, Shape{3, 6, 4}, 2);
+    f("MaxPool2d overlapping", Max{.kernel = 3, .stride = 1}, Shape{2, 5, 5}, 2);
+    f("MaxPool2d padding", Max{.kernel = 3, .stride = 2, .padding = 1}, Shape{2, 5, 6}, 2);
+    f("MaxPool2d ceil", Max{.kernel = 3, .stride = 2, .ceil_mode = true}, Shape{2, 6, 4}, 2);
+    f("MaxPool2d dilation", Max{.kernel = 2, .stride = 1, .dilation = {2, 3}}, Shape{2, 5, 6}, 2);
+    f("MaxPool2d passes values by", Max{.kernel = 1, .stride = 2}, Shape{2, 5, 5}, 2);
+    using Avg = dla::AvgPool2d<2>;
+    f("AvgPool2d 2", Avg{}, Shape{3, 4, 6}, 2);
+    f("AvgPool2d overlapping, padding counts", Avg{.kernel = 3, .stride = 2, .padding = 1}, Shape{2, 5, 5}, 2);
+    f("AvgPool2d padding does not count", Avg{.kernel = 3, .stride = 2, .padding = 1, .count_include_pad = false}, Shape{2, 5, 5}, 2);
+    f("AvgPool2d ceil", Avg{.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true}, Shape{2, 4, 4}, 2);
+    f("AvgPool2d divisor", Avg{.kernel = {2, 3}, .stride = {2, 1}, .divisor_override = 5}, Shape{2, 4, 5}, 2);
+    f("GlobalAvgPool2d", dla::GlobalAvgPool2d{}, Shape{3, 4, 5}, 2);
+
+    f("ReLU", dla::ReLU{}, Shape{37}, 2);
+    f("LeakyReLU", dla::LeakyReLU{}, Shape{2, 9}, 2);
+    f("LeakyReLU 0.3", dla::LeakyReLU{.slope = 0.3}, Shape{9}, 2);
+    f("GELU", dla::GELU{}, Shape{33}, 2);
+    f("GELUTanh", dla::GELUTanh{}, Shape{33}, 2);
+    f("SiLU", dla::SiLU{}, Shape{33}, 2);
+    f("Sigmoid", dla::Sigmoid{}, Shape{3, 3, 3}, 2);
+    f("Tanh", dla::Tanh{}, Shape{33}, 2);
+    f("Softmax of [7]", dla::Softmax<1>{}, Shape{7}, 3);
+    f("Softmax of rows of [3, 4]", dla::Softmax<1>{}, Shape{3, 4}, 2);
+    f("Softmax of columns of [3, 4]", dla::Softmax<2>{}, Shape{3, 4}, 2);
+    f("Softmax of channels of [3, 2, 4]", dla::Softmax<1>{}, Shape{3, 2, 4}, 2);
+    f("Softmax of rows of [3, 2, 4]", dla::Softmax<2>{}, Shape{3, 2, 4}, 2);
+    f("Softmax of columns of [3, 2, 4]", dla::Softmax<3>{}, Shape{3, 2, 4}, 2);
+
+    f("Dropout 0", dla::Dropout{.p = 0}, Shape{17}, 2);
+    f("Dropout 0.3", dla::Dropout{.p = 0.3}, Shape{17}, 2);
+    f("Dropout 1", dla::Dropout{.p = 1}, Shape{17}, 2);
+    f("Flatten [2, 3, 4]", dla::Flatten{}, Shape{2, 3, 4}, 2);
+    f("Flatten [3, 4]", dla::Flatten{}, Shape{3, 4}, 2);
+    f("Identity", dla::Identity{}, Shape{2, 3, 4}, 2);
+}
+
+template <class F>
+void for_each_layer_case(F&& f) {
+    for_each_parametric_case(f);
+    for_each_plain_case(f);
+}
+
+}  // namespace support

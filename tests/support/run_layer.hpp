@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+// Runs a layer or network once on any policy: inference, forward and backward from host data, everything it made back on the host.
+#pragma once
+
+#include <dla/model/builder.hpp>
+#include <dla/model/init.hpp>
+#include <dla/model/workspace.hpp>
+
+#include <limits>
+
+namespace support {
+
+/// A network on policy P, with parameters that depend on the seed alone and are the same (rounded) numbers for every policy.
+template <class P, class Net>
+class Runner {
+public:
+    using T = typename P::scalar;
+    using Values = std::vector<T>;
+
+    Runner(const Net& net, const dla::Shape& in, dla::index_t batch, const P& policy = {}, bool want_dx = true)
+        : net_(net), in_(in), out_(net.out_shape(in).shape), batch_(batch), want_dx_(want_dx) {
+        table.policy = policy;
+        dla::Builder<P> count(table, false);
+        (void)net_.template build<P>(count, in_);
+        table.allocate();
+        dla::Builder<P> bind(table, true);
+        state = net_.template build<P>(bind, in_);
+        dla::initialise(table, dla::Seed{7});
+        dla::RandomStream random({11, 0, 0}, dla::RandomUse::split);
+        for (const dla::ParamRow& row : table.parameters) {
+            Values v(static_cast<std::size_t>(row.count));
+            table.read(dla::ParamPart::value, row, v);
+            for (T& e : v) e += static_cast<T>(0.25f * random.uniform() - 0.125f);
+            table.write(dla::ParamPart::value, row, v);
+        }
+        for (const dla::BufferRow& row : table.buffers) {
+            Values v(static_cast<std::size_t>(row.count));
+            for (T& e : v) e = static_cast<T>(0.5f + random.uniform());
+            table.write(row, v);
+        }
+        workspace_ = dla::Workspace<Net, P>(policy, net_, state, in_, out_, batch_, 0, want_dx);
+        workspace_.poison();
+        inference_ = dla::InferenceWorkspace<Net, P>(policy, net_, state, in_, out_, batch_);
+        arena_ = dla::Arena<P>(4 * dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T))) + dla::alignment);
+    }
+
+    /// `values` floats that do not depend on the policy, none near zero, no two near each other.
+    static Values random_values(dla::index_t n, std::uint32_t stream) {
+        dla::RandomStream random({5, 0, stream}, dla::RandomUse::synthesis);
+        Values v(static_cast<std::size_t>(n));
+        for (dla::index_t i = 0; i < n; ++i) {
+            const float at = (2 * (static_cast<float>(i) + 0.25f) - static_cast<float>(n)) / static_cast<float>(std::max<dla::index_t>(n, 1));
+            v[static_cast<std::size_t>(i)] = static_cast<T>(at + (at < 0 ? -0.125f : 0.125f));
+        }
+        dla::shuffle(v, random);
+        return v;
+    }
+
+    /// Outputs of inference, of training and all gradients; outputs lie in poisoned memory.
+    struct Outcome {
+        Values inferred, y, dx, gradients, buffers;
+    };
+    Outcome run(dla::index_t batch = -1) {
+        if (batch < 0) batch = batch_;
+        const auto bytes = [](std::size_t count) { return static_cast<dla::index_t>(count * sizeof(T)); };
+        const Values x = random_values(batch * in_.size(), 1), dy = random_values(batch * out_.size(), 2);
+        const dla::index_t room = dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T)));
+        const auto at = [&](int i) { return arena_.template at<T>(i * room); };
+        const auto put = [&](int i, const Values& v) { P::copy_in(arena_.data() + i * room, v.data(), bytes(v.size())); };
+        const auto get = [&](int i, std::size_t count) {
+            Values v(count);
+            P::copy_out(v.data(), arena_.data() + i * room, bytes(count));
+            return v;
+        };
+        const Values poison(std::max(x.size(), dy.size()), std::numeric_limits<T>::quiet_NaN());
+
+        dla::Context<P> c;
+        c.policy = table.policy;
+        c.random = random_position();
+        put(0, x), put(1, dy), put(2, poison), put(3, poison);
+        const dla::ConstView<P> xv(at(0), batch, in_), dyv(at(1), batch, out_);
+        const dla::View<P> yv(at(2), batch, out_), dxv(want_dx_ ? at(3) : typename P::template pointer<T>{}, batch, in_);
+
+        Outcome result;
+        c.scratch = inference_.scratch();
+        c.stack = inference_.stack();
+        net_.infer(c, std::as_const(state), xv, yv);
+        result.inferred = get(2, dy.size());
+
+        put(2, poison);
+        c.scratch = workspace_.scratch();
+        table.zero_gradients();
+        net_.forward(c, state, xv, yv, workspace_.tape);
+        result.y = get(2, dy.size());
+        net_.backward(c, state, xv, dla::ConstView<P>(yv), dyv, dxv, workspace_.tape);
+        result.dx = get(3, want_dx_ ? x.size() : 0);
+        for (const dla::ParamRow& row : table.parameters) {
+            Values v(static_cast<std::size_t>(row.count));
+            table.read(dla::ParamPart::gradient, row, v);
+            result.gradients.insert(result.gradients.end(), v.begin(), v.end());
+        }
+        for (const dla::BufferRow& row : table.buffers) {
+            Values v(static_cast<std::size_t>(row.count));
+            table.read(row, v);
+            result.buffers.insert(result.buffers.end(), v.begin(), v.end());
+        }
+        return result;
+    }
+    const dla::Shape& out_shape() const { return out_; }
+    const dla::MemoryPlan& plan() const { return workspace_.plan(); }
+
+    dla::ParamTable<P> table;
+    typename Net::template State<P> state{};
+
+private:
+    auto random_position() {
+        if (position_.bytes() == 0) {
+            position_ = dla::Arena<P>(dla::alignment);
+            const dla::RandomPosition value{3, 1, 4};
+            P::copy_in(position_.data(), &value, sizeof value);
+        }
+        return typename P::template pointer<const dla::RandomPosition>(position_.template at<const dla::RandomPosition>(0));
+    }
+
+    Net net_;
+    dla::Shape in_, out_;
+    dla::index_t batch_;
+    bool want_dx_;
+    dla::Workspace<Net, P> workspace_;
+    dla::InferenceWorkspace<Net, P> inference_;
+    dla::Arena<P> arena_, position_;
+};
+
+/// Equal to the last bit, NaN included.
+template <class Values>
+bool same_bits(const Values& a, const Values& b) {
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
+}
+template <class Outcome>
+bool same_outcome(const Outcome& a, const Outcome& b) {
+    return same_bits(a.inferred, b.inferred) && same_bits(a.y, b.y) && same_bits(a.dx, b.dx) && same_bits(a.gradients, b.gradients) &&
+           same_bits(a.buffers, b.buffers);
+}
+
+}  // namespace support
