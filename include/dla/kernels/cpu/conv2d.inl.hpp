@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Serial parts of the convolutions. Included once per target, see conv2d.hpp. No include guard on purpose.
+
+/// to [rows.size(), columns.size(), channels] = that window of one image; zeros outside.
+inline void conv2d_copy_window(const float* image, index_t height, index_t width, index_t channels, const ConvWindow& rows, const ConvWindow& columns, float* to) {
+    const index_t line = columns.size() * channels;
+    const index_t left = std::clamp<index_t>(-columns.low, 0, columns.size()) * channels;
+    const index_t first = std::max<index_t>(columns.low, 0), last = std::min(columns.high, width);
+    const index_t middle = std::max<index_t>(last - first, 0) * channels;
+    for (index_t row = rows.low; row < rows.high; ++row, to += line) {
+        if (row < 0 || row >= height || middle == 0) {
+            std::memset(to, 0, static_cast<std::size_t>(line) * sizeof(float));
+            continue;
+        }
+        if (left > 0) std::memset(to, 0, static_cast<std::size_t>(left) * sizeof(float));
+        std::memcpy(to + left, image + (row * width + first) * channels, static_cast<std::size_t>(middle) * sizeof(float));
+        if (left + middle < line) std::memset(to + left + middle, 0, static_cast<std::size_t>(line - left - middle) * sizeof(float));
+    }
+}
+
+/// Packs the weights of one phase, group and panel: to [steps, stored width], steps in the order (tap row, tap column, source channel).
+inline void conv2d_pack(const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights, float* to) {
+    const Conv2dDims& d = plan.d;
+    const index_t column = panel * panel_width, cols = std::min(panel_width, plan.dst_group - column), width = stored_width(cols);
+    if (!plan.backward) {
+        const index_t steps = d.kernel_h * d.kernel_w * plan.src_group;
+        return pack_columns(steps, cols, width, weights + (group * plan.dst_group + column) * steps, steps, to);
+    }
+    const index_t stride = d.kernel_h * d.kernel_w * plan.dst_group;  // between output channels
+    for (index_t u = 0; u < h.taps; ++u) {
+        for (index_t v = 0; v < w.taps; ++v, to += plan.src_group * width) {
+            const index_t tap = (h.first + u * h.kernel_step) * d.kernel_w + w.first + v * w.kernel_step;
+            pack_rows(plan.src_group, cols, width, weights + group * plan.src_group * stride + tap * plan.dst_group + column, stride, to);
+        }
+    }
+}
+
+/// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats.
+inline void conv2d_unit(const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed, const float* bias, float* dst, float* space) {
+    const index_t image = unit / plan.image_units, row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(plan.dst_h, row0 + plan.unit_rows);
+    const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
+    const float* source = src + image * plan.src_h * plan.src_w * plan.src_c;
+    index_t line = plan.src_w * plan.src_c;
+    if (rows.inside(plan.src_h) && columns.inside(plan.src_w)) {
+        source += (rows.low * plan.src_w + columns.low) * plan.src_c;
+    } else {
+        conv2d_copy_window(source, plan.src_h, plan.src_w, plan.src_c, rows, columns, space);
+        source = space;
+        line = columns.size() * plan.src_c;
+    }
+    float* target = dst + image * plan.dst_h * plan.dst_w * plan.dst_c;
+    for (index_t a = 0; a < plan.phases_h; ++a) {
+        const ConvAxis h = plan.axis_h(a);
+        const index_t first = row0 / plan.phases_h, last = plan.phase_end(row1, a);
+        for (index_t b = 0; b < plan.phases_w; ++b) {
+            const ConvAxis w = plan.axis_w(b);
+            const index_t steps = h.taps * w.taps * plan.src_group, count = (last - first) * w.count;
+            const bool joined = plan.d.groups == 1 && w.spacing == 1;  // neighbouring taps of a row are neighbours in memory
+            TileLoops loops{.count0 = h.taps, .count1 = joined ? 1 : w.taps, .count2 = joined ? w.taps * plan.src_c : plan.src_group, .step0 = h.spacing * line};
+            loops.step1 = w.spacing * plan.src_c;
+            // A phase that no tap reaches has an empty window, and no pointer into it.
+            const float* corner = steps == 0 ? source : source + (h.origin + first * h.step - rows.low) * line + (w.origin - columns.low) * plan.src_c;
+            const index_t down = steps == 0 ? 0 : h.step * line, right = steps == 0 ? 0 : w.step * plan.src_c;
+            for (index_t group = 0; group < plan.d.groups; ++group, packed += steps * plan.packed_row) {
+                index_t i = 0, j = 0;
+                for (index_t done = 0; done < count; done += tile_rows) {
+                    const float* from[tile_rows];
+                    float* place[tile_rows];
+                    const int here = static_cast<int>(std::min<index_t>(tile_rows, count - done));
+                    for (int r = 0; r < tile_rows; ++r) {
+                        if (r >= here) {
+                            from[r] = from[0], place[r] = place[0];
+                            continue;
+                        }
+                        from[r] = corner + i * down + j * right + group * (steps == 0 ? 0 : plan.src_group);
+                        place[r] = target + ((h.place + (first + i) * h.place_step) * plan.dst_w + w.place + j * w.place_step) * plan.dst_c + group * plan.dst_group + col0;
+                        if (++j == w.count) j = 0, ++i;
+                    }
+                    for (index_t column = col0; column < col1; column += panel_width) {
+                        const index_t cols = std::min(panel_width, col1 - column);
+                        const TileOut out{.c = place, .bias = bias == nullptr ? nullptr : bias + group * plan.dst_group + column, .beta = 0, .rows = here, .cols = cols};
+                        run_tile(loops, from, packed + column * steps, stored_width(cols), out);
+                        for (int r = 0; r < here; ++r) place[r] += cols;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// sum [cols] (+)= the sum over `steps` rows of `from`, ld apart.
+inline void conv2d_sum_rows(index_t steps, index_t cols, const float* from, index_t ld, bool first, float* sum) {
+    for (index_t j = 0; j < cols; j += lanes) {
+        const index_t count = std::min(lanes, cols - j);
+        Vec total{};
+        for (index_t s = 0; s < steps; ++s) total += count == lanes ? load(from + s * ld + j) : load_first(from + s * ld + j, count);
+        store_row(sum + j, total, nullptr, first ? 0.0f : 1.0f, count);
+    }
+}
+
+/// One part of the batch: partial [groups, weights, out_group] then [out_channels] = gradients of weights and bias over its units.
+inline void conv2d_weights_part(const ConvWeightsPlan& plan, index_t part, const float* x, const float* dy, float* partial, bool with_bias, float* space) {
+    const Conv2dDims& d = plan.d;
+    float* bias = partial + d.groups * plan.weights * plan.out_group;
+    float* packed = space + plan.source_floats;
+    const index_t end = plan.part_begin(part + 1);
+    bool first = true;
+    for (index_t unit = plan.part_begin(part); unit < end; first = false) {
+        const index_t images = std::min(plan.block_units, end - unit), image = unit / plan.image_units;
+        const index_t row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(d.out_height, row0 + plan.unit_rows);
+        unit += images;
+        const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
+        const float* source = x + image * d.height * d.width * d.in_channels;
+        index_t line = d.width * d.in_channels, image_step = d.height * line;
+        if (rows.inside(d.height) && columns.inside(d.width)) {
+            source += rows.low * line + columns.low * d.in_channels;
+        } else {
+            line = columns.size() * d.in_channels;
+            for (index_t i = 0; i < images; ++i)
+                conv2d_copy_window(source + i * image_step, d.height, d.width, d.in_channels, rows, columns, space + i * rows.size() * line);
+            source = space;
+            image_step = rows.size() * line;
+        }
+        TileLoops loops{.count0 = images, .count1 = row1 - row0, .count2 = d.out_width, .step0 = image_step, .step1 = d.stride_h * line, .step2 = d.stride_w * d.in_channels};
+        const index_t steps = images * (row1 - row0) * d.out_width;
+        const float* gradient = dy + (image * d.out_height + row0) * d.out_width * d.out_channels;
+        for (index_t group = 0; group < d.groups; ++group) {
+            for (index_t column = 0; column < plan.out_group; column += panel_width) {
+                const index_t cols = std::min(panel_width, plan.out_group - column), channel = group * plan.out_group + column;
+                const float* panel = gradient + channel;
+                index_t ld = d.out_channels;
+                if (cols % lanes != 0 || (d.out_channels > panel_width && plan.weights > 64)) {
+                    ld = stored_width(cols);
+                    pack_rows(steps, cols, ld, panel, d.out_channels, packed);
+                    panel = packed;
+                }
+                if (with_bias) conv2d_sum_rows(steps, cols, panel, ld, first, bias + channel);
+                for (index_t weight = 0; weight < plan.weights; weight += tile_rows) {
+                    const float* from[tile_rows];
+                    float* to[tile_rows];
+                    const int here = static_cast<int>(std::min<index_t>(tile_rows, plan.weights - weight));
+                    for (int r = 0; r < tile_rows; ++r) {
+                        const index_t at = weight + std::min(r, here - 1), tap = at / plan.in_group;
+                        from[r] = source + tap / d.kernel_w * d.dilation_h * line + (tap % d.kernel_w * d.dilation_w) * d.in_channels + group * plan.in_group + at % plan.in_group;
+                        to[r] = partial + (group * plan.weights + at) * plan.out_group + column;
+                    }
+                    run_tile(loops, from, panel, ld, {.c = to, .bias = nullptr, .beta = first ? 0.0f : 1.0f, .rows = here, .cols = cols});
+                }
+            }
+        }
+    }
+}
+
+/// dw, for the output channels [first, last) of one group, += the partial results in order; dw is [out_channels, weights].
+inline void conv2d_weights_combine(const ConvWeightsPlan& plan, index_t group, index_t first, index_t last, const float* partial, float* dw) {
+    constexpr index_t block = 16;
+    for (index_t channel = first; channel < last; channel += lanes) {
+        const index_t count = std::min(lanes, last - channel);
+        float* to = dw + (group * plan.out_group + channel) * plan.weights;
+        for (index_t weight = 0; weight < plan.weights; weight += block) {
+            const index_t rows = std::min(block, plan.weights - weight);
+            alignas(64) float sums[block * lanes];
+            for (index_t r = 0; r < rows; ++r) {
+                const float* from = partial + (group * plan.weights + weight + r) * plan.out_group + channel;
+                Vec sum{};
+                for (index_t part = 0; part < plan.parts; ++part, from += plan.partial_floats) sum += count == lanes ? load(from) : load_first(from, count);
+                store(sums + r * lanes, sum);
+            }
+            for (index_t c = 0; c < count; ++c) {
+                for (index_t r = 0; r < rows; ++r) to[c * plan.weights + weight + r] += sums[r * lanes + c];
+            }
+        }
+    }
+}
+
+inline constexpr Conv2dTarget conv2d_target{&conv2d_pack, &conv2d_unit, &conv2d_weights_part, &conv2d_weights_combine, panel_width};
