@@ -163,9 +163,10 @@ public:
         return std::sqrt(total);
     }
     /// Scales all trainable gradients so that their global norm is at most `max_norm`; returns the norm before (torch.nn.utils.clip_grad_norm_).
+    /// When the norm is infinite or NaN the gradients stay as they are (PyTorch would turn infinities into NaN): the caller skips the step or stops.
     double clip_gradients(double max_norm) {
         const double norm = gradient_norm();
-        if (norm > max_norm)
+        if (std::isfinite(norm))
             for (const Segment& s : trainable_) clip_scale(policy, s.count, norm_.template at<double>(0), max_norm, gradients(s.offset));
         return norm;
     }
