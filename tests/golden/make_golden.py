@@ -318,6 +318,29 @@ def optimizer():
             params.update(beta1=group["betas"][0], beta2=group["betas"][1], eps=group["eps"])
         label = " ".join(f"{k}{v}" for k, v in options.items()).replace(", ", "/").replace("(", "").replace(")", "")
         f.case(f"{kind} {label}{' decaying' if decay else ''}", params, dict(learning_rates=torch.tensor(rates), grads=torch.stack(grads), values=torch.stack(values)))
+    # driven by a schedule: one-cycle moves momentum (Adam: beta1) as well
+    schedulers = torch.optim.lr_scheduler
+    for kind, rule, options in [("sgd", "one_cycle", dict(momentum=0.9, nesterov=True)), ("adam", "one_cycle", dict(weight_decay=0.01)), ("adamw", "one_cycle", dict()), ("adamw", "warmup_cosine", dict()),
+                                ("sgd", "step", dict(momentum=0.5))]:
+        p, rate = leaf(grid(n)), 0.05
+        o = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]([p], lr=rate, **options)
+        s = {"one_cycle": lambda: schedulers.OneCycleLR(o, rate, total_steps=steps),
+             "warmup_cosine": lambda: schedulers.SequentialLR(o, [schedulers.LinearLR(o, 0.1, 1.0, 4), schedulers.CosineAnnealingLR(o, steps - 4)], [4]),
+             "step": lambda: schedulers.StepLR(o, 4, 0.5)}[rule]()
+        group = o.param_groups[0]
+        values, grads, rates, momenta = [p.detach().clone()], [], [], []
+        for step in range(steps):
+            p.grad = grid(n)
+            grads.append(p.grad.clone())
+            rates.append(group["lr"])
+            momenta.append(group["momentum"] if kind == "sgd" else group["betas"][0])
+            o.step()
+            if step + 1 < steps:
+                s.step()
+            values.append(p.detach().clone())
+        params = dict(kind=kind, rule=rule, learning_rate=rate, weight_decay=group["weight_decay"])
+        params.update(dict(momentum=0.9 if rule == "one_cycle" else group["momentum"], dampening=0, nesterov=group["nesterov"]) if kind == "sgd" else dict(beta1=0.9, beta2=group["betas"][1], eps=group["eps"]))
+        f.case(f"{kind} by {rule}", params, dict(learning_rates=torch.tensor(rates), momenta=torch.tensor(momenta), grads=torch.stack(grads), values=torch.stack(values)))
     f.write()
 
 
@@ -377,6 +400,13 @@ def scheduler():
         full = dict(mode="min", factor=0.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0.0, eps=1e-8)
         full.update(options)
         f.case("plateau " + name, dict(kind="plateau", learning_rate=0.1, **full), dict(metrics=torch.tensor(metrics), learning_rates=torch.tensor(rates)))
+    # the ends of one-cycle's options, and every rule behind a warm-up
+    for total, pct, div, final in [(1, 0.3, 25.0, 1e4), (2, 0.3, 25.0, 1e4), (9, 0.0, 25.0, 1e4), (9, 1.0, 4.0, 10.0), (7, 0.5, 1.0, 1.0)]:
+        trace(f"one_cycle total{total} pct{pct} div{div}", dict(kind="one_cycle", max_lr=0.2, total_steps=total, pct_start=pct, div_factor=div, final_div_factor=final, base_momentum=0.85, max_momentum=0.95),
+              lambda o: schedulers.OneCycleLR(o, 0.2, total_steps=total, pct_start=pct, div_factor=div, final_div_factor=final), total, 0.2, True)
+    for name, params, make in [("step", dict(step_size=3, gamma=0.1), lambda o: schedulers.StepLR(o, 3, 0.1)), ("multi_step", dict(milestones="0,2,2,5", gamma=0.5), lambda o: schedulers.MultiStepLR(o, [0, 2, 2, 5], 0.5)),
+                               ("exponential", dict(gamma=0.9), lambda o: schedulers.ExponentialLR(o, 0.9)), ("linear", dict(start_factor=1.0, end_factor=0.2, total_iters=6), lambda o: schedulers.LinearLR(o, 1.0, 0.2, 6))]:
+        trace("warmup4 " + name, dict(kind=name, warmup=4, warmup_start=0.25, **params), lambda o: schedulers.SequentialLR(o, [schedulers.LinearLR(o, 0.25, 1.0, 4), make(o)], [4]), 16)
     f.write()
 
 
