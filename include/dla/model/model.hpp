@@ -67,10 +67,7 @@ public:
             workspace_ = Workspace<Net, P>(table_->policy, net_, state_, input_, output_, std::max(batch, workspace_.capacity()), scratch, input_gradient || workspace_.gives_input_gradient());
         if (!loss.class_weights.empty()) {
             if (class_weights_.bytes() == 0) class_weights_ = Arena<P>(output_.size() * static_cast<index_t>(sizeof(T)));
-            for (std::size_t i = 0; i < loss.class_weights.size(); ++i) {
-                const T w = static_cast<T>(loss.class_weights[i]);
-                P::copy_in(class_weights_.data() + static_cast<index_t>(i * sizeof(T)), &w, sizeof w);
-            }
+            put_class_weights(loss, class_weights_.template at<T>(0));
         }
     }
     /// Bytes a training step on `batch` samples needs, before any is claimed.
@@ -88,12 +85,12 @@ public:
         check_targets(targets.size(), batch * loss.targets_per_sample(output_));
         reserve(batch, loss);
         Context<P> c = context();
-        const ConstView<P> x(to_device(images.data(), batch * input_.size(), workspace_.input), batch, input_);
+        const ConstView<P> x(to_device<T>(images, workspace_.input.data), batch, input_);
         const View<P> y(workspace_.output.data, batch, output_);
         net_.forward(c, state_, x, y, workspace_.tape);
         const View<P> dy(workspace_.output_gradient.data, batch, output_);
-        loss.evaluate(c, ConstView<P>(y), targets_to_device(targets), class_weights(loss), result_slot(), dy);
-        const LossResult result = read_result();
+        loss.evaluate(c, ConstView<P>(y), targets_to_device(targets), class_weights(loss, class_weights_.template at<T>(0)), result_slot(), dy);
+        const LossResult result = read_result(result_slot());
         loss.verify(result, targets.data(), output_);
         const View<P> dx(workspace_.gives_input_gradient() ? workspace_.input_gradient.data : typename P::template pointer<T>{}, batch, input_);
         net_.backward(c, state_, x, y, dy, dx, workspace_.tape);
@@ -141,20 +138,29 @@ public:
     }
     Inference inference_workspace(index_t batch, index_t scratch = 0) const { return Inference(table_->policy, net_, state_, input_, output_, batch, scratch); }
 
-    /// Loss and correct predictions in inference mode; const and thread-safe like predict.
+    /// A workspace for `evaluate` with this loss, which may need scratch memory of its own.
+    template <class Loss>
+        requires(!std::convertible_to<Loss, index_t>)
+    Inference inference_workspace(index_t batch, const Loss& loss) const {
+        return inference_workspace(batch, loss.scratch(table_->policy, batch, output_));
+    }
+
+    /// Loss and correct predictions in inference mode; const and thread-safe like predict. Does not allocate.
     template <class Loss>
     LossResult evaluate(const Loss& loss, std::span<const T> images, std::span<const typename Loss::Target> targets, const Inference& workspace) const {
-        static_assert(P::is_host, "dla: evaluate on device policies goes through predict for now");
         const index_t batch = batch_of(images.size());
-        check_targets(targets.size(), batch * loss.targets_per_sample(output_));
         loss.check(output_);
+        check_targets(targets.size(), batch * loss.targets_per_sample(output_));
+        if (loss.scratch(table_->policy, batch, output_) > workspace.scratch_bytes())
+            fail(ErrorCode::model, "evaluate", "the workspace has no scratch memory for this loss; make it with inference_workspace(batch, loss)");
         const View<P> y = infer(images, batch, workspace);
         Context<P> c;
         c.policy = table_->policy;
         c.scratch = workspace.scratch();
-        std::vector<T> weights(loss.class_weights.begin(), loss.class_weights.end());
-        LossResult result;
-        loss.evaluate(c, ConstView<P>(y), targets.data(), weights.empty() ? nullptr : weights.data(), &result, View<P>{});
+        put_class_weights(loss, workspace.class_weights());
+        const auto labels = to_device<typename Loss::Target>(targets, workspace.template targets<typename Loss::Target>());
+        loss.evaluate(c, ConstView<P>(y), labels, class_weights(loss, workspace.class_weights()), workspace.result(), View<P>{});
+        const LossResult result = read_result(workspace.result());
         loss.verify(result, targets.data(), output_);
         return result;
     }
@@ -176,13 +182,7 @@ private:
         c.scratch = workspace.scratch();
         c.stack = workspace.stack();
         const View<P> y(workspace.output(), batch, output_);
-        if constexpr (P::is_host) {
-            net_.infer(c, state_, ConstView<P>(images.data(), batch, input_), y);
-        } else {
-            auto x = workspace.input();
-            P::copy_in(P::template pointer_cast<std::byte>(x), images.data(), static_cast<index_t>(images.size_bytes()));
-            net_.infer(c, state_, ConstView<P>(x, batch, input_), y);
-        }
+        net_.infer(c, state_, ConstView<P>(to_device<T>(images, workspace.input()), batch, input_), y);
         return y;
     }
     index_t batch_of(std::size_t values) const {
@@ -200,35 +200,41 @@ private:
     };
     void reserve_plain(index_t batch) { reserve(batch, NoLoss{}, wants_input_gradient_); }
 
-    kernel::ConstPtr<P> to_device(const T* host, index_t count, const Planned<P>& room) const {
+    /// Where a kernel can read the host's values: there, or copied to `room` on a device.
+    template <class V, class Room>
+    static typename P::template pointer<const V> to_device(std::span<const V> host, const Room& room) {
         if constexpr (P::is_host) {
-            (void)count, (void)room;
-            return host;
+            (void)room;
+            return host.data();
         } else {
-            P::copy_in(P::template pointer_cast<std::byte>(room.data), host, count * static_cast<index_t>(sizeof(T)));
-            return room.data;
+            P::copy_in(P::template pointer_cast<std::byte>(room), host.data(), static_cast<index_t>(host.size_bytes()));
+            return room;
         }
     }
     template <class Target>
-    typename P::template pointer<const Target> targets_to_device(std::span<const Target> targets) {
-        if constexpr (P::is_host) {
-            return targets.data();
-        } else if constexpr (std::is_same_v<Target, std::int32_t>) {
-            P::copy_in(P::template pointer_cast<std::byte>(workspace_.targets.data), targets.data(), static_cast<index_t>(targets.size_bytes()));
-            return workspace_.targets.data;
-        } else {
-            P::copy_in(P::template pointer_cast<std::byte>(workspace_.targets_as_scalars.data), targets.data(), static_cast<index_t>(targets.size_bytes()));
-            return workspace_.targets_as_scalars.data;
+    typename P::template pointer<const Target> targets_to_device(std::span<const Target> targets) const {
+        if constexpr (std::is_same_v<Target, std::int32_t>)
+            return to_device<Target>(targets, workspace_.targets.data);
+        else
+            return to_device<Target>(targets, workspace_.targets_as_scalars.data);
+    }
+    template <class Loss>
+    static void put_class_weights(const Loss& loss, const kernel::Ptr<P>& room) {
+        std::array<T, 64> part;
+        for (std::size_t i = 0; i < loss.class_weights.size(); i += part.size()) {
+            const std::size_t n = std::min(part.size(), loss.class_weights.size() - i);
+            for (std::size_t j = 0; j < n; ++j) part[j] = static_cast<T>(loss.class_weights[i + j]);
+            P::copy_in(P::template pointer_cast<std::byte>(room + static_cast<index_t>(i)), part.data(), static_cast<index_t>(n * sizeof(T)));
         }
     }
     template <class Loss>
-    kernel::ConstPtr<P> class_weights(const Loss& loss) const {
-        return loss.class_weights.empty() ? kernel::ConstPtr<P>{} : kernel::ConstPtr<P>(class_weights_.template at<T>(0));
+    static kernel::ConstPtr<P> class_weights(const Loss& loss, const kernel::Ptr<P>& room) {
+        return loss.class_weights.empty() ? kernel::ConstPtr<P>{} : kernel::ConstPtr<P>(room);
     }
     auto result_slot() const { return control_.template at<LossResult>(alignment); }
-    LossResult read_result() const {
+    static LossResult read_result(const typename P::template pointer<LossResult>& slot) {
         LossResult result;
-        P::copy_out(&result, P::template pointer_cast<std::byte>(result_slot()), sizeof result);
+        P::copy_out(&result, P::template pointer_cast<std::byte>(slot), sizeof result);
         return result;
     }
 

@@ -86,7 +86,7 @@ private:
     bool want_dx_ = false;
 };
 
-/// Buffers of `Model::predict` for batches of up to `capacity()` samples; one for each thread that predicts.
+/// Buffers of `Model::predict` and `Model::evaluate` for batches of up to `capacity()` samples; one for each thread that predicts.
 template <class Net, class P>
 class InferenceWorkspace {
 public:
@@ -101,7 +101,9 @@ public:
         out_offset_ = align_up(plan.stack_bytes());
         in_offset_ = out_offset_ + align_up(batch * out.size() * scalar);
         targets_offset_ = in_offset_ + (P::is_host ? 0 : align_up(batch * in.size() * scalar));
-        arena_ = Arena<P>(targets_offset_ + (P::is_host ? 0 : align_up(batch * std::max<index_t>(4, out.size() * scalar))));
+        weights_offset_ = targets_offset_ + (P::is_host ? 0 : align_up(batch * std::max<index_t>(4, out.size() * scalar)));
+        result_offset_ = weights_offset_ + align_up(out.size() * scalar);
+        arena_ = Arena<P>(result_offset_ + alignment);
         scratch_ = Arena<P>(plan.scratch_bytes());
         capacity_ = batch;
     }
@@ -109,6 +111,7 @@ public:
     index_t capacity() const { return capacity_; }
     index_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
     auto scratch() const { return scratch_.data(); }
+    index_t scratch_bytes() const { return scratch_.bytes(); }
     Stack<P> stack() const { return Stack<P>(arena_.data()); }
     auto output() const { return arena_.template at<typename P::scalar>(out_offset_); }
     auto input() const { return arena_.template at<typename P::scalar>(in_offset_); }
@@ -116,10 +119,12 @@ public:
     auto targets() const {
         return arena_.template at<T>(targets_offset_);
     }
+    auto class_weights() const { return arena_.template at<typename P::scalar>(weights_offset_); }
+    auto result() const { return arena_.template at<LossResult>(result_offset_); }
 
 private:
     Arena<P> arena_, scratch_;
-    index_t capacity_ = 0, out_offset_ = 0, in_offset_ = 0, targets_offset_ = 0;
+    index_t capacity_ = 0, out_offset_ = 0, in_offset_ = 0, targets_offset_ = 0, weights_offset_ = 0, result_offset_ = 0;
 };
 
 }  // namespace dla
