@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// What is wrong with an experiment: values out of range, and values that contradict each other.
+#pragma once
+
+#include <dla/config/schema.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <utility>
+
+namespace dla {
+
+/// One problem: the keys it concerns, as `table.key`, the most telling first, and a sentence.
+struct ConfigProblem {
+    std::vector<std::string> keys;
+    std::string sentence;
+};
+
+namespace detail {
+
+/// Slips (a character inserted, deleted or replaced, two neighbours swapped) that lead from `a` to `b`; long words are not compared.
+inline std::size_t edit_distance(std::string_view a, std::string_view b) {
+    if (a.size() > 64 || b.size() > 64) return 64;
+    std::vector<std::size_t> before_last, last, row(b.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        before_last = std::exchange(last, row);
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before_last[j - 2] + 1);
+        }
+    }
+    return row.back();
+}
+
+inline bool similar(std::string_view a, std::string_view b) { return edit_distance(a, b) <= std::max<std::size_t>(1, std::min(a.size(), b.size()) / 3); }
+
+/// Text from a file, cut and without control characters, for a message.
+inline std::string printable(std::string_view text, std::size_t limit = 60) {
+    std::string out(text.substr(0, limit));
+    for (char& c : out)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return out + (text.size() > limit ? "..." : "");
+}
+
+inline std::string did_you_mean(const std::string& meant) { return meant.empty() ? "" : "; did you mean " + meant + "?"; }
+
+/// Why a value is refused, or empty when it is in its key's range.
+inline std::string range_problem(const ConfigKey& k, const ConfigField& field) {
+    const auto outside = [&](double v) {
+        return !std::isfinite(v) || v < k.low || v > k.high || (k.open_low && v <= k.low) || (k.open_high && v >= k.high);
+    };
+    const auto refusal = [&](const std::string& got) { return "out of range; expected " + range_of(k) + ", got " + got; };
+    if (const auto* text = std::get_if<std::string*>(&field)) {
+        if (k.choices.empty()) return (*text)->empty() ? "empty; expected a path" : "";
+        std::string meant;
+        for (std::string_view rest = k.choices; !rest.empty();) {
+            const auto bar = std::min(rest.find('|'), rest.size());
+            const std::string choice(rest.substr(0, bar));
+            if (choice == **text) return "";
+            if (meant.empty() && similar(choice, **text)) meant = "\"" + choice + "\"";
+            rest.remove_prefix(std::min(bar + 1, rest.size()));
+        }
+        return "unknown value; expected " + range_of(k) + ", got \"" + printable(**text) + "\"" + did_you_mean(meant);
+    }
+    if (const auto* number = std::get_if<std::int64_t*>(&field)) {
+        const bool even = k.key == "kernel_size" && **number % 2 == 0;
+        return outside(static_cast<double>(**number)) || even ? refusal(std::to_string(**number)) : "";
+    }
+    if (const auto* number = std::get_if<double*>(&field)) return outside(**number) ? refusal(toml_number(**number)) : "";
+    if (const auto* list = std::get_if<Integers*>(&field)) {
+        if ((*list)->size() < k.min_count || (*list)->size() > k.max_count) return refusal(std::to_string((*list)->size()) + " values");
+        for (const std::int64_t v : **list)
+            if (outside(static_cast<double>(v))) return refusal(std::to_string(v));
+    }
+    return "";
+}
+
+inline std::string list_text(const Integers& values) {
+    std::string text = "[";
+    for (const std::int64_t v : values) text += (text.size() > 1 ? ", " : "") + std::to_string(v);
+    return text + "]";
+}
+
+/// Training images of the published data sets, and of `digits` as configured.
+inline std::int64_t training_images(const DatasetConfig& d) { return d.name == "digits" ? d.size : d.name == "cifar10" ? 50000 : 60000; }
+
+/// Contradictions between values that are in range each.
+inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
+    std::vector<ConfigProblem> problems;
+    const auto add = [&](std::vector<std::string> keys, std::string sentence) { problems.push_back({std::move(keys), std::move(sentence)}); };
+    const Integers image = c.dataset.name == "cifar10" ? Integers{3, 32, 32} : Integers{1, 28, 28};
+    if (c.model.input_shape != image)
+        add({"model.input_shape", "dataset.name"},
+            "does not fit the data set " + c.dataset.name + "; expected " + list_text(image) + ", got " + list_text(c.model.input_shape));
+    if (c.model.num_classes != 10)
+        add({"model.num_classes", "dataset.name"}, "does not fit the data set " + c.dataset.name + "; expected 10, got " + std::to_string(c.model.num_classes));
+    if (c.model.name == "mlp") {
+        if (c.model.layer_sizes.back() != c.model.num_classes)
+            add({"model.layer_sizes", "model.num_classes"}, "the last layer gives one value for each class; expected " + std::to_string(c.model.num_classes) +
+                                                                ", got " + std::to_string(c.model.layer_sizes.back()));
+        if (c.training.batch_size == 1)
+            add({"training.batch_size", "model.name"}, "batch normalisation of an mlp needs more than one image a step; expected at least 2, got 1");
+    } else {
+        const std::size_t blocks = c.model.filters.size() - (c.model.residual ? 1 : 0);
+        const auto side = static_cast<std::uint64_t>(std::min(c.model.input_shape[1], c.model.input_shape[2]));
+        const auto halvings = static_cast<std::size_t>(std::bit_width(side) - 1);
+        if (blocks / 2 > halvings)
+            add({"model.filters", "model.input_shape"}, "the image is halved after every second block and vanishes; expected at most " +
+                                                            std::to_string(2 * halvings + 1 + (c.model.residual ? 1 : 0)) + " values, got " +
+                                                            std::to_string(c.model.filters.size()));
+    }
+    if (c.dataset.val_size >= training_images(c.dataset))
+        add({"dataset.val_size", "dataset.size", "dataset.name"}, "no images are left for training; expected less than " +
+                                                                      std::to_string(training_images(c.dataset)) + ", got " + std::to_string(c.dataset.val_size));
+    if (c.training.scheduler == "reduce_lr" && c.training.min_lr > c.training.learning_rate)
+        add({"training.min_lr", "training.learning_rate"}, "above the learning rate; expected at most " + toml_number(c.training.learning_rate) + ", got " +
+                                                               toml_number(c.training.min_lr));
+    if (c.training.warmup_epochs > 0 && c.training.scheduler == "one_cycle")
+        add({"training.warmup_epochs", "training.scheduler"}, "one_cycle has a warm-up of its own; expected 0, got " + std::to_string(c.training.warmup_epochs));
+    else if (c.training.warmup_epochs > c.training.num_epochs)
+        add({"training.warmup_epochs", "training.num_epochs"}, "longer than the training; expected at most " + std::to_string(c.training.num_epochs) +
+                                                                   ", got " + std::to_string(c.training.warmup_epochs));
+    return problems;
+}
+
+}  // namespace detail
+
+/// Every problem of an experiment, however it was made; empty when it can be run.
+inline std::vector<ConfigProblem> problems_of(ExperimentConfig c) {
+    std::vector<ConfigProblem> problems;
+    for (const ConfigKey& k : config_keys()) {
+        if (!applies(k, c.model.name, c.dataset.name)) continue;
+        if (auto sentence = detail::range_problem(k, k.field(c)); !sentence.empty())
+            problems.push_back({{std::string(k.table) + "." + std::string(k.key)}, std::move(sentence)});
+    }
+    return problems.empty() ? detail::contradictions(c) : problems;
+}
+
+}  // namespace dla
