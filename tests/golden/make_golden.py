@@ -423,5 +423,30 @@ def clip():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip):
+def network():
+    """Whole networks: every array of the state_dict by its path, what one training pass makes of it, and the outputs of inference afterwards."""
+    f = File("network")
+    nn = torch.nn
+    cases = [
+        ("conv relu flatten linear norm", (4, 2, 4, 5), nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(60, 6), nn.BatchNorm1d(6))),
+        ("norm behind flatten", (5, 2, 4, 4), nn.Sequential(nn.Conv2d(2, 3, (3, 2)), nn.LayerNorm((3, 2, 3)), nn.Flatten(), nn.BatchNorm1d(18), nn.Linear(18, 4))),
+        ("layer norm behind flatten", (3, 4, 3, 3), nn.Sequential(nn.Conv2d(4, 6, 3, padding=1, groups=2, bias=False), nn.BatchNorm2d(6), nn.MaxPool2d(2, 1), nn.Flatten(), nn.LayerNorm(24), nn.Linear(24, 3))),
+    ]
+    for name, shape, net in cases:
+        with torch.no_grad():
+            for p in net.parameters():
+                p.copy_(grid(*p.shape))
+        before = {"before." + k: v.clone() for k, v in net.state_dict().items()}
+        x = leaf(grid(*shape))
+        y = net(x)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        after = {"after." + k: v.clone() for k, v in net.state_dict().items() if "running" in k or "tracked" in k}
+        gradients = {"gradient." + k: p.grad for k, p in net.named_parameters()}
+        net.eval()
+        f.case(name, {}, dict(**before, x=x, y=y, dy=dy, dx=x.grad, **gradients, **after, inferred=net(x)))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network):
     make()
