@@ -39,8 +39,7 @@ class Normalisation {
 public:
     explicit Normalisation(const Dataset& data) : table_(data.mean.size() * 256) {
         for (std::size_t c = 0; c < data.mean.size(); ++c)
-            for (std::size_t byte = 0; byte < 256; ++byte)
-                table_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - data.mean[c]) / data.deviation[c];
+            for (std::size_t byte = 0; byte < 256; ++byte) table_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - data.mean[c]) / data.deviation[c];
     }
     /// The 256 values of a channel.
     const float* channel(std::size_t c) const { return table_.data() + c * 256; }
@@ -77,9 +76,12 @@ inline void write_image(const std::uint8_t* in, const Shape& shape, const Normal
     for (index_t y = 0; y < height; ++y, out += row) {
         const index_t from = y + draw.down;
         const std::uint8_t* source = from >= 0 && from < height ? in + static_cast<std::size_t>(from) * row : nullptr;
-        if (channels == 1) detail::write_row<1>(source, table, 1, width, draw, out);
-        else if (channels == 3) detail::write_row<3>(source, table, 3, width, draw, out);
-        else detail::write_row<0>(source, table, channels, width, draw, out);
+        if (channels == 1)
+            detail::write_row<1>(source, table, 1, width, draw, out);
+        else if (channels == 3)
+            detail::write_row<3>(source, table, 3, width, draw, out);
+        else
+            detail::write_row<0>(source, table, channels, width, draw, out);
     }
 }
 

@@ -10,7 +10,8 @@
 
 namespace dla {
 
-inline constexpr std::array<const char*, 5> cifar10_train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"};
+inline constexpr std::array<const char*, 5> cifar10_train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                                                                   "data_batch_5.bin"};
 inline constexpr const char* cifar10_test_file = "test_batch.bin";
 inline constexpr index_t cifar10_records_per_file = 10000;
 
@@ -32,7 +33,8 @@ inline Dataset empty_cifar10() {
 
 /// Appends one record to a set, colour planes turned into (height, width, channels).
 inline void append_cifar_record(Dataset& data, const std::uint8_t* record, const std::string& where, index_t index) {
-    if (record[0] > 9) fail(ErrorCode::data, where, "the label of record " + std::to_string(index) + " is out of range; expected 0 to 9, got " + std::to_string(record[0]));
+    if (record[0] > 9)
+        fail(ErrorCode::data, where, "the label of record " + std::to_string(index) + " is out of range; expected 0 to 9, got " + std::to_string(record[0]));
     data.labels.push_back(record[0]);
     const std::size_t at = data.images.size();
     data.images.resize(at + 3072);
@@ -46,8 +48,8 @@ inline void check_cifar_size(std::uint64_t size, index_t records, const std::str
     const std::uint64_t expected = static_cast<std::uint64_t>(records) * cifar_record;
     if (size != expected)
         fail(ErrorCode::data, where,
-             "wrong size for " + std::to_string(records) + " records of 3073 bytes; expected " + std::to_string(expected) + " bytes, got " + std::to_string(size) +
-                 "; the file is cut short, or not the binary version of CIFAR-10");
+             "wrong size for " + std::to_string(records) + " records of 3073 bytes; expected " + std::to_string(expected) + " bytes, got " +
+                 std::to_string(size) + "; the file is cut short, or not the binary version of CIFAR-10");
 }
 
 /// `read(pointer, count)` delivers exactly `count` bytes or throws.
@@ -99,7 +101,9 @@ inline DatasetPair read_cifar10_archive(const std::filesystem::path& archive, in
         detail::append_cifar_records(parts[part], records, where, [&](std::uint8_t* out, std::size_t n) { tar.read_exact(out, n); });
     }
     for (std::size_t i = 0; i < 6; ++i)
-        if (!found[i]) fail(ErrorCode::data, bytes.where(), std::string("the archive holds no ") + (i < 5 ? cifar10_train_files[i] : cifar10_test_file) + "; expected cifar-10-binary.tar.gz");
+        if (!found[i])
+            fail(ErrorCode::data, bytes.where(),
+                 std::string("the archive holds no ") + (i < 5 ? cifar10_train_files[i] : cifar10_test_file) + "; expected cifar-10-binary.tar.gz");
     DatasetPair pair{std::move(parts[0]), std::move(parts[5])};
     for (std::size_t i = 1; i < 5; ++i) {
         pair.train.images.insert(pair.train.images.end(), parts[i].images.begin(), parts[i].images.end());

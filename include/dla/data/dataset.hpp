@@ -21,11 +21,11 @@ struct Dataset {
     std::string name;
     Shape shape;  ///< of one sample, channels first: [C, H, W]
     int num_classes = 0;
-    std::vector<std::uint8_t> images;    ///< [N, H, W, C]
-    std::vector<std::int32_t> labels;    ///< [N], each in [0, num_classes)
+    std::vector<std::uint8_t> images;      ///< [N, H, W, C]
+    std::vector<std::int32_t> labels;      ///< [N], each in [0, num_classes)
     std::vector<std::string> class_names;  ///< [num_classes]
-    std::vector<float> mean;             ///< [C], of pixels scaled to [0, 1]
-    std::vector<float> deviation;        ///< [C], standard deviation of the same
+    std::vector<float> mean;               ///< [C], of pixels scaled to [0, 1]
+    std::vector<float> deviation;          ///< [C], standard deviation of the same
 
     index_t size() const { return static_cast<index_t>(labels.size()); }
     std::size_t sample_size() const { return static_cast<std::size_t>(shape.size()); }
@@ -41,12 +41,14 @@ struct Dataset {
         refuse_if(num_classes < 1, "the number of classes must be at least 1, got " + std::to_string(num_classes));
         refuse_if(labels.empty(), "the data set is empty; expected at least one sample");
         refuse_if(labels.size() > std::numeric_limits<std::uint32_t>::max(), "more samples than a 32-bit index can name");
-        refuse_if(images.size() != labels.size() * sample_size(),
-                  "images and labels differ in number; expected " + std::to_string(labels.size() * sample_size()) + " pixel bytes, got " + std::to_string(images.size()));
+        refuse_if(images.size() != labels.size() * sample_size(), "images and labels differ in number; expected " +
+                                                                      std::to_string(labels.size() * sample_size()) + " pixel bytes, got " +
+                                                                      std::to_string(images.size()));
         refuse_if(mean.size() != static_cast<std::size_t>(shape.d[0]) || deviation.size() != mean.size(), "mean and deviation must have one value per channel");
         for (float s : deviation) refuse_if(!(s > 0), "a channel's deviation must be positive");
         for (std::int32_t label : labels)
-            refuse_if(label < 0 || label >= num_classes, "a label is out of range; expected 0 to " + std::to_string(num_classes - 1) + ", got " + std::to_string(label));
+            refuse_if(label < 0 || label >= num_classes,
+                      "a label is out of range; expected 0 to " + std::to_string(num_classes - 1) + ", got " + std::to_string(label));
     }
 };
 
@@ -71,7 +73,8 @@ inline std::vector<std::uint32_t> all_samples(const Dataset& data) {
 
 /// Takes `val_size` of the `size` samples for validation, chosen by the seed alone. Error: config, unless 0 <= val_size < size.
 inline Split random_split(index_t size, index_t val_size, Seed seed) {
-    if (size < 1 || size > index_t{std::numeric_limits<std::uint32_t>::max()}) fail(ErrorCode::data, "split", "cannot split " + std::to_string(size) + " samples");
+    if (size < 1 || size > index_t{std::numeric_limits<std::uint32_t>::max()})
+        fail(ErrorCode::data, "split", "cannot split " + std::to_string(size) + " samples");
     if (val_size < 0 || val_size >= size)
         fail(ErrorCode::config, "dataset.val_size",
              "the validation set must leave something to train on; expected 0 to " + std::to_string(size - 1) + ", got " + std::to_string(val_size));
@@ -91,7 +94,8 @@ namespace detail {
 inline void check_layout_sizes(std::size_t from, std::size_t to, index_t batch, const Shape& shape) {
     const bool good = shape.rank == 3 && shape.is_known() && batch >= 0 && from == to && from == static_cast<std::size_t>(batch * shape.size());
     if (!good)
-        fail(ErrorCode::shape, "layout", text("a batch of ", batch, " samples ", to_text(shape), " does not fit buffers of ", from, " and ", to, " values").view());
+        fail(ErrorCode::shape, "layout",
+             text("a batch of ", batch, " samples ", to_text(shape), " does not fit buffers of ", from, " and ", to, " values").view());
 }
 
 }  // namespace detail

@@ -32,6 +32,7 @@ inline constexpr int max_glyphs = 3;
 /// The ways to write each digit. Corners are where two strokes meet.
 inline const std::array<std::array<Glyph, max_glyphs>, 10>& digit_glyphs() {
     static const std::array<std::array<Glyph, max_glyphs>, 10> glyphs = {{
+        // clang-format off
         {{{1, {{8, {{.5f, 0}, {.12f, .2f}, {.04f, .55f}, {.25f, .93f}, {.6f, .98f}, {.92f, .7f}, {.9f, .25f}, {.5f, 0}}}}},
           {1, {{8, {{.7f, .05f}, {.35f, .03f}, {.1f, .35f}, {.15f, .8f}, {.5f, 1}, {.85f, .75f}, {.85f, .3f}, {.6f, 0}}}}},
           {1, {{8, {{.45f, .08f}, {.22f, .3f}, {.2f, .7f}, {.4f, 1}, {.68f, .9f}, {.78f, .5f}, {.7f, .12f}, {.4f, .03f}}}}}}},
@@ -63,6 +64,7 @@ inline const std::array<std::array<Glyph, max_glyphs>, 10>& digit_glyphs() {
         {{{2, {{6, {{.86f, .2f}, {.5f, 0}, {.12f, .22f}, {.3f, .5f}, {.7f, .45f}, {.86f, .2f}}}, {3, {{.86f, .15f}, {.84f, .6f}, {.7f, 1}}}}},
           {2, {{6, {{.86f, .2f}, {.5f, 0}, {.12f, .22f}, {.3f, .5f}, {.7f, .45f}, {.86f, .2f}}}, {4, {{.86f, .15f}, {.85f, .7f}, {.55f, 1}, {.15f, .9f}}}}},
           {1, {{8, {{.8f, .1f}, {.35f, .02f}, {.15f, .3f}, {.45f, .5f}, {.8f, .3f}, {.82f, .1f}, {.75f, .55f}, {.62f, 1}}}}}}},
+        // clang-format on
     }};
     return glyphs;
 }
@@ -134,7 +136,8 @@ inline void draw_digit(int label, RandomStream random, std::uint8_t* out) {
         Point from = place(path[0]);
         for (int i = 0; i + 1 < stroke.count; ++i)
             for (int k = 1; k <= pieces; ++k) {
-                const Point to = place(spline(path[std::max(i - 1, 0)], path[i], path[i + 1], path[std::min(i + 2, stroke.count - 1)], static_cast<float>(k) / static_cast<float>(pieces)));
+                const Point to = place(spline(path[std::max(i - 1, 0)], path[i], path[i + 1], path[std::min(i + 2, stroke.count - 1)],
+                                              static_cast<float>(k) / static_cast<float>(pieces)));
                 canvas.line(from, to, radius, ink);
                 from = to;
             }

@@ -17,9 +17,9 @@ namespace dla {
 
 /// A published file. A size of 0 or an empty hash is not checked; without a hash only HTTPS is allowed.
 struct RemoteFile {
-    std::string name;               ///< file name, also appended to each mirror
-    std::uint64_t size = 0;         ///< bytes
-    std::string sha256;             ///< 64 hexadecimal digits
+    std::string name;                  ///< file name, also appended to each mirror
+    std::uint64_t size = 0;            ///< bytes
+    std::string sha256;                ///< 64 hexadecimal digits
     std::vector<std::string> mirrors;  ///< URLs of the folder, ending in '/'; tried in order
 };
 
@@ -33,21 +33,23 @@ struct DownloadOptions {
     std::vector<std::string> mirrors;  ///< tried before the published ones
     /// Called now and then with the bytes there are and the bytes expected (0 if unknown); returning false stops (the part is kept).
     std::function<bool(const std::string& name, std::uint64_t done, std::uint64_t total)> progress;
-    int attempts = 2;               ///< for each mirror; an attempt continues where the last one stopped
+    int attempts = 2;  ///< for each mirror; an attempt continues where the last one stopped
     long connect_timeout_s = 20;
-    long stall_timeout_s = 60;      ///< gives up on a server that sends less than 100 bytes a second for so long
+    long stall_timeout_s = 60;  ///< gives up on a server that sends less than 100 bytes a second for so long
 };
 
 /// SHA-256 of a file's content as 64 hexadecimal digits. Error: io.
 inline std::string sha256_of_file(const std::filesystem::path& path) {
     const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
     std::ifstream file(path, std::ios::binary);
-    if (!file || !context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) fail(ErrorCode::io, path.string(), "cannot open the file to compute its SHA-256");
+    if (!file || !context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
+        fail(ErrorCode::io, path.string(), "cannot open the file to compute its SHA-256");
     std::vector<char> buffer(std::size_t{1} << 16);
     for (std::streamsize got = 1; got > 0;) {
         file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
         got = file.gcount();
-        if (file.bad() || EVP_DigestUpdate(context.get(), buffer.data(), static_cast<std::size_t>(got)) != 1) fail(ErrorCode::io, path.string(), "reading failed");
+        if (file.bad() || EVP_DigestUpdate(context.get(), buffer.data(), static_cast<std::size_t>(got)) != 1)
+            fail(ErrorCode::io, path.string(), "reading failed");
     }
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int length = 0;
@@ -130,7 +132,7 @@ inline std::size_t on_header(char* data, std::size_t one, std::size_t count, voi
 inline int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
     auto& transfer = *static_cast<Transfer*>(user);
     try {
-        transfer.cancelled = !transfer.options->progress(transfer.file->name, transfer.done, transfer.file->size);
+        if (!transfer.options->progress(transfer.file->name, transfer.done, transfer.file->size)) transfer.cancelled = true;
     } catch (...) {
         transfer.cancelled = true;
     }
@@ -138,7 +140,8 @@ inline int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_
 }
 
 /// One attempt to complete the part from one URL. Returns an empty text or what went wrong.
-inline std::string transfer_once(CURL* curl, const RemoteFile& file, const std::filesystem::path& part, const std::string& url, const DownloadOptions& options, bool& cancelled) {
+inline std::string transfer_once(CURL* curl, const RemoteFile& file, const std::filesystem::path& part, const std::string& url, const DownloadOptions& options,
+                                 bool& cancelled) {
     Transfer transfer;
     transfer.curl = curl;
     transfer.file = &file;
@@ -187,7 +190,8 @@ inline std::string transfer_once(CURL* curl, const RemoteFile& file, const std::
     if (code != CURLE_OK) return message[0] != '\0' ? std::string(message) : std::string(curl_easy_strerror(code));
     if (transfer.opened && !transfer.out) return "cannot write " + part.string() + " (disk full?)";
     if (!transfer.opened) return "the server sent nothing";
-    if (file.size > 0 && transfer.done != file.size) return "the server sent " + std::to_string(transfer.done) + " bytes; expected " + std::to_string(file.size);
+    if (file.size > 0 && transfer.done != file.size)
+        return "the server sent " + std::to_string(transfer.done) + " bytes; expected " + std::to_string(file.size);
     return {};
 }
 
@@ -244,7 +248,8 @@ inline RemoteDataset remote_dataset(std::string_view name) {
                  {"t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6", mirrors}}};
     }
     if (name == "fashion_mnist") {
-        const std::vector<std::string> mirrors = {"https://fashion-mnist.s3.eu-central-1.amazonaws.com/", "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        const std::vector<std::string> mirrors = {"https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+                                                  "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
                                                   "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"};
         return {"fashion_mnist",
                 {{"train-images-idx3-ubyte.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", mirrors},
@@ -253,7 +258,11 @@ inline RemoteDataset remote_dataset(std::string_view name) {
                  {"t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", mirrors}}};
     }
     if (name == "cifar10")
-        return {"", {{"cifar-10-binary.tar.gz", 170052171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9dddda3db29a59bca1dd", {"https://www.cs.toronto.edu/~kriz/"}}}};
+        return {"",
+                {{"cifar-10-binary.tar.gz",
+                  170052171,
+                  "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                  {"https://www.cs.toronto.edu/~kriz/"}}}};
     fail(ErrorCode::config, "dataset.name", "nothing to download for \"" + std::string(name) + "\"; expected mnist, fashion_mnist or cifar10");
 }
 

@@ -60,7 +60,8 @@ public:
         const std::size_t got = read(out, count);
         if (got != count)
             fail(ErrorCode::data, where_,
-                 "the file is cut short in " + std::string(what) + "; expected " + std::to_string(count) + " more bytes, got " + std::to_string(got) + "; fetch it again");
+                 "the file is cut short in " + std::string(what) + "; expected " + std::to_string(count) + " more bytes, got " + std::to_string(got) +
+                     "; fetch it again");
     }
 
     /// Appends `count` bytes to `out`, which grows only as bytes arrive, so a file that promises more than it holds costs little memory.
@@ -87,7 +88,8 @@ public:
     /// Checks that nothing follows; of a gzip file this also verifies the check sum.
     void expect_end() {
         std::uint8_t extra;
-        if (read(&extra, 1) != 0) fail(ErrorCode::data, where_, "bytes follow the end of the data; expected the end of the file; it is damaged or of another kind");
+        if (read(&extra, 1) != 0)
+            fail(ErrorCode::data, where_, "bytes follow the end of the data; expected the end of the file; it is damaged or of another kind");
     }
 
 private:
@@ -125,8 +127,11 @@ private:
             const int status = inflate(&stream_, Z_NO_FLUSH);
             used_ = have_ - stream_.avail_in;
             done += room - stream_.avail_out;
-            if (status == Z_STREAM_END) next_member();
-            else if (status != Z_OK) fail(ErrorCode::data, where_, std::string("the gzip data are damaged (") + (stream_.msg ? stream_.msg : "zlib error") + "); fetch the file again");
+            if (status == Z_STREAM_END)
+                next_member();
+            else if (status != Z_OK)
+                fail(ErrorCode::data, where_,
+                     std::string("the gzip data are damaged (") + (stream_.msg ? stream_.msg : "zlib error") + "); fetch the file again");
         }
         return done;
     }

@@ -57,7 +57,8 @@ inline Dataset read_idx_pair(const std::filesystem::path& images_path, const std
     for (std::size_t i = 0; i < labels.values.size(); ++i)
         if (labels.values[i] >= num_classes)
             fail(ErrorCode::data, labels_path.string(),
-                 "label " + std::to_string(i) + " is out of range; expected 0 to " + std::to_string(num_classes - 1) + ", got " + std::to_string(labels.values[i]));
+                 "label " + std::to_string(i) + " is out of range; expected 0 to " + std::to_string(num_classes - 1) + ", got " +
+                     std::to_string(labels.values[i]));
     IdxArray images = read_idx(images_path, 3);
     if (images.sizes[0] != labels.sizes[0])
         fail(ErrorCode::data, images_path.string(),

@@ -40,7 +40,8 @@ inline std::string folder_content(const Path& data_dir) {
     std::error_code error;
     if (!std::filesystem::is_directory(data_dir, error)) return "this folder does not exist";
     std::vector<std::string> names;
-    for (std::filesystem::directory_iterator it(data_dir, error), end; !error && it != end && names.size() < 1000; it.increment(error)) names.push_back(it->path().filename().string());
+    for (std::filesystem::directory_iterator it(data_dir, error), end; !error && it != end && names.size() < 1000; it.increment(error))
+        names.push_back(it->path().filename().string());
     if (names.empty()) return "this folder is empty";
     std::sort(names.begin(), names.end());
     std::string content = "this folder holds ";
@@ -68,8 +69,10 @@ inline IdxFiles find_idx_files(const Path& folder) {
                 files.paths[i] = path;
                 found = true;
             }
-        if (found) ++files.found;
-        else if (files.missing.empty()) files.missing = std::string(stems[i]) + "-" + rank + " (or .gz)";
+        if (found)
+            ++files.found;
+        else if (files.missing.empty())
+            files.missing = std::string(stems[i]) + "-" + rank + " (or .gz)";
     }
     return files;
 }
@@ -79,11 +82,13 @@ inline std::vector<Path> idx_folders(std::string_view name, const Path& data_dir
     return {data_dir / "fashion_mnist", data_dir / "FashionMNIST" / "raw"};
 }
 
-[[noreturn]] inline void fail_not_found(std::string_view name, const Path& data_dir, const std::string& files, const std::vector<Path>& folders, const std::string& partial) {
+[[noreturn]] inline void fail_not_found(std::string_view name, const Path& data_dir, const std::string& files, const std::vector<Path>& folders,
+                                        const std::string& partial) {
     std::string looked;
     for (const Path& folder : folders) looked += (looked.empty() ? "" : ", ") + folder.string();
     fail(ErrorCode::data, data_dir.string(),
-         "no complete " + std::string(name) + " data set; expected " + files + " in one of " + looked + "; got " + (partial.empty() ? folder_content(data_dir) : partial) +
+         "no complete " + std::string(name) + " data set; expected " + files + " in one of " + looked + "; got " +
+             (partial.empty() ? folder_content(data_dir) : partial) +
              "; download it, point the data folder ($DLA_DATA_DIR, dataset.data_dir) at it, or use the built-in data set \"digits\"");
 }
 
@@ -97,7 +102,9 @@ inline DatasetPair load_idx_set(std::string_view name, const Path& data_dir) {
         DatasetPair pair{read_idx_pair(files.paths[0], files.paths[1]), read_idx_pair(files.paths[2], files.paths[3])};
         for (Dataset* part : {&pair.train, &pair.test}) {
             part->name = std::string(name);
-            if (part->shape != Shape{1, 28, 28}) fail(ErrorCode::data, files.paths[part == &pair.train ? 0 : 2].string(), text("the images must be [1, 28, 28], got ", to_text(part->shape)).view());
+            if (part->shape != Shape{1, 28, 28})
+                fail(ErrorCode::data, files.paths[part == &pair.train ? 0 : 2].string(),
+                     text("the images must be [1, 28, 28], got ", to_text(part->shape)).view());
             if (name == "mnist") {
                 part->class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
                 part->mean = {.1307f};
@@ -110,7 +117,8 @@ inline DatasetPair load_idx_set(std::string_view name, const Path& data_dir) {
         }
         return pair;
     }
-    fail_not_found(name, data_dir, "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or .gz,", folders, partial);
+    fail_not_found(name, data_dir, "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, plain or .gz,",
+                   folders, partial);
 }
 
 /// Folder with the first file of CIFAR-10's six, and what is missing there.
@@ -119,8 +127,10 @@ inline std::optional<std::string> missing_cifar_file(const Path& folder) {
     bool any = is_file(folder / cifar10_test_file);
     if (!any) missing = cifar10_test_file;
     for (const char* file : cifar10_train_files) {
-        if (is_file(folder / file)) any = true;
-        else if (!missing) missing = file;
+        if (is_file(folder / file))
+            any = true;
+        else if (!missing)
+            missing = file;
     }
     if (!any) return std::string();
     return missing;
@@ -135,7 +145,8 @@ inline DatasetPair load_cifar10(const Path& data_dir) {
         if (!missing->empty() && partial.empty()) partial = folder.string() + " without " + *missing;
     }
     if (const Path archive = data_dir / "cifar-10-binary.tar.gz"; is_file(archive)) return read_cifar10_archive(archive);
-    fail_not_found("cifar10", data_dir, "data_batch_1.bin to data_batch_5.bin and test_batch.bin (or cifar-10-binary.tar.gz in the first place named)", {data_dir, folders[0]}, partial);
+    fail_not_found("cifar10", data_dir, "data_batch_1.bin to data_batch_5.bin and test_batch.bin (or cifar-10-binary.tar.gz in the first place named)",
+                   {data_dir, folders[0]}, partial);
 }
 
 }  // namespace detail
@@ -145,7 +156,8 @@ inline bool has_dataset(std::string_view name, const std::filesystem::path& data
     check_dataset_name(name);
     if (name == "digits") return true;
     if (name == "cifar10")
-        return detail::is_file(data_dir / "cifar-10-binary.tar.gz") || !detail::missing_cifar_file(data_dir / "cifar-10-batches-bin") || !detail::missing_cifar_file(data_dir);
+        return detail::is_file(data_dir / "cifar-10-binary.tar.gz") || !detail::missing_cifar_file(data_dir / "cifar-10-batches-bin") ||
+               !detail::missing_cifar_file(data_dir);
     for (const auto& folder : detail::idx_folders(name, data_dir))
         if (detail::find_idx_files(folder).found == 4) return true;
     return false;
@@ -158,9 +170,12 @@ inline DatasetPair load_dataset(std::string_view name, const std::filesystem::pa
     check_dataset_name(name);
     DatasetPair pair;
     if (name == "digits")
-        pair = {make_digits(options.digits_train, options.digits_seed, DigitsPart::train), make_digits(options.digits_test, options.digits_seed, DigitsPart::test)};
-    else if (name == "cifar10") pair = detail::load_cifar10(data_dir);
-    else pair = detail::load_idx_set(name, data_dir);
+        pair = {make_digits(options.digits_train, options.digits_seed, DigitsPart::train),
+                make_digits(options.digits_test, options.digits_seed, DigitsPart::test)};
+    else if (name == "cifar10")
+        pair = detail::load_cifar10(data_dir);
+    else
+        pair = detail::load_idx_set(name, data_dir);
     pair.train.check();
     pair.test.check();
     return pair;

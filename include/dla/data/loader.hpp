@@ -79,7 +79,8 @@ public:
         require(options_.batch_size >= 1, "the batch size must be at least 1, got " + std::to_string(options_.batch_size));
         require(options_.workers >= 0 && options_.workers <= 256, "the number of workers must be 0 to 256, got " + std::to_string(options_.workers));
         require(options_.prefetch >= 1 && options_.prefetch <= 1024, "the number of batches ahead must be 1 to 1024, got " + std::to_string(options_.prefetch));
-        require(options_.augmentation.padding >= 0 && options_.augmentation.padding <= 127, "the padding must be 0 to 127, got " + std::to_string(options_.augmentation.padding));
+        require(options_.augmentation.padding >= 0 && options_.augmentation.padding <= 127,
+                "the padding must be 0 to 127, got " + std::to_string(options_.augmentation.padding));
         for (std::uint32_t s : samples_)
             if (index_t{s} >= data.size())
                 fail(ErrorCode::data, "loader", "sample " + std::to_string(s) + " is out of range; the data set holds " + std::to_string(data.size()));
@@ -89,7 +90,8 @@ public:
         if (rest > 0 && (options_.last_batch == LastBatch::keep || (options_.last_batch == LastBatch::drop_single && rest > 1))) ++batches_;
         if (batches_ == 0)
             fail(ErrorCode::data, "loader",
-                 std::to_string(count) + " samples give no batch of " + std::to_string(options_.batch_size) + "; use more samples, a smaller batch, or keep the last batch");
+                 std::to_string(count) + " samples give no batch of " + std::to_string(options_.batch_size) +
+                     "; use more samples, a smaller batch, or keep the last batch");
 
         order_ = samples_;
         const index_t capacity = std::min(options_.batch_size, count);
@@ -159,7 +161,7 @@ public:
 
 private:
     struct Free {
-        void operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
+        void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
     };
     struct Slot {
         std::unique_ptr<float, Free> images;
@@ -169,7 +171,7 @@ private:
         bool filled = false;
     };
 
-    static float* allocate(std::size_t count) { return static_cast<float*>(::operator new(count * sizeof(float), std::align_val_t{64})); }
+    static float* allocate(std::size_t count) { return static_cast<float*>(::operator new (count * sizeof(float), std::align_val_t{64})); }
 
     // A batch may be prepared when the batch that last used its slot has been given back.
     bool has_ticket() const { return active_ && ticket_ < batches_ && ticket_ < released_ + static_cast<index_t>(slots_.size()); }
@@ -207,8 +209,10 @@ private:
             float* out = slot.images.get() + i * size;
             const std::span<const std::uint8_t> image = data_.image(index_t{chosen[i]});
             slot.labels[i] = data_.labels[chosen[i]];
-            if (options_.transform) options_.transform({static_cast<std::uint64_t>(options_.seed), epoch_, chosen[i]}, image, {out, size});
-            else write_image(image.data(), data_.shape, normalisation_, draw_augmentation(options_.augmentation, options_.seed, epoch_, chosen[i]), out);
+            if (options_.transform)
+                options_.transform({static_cast<std::uint64_t>(options_.seed), epoch_, chosen[i]}, image, {out, size});
+            else
+                write_image(image.data(), data_.shape, normalisation_, draw_augmentation(options_.augmentation, options_.seed, epoch_, chosen[i]), out);
         }
         slot.batch = {{slot.images.get(), chosen.size() * size}, {slot.labels.data(), chosen.size()}, chosen, count, index};
     }

@@ -50,7 +50,9 @@ public:
     }
 
 private:
-    static bool is_zero(const std::uint8_t* header) { return std::all_of(header, header + 512, [](std::uint8_t b) { return b == 0; }); }
+    static bool is_zero(const std::uint8_t* header) {
+        return std::all_of(header, header + 512, [](std::uint8_t b) { return b == 0; });
+    }
 
     static std::string field(const std::uint8_t* text, std::size_t length) {
         const auto* end = std::find(text, text + length, std::uint8_t{0});
@@ -71,7 +73,8 @@ private:
     void check_sum(const std::uint8_t* header) const {
         std::uint64_t sum = 0;
         for (int i = 0; i < 512; ++i) sum += i >= 148 && i < 156 ? std::uint64_t{' '} : header[i];
-        if (sum != octal(header + 148, 8, "check sum")) fail(ErrorCode::data, bytes_.where(), "a tar header has a wrong check sum; the archive is damaged or is none");
+        if (sum != octal(header + 148, 8, "check sum"))
+            fail(ErrorCode::data, bytes_.where(), "a tar header has a wrong check sum; the archive is damaged or is none");
     }
 
     // Two zero blocks end an archive and more may pad it: read them all, so that the check sum of a gzip file is verified too.
