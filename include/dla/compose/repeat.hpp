@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/compose/sequential.hpp>
+#include <dla/layers/reshape.hpp>
 
 #include <initializer_list>
 #include <vector>

@@ -20,7 +20,7 @@ struct CrossEntropy {
 
     double label_smoothing = 0;
     std::int32_t ignore_index = -100;
-    std::vector<double> class_weights;  ///< empty: all 1
+    std::vector<double> class_weights{};  ///< empty: all 1
     Reduction reduction = Reduction::mean;
 
     CrossEntropyDims dims(index_t rows, const Shape& logits) const {

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "experiment.hpp"
+
+#include <dla/kernels/cpu/isa.hpp>
+#include <dla/kernels/cpu/parallel.hpp>
+#include <dla/version.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace experiment {
+
+using dla::Error, dla::ErrorCode;
+
+dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& c) {
+    dla::OptimizerOptions options{.learning_rate = c.learning_rate, .weight_decay = c.weight_decay, .decay_bias_and_norm = c.decay_bias_and_norm};
+    if (c.optimizer == "sgd") options.momentum = c.momentum;
+    return dla::make_optimizer(c.optimizer, options);
+}
+
+dla::AnySchedule make_schedule(const dla::TrainingConfig& c, dla::index_t steps_per_epoch) {
+    dla::AnyScheduleOptions options;
+    options.learning_rate = c.learning_rate;
+    if (c.warmup_epochs > 0) options.warmup = dla::LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = dla::ScheduleUnit::step});
+    const std::int64_t epochs = std::max<std::int64_t>(1, c.num_epochs - c.warmup_epochs);
+    if (c.scheduler == "reduce_lr") options.rule = dla::ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
+    if (c.scheduler == "cosine") options.rule = dla::CosineSchedule({.length = epochs});
+    if (c.scheduler == "one_cycle") options.rule = dla::OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
+    return dla::AnySchedule(options);
+}
+
+dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting) {
+    const char* variable = std::getenv("DLA_DATA_DIR");
+    const std::string folder = !setting.data_dir.empty() ? setting.data_dir : variable && *variable ? variable : config.dataset.data_dir;
+    const std::string& name = config.dataset.name;
+#if defined(DLA_HAVE_CURL)
+    if (!dla::has_dataset(name, folder)) {
+        if (!setting.quiet) std::printf("%s is not in %s; downloading it\n", name.c_str(), folder.c_str());
+        try {
+            dla::download_dataset(name, folder);
+        } catch (const Error& e) {
+            std::fprintf(stderr, "%s\n", e.what());  // what follows says where the files belong
+        }
+    }
+#endif
+    const auto size = static_cast<dla::index_t>(config.dataset.size);
+    dla::DatasetPair data = dla::load_dataset(name, folder, {.digits_train = size, .digits_test = std::max<dla::index_t>(1, size / 6)});
+    const dla::Shape input(config.model.input_shape[0], config.model.input_shape[1], config.model.input_shape[2]);
+    if (!(data.train.shape == input))
+        dla::fail(ErrorCode::data, name, dla::text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
+    return data;
+}
+
+std::string in_output_dir(const Setting& setting, const std::string& path) {
+    const std::filesystem::path p(path);
+    std::string joined = (p.is_absolute() || setting.output_dir.empty() ? p : std::filesystem::path(setting.output_dir) / p).string();
+    while (joined.size() > 1 && joined.ends_with('/')) joined.pop_back();
+    return joined;
+}
+
+std::string start_line(const Setting& setting) {
+    const char* wish = std::getenv("DLA_SIMD");
+    const int threads = dla::thread_count(setting.threads);
+    return "dla " DLA_VERSION_STRING ": cpu, " + std::string(dla::to_string(dla::active_isa())) + (wish && *wish ? " (DLA_SIMD asks for it), " : " (the best this processor has), ") +
+           std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+}
+
+int run_program(const std::function<int()>& body) {
+    try {
+        return body();
+    } catch (const Error& e) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "%s\n", e.what());
+        return exit_code(e.code());
+    } catch (const std::bad_alloc&) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "error[io] memory: the system gives no more; try a smaller batch_size or network\n");
+        return 6;
+    } catch (const std::exception& e) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "error[io] program: %s\n", e.what());
+        return 6;
+    }
+}
+
+}  // namespace experiment

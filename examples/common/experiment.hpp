@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+// From a checked configuration to the things a run is made of; shared by the programs and compiled once.
+#pragma once
+
+#include <dla/config.hpp>
+#include <dla/data.hpp>
+#include <dla/train.hpp>
+
+#include <functional>
+#include <memory>
+
+namespace experiment {
+
+/// What the programs' options say beyond the configuration.
+struct Setting {
+    std::string data_dir;    ///< empty: $DLA_DATA_DIR, else the configuration's
+    std::string output_dir;  ///< relative paths of the configuration start here
+    int threads = 0;         ///< 0: as many as OpenMP would use
+    bool quiet = false;
+};
+
+/// The network of a configuration with initial weights. Throws dla::Error(shape) when it does not fit its input.
+std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::Seed seed, int threads);
+
+dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& config);
+dla::AnySchedule make_schedule(const dla::TrainingConfig& config, dla::index_t steps_per_epoch);
+
+/// The data set of a configuration, downloaded when it is not there and this build can. Throws dla::Error(data) when the images are not what the model takes.
+dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting);
+
+/// Joins a relative path to the output folder.
+std::string in_output_dir(const Setting& setting, const std::string& path);
+
+/// `dla 0.1.0: cpu, avx512 (the best this processor has), 2 threads`.
+std::string start_line(const Setting& setting);
+
+/// Runs `body` and turns errors into a line on stderr and the exit code of their kind.
+int run_program(const std::function<int()>& body);
+
+}  // namespace experiment

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Tests a checkpoint: accuracy, accuracy of each class, confusion matrix. The network is rebuilt from the file alone.
+#include "common/experiment.hpp"
+
+#include <dla/version.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace {
+
+int evaluate(const std::string& file, const experiment::Setting& setting) {
+    const dla::Checkpoint checkpoint(file);
+    const dla::ExperimentConfig config = dla::parse_config(checkpoint.state().config, file);
+    auto model = experiment::make_model(config.model, dla::Seed{0}, setting.threads);
+    checkpoint.load_weights(*model);
+    const dla::DatasetPair data = experiment::load_data(config, setting);
+
+    const auto classes = static_cast<std::size_t>(config.model.num_classes);
+    std::vector<std::int64_t> confusion(classes * classes);
+    dla::Loader loader(data.test, dla::all_samples(data.test), dla::evaluation_options(config.training.batch_size));
+    std::vector<float> logits(static_cast<std::size_t>(config.training.batch_size) * classes);
+    loader.start_epoch(0);
+    while (const dla::Batch* batch = loader.next()) {
+        const std::span<float> out(logits.data(), static_cast<std::size_t>(batch->count) * classes);
+        model->predict(batch->images, out);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(batch->count); ++i) {
+            const auto row = out.subspan(i * classes, classes);
+            const auto predicted = static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+            ++confusion[static_cast<std::size_t>(batch->labels[i]) * classes + predicted];
+        }
+    }
+
+    std::printf("%s: %s, %lld test images of %s\n\n", file.c_str(), run_name(config).c_str(), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
+    std::printf("%-12s %8s   predicted\n%-12s %8s", "", "", "class", "accuracy");
+    for (std::size_t c = 0; c < classes; ++c) std::printf(" %6zu", c);
+    std::int64_t correct = 0;
+    for (std::size_t c = 0; c < classes; ++c) {
+        std::int64_t total = 0;
+        for (std::size_t p = 0; p < classes; ++p) total += confusion[c * classes + p];
+        correct += confusion[c * classes + c];
+        const std::string label = c < data.test.class_names.size() ? data.test.class_names[c] : std::to_string(c);
+        const std::string row = std::to_string(c) + (label == std::to_string(c) ? "" : " " + label);
+        std::printf("\n%-12.12s %7.2f%%", row.c_str(), total > 0 ? 100.0 * static_cast<double>(confusion[c * classes + c]) / static_cast<double>(total) : 0.0);
+        for (std::size_t p = 0; p < classes; ++p) std::printf(" %6lld", static_cast<long long>(confusion[c * classes + p]));
+    }
+    std::printf("\n\ntest accuracy: %.2f %%\n", 100.0 * static_cast<double>(correct) / static_cast<double>(data.test.size()));
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::string file;
+    experiment::Setting setting;
+    setting.quiet = true;
+    CLI::App app("Tests a checkpoint on its data set.");
+    app.add_option("--checkpoint", file, "a .safetensors file that train wrote")->required();
+    app.add_option("--data-dir", setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else data/)");
+    app.add_option("--threads", setting.threads, "threads (default: as many as OpenMP would use)")->check(CLI::Range(1, 1024));
+    app.set_version_flag("--version", "evaluate (dla) " DLA_VERSION_STRING);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) return app.exit(e);
+        std::fprintf(stderr, "error[usage] evaluate: %s; see --help\n", e.what());
+        return 2;
+    }
+    return experiment::run_program([&] { return evaluate(file, setting); });
+}

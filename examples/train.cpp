@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Trains a network described by a TOML file, and tests the best weights once at the end.
+#include "common/experiment.hpp"
+
+#include <dla/kernels/cpu/isa.hpp>
+#include <dla/version.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace {
+
+struct Arguments {
+    std::string config, resume, device = "cpu";
+    std::vector<std::string> overrides;
+    std::int64_t seed = -1;
+    bool wants_resume = false;
+    experiment::Setting setting;
+};
+
+dla::ExperimentConfig read_experiment(const Arguments& a) {
+    std::vector<std::string> overrides = a.overrides;
+    if (a.seed >= 0) overrides.push_back("training.seed=" + std::to_string(a.seed));
+    return dla::load_config(a.config, overrides);
+}
+
+/// The checkpoint to continue from: the one that was named, or the furthest one of this configuration.
+std::string checkpoint_to_resume(const Arguments& a, const std::string& folder, const std::string& name, const std::string& config) {
+    if (!a.resume.empty()) return a.resume;
+    std::vector<std::string> skipped;
+    const auto found = dla::newest_checkpoint(folder, name, config, skipped);
+    for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
+    if (!found)
+        dla::fail(dla::ErrorCode::checkpoint, folder, "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
+    return *found;
+}
+
+int train(const Arguments& a) {
+    if (a.device != "cpu") dla::fail(dla::ErrorCode::usage, "--device", "this build has no '" + a.device + "' backend; expected cpu");
+    const dla::ExperimentConfig config = read_experiment(a);
+    const std::string name = run_name(config);
+    const std::string folder = experiment::in_output_dir(a.setting, config.training.checkpoint_dir);
+    if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
+
+    const auto& t = config.training;
+    const dla::Seed seed{static_cast<std::uint64_t>(t.seed)};
+    auto model = experiment::make_model(config.model, seed, a.setting.threads);
+    const dla::DatasetPair data = experiment::load_data(config, a.setting);
+    const dla::Split split = dla::random_split(data.train.size(), config.dataset.val_size, seed);
+    dla::Loader train_loader(data.train, split.train, {.batch_size = t.batch_size, .augmentation = config.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed});
+    dla::Loader validation_loader(data.train, split.validation, dla::evaluation_options(t.batch_size));
+    dla::Loader test_loader(data.test, dla::all_samples(data.test), dla::evaluation_options(t.batch_size));
+
+    dla::AnyOptimizer optimizer = experiment::make_optimizer(t);
+    dla::AnySchedule schedule = experiment::make_schedule(t, train_loader.batches());
+    const dla::CrossEntropy loss{.label_smoothing = t.label_smoothing};
+    dla::Trainer trainer(*model, optimizer, schedule, loss, train_loader, validation_loader,
+                         {.name = name,
+                          .checkpoint_dir = folder,
+                          .epochs = static_cast<int>(t.num_epochs),
+                          .log_every = static_cast<int>(t.log_every),
+                          .save_every = static_cast<int>(t.save_every),
+                          .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
+                          .clip_grad_norm = t.clip_grad_norm,
+                          .quiet = a.setting.quiet});
+    trainer.state().config = dla::to_toml(config, true);
+    trainer.state().isa = dla::to_string(dla::active_isa());
+    trainer.state().seed = static_cast<std::uint64_t>(t.seed);
+    trainer.state().data_fingerprint = dla::fingerprint(data.train);
+    std::filesystem::create_directories(folder);
+    if (a.wants_resume) {
+        const std::string file = checkpoint_to_resume(a, folder, name, trainer.state().config);
+        trainer.resume(dla::Checkpoint(file));
+        if (!a.setting.quiet) std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
+    }
+    dla::RunLog log(experiment::in_output_dir(a.setting, "runs/" + name), a.setting.quiet, trainer.state().step);
+    if (!a.setting.quiet)
+        std::printf("%s: %s parameters, %lld training, %lld validation and %lld test images of %s\n", name.c_str(), dla::detail::grouped(model->index().parameter_count()).c_str(),
+                    static_cast<long long>(split.train.size()), static_cast<long long>(split.validation.size()), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
+
+    const dla::TrainingResult result = trainer.run(log);
+    if (result.interrupted_by != 0) {
+        std::printf("interrupted; continue with: train --config %s --resume %s\n", a.config.c_str(), result.checkpoint.c_str());
+        return 128 + result.interrupted_by;
+    }
+    const dla::RunningMean test = dla::Trainer::evaluate(*model, loss, test_loader);
+    log.test(test, result.state.epoch, result.state.step);
+    const std::string final_file = trainer.save_final(test.accuracy());
+    const dla::PlotResult plot = log.plot(result.state, name);
+    if (!a.setting.quiet) {
+        if (result.stopped_early) std::printf("stopped early: no better validation accuracy in %lld epochs\n", static_cast<long long>(t.early_stopping_patience));
+        std::printf("best weights: epoch %d; checkpoint: %s\n", result.state.stopping.best_epoch, final_file.c_str());
+        std::printf("events, metrics: %s (tensorboard --logdir %s)\n", log.folder().c_str(), experiment::in_output_dir(a.setting, "runs").c_str());
+        std::printf("%s\n", plot.drawn ? ("training curve: " + plot.files[0]).c_str() : plot.message.c_str());
+    }
+    std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best_accuracy);
+    std::printf("test accuracy: %.2f %%\n", test.accuracy());
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments a;
+    CLI::App app("Trains a network described by a TOML file; see docs/config_reference.md for its keys.");
+    app.add_option("--config", a.config, "the experiment, e.g. configs/m_mlp.toml")->required();
+    app.add_option("--set", a.overrides, "change a setting: table.key=value, e.g. training.num_epochs=3 (repeatable)")->expected(1)->take_all();
+    app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else dataset.data_dir)");
+    app.add_option("--output-dir", a.setting.output_dir, "where checkpoints, runs/ and plots go (default: here)");
+    CLI::Option* resume = app.add_option("--resume", a.resume, "continue from this checkpoint, or, without a file, from the newest one")->expected(0, 1);
+    app.add_option("--seed", a.seed, "overrides training.seed")->check(CLI::NonNegativeNumber);
+    app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use); results do not depend on it")->check(CLI::Range(1, 1024));
+    app.add_option("--device", a.device, "cpu");
+    app.add_flag("--quiet", a.setting.quiet, "only the final lines");
+    app.set_version_flag("--version", "train (dla) " DLA_VERSION_STRING);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) return app.exit(e);
+        std::fprintf(stderr, "error[usage] train: %s; see --help\n", e.what());
+        return 2;
+    }
+    a.wants_resume = resume->count() > 0;
+    return experiment::run_program([&] { return train(a); });
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+// Training: trainer, checkpoints, metrics, progress.
+#pragma once
+
+#include <dla/train/checkpoint.hpp>
+#include <dla/train/metrics.hpp>
+#include <dla/train/progress.hpp>
+#include <dla/train/run_log.hpp>
+#include <dla/train/trainer.hpp>

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+// Checkpoints: everything a run is made of in one safetensors file, with PyTorch's names and layouts for the weights.
+#pragma once
+
+#include <dla/data/dataset.hpp>
+#include <dla/io/json.hpp>
+#include <dla/io/safetensors.hpp>
+#include <dla/model/any_model.hpp>
+#include <dla/optim/any_schedule.hpp>
+#include <dla/train/metrics.hpp>
+
+#include <filesystem>
+#include <optional>
+
+namespace dla {
+
+/// Values of all parameters, buffers and counters, in PyTorch's order.
+struct Weights {
+    std::vector<std::vector<float>> parameters, buffers;
+    std::vector<std::int64_t> counters;
+    bool empty() const { return parameters.empty() && buffers.empty(); }
+};
+
+inline Weights take_weights(const AnyModel& model) {
+    Weights w;
+    for (const ParamRow& row : model.index().parameters) model.read(ParamPart::value, row, w.parameters.emplace_back(static_cast<std::size_t>(row.count)));
+    for (const BufferRow& row : model.index().buffers) model.read(row, w.buffers.emplace_back(static_cast<std::size_t>(row.count)));
+    for (const CounterRow& row : model.index().counters) w.counters.push_back(model.read(row));
+    return w;
+}
+inline void put_weights(AnyModel& model, const Weights& w) {
+    const ParamIndex& index = model.index();
+    for (std::size_t i = 0; i < index.parameters.size(); ++i) model.write(ParamPart::value, index.parameters[i], w.parameters[i]);
+    for (std::size_t i = 0; i < index.buffers.size(); ++i) model.write(index.buffers[i], w.buffers[i]);
+    for (std::size_t i = 0; i < index.counters.size(); ++i) model.write(index.counters[i], w.counters[i]);
+}
+
+/// Where a run stands, besides weights, optimizer and schedule.
+struct RunState {
+    std::string kind = "epoch";  ///< epoch, interrupted, best or final
+    std::string config;          ///< canonical text of the configuration
+    std::string isa;             ///< bits are equal only on the same instruction set
+    std::uint64_t data_fingerprint = 0;
+    std::uint64_t seed = 42;
+    int epoch = 0;              ///< finished epochs
+    index_t batch = 0;          ///< finished batches of the epoch that is under way
+    std::int64_t step = 0;      ///< steps in all
+    RunningMean running;        ///< of the epoch under way
+    EarlyStopping stopping;
+    std::vector<EpochMetrics> history;
+    std::optional<double> test_accuracy;  ///< percent, once the run is over
+    Weights best;                         ///< of the best epoch
+};
+
+/// A number that changes with any image or label (FNV-1a over 64-bit words), so that a run is not resumed on other data.
+inline std::uint64_t fingerprint(const Dataset& data) {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    const auto add = [&hash](const void* bytes, std::size_t count) {
+        const auto* p = static_cast<const unsigned char*>(bytes);
+        for (std::size_t i = 0; i < count; i += 8) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, p + i, std::min<std::size_t>(8, count - i));
+            hash = (hash ^ word) * 0x100000001b3u;
+            hash ^= hash >> 29;
+        }
+    };
+    add(data.images.data(), data.images.size());
+    add(data.labels.data(), data.labels.size() * sizeof(std::int32_t));
+    return hash;
+}
+
+namespace detail {
+
+inline constexpr std::string_view checkpoint_format = "dla-checkpoint-1";
+
+inline std::vector<std::int64_t> stored_shape(const Dims& dims) { return {dims.d, dims.d + dims.rank}; }
+
+/// Names and places of all arrays of a model, with `prefix` in front: the same walk writes and reads.
+template <class Parameter, class Buffer, class Counter>
+void for_each_array(const ParamIndex& index, const std::string& prefix, const Parameter& parameter, const Buffer& buffer, const Counter& counter) {
+    for (std::size_t i = 0; i < index.parameters.size(); ++i) parameter(i, prefix + index.parameters[i].path);
+    for (std::size_t i = 0; i < index.buffers.size(); ++i) buffer(i, prefix + index.buffers[i].path);
+    for (std::size_t i = 0; i < index.counters.size(); ++i) counter(i, prefix + index.counters[i].path);
+}
+
+inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& index, const std::string& prefix, const Weights& w) {
+    for_each_array(
+        index, prefix, [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::f32, stored_shape(index.parameters[i].dims), std::as_bytes(std::span(w.parameters[i]))}); },
+        [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::f32, stored_shape(index.buffers[i].dims), std::as_bytes(std::span(w.buffers[i]))}); },
+        [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[i], 1))}); });
+}
+inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
+    Weights w;
+    for_each_array(
+        index, prefix,
+        [&](std::size_t i, const std::string& name) {
+            file.copy_to<float>(name, stored_shape(index.parameters[i].dims), w.parameters.emplace_back(static_cast<std::size_t>(index.parameters[i].count)));
+        },
+        [&](std::size_t i, const std::string& name) {
+            file.copy_to<float>(name, stored_shape(index.buffers[i].dims), w.buffers.emplace_back(static_cast<std::size_t>(index.buffers[i].count)));
+        },
+        [&](std::size_t, const std::string& name) { file.copy_to<std::int64_t>(name, {}, std::span(&w.counters.emplace_back(), 1)); });
+    return w;
+}
+
+inline Json to_json(const EpochMetrics& m) {
+    return {{"epoch", m.epoch}, {"train_loss", m.train_loss}, {"train_accuracy", m.train_accuracy}, {"val_loss", m.val_loss}, {"val_accuracy", m.val_accuracy}, {"learning_rate", m.learning_rate}};
+}
+/// A number that JSON stores as null when it is not finite.
+inline double number(const Json& j) { return j.is_null() ? std::numeric_limits<double>::quiet_NaN() : j.get<double>(); }
+
+inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const AnySchedule* schedule) {
+    Json j;
+    j["kind"] = s.kind;
+    j["isa"] = s.isa;
+    j["data_fingerprint"] = s.data_fingerprint;
+    j["seed"] = s.seed;
+    j["epoch"] = s.epoch;
+    j["batch"] = s.batch;
+    j["step"] = s.step;
+    j["running"] = {{"loss_sum", s.running.loss_sum}, {"correct", s.running.correct}, {"count", s.running.count}};
+    j["best"] = {{"accuracy", s.stopping.best_accuracy}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
+    j["history"] = Json::array();
+    for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));
+    if (s.test_accuracy) j["test_accuracy"] = *s.test_accuracy;
+    if (optimizer) j["optimizer"] = {{"name", optimizer->name()}, {"steps", optimizer->steps()}};
+    if (schedule) {
+        j["schedule"] = Json::object();
+        for (const NamedNumber& n : schedule->state()) j["schedule"][n.name] = n.value;
+    }
+    return j;
+}
+
+}  // namespace detail
+
+/// Writes a checkpoint atomically. With optimizer and schedule a run can continue from it; without, it holds the weights alone (PyTorch's
+/// load_state_dict takes them as they are). Throws Error(io).
+inline void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, AnyOptimizer* optimizer = nullptr, const AnySchedule* schedule = nullptr) {
+    const ParamIndex& index = model.index();
+    std::vector<StoredTensor> tensors;
+    const Weights weights = take_weights(model);
+    detail::add_weights(tensors, index, "", weights);
+    std::vector<std::vector<float>> slots;
+    if (optimizer) {
+        slots.reserve(index.parameters.size() * 2);
+        for (int slot = 0; slot < optimizer->slot_count(); ++slot)
+            for (const ParamRow& row : index.parameters) {
+                std::vector<float>& host = slots.emplace_back(static_cast<std::size_t>(row.count));
+                if (optimizer->steps() > 0) model.read(slot == 0 ? ParamPart::slot0 : ParamPart::slot1, row, host);
+                tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, StoredType::f32, detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
+            }
+        if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
+    }
+    StoredMetadata metadata;
+    metadata["format"] = detail::checkpoint_format;
+    metadata["config"] = state.config;
+    metadata["state"] = to_string(detail::state_json(state, optimizer, schedule));
+    write_safetensors(path, tensors, metadata);
+}
+
+/// An opened checkpoint: its state is read, its arrays are checked when they are loaded into a model.
+class Checkpoint {
+public:
+    /// Throws Error(checkpoint) when the file is damaged or no checkpoint.
+    explicit Checkpoint(const std::string& path) : Checkpoint(SafetensorsFile::read(path)) {}
+    explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
+        const std::string format = metadata("format");
+        if (format != detail::checkpoint_format)
+            fail(ErrorCode::checkpoint, file_.where(), "has format '" + format.substr(0, 40) + "'; expected '" + std::string(detail::checkpoint_format) + "'; it was written by another program or version");
+        state_.config = metadata("config");
+        const Json j = parse_json(metadata("state"), file_.where(), ErrorCode::checkpoint);
+        try {
+            j.at("kind").get_to(state_.kind);
+            j.at("isa").get_to(state_.isa);
+            j.at("data_fingerprint").get_to(state_.data_fingerprint);
+            j.at("seed").get_to(state_.seed);
+            j.at("epoch").get_to(state_.epoch);
+            j.at("batch").get_to(state_.batch);
+            j.at("step").get_to(state_.step);
+            state_.running = {detail::number(j.at("running").at("loss_sum")), j.at("running").at("correct").get<std::int64_t>(), j.at("running").at("count").get<std::int64_t>()};
+            state_.stopping = {j.at("best").at("accuracy").get<double>(), j.at("best").at("epoch").get<int>(), j.at("best").at("epochs_without_improvement").get<int>()};
+            for (const Json& m : j.at("history"))
+                state_.history.push_back({m.at("epoch").get<int>(), detail::number(m.at("train_loss")), detail::number(m.at("train_accuracy")), detail::number(m.at("val_loss")),
+                                          detail::number(m.at("val_accuracy")), detail::number(m.at("learning_rate"))});
+            if (j.contains("test_accuracy")) state_.test_accuracy = j.at("test_accuracy").get<double>();
+            if (j.contains("optimizer")) {
+                optimizer_ = j.at("optimizer").at("name").get<std::string>();
+                optimizer_steps_ = j.at("optimizer").at("steps").get<std::int64_t>();
+            }
+            if (j.contains("schedule"))
+                for (const auto& [name, value] : j.at("schedule").items()) schedule_.push_back({name, detail::number(value)});
+        } catch (const Json::exception& e) {
+            fail(ErrorCode::checkpoint, file_.where(), "its state is incomplete: " + detail::json_reason(e));
+        }
+        if (state_.epoch < 0 || state_.batch < 0 || state_.step < 0 || optimizer_steps_ < 0) fail(ErrorCode::checkpoint, file_.where(), "its state counts below 0");
+    }
+
+    const RunState& state() const { return state_; }
+    const std::string& where() const { return file_.where(); }
+    bool can_resume() const { return !optimizer_.empty(); }
+
+    /// Copies parameters and buffers into a model. Throws Error(checkpoint), the model unchanged, when an array is missing or does not fit.
+    void load_weights(AnyModel& model) const { put_weights(model, detail::read_weights(file_, model.index(), "")); }
+
+    /// As load_weights, and everything else a run needs to continue bit for bit. The optimizer and the schedule must be of the kind that was saved.
+    RunState load_run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule) const {
+        if (!can_resume()) fail(ErrorCode::checkpoint, file_.where(), "holds weights only; resume from a checkpoint named ..._epoch_N or ..._interrupted");
+        if (optimizer_ != optimizer.name()) fail(ErrorCode::checkpoint, file_.where(), "was written with optimizer " + optimizer_ + "; the configuration asks for " + std::string(optimizer.name()));
+        RunState state = state_;
+        const ParamIndex& index = model.index();
+        const Weights weights = detail::read_weights(file_, index, "");
+        if (state.stopping.best_epoch > 0) state.best = detail::read_weights(file_, index, "best.");
+        std::vector<std::vector<float>> slots;
+        for (int slot = 0; slot < optimizer.slot_count(); ++slot)
+            for (const ParamRow& row : index.parameters)
+                file_.copy_to<float>(std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
+        schedule.restore(schedule_);
+        optimizer.set_steps(optimizer_steps_);
+        put_weights(model, weights);
+        std::size_t next = 0;
+        for (int slot = 0; slot < optimizer.slot_count(); ++slot)
+            for (const ParamRow& row : index.parameters) model.write(slot == 0 ? ParamPart::slot0 : ParamPart::slot1, row, slots[next++]);
+        return state;
+    }
+
+private:
+    std::string metadata(const std::string& key) const {
+        const auto at = file_.metadata().find(key);
+        if (at == file_.metadata().end()) fail(ErrorCode::checkpoint, file_.where(), "has no metadata '" + key + "'; it is not a checkpoint of this library");
+        return at->second;
+    }
+
+    SafetensorsFile file_;
+    RunState state_;
+    std::string optimizer_;
+    std::int64_t optimizer_steps_ = 0;
+    std::vector<NamedNumber> schedule_;
+};
+
+/// The checkpoint in `folder` whose name begins with `prefix` that a run with this configuration can resume and that is furthest, or nothing.
+/// Files that do not serve are named in `skipped` with the reason.
+inline std::optional<std::string> newest_checkpoint(const std::string& folder, const std::string& prefix, const std::string& config, std::vector<std::string>& skipped) {
+    std::optional<std::string> newest;
+    std::int64_t furthest = -1;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(prefix + "_epoch_") && name != prefix + "_interrupted.safetensors") continue;
+        if (!name.ends_with(".safetensors")) continue;
+        try {
+            const Checkpoint checkpoint(entry.path().string());
+            if (checkpoint.state().config != config) {
+                skipped.push_back(entry.path().string() + ": written with another configuration");
+            } else if (checkpoint.can_resume() && checkpoint.state().step > furthest) {
+                furthest = checkpoint.state().step;
+                newest = entry.path().string();
+            }
+        } catch (const Error& e) {
+            skipped.push_back(e.what());
+        }
+    }
+    return newest;
+}
+
+}  // namespace dla

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// What is measured while training: sums over an epoch, a row for each epoch, the best epoch and when to stop.
+#pragma once
+
+#include <dla/kernels/types.hpp>
+
+#include <limits>
+#include <vector>
+
+namespace dla {
+
+/// Loss and accuracy of the batches seen so far, weighted by samples; summed in the order of the batches.
+struct RunningMean {
+    double loss_sum = 0;
+    std::int64_t correct = 0, count = 0;
+
+    void add(const LossResult& batch) {
+        loss_sum += batch.loss * static_cast<double>(batch.counted);
+        correct += batch.correct;
+        count += batch.counted;
+    }
+    double loss() const { return count == 0 ? std::numeric_limits<double>::quiet_NaN() : loss_sum / static_cast<double>(count); }
+    /// In percent.
+    double accuracy() const { return count == 0 ? 0 : 100.0 * static_cast<double>(correct) / static_cast<double>(count); }
+};
+
+/// One finished epoch, counted from 1; accuracies in percent.
+struct EpochMetrics {
+    int epoch = 0;
+    double train_loss = 0, train_accuracy = 0, val_loss = 0, val_accuracy = 0;
+    double learning_rate = 0;  ///< of the epoch's last step
+};
+
+/// The best validation accuracy so far, and for how long it has not been beaten.
+struct EarlyStopping {
+    double best_accuracy = -1;
+    int best_epoch = 0;
+    int epochs_without_improvement = 0;
+
+    /// Notes an epoch; true when it is the best so far.
+    bool update(int epoch, double accuracy) {
+        if (accuracy > best_accuracy) {
+            best_accuracy = accuracy;
+            best_epoch = epoch;
+            epochs_without_improvement = 0;
+            return true;
+        }
+        ++epochs_without_improvement;
+        return false;
+    }
+    bool should_stop(int patience) const { return patience > 0 && epochs_without_improvement >= patience; }
+};
+
+}  // namespace dla

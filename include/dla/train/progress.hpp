@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Progress on a terminal: one line that redraws itself; plain lines when the output is not a terminal.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace dla {
+
+/// `1:02:03` or `02:03` for a number of seconds.
+inline std::string duration_text(double seconds) {
+    const long s = std::lround(std::max(0.0, seconds));
+    char line[48];
+    if (s >= 3600)
+        std::snprintf(line, sizeof line, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        std::snprintf(line, sizeof line, "%02ld:%02ld", s / 60, s % 60);
+    return line;
+}
+
+/// Shows how far an epoch is. Redraws at most ten times a second on a terminal, writes a line every ten seconds elsewhere, nothing when quiet.
+class Progress {
+public:
+    using Clock = std::chrono::steady_clock;
+
+    explicit Progress(bool quiet, std::FILE* out = stdout) : out_(out), quiet_(quiet), terminal_(isatty(fileno(out)) != 0), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
+
+    /// A new bar of `total` steps that starts at step `done`, e.g. "epoch 3/20".
+    void start(std::string title, std::int64_t total, std::int64_t done = 0) {
+        title_ = std::move(title);
+        total_ = total;
+        first_ = done;
+        images_ = 0;
+        began_ = shown_ = Clock::now();
+    }
+    /// `done` of `total` steps are finished; `images` were used by the last one.
+    void update(std::int64_t done, std::int64_t images, double loss) {
+        images_ += images;
+        if (quiet_) return;
+        const auto now = Clock::now();
+        const double since = std::chrono::duration<double>(now - shown_).count();
+        if (since < (terminal_ ? 0.1 : 10.0)) return;
+        shown_ = now;
+        const double elapsed = seconds();
+        const double eta = elapsed / static_cast<double>(std::max<std::int64_t>(1, done - first_)) * static_cast<double>(total_ - done);
+        char numbers[160];
+        std::snprintf(numbers, sizeof numbers, "%lld/%lld  loss %.4f  %.0f img/s  ETA %s", static_cast<long long>(done), static_cast<long long>(total_), loss, rate(), duration_text(eta).c_str());
+        if (!terminal_) {
+            std::fprintf(out_, "%s  %s\n", title_.c_str(), numbers);
+        } else {
+            const int room = columns() - static_cast<int>(title_.size()) - static_cast<int>(std::char_traits<char>::length(numbers)) - 6;
+            const int width = std::clamp(room, 0, 40);
+            const int full = total_ > 0 ? static_cast<int>(width * done / total_) : 0;
+            std::string bar;
+            for (int i = 0; i < width; ++i) bar += i < full ? "█" : "·";
+            if (color_) bar = "\033[32m" + bar + "\033[0m";
+            std::fprintf(out_, "\r%s %s  %s\033[K", title_.c_str(), bar.c_str(), numbers);
+        }
+        std::fflush(out_);
+    }
+    /// Removes the bar, so that a line can be written in its place.
+    void clear() {
+        if (terminal_ && !quiet_) std::fprintf(out_, "\r\033[K");
+    }
+    double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
+    /// Images per second since `start`.
+    double rate() const { return static_cast<double>(images_) / std::max(1e-9, seconds()); }
+
+private:
+    int columns() const {
+        if (const char* wish = std::getenv("COLUMNS")) {
+            const int n = std::atoi(wish);
+            if (n > 0) return n;
+        }
+        winsize size{};
+        return ioctl(fileno(out_), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    }
+
+    std::FILE* out_;
+    bool quiet_, terminal_, color_;
+    std::string title_;
+    std::int64_t total_ = 0, first_ = 0, images_ = 0;
+    Clock::time_point began_, shown_;
+};
+
+}  // namespace dla

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// SIGINT and SIGTERM: the first asks to finish the step, a second ends the process at once.
+#pragma once
+
+#include <csignal>
+#include <unistd.h>
+
+namespace dla {
+
+namespace detail {
+inline volatile std::sig_atomic_t caught_signal = 0;
+
+inline void on_signal(int number) {
+    if (caught_signal != 0) _exit(128 + number);
+    caught_signal = number;
+}
+}  // namespace detail
+
+/// While it lives, SIGINT and SIGTERM are noted instead of ending the process.
+class SignalGuard {
+public:
+    SignalGuard() {
+        detail::caught_signal = 0;
+        struct sigaction action {};
+        action.sa_handler = detail::on_signal;
+        sigemptyset(&action.sa_mask);
+        action.sa_flags = SA_RESTART;
+        sigaction(SIGINT, &action, &old_int_);
+        sigaction(SIGTERM, &action, &old_term_);
+    }
+    ~SignalGuard() {
+        sigaction(SIGINT, &old_int_, nullptr);
+        sigaction(SIGTERM, &old_term_, nullptr);
+    }
+    SignalGuard(const SignalGuard&) = delete;
+    SignalGuard& operator=(const SignalGuard&) = delete;
+
+    /// The signal that was caught, or 0.
+    static int caught() { return detail::caught_signal; }
+
+private:
+    struct sigaction old_int_ {};
+    struct sigaction old_term_ {};
+};
+
+}  // namespace dla
