@@ -16,10 +16,11 @@ inline constexpr index_t half_lanes = lanes / 2;
 [[gnu::always_inline]] inline void store(double* p, VecDouble v) { *reinterpret_cast<VecDoubleUnaligned*>(p) = v; }
 [[gnu::always_inline]] inline VecDouble splat_wide(double v) { return v - VecDouble{}; }
 
-/// The first `n` (at least one) values from p, or all lanes if n reaches that far; other lanes are 0.
-[[gnu::always_inline]] inline Vec load_within(const float* p, index_t n) {
+/// The first `n` values from p, or all lanes if n reaches that far; the other lanes are `rest`.
+[[gnu::always_inline]] inline Vec load_within(const float* p, index_t n, float rest = 0.0f) {
     if (n >= lanes) return load(p);
-    float local[lanes] = {};
+    float local[lanes];
+    store(local, splat(0.0f) + rest);
     for (index_t i = 0; i < n; ++i) local[i] = p[i];
     return load(local);
 }
@@ -28,6 +29,20 @@ inline constexpr index_t half_lanes = lanes / 2;
     float local[lanes];
     store(local, v);
     for (index_t i = 0; i < n; ++i) p[i] = local[i];
+}
+
+/// The lanes added up as a tree.
+[[gnu::always_inline]] inline float horizontal_sum(Vec v) {
+    float local[lanes];
+    store(local, v);
+    for (index_t width = lanes / 2; width > 0; width /= 2)
+        for (index_t i = 0; i < width; ++i) local[i] += local[i + width];
+    return local[0];
+}
+[[gnu::always_inline]] inline double horizontal_sum(VecDouble v) {
+    double sum = 0;
+    for (index_t i = 0; i < half_lanes; ++i) sum += v[i];
+    return sum;
 }
 
 /// At least one value, fewer than a vector, followed by zeros.

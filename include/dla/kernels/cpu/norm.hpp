@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Batch normalisation of Cpu<float> where channels are contiguous (inner = 1); the rest is the reference's.
+#pragma once
+
+#include <dla/kernels/cpu/chunks.hpp>
+#include <dla/kernels/cpu/simd_math.hpp>
+#include <dla/kernels/reference/norm.hpp>
+
+namespace dla::detail {
+
+/// Rows whose sums are kept in float before they go on in double.
+inline constexpr index_t norm_block = 128;
+
+inline Chunks norm_chunks(const NormDims& d) { return cut(d.outer, d.channels, norm_block, 64); }
+
+/// Arrays of one value per channel are padded to whole vectors of any target.
+constexpr index_t padded_channels(index_t channels) { return round_up(channels, 16); }
+
+}  // namespace dla::detail
+
+namespace dla::detail::base {
+#include <dla/kernels/cpu/norm.inl.hpp>
+}  // namespace dla::detail::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::avx2 {
+#include <dla/kernels/cpu/norm.inl.hpp>
+}  // namespace dla::detail::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::avx512 {
+#include <dla/kernels/cpu/norm.inl.hpp>
+}  // namespace dla::detail::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla {
+
+inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
+    if (d.inner != 1) return 0;
+    const index_t channels = detail::padded_channels(d.channels);
+    return std::max<index_t>(detail::norm_chunks(d).count, 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
+           detail::bytes_of<double>(channels) + 4 * detail::bytes_of<float>(channels);
+}
+
+inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w, const float* b,
+                               float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+    if (d.inner != 1 || d.outer == 0)
+        return batch_norm_forward(static_cast<const Reference<float>&>(p), scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
+    if (tracked) ++*tracked;
+    const detail::Chunks chunks = detail::norm_chunks(d);
+    const index_t channels = detail::padded_channels(d.channels), values = d.outer * d.channels;
+    auto* means = detail::take<double>(scratch, chunks.count * channels);
+    auto* squares = detail::take<double>(scratch, chunks.count * channels);
+    auto* work = detail::take<float>(scratch, chunks.count * 3 * channels);
+    auto* inverse = detail::take<double>(scratch, channels);
+    auto *centre = detail::take<float>(scratch, channels), *gain = detail::take<float>(scratch, channels), *shift = detail::take<float>(scratch, channels);
+
+    const auto moments = detail::select_isa(detail::base::moments, detail::avx2::moments, detail::avx512::moments);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        moments(chunks.length(i), d.channels, x + first, values - first, work + i * 3 * channels, means + i * channels, squares + i * channels);
+    });
+    const auto merge = detail::select_isa(detail::base::merge_moments, detail::avx2::merge_moments, detail::avx512::merge_moments);
+    for (index_t i = 1; i < chunks.count; ++i)
+        merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
+    detail::select_isa(detail::base::inverse_deviation, detail::avx2::inverse_deviation, detail::avx512::inverse_deviation)(channels, static_cast<double>(d.outer), eps, squares, inverse);
+
+    for (index_t c = 0; c < d.channels; ++c) {
+        mean[c] = centre[c] = static_cast<float>(means[c]);
+        invstd[c] = static_cast<float>(inverse[c]);
+        gain[c] = w ? static_cast<float>(inverse[c] * static_cast<double>(w[c])) : invstd[c];
+        shift[c] = b ? b[c] : 0.0f;
+    }
+    const auto normalise = detail::select_isa(detail::base::normalise, detail::avx2::normalise, detail::avx512::normalise);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        normalise(chunks.length(i), d.channels, d.channels, x + first, centre, gain, shift, y + first);
+    });
+    if (!running_mean) return;
+    const double m = momentum < 0 ? 1.0 / static_cast<double>(*tracked) : momentum, unbiased = m / static_cast<double>(d.outer - 1);
+    for (index_t c = 0; c < d.channels; ++c) {
+        running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_mean[c]) + m * means[c]);
+        running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_var[c]) + unbiased * squares[c]);
+    }
+}
+
+inline void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+                             const float* running_var, float* y) {
+    if (d.inner != 1) return batch_norm_infer(static_cast<const Reference<float>&>(p), d, eps, x, w, b, running_mean, running_var, y);
+    const detail::Chunks chunks = detail::norm_chunks(d);
+    const auto f = detail::select_isa(detail::base::normalise_by_running, detail::avx2::normalise_by_running, detail::avx512::normalise_by_running);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        f(chunks.length(i), d.channels, static_cast<float>(eps), x + first, w, b, running_mean, running_var, y + first);
+    });
+}
+
+inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean, const float* invstd,
+                                const float* dy, float* dx, float* dw, float* db) {
+    if (d.inner != 1 || d.outer == 0)
+        return batch_norm_backward(static_cast<const Reference<float>&>(p), scratch, d, x, w, mean, invstd, dy, dx, dw, db);
+    const detail::Chunks chunks = detail::norm_chunks(d);
+    const index_t channels = detail::padded_channels(d.channels), values = d.outer * d.channels;
+    auto* sums = detail::take<double>(scratch, chunks.count * channels);      // of dy
+    auto* products = detail::take<double>(scratch, chunks.count * channels);  // of dy * (x - mean)
+    auto* work = detail::take<float>(scratch, chunks.count * 2 * channels);
+    auto *centre = detail::take<float>(scratch, channels), *gain = detail::take<float>(scratch, channels);
+    auto *offset = detail::take<float>(scratch, channels), *slope = detail::take<float>(scratch, channels);
+    for (index_t c = 0; c < channels; ++c) centre[c] = c < d.channels ? mean[c] : 0.0f;
+
+    const auto accumulate = detail::select_isa(detail::base::gradient_sums, detail::avx2::gradient_sums, detail::avx512::gradient_sums);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        accumulate(chunks.length(i), d.channels, x + first, dy + first, values - first, centre, work + i * 2 * channels, sums + i * channels, products + i * channels);
+    });
+    for (index_t i = 1; i < chunks.count; ++i)
+        for (index_t c = 0; c < d.channels; ++c) {
+            sums[c] += sums[i * channels + c];
+            products[c] += products[i * channels + c];
+        }
+    const double share = 1.0 / static_cast<double>(d.outer);
+    for (index_t c = 0; c < d.channels; ++c) {
+        const double scale = static_cast<double>(invstd[c]);
+        gain[c] = w ? invstd[c] * w[c] : invstd[c];
+        offset[c] = static_cast<float>(sums[c] * share);
+        slope[c] = static_cast<float>(products[c] * share * scale * scale);
+        if (dw) dw[c] = static_cast<float>(static_cast<double>(dw[c]) + products[c] * scale);
+        if (db) db[c] = static_cast<float>(static_cast<double>(db[c]) + sums[c]);
+    }
+    if (!dx) return;
+    const auto spread = detail::select_isa(detail::base::input_gradient, detail::avx2::input_gradient, detail::avx512::input_gradient);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        spread(chunks.length(i), d.channels, x + first, dy + first, centre, gain, offset, slope, dx + first);
+    });
+}
+
+}  // namespace dla

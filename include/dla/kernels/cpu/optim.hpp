@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Optimizer steps of Cpu<float>: one pass over the flat arena, in the order of operations of torch.optim.
+#pragma once
+
+#include <dla/kernels/cpu/eltwise.hpp>
+#include <dla/kernels/reference/optim.hpp>
+
+namespace dla::detail {
+
+/// SgdScalars and AdamScalars rounded to float, with what does not depend on the element worked out.
+struct SgdFloats {
+    float decay, momentum, rest, rate;
+    bool has_momentum, nesterov, first;
+};
+struct AdamFloats {
+    float decay, shrink, beta1, rest1, beta2, rest2, step, root, eps;
+};
+
+}  // namespace dla::detail
+
+namespace dla::detail::base {
+#include <dla/kernels/cpu/optim.inl.hpp>
+}  // namespace dla::detail::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::avx2 {
+#include <dla/kernels/cpu/optim.inl.hpp>
+}  // namespace dla::detail::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::avx512 {
+#include <dla/kernels/cpu/optim.inl.hpp>
+}  // namespace dla::detail::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla {
+
+inline void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity) {
+    const detail::SgdFloats s{static_cast<float>(sgd->weight_decay),
+                              static_cast<float>(sgd->momentum),
+                              static_cast<float>(1.0 - sgd->dampening),
+                              static_cast<float>(sgd->learning_rate),
+                              sgd->momentum != 0,
+                              sgd->nesterov,
+                              sgd->first};
+    const auto f = detail::select_isa(detail::base::sgd_step, detail::avx2::sgd_step, detail::avx512::sgd_step);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, s, value + at, grad + at, s.has_momentum ? velocity + at : nullptr); });
+}
+
+inline void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v) {
+    const AdamScalars& a = *adam;
+    const detail::AdamFloats s{a.decoupled ? 0.0f : static_cast<float>(a.weight_decay),
+                               a.decoupled ? static_cast<float>(1.0 - a.learning_rate * a.weight_decay) : 1.0f,
+                               static_cast<float>(a.beta1),
+                               static_cast<float>(1.0 - a.beta1),
+                               static_cast<float>(a.beta2),
+                               static_cast<float>(1.0 - a.beta2),
+                               static_cast<float>(a.learning_rate / a.correction1),
+                               static_cast<float>(std::sqrt(a.correction2)),
+                               static_cast<float>(a.eps)};
+    const auto f = detail::select_isa(detail::base::adam_step, detail::avx2::adam_step, detail::avx512::adam_step);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, s, value + at, grad + at, m + at, v + at); });
+}
+
+inline void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value) {
+    const double coefficient = max_norm / (std::sqrt(*squares) + 1e-6);
+    if (!(coefficient < 1)) return;  // a NaN norm leaves the values as they are
+    const auto f = detail::select_isa(detail::base::scale, detail::avx2::scale, detail::avx512::scale);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, static_cast<float>(coefficient), value + at, value + at); });
+}
+
+}  // namespace dla
