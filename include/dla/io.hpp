@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/io/atomic_file.hpp>
+#include <dla/io/gnuplot.hpp>
 #include <dla/io/json.hpp>
 #include <dla/io/plot.hpp>
 #include <dla/io/png.hpp>

@@ -69,8 +69,9 @@ TEST_CASE("all errors at once, in the order of the file, each with its place") {
         "[dataste]\n",
         {"model.foo=3", "training.batch_size=x", "training.seed=-1", "nonsense"});
     REQUIRE(lines.size() == 16);
-    CHECK(lines[0] == "m.toml:1:1: unknown key batch_size; expected the tables [model], [training] and [dataset], got integer 3; "
-                      "did you mean training.batch_size?");
+    CHECK(lines[0] ==
+          "m.toml:1:1: unknown key batch_size; expected the tables [model], [training] and [dataset], got integer 3; "
+          "did you mean training.batch_size?");
     CHECK(lines[1] == "m.toml:3:1: unknown key model.filtres; did you mean model.filters?");
     CHECK(lines[2] == "m.toml:4:15: model.kernel_size: wrong type; expected integer, got string \"3\"; remove the quotes");
     CHECK(lines[3] == "m.toml:5:11: model.dropout: out of range; expected 0.0 <= x < 1.0, got 1.0");
@@ -86,8 +87,9 @@ TEST_CASE("all errors at once, in the order of the file, each with its place") {
     CHECK(contains(lines[13], "--set training.batch_size: not a TOML value: x: "));
     CHECK(lines[14] == "--set nonsense: not an assignment; expected table.key=value, such as training.batch_size=64");
     CHECK(lines[15] == "--set training.seed: out of range; expected 0 <= x <= 9000000000000000, got -1");
-    CHECK(contains(error_of([] { parse("[model]\nkernel_size = 2\n"); }), "error[config] m.toml: 1 error\nm.toml:2:15: model.kernel_size: out of range; "
-                                                                          "expected 1 <= x <= 31, odd, got 2"));
+    CHECK(contains(error_of([] { parse("[model]\nkernel_size = 2\n"); }),
+                   "error[config] m.toml: 1 error\nm.toml:2:15: model.kernel_size: out of range; "
+                   "expected 1 <= x <= 31, odd, got 2"));
 }
 
 TEST_CASE("values that contradict each other") {
@@ -123,8 +125,7 @@ TEST_CASE("types, one by one") {
     CHECK(problems("[model]\nname = [1]\n") == Lines{"m.toml:2:8: model.name: wrong type; expected string, got array"});
     CHECK(problems("[model]\nfilters = []\n") ==
           Lines{"m.toml:2:11: model.filters: out of range; expected 1 to 1024 values, each 1 <= x <= 65536, got 0 values"});
-    CHECK(problems("[model]\nfilters = [8, 0]\n") ==
-          Lines{"m.toml:2:11: model.filters: out of range; expected 1 to 1024 values, each 1 <= x <= 65536, got 0"});
+    CHECK(problems("[model]\nfilters = [8, 0]\n") == Lines{"m.toml:2:11: model.filters: out of range; expected 1 to 1024 values, each 1 <= x <= 65536, got 0"});
     CHECK(contains(problems("[model]\ninput_shape = [32, 32]\n")[0], "expected 3 values, each 1 <= x <= 65536, got 2 values"));
     CHECK(problems("[dataset]\ndata_dir = \"\"\n") == Lines{"m.toml:2:12: dataset.data_dir: empty; expected a path"});
     CHECK(problems("[[model]]\nname = \"cnn\"\n").size() == 1);
@@ -171,10 +172,14 @@ TEST_CASE("the hash sees what changes the result and nothing else") {
         std::visit(
             [](auto* field) {
                 using T = std::remove_pointer_t<decltype(field)>;
-                if constexpr (std::is_same_v<T, std::string>) *field += "x";
-                else if constexpr (std::is_same_v<T, dla::Integers>) field->push_back(1);
-                else if constexpr (std::is_same_v<T, bool>) *field = !*field;
-                else *field += 1;
+                if constexpr (std::is_same_v<T, std::string>)
+                    *field += "x";
+                else if constexpr (std::is_same_v<T, dla::Integers>)
+                    field->push_back(1);
+                else if constexpr (std::is_same_v<T, bool>)
+                    *field = !*field;
+                else
+                    *field += 1;
             },
             k.field(changed));
         CHECK((dla::config_hash(changed) != dla::config_hash(base)) == k.changes_result);
@@ -192,10 +197,13 @@ TEST_CASE("the table itself is sound") {
         CHECK(dla::find_config_key(k.table, k.key) == &k);
         CHECK(contains(dla::config_help(), "  " + std::string(k.key) + ": "));
     }
-    const std::string spec[] = {"model.name", "model.input_shape", "model.num_classes", "model.filters", "model.layer_sizes", "model.kernel_size",
-                                "model.residual", "training.learning_rate", "training.batch_size", "training.num_epochs", "training.weight_decay",
-                                "training.checkpoint_dir", "training.log_every", "training.save_every", "training.early_stopping_patience",
-                                "training.optimizer", "training.scheduler", "dataset.name", "dataset.data_dir", "dataset.val_size"};
+    const std::string spec[] = {"model.name",          "model.input_shape",      "model.num_classes",
+                                "model.filters",       "model.layer_sizes",      "model.kernel_size",
+                                "model.residual",      "training.learning_rate", "training.batch_size",
+                                "training.num_epochs", "training.weight_decay",  "training.checkpoint_dir",
+                                "training.log_every",  "training.save_every",    "training.early_stopping_patience",
+                                "training.optimizer",  "training.scheduler",     "dataset.name",
+                                "dataset.data_dir",    "dataset.val_size"};
     for (const auto& name : spec) CHECK(names.contains(name));
 }
 
@@ -211,8 +219,10 @@ TEST_CASE("edit distance") {
 TEST_CASE("docs/config_reference.md is the schema's page") {
     const std::string page = file_text(DLA_SOURCE_DIR "/docs/config_reference.md");
     // Written anew on request: DLA_UPDATE_DOCS=1 config_test -tc="docs*"
-    if (std::getenv("DLA_UPDATE_DOCS")) put_file(DLA_SOURCE_DIR "/docs/config_reference.md", dla::config_reference());
-    else CHECK(page == dla::config_reference());
+    if (std::getenv("DLA_UPDATE_DOCS"))
+        put_file(DLA_SOURCE_DIR "/docs/config_reference.md", dla::config_reference());
+    else
+        CHECK(page == dla::config_reference());
 }
 
 TEST_CASE("every file in configs/ is read, and says what its name says") {

@@ -71,10 +71,17 @@ TEST_CASE("mutated files") {
         for (unsigned k = 0; k <= random() % 3; ++k) {
             const std::size_t at = random() % text.size();
             switch (random() % 4) {
-                case 0: text[at] = static_cast<char>(random()); break;
-                case 1: text[at] = "[]{}.=\"'#\n\\,1ae-_ "[random() % 18]; break;
-                case 2: text.erase(at, random() % 8); break;
-                default: text.insert(at, original.substr(random() % original.size(), random() % 12));
+                case 0:
+                    text[at] = static_cast<char>(random());
+                    break;
+                case 1:
+                    text[at] = "[]{}.=\"'#\n\\,1ae-_ "[random() % 18];
+                    break;
+                case 2:
+                    text.erase(at, random() % 8);
+                    break;
+                default:
+                    text.insert(at, original.substr(random() % original.size(), random() % 12));
             }
         }
         try {

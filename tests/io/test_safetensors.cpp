@@ -34,9 +34,12 @@ const std::uint8_t mask[3] = {0, 128, 255};
 const std::int32_t classes[2] = {3, -4};
 
 std::vector<dla::StoredTensor> sample() {
-    return {dla::stored_tensor<float>("0.weight", {2, 3}, weight), dla::stored_tensor<double>("scale", {}, scale),
-            dla::stored_tensor<std::int64_t>("num_batches_tracked", {1}, steps), dla::stored_tensor<std::uint8_t>("mask", {3}, mask),
-            dla::stored_tensor<std::int32_t>("classes", {2, 1, 1}, classes), dla::stored_tensor<float>("none", {0, 4}, std::span<const float>())};
+    return {dla::stored_tensor<float>("0.weight", {2, 3}, weight),
+            dla::stored_tensor<double>("scale", {}, scale),
+            dla::stored_tensor<std::int64_t>("num_batches_tracked", {1}, steps),
+            dla::stored_tensor<std::uint8_t>("mask", {3}, mask),
+            dla::stored_tensor<std::int32_t>("classes", {2, 1, 1}, classes),
+            dla::stored_tensor<float>("none", {0, 4}, std::span<const float>())};
 }
 
 std::vector<std::byte> sample_file() {
@@ -176,10 +179,17 @@ TEST_CASE("mutated files are refused or read whole, never half") {
         for (unsigned k = 0; k <= random() % 4; ++k) {
             const std::size_t at = random() % (8 + header);
             switch (random() % 4) {
-                case 0: bytes[at] ^= static_cast<std::byte>(1u << (random() % 8)); break;
-                case 1: bytes[at] = static_cast<std::byte>(random()); break;
-                case 2: bytes[at] = static_cast<std::byte>("{}[]\",:0123456789-.eE "[random() % 22]); break;
-                default: std::memcpy(bytes.data() + at, original.data() + 8 + random() % header, std::min<std::size_t>(4, bytes.size() - at));
+                case 0:
+                    bytes[at] ^= static_cast<std::byte>(1u << (random() % 8));
+                    break;
+                case 1:
+                    bytes[at] = static_cast<std::byte>(random());
+                    break;
+                case 2:
+                    bytes[at] = static_cast<std::byte>("{}[]\",:0123456789-.eE "[random() % 22]);
+                    break;
+                default:
+                    std::memcpy(bytes.data() + at, original.data() + 8 + random() % header, std::min<std::size_t>(4, bytes.size() - at));
             }
         }
         const std::size_t size = bytes.size();

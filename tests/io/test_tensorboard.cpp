@@ -53,10 +53,17 @@ std::multimap<std::uint64_t, std::string> fields(std::string_view message) {
                 value.assign(reinterpret_cast<const char*>(&v), sizeof v);
                 break;
             }
-            case 1: value = d.take(8); break;
-            case 2: value = d.take(d.varint()); break;
-            case 5: value = d.take(4); break;
-            default: FAIL("wire type " << (tag & 7));
+            case 1:
+                value = d.take(8);
+                break;
+            case 2:
+                value = d.take(d.varint());
+                break;
+            case 5:
+                value = d.take(4);
+                break;
+            default:
+                FAIL("wire type " << (tag & 7));
         }
         result.emplace(tag >> 3, value);
     }

@@ -49,9 +49,7 @@ inline std::string did_you_mean(const std::string& meant) { return meant.empty()
 
 /// Why a value is refused, or empty when it is in its key's range.
 inline std::string range_problem(const ConfigKey& k, const ConfigField& field) {
-    const auto outside = [&](double v) {
-        return !std::isfinite(v) || v < k.low || v > k.high || (k.open_low && v <= k.low) || (k.open_high && v >= k.high);
-    };
+    const auto outside = [&](double v) { return !std::isfinite(v) || v < k.low || v > k.high || (k.open_low && v <= k.low) || (k.open_high && v >= k.high); };
     const auto refusal = [&](const std::string& got) { return "out of range; expected " + range_of(k) + ", got " + got; };
     if (const auto* text = std::get_if<std::string*>(&field)) {
         if (k.choices.empty()) return (*text)->empty() ? "empty; expected a path" : "";
@@ -114,15 +112,17 @@ inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
     }
     if (c.dataset.val_size >= training_images(c.dataset))
         add({"dataset.val_size", "dataset.size", "dataset.name"}, "no images are left for training; expected less than " +
-                                                                      std::to_string(training_images(c.dataset)) + ", got " + std::to_string(c.dataset.val_size));
+                                                                      std::to_string(training_images(c.dataset)) + ", got " +
+                                                                      std::to_string(c.dataset.val_size));
     if (c.training.scheduler == "reduce_lr" && c.training.min_lr > c.training.learning_rate)
-        add({"training.min_lr", "training.learning_rate"}, "above the learning rate; expected at most " + toml_number(c.training.learning_rate) + ", got " +
-                                                               toml_number(c.training.min_lr));
+        add({"training.min_lr", "training.learning_rate"},
+            "above the learning rate; expected at most " + toml_number(c.training.learning_rate) + ", got " + toml_number(c.training.min_lr));
     if (c.training.warmup_epochs > 0 && c.training.scheduler == "one_cycle")
-        add({"training.warmup_epochs", "training.scheduler"}, "one_cycle has a warm-up of its own; expected 0, got " + std::to_string(c.training.warmup_epochs));
+        add({"training.warmup_epochs", "training.scheduler"},
+            "one_cycle has a warm-up of its own; expected 0, got " + std::to_string(c.training.warmup_epochs));
     else if (c.training.warmup_epochs > c.training.num_epochs)
-        add({"training.warmup_epochs", "training.num_epochs"}, "longer than the training; expected at most " + std::to_string(c.training.num_epochs) +
-                                                                   ", got " + std::to_string(c.training.warmup_epochs));
+        add({"training.warmup_epochs", "training.num_epochs"},
+            "longer than the training; expected at most " + std::to_string(c.training.num_epochs) + ", got " + std::to_string(c.training.warmup_epochs));
     return problems;
 }
 

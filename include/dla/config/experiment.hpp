@@ -14,7 +14,7 @@ struct ModelConfig {
     std::string name = "cnn";
     Integers input_shape{3, 32, 32};
     std::int64_t num_classes = 10;
-    Integers filters{32, 64, 128, 256};      // cnn only
+    Integers filters{32, 64, 128, 256};       // cnn only
     Integers layer_sizes{512, 256, 128, 10};  // mlp only
     std::int64_t kernel_size = 3;             // cnn only
     double dropout = 0.2;                     // cnn only

@@ -45,6 +45,8 @@ inline std::span<const ConfigKey> config_keys() {
     using C = ExperimentConfig;
     using F = ConfigField;
     constexpr double million = 1e6;
+    // A table reads best with few lines a row.
+    // clang-format off
     static const ConfigKey keys[] = {
         {.table = "model", .key = "name", .field = [](C& c) -> F { return &c.model.name; }, .default_value = "\"cnn\"",
          .meaning = "Family of the network: convolutional, or fully connected.", .choices = "cnn|mlp"},
@@ -120,6 +122,7 @@ inline std::span<const ConfigKey> config_keys() {
         {.table = "dataset", .key = "augment", .field = [](C& c) -> F { return &c.dataset.augment; }, .default_value = "true",
          .meaning = "Shift (4 pixels at most) and mirror training images at random.", .gray_default = "false"},
     };
+    // clang-format on
     return keys;
 }
 
@@ -173,7 +176,7 @@ inline std::string range_of(const ConfigKey& k) {
         if (upper) text += (k.open_high ? " < " : " <= ") + bound(k.high);
         if (k.key == "kernel_size") text += ", odd";
     }
-    return text.empty() ? "any" : text;
+    return text.empty() ? "not empty" : text;
 }
 
 /// The default with its exceptions: `256 (mlp: 128)`.
@@ -202,11 +205,12 @@ inline std::string config_reference() {
         for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
         return text;
     };
-    std::string text = "# Configuration reference\n\n"
-                       "An experiment is a TOML file with the tables `[model]`, `[training]` and `[dataset]`. Every key may be left out. "
-                       "A file is checked before any work starts: all errors are reported at once, each with its line and column. "
-                       "`--set table.key=value` overrides a key on the command line; the value is TOML, and the quotes of a string may be left out. "
-                       "`x` stands for the value; \"28 x 28 images\" are all data sets but `cifar10`.\n";
+    std::string text =
+        "# Configuration reference\n\n"
+        "An experiment is a TOML file with the tables `[model]`, `[training]` and `[dataset]`. Every key may be left out. "
+        "A file is checked before any work starts: all errors are reported at once, each with its line and column. "
+        "`--set table.key=value` overrides a key on the command line; the value is TOML, and the quotes of a string may be left out. "
+        "`x` stands for the value; \"28 x 28 images\" are all data sets but `cifar10`.\n";
     for (std::string_view table; const ConfigKey& k : config_keys()) {
         if (table != k.table) text += "\n## [" + std::string(k.table) + "]\n\n| key | type | range | default | meaning |\n|---|---|---|---|---|\n";
         table = k.table;

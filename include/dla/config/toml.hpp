@@ -80,11 +80,16 @@ inline std::string store_value(const ConfigKey& k, const toml::node& node, Exper
         return "wrong type" + what + "; expected " + std::string(expected) + ", got " + describe(got) + (got.is_string() ? "; remove the quotes" : "");
     };
     const auto as_integer = node.as_integer();
-    if (auto* const* text = std::get_if<std::string*>(&field); text && node.is_string()) **text = node.as_string()->get();
-    else if (auto* const* integer = std::get_if<std::int64_t*>(&field); integer && as_integer) **integer = as_integer->get();
-    else if (auto* const* real = std::get_if<double*>(&field); real && as_integer) **real = static_cast<double>(as_integer->get());
-    else if (real && node.is_floating_point()) **real = node.as_floating_point()->get();
-    else if (auto* const* flag = std::get_if<bool*>(&field); flag && node.is_boolean()) **flag = node.as_boolean()->get();
+    if (auto* const* text = std::get_if<std::string*>(&field); text && node.is_string())
+        **text = node.as_string()->get();
+    else if (auto* const* integer = std::get_if<std::int64_t*>(&field); integer && as_integer)
+        **integer = as_integer->get();
+    else if (auto* const* real = std::get_if<double*>(&field); real && as_integer)
+        **real = static_cast<double>(as_integer->get());
+    else if (real && node.is_floating_point())
+        **real = node.as_floating_point()->get();
+    else if (auto* const* flag = std::get_if<bool*>(&field); flag && node.is_boolean())
+        **flag = node.as_boolean()->get();
     else if (auto* const* list = std::get_if<Integers*>(&field); list && node.is_array()) {
         Integers values;
         for (const toml::node& element : *node.as_array()) {
@@ -135,7 +140,7 @@ public:
         const ConfigKey* k = find_config_key(table, key);
         if (!k) {
             const std::string meant = meant_key(table, key), keys = keys_of(table);
-            return add(place, "unknown key" + (!meant.empty()  ? did_you_mean(meant)
+            return add(place, "unknown key" + (!meant.empty() ? did_you_mean(meant)
                                                : keys.empty() ? "; expected a key of model, training or dataset"
                                                               : "; expected one of " + keys));
         }
@@ -162,7 +167,8 @@ public:
             if (model_known && dataset_known && !applies(*found.key, config.model.name, config.dataset.name))
                 add(found.place, name + " is only for " + std::string(found.key->only_for) + ", and this is " +
                                      (found.key->table == "model" ? config.model.name : config.dataset.name) + "; remove it");
-            else set(name, config);
+            else
+                set(name, config);
         }
         if (problems_.empty())
             for (const ConfigProblem& problem : contradictions(config)) {
@@ -171,10 +177,12 @@ public:
                 add_to(written == problem.keys.end() ? ConfigPlace{file_, 0} : found_[*written].place, problem.keys[0], problem.sentence);
             }
         if (problems_.empty()) return config;
-        std::ranges::stable_sort(problems_, {}, [](const auto& p) { return p.first; });
         const std::size_t n = problems_.size();
         std::string text = n == 1 ? "1 error" : std::to_string(n) + " errors";
-        for (std::size_t i = 0; i < std::min<std::size_t>(n, 100); ++i) text += "\n" + problems_[i].second;
+        for (std::size_t shown = 0; const auto& [rank, line] : problems_) {
+            if (++shown > 100) break;
+            text += "\n" + line;
+        }
         if (n > 100) text += "\n... and " + std::to_string(n - 100) + " more";
         fail(ErrorCode::config, file_, text);
     }
@@ -197,7 +205,7 @@ private:
     void add_to(const ConfigPlace& place, const std::string& key, const std::string& sentence) {
         add(place, place.text == "--set " + key ? sentence : key + ": " + sentence);
     }
-    void add(const ConfigPlace& place, const std::string& sentence) { problems_.emplace_back(place.rank, place.text + ": " + sentence); }
+    void add(const ConfigPlace& place, const std::string& sentence) { problems_.emplace(place.rank, place.text + ": " + sentence); }
 
     void read_table(const toml::key& name, const toml::node& node) {
         const ConfigPlace place = place_in(file_, name.source());
@@ -206,7 +214,8 @@ private:
         if (!node.is_table()) {
             const std::string what = known ? "wrong type of " : "unknown key ";
             const std::string meant = known ? "[" + std::string(name.str()) + "]" : meant_key("", name.str());
-            return add(place, what + printable(name.str()) + "; expected the tables [model], [training] and [dataset], got " + describe(node) + did_you_mean(meant));
+            return add(place,
+                       what + printable(name.str()) + "; expected the tables [model], [training] and [dataset], got " + describe(node) + did_you_mean(meant));
         }
         if (!known) {
             const auto near = std::ranges::find_if(tables, [&](const char* t) { return similar(t, name.str()); });
@@ -243,7 +252,7 @@ private:
     std::string file_;
     std::list<toml::table> tables_;  // own the nodes that found_ points to
     std::map<std::string, Found> found_;
-    std::vector<std::pair<std::uint64_t, std::string>> problems_;
+    std::multimap<std::uint64_t, std::string> problems_;  // by rank; equal ranks in the order they were added
 };
 
 }  // namespace detail

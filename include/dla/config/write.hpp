@@ -18,8 +18,10 @@ inline std::string toml_text(const ConfigField& field) {
         constexpr std::string_view hex = "0123456789ABCDEF";
         const auto code = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') text += '\\';
-        if (code < 0x20 || code == 0x7f) text += std::string("\\u00") + hex[code >> 4] + hex[code & 15];
-        else text += c;
+        if (code < 0x20 || code == 0x7f)
+            text += std::string("\\u00") + hex[code >> 4] + hex[code & 15];
+        else
+            text += c;
     }
     return text + "\"";
 }

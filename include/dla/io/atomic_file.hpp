@@ -85,7 +85,8 @@ public:
                 fail(ErrorCode::io, path_, "another process is writing " + temporary_ + "; give each run its own output folder");
             }
             // Between open and flock the previous owner may have renamed the file: then this descriptor is the finished file, not ours.
-            struct stat opened {}, named {};
+            struct stat opened {
+            }, named{};
             if (::fstat(file_.get(), &opened) == 0 && ::stat(temporary_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
                 opened.st_dev == named.st_dev) {
                 owned_ = true;

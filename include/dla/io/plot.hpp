@@ -3,16 +3,11 @@
 #pragma once
 
 #include <dla/io/atomic_file.hpp>
+#include <dla/io/gnuplot.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
-
-#include <spawn.h>
-#include <sys/wait.h>
-
-extern "C" char** environ;  // POSIX wants the program to declare it
 
 namespace dla {
 
@@ -60,30 +55,6 @@ struct PlotResult {
 };
 
 namespace detail {
-
-/// A gnuplot single-quoted string: only the quote itself is special in it. Control characters would end the line.
-inline std::string gnuplot_quoted(std::string_view text) {
-    std::string out = "'";
-    for (const char c : text) {
-        if (c == '\'') out += "''";
-        else out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-    return out + "'";
-}
-
-/// Shortest decimal form; `NaN` for what cannot be drawn.
-inline std::string plot_number(double v) {
-    if (!std::isfinite(v)) return "NaN";
-    char text[32];
-    return {text, std::to_chars(text, text + sizeof text, v).ptr};
-}
-
-/// Distinct in colour, in grey and for colour-blind readers (Okabe and Ito, 2008, without yellow; then darker relatives).
-inline std::string plot_color(int index) {
-    constexpr std::string_view colors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
-                                           "#7f3c8d", "#8b4513", "#666666", "#004d40", "#b22222", "#808000"};
-    return index < 0 ? "#000000" : std::string(colors[static_cast<std::size_t>(index) % std::size(colors)]);
-}
 
 /// Where a panel's axes and legend go, in fractions of the page. The legend stands below the axes, so it never hides a curve.
 inline std::string plot_layout(const PlotPage& page, const PlotPanel& p) {
@@ -165,43 +136,14 @@ inline void plot_panel(std::string& script, std::string& data, int& block, const
     }
     const double margin_y = low_y < high_y ? 0.05 * (high_y - low_y) : std::max(0.5, 0.05 * std::abs(high_y));
     line("set yrange " + (p.log_y ? log_range(low_y, high_y) : "[" + plot_number(low_y - margin_y) + ":" + plot_number(high_y + margin_y) + "]"));
-    if (p.log_x) line("set xrange " + log_range(low_x, high_x));
-    else line("set xrange [" + plot_number(low_x < high_x ? low_x : low_x - 1) + ":" + plot_number(low_x < high_x ? high_x : high_x + 1) + "]");
+    if (p.log_x)
+        line("set xrange " + log_range(low_x, high_x));
+    else
+        line("set xrange [" + plot_number(low_x < high_x ? low_x : low_x - 1) + ":" + plot_number(low_x < high_x ? high_x : high_x + 1) + "]");
     double step = 1;  // 1, 2, 5, 10, 20, ...: at most about ten ticks
     for (int i = 0; p.whole_x && (high_x - low_x) / step > 10; ++i) step *= i % 3 == 1 ? 2.5 : 2;
     line(p.whole_x && !p.log_x ? "set xtics " + plot_number(step) : "set xtics autofreq");
     line(curves);
-}
-
-/// Runs `gnuplot SCRIPT` in `folder`. Returns its exit status, 127 if there is no such program; `output` gets what it printed (cut).
-inline int run_gnuplot(const std::string& folder, const std::string& script, std::string& output) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return 126;
-    FileDescriptor reader(ends[0]), writer(ends[1]);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&actions, writer.get(), 1);
-    ::posix_spawn_file_actions_adddup2(&actions, writer.get(), 2);
-    ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-    std::string name = "gnuplot", argument = script;
-    char* const arguments[] = {name.data(), argument.data(), nullptr};
-    pid_t child = 0;
-    const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments, environ);
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (error != 0) {
-        output = std::generic_category().message(error);
-        return error == ENOENT ? 127 : 126;
-    }
-    writer.close();
-    char buffer[512];
-    for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);) {
-        got = ::read(reader.get(), buffer, sizeof buffer);
-        if (got > 0 && output.size() < 2000) output.append(buffer, static_cast<std::size_t>(got));
-    }
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 125;
 }
 
 }  // namespace detail
@@ -231,9 +173,8 @@ inline PlotResult draw_plot(PlotPage page, const std::string& stem) try {
                (page.title.empty() ? "" : " title " + detail::gnuplot_quoted(page.title) + " font ',24'") + "\n" + panels + "unset multiplot\nunset output\n";
     };
     const std::string size = " size " + std::to_string(page.width) + "," + std::to_string(page.height);
-    std::string script =
-        "# Draw again with: gnuplot " + name + ".gp\nset encoding utf8\ndata = " + detail::gnuplot_quoted(name + ".dat") +
-        "\nset datafile missing 'NaN'\nset grid lt 1 lw 1 lc rgb '#dcdcdc'\nset border 3 lw 1.5\nset tics nomirror out\nset format '%g'\n";
+    std::string script = "# Draw again with: gnuplot " + name + ".gp\nset encoding utf8\ndata = " + detail::gnuplot_quoted(name + ".dat") +
+                         "\nset datafile missing 'NaN'\nset grid lt 1 lw 1 lc rgb '#dcdcdc'\nset border 3 lw 1.5\nset tics nomirror out\nset format '%g'\n";
     script += with_terminal("pngcairo noenhanced" + size + " background rgb 'white' font 'DejaVu Sans,18'", name + ".png");
     if (page.svg) script += with_terminal("svg noenhanced" + size + " background rgb 'white' font 'DejaVu Sans,18'", name + ".svg");
     write_file(stem + ".dat", data);

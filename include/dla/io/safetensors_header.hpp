@@ -23,16 +23,18 @@ constexpr std::string_view to_string(StoredType type) {
     return names[static_cast<int>(type)];
 }
 
-constexpr std::uint64_t size_of(StoredType type) {
-    return type == StoredType::u8 ? 1 : type == StoredType::f32 || type == StoredType::i32 ? 4 : 8;
-}
+constexpr std::uint64_t size_of(StoredType type) { return type == StoredType::u8 ? 1 : type == StoredType::f32 || type == StoredType::i32 ? 4 : 8; }
 
 template <class T>
 constexpr StoredType stored_type() {
-    if constexpr (std::is_same_v<T, float>) return StoredType::f32;
-    else if constexpr (std::is_same_v<T, double>) return StoredType::f64;
-    else if constexpr (std::is_same_v<T, std::int32_t>) return StoredType::i32;
-    else if constexpr (std::is_same_v<T, std::int64_t>) return StoredType::i64;
+    if constexpr (std::is_same_v<T, float>)
+        return StoredType::f32;
+    else if constexpr (std::is_same_v<T, double>)
+        return StoredType::f64;
+    else if constexpr (std::is_same_v<T, std::int32_t>)
+        return StoredType::i32;
+    else if constexpr (std::is_same_v<T, std::int64_t>)
+        return StoredType::i64;
     else {
         static_assert(std::is_same_v<T, std::uint8_t>, "stored types are float, double, int32_t, int64_t and uint8_t");
         return StoredType::u8;
@@ -162,8 +164,17 @@ private:
     static std::string quoted(std::string_view text) { return "\"" + std::string(text.substr(0, 100)) + "\""; }
     [[noreturn]] void refuse(std::string_view sentence) const { fail(ErrorCode::checkpoint, where_, sentence); }
     [[noreturn]] void unexpected(std::string_view what) const {
-        constexpr std::string_view expected[] = {"an object", "a name", "an object", "a name", "a string", "a name", "a string", "an array",
-                                                 "a whole number >= 0", "an array", "a whole number >= 0 (two of them)"};
+        constexpr std::string_view expected[] = {"an object",
+                                                 "a name",
+                                                 "an object",
+                                                 "a name",
+                                                 "a string",
+                                                 "a name",
+                                                 "a string",
+                                                 "an array",
+                                                 "a whole number >= 0",
+                                                 "an array",
+                                                 "a whole number >= 0 (two of them)"};
         refuse("header entry " + quoted(name_) + " is malformed; expected " + std::string(expected[static_cast<int>(state_)]) + ", got " + std::string(what));
     }
 

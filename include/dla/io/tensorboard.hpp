@@ -127,7 +127,8 @@ public:
 
     void flush() {
         const std::string bytes = std::exchange(pending_, {});  // not written twice if this throws
-        if (const int error = detail::write_all(file_.get(), bytes.data(), bytes.size())) fail(ErrorCode::io, path_, detail::errno_sentence("cannot write", error));
+        if (const int error = detail::write_all(file_.get(), bytes.data(), bytes.size()))
+            fail(ErrorCode::io, path_, detail::errno_sentence("cannot write", error));
     }
 
     const std::string& path() const { return path_; }

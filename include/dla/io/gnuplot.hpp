@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Talks to the program gnuplot: quoting, numbers and colours of its language, and running it without a shell.
+#pragma once
+
+#include <dla/io/atomic_file.hpp>
+
+#include <charconv>
+#include <cmath>
+
+#include <spawn.h>
+#include <sys/wait.h>
+
+extern "C" char** environ;  // POSIX wants the program to declare it
+
+namespace dla::detail {
+
+/// A gnuplot single-quoted string: only the quote itself is special in it. Control characters would end the line.
+inline std::string gnuplot_quoted(std::string_view text) {
+    std::string out = "'";
+    for (const char c : text) {
+        if (c == '\'')
+            out += "''";
+        else
+            out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    }
+    return out + "'";
+}
+
+/// Shortest decimal form; `NaN` for what cannot be drawn.
+inline std::string plot_number(double v) {
+    if (!std::isfinite(v)) return "NaN";
+    char text[32];
+    return {text, std::to_chars(text, text + sizeof text, v).ptr};
+}
+
+/// Distinct in colour, in grey and for colour-blind readers (Okabe and Ito, 2008, without yellow; then darker relatives).
+inline std::string plot_color(int index) {
+    constexpr std::string_view colors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+                                           "#7f3c8d", "#8b4513", "#666666", "#004d40", "#b22222", "#808000"};
+    return index < 0 ? "#000000" : std::string(colors[static_cast<std::size_t>(index) % std::size(colors)]);
+}
+
+/// Runs `gnuplot SCRIPT` in `folder`. Returns its exit status, 127 if there is no such program; `output` gets what it printed (cut).
+inline int run_gnuplot(const std::string& folder, const std::string& script, std::string& output) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return 126;
+    FileDescriptor reader(ends[0]), writer(ends[1]);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&actions, writer.get(), 1);
+    ::posix_spawn_file_actions_adddup2(&actions, writer.get(), 2);
+    ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+    std::string name = "gnuplot", argument = script;
+    char* const arguments[] = {name.data(), argument.data(), nullptr};
+    pid_t child = 0;
+    const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments, environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (error != 0) {
+        output = std::generic_category().message(error);
+        return error == ENOENT ? 127 : 126;
+    }
+    writer.close();
+    char buffer[512];
+    for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);) {
+        got = ::read(reader.get(), buffer, sizeof buffer);
+        if (got > 0 && output.size() < 2000) output.append(buffer, static_cast<std::size_t>(got));
+    }
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 125;
+}
+
+}  // namespace dla::detail
