@@ -88,11 +88,13 @@ TEST_CASE("options that an optimizer does not have, or refuses") {
         CHECK(refused(name, {.beta1 = 1.0}));
         CHECK(refused(name, {.beta2 = -0.1}));
         CHECK(refused(name, {.eps = -1.0}));
+        CHECK(refused(name, {.eps = std::nan("")}));
     }
     CHECK(refused("sgd", {.beta1 = 0.9}));
     CHECK(refused("sgd", {.beta2 = 0.9}));
     CHECK(refused("sgd", {.eps = 1e-8}));
     CHECK(refused("sgd", {.momentum = -0.9}));
+    CHECK(refused("sgd", {.momentum = std::nan("")}));
     CHECK(refused("sgd", {.nesterov = true}));
     CHECK(refused("sgd", {.momentum = 0.9, .dampening = 0.1, .nesterov = true}));
     for (const char* name : {"sgd", "adam", "adamw"}) {

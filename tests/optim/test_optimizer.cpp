@@ -198,7 +198,8 @@ TEST_CASE_TEMPLATE("frozen parameters are not touched", P, OPTIM_POLICIES) {
             alone.step(c, t);
         }
         CHECK(same_bits(get(table, ParamPart::value, 1), start));
-        for (const std::size_t row : {0, 2}) CHECK(same_bits(get(table, ParamPart::value, row), get(alone.table, ParamPart::value, 0)));
+        for (const std::size_t row : {std::size_t{0}, std::size_t{2}})
+            CHECK(same_bits(get(table, ParamPart::value, row), get(alone.table, ParamPart::value, 0)));
     }
 }
 

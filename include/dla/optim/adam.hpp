@@ -54,7 +54,7 @@ public:
 
 protected:
     AdamRule(const AdamRuleOptions<Decoupled>& o, const char* name) : options(o) {
-        if (o.learning_rate < 0 || o.eps < 0 || o.weight_decay < 0) fail(ErrorCode::usage, name, "learning_rate, eps and weight_decay must not be negative");
+        if (!(o.learning_rate >= 0 && o.eps >= 0 && o.weight_decay >= 0)) fail(ErrorCode::usage, name, "learning_rate, eps and weight_decay must not be negative");
         if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1)) fail(ErrorCode::usage, name, "beta1 and beta2 must lie in [0, 1)");
     }
 };

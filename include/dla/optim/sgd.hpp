@@ -24,7 +24,7 @@ public:
 
     /// Throws Error(usage) for options that PyTorch refuses as well.
     explicit Sgd(const SgdOptions& o = {}) : options(o) {
-        if (o.learning_rate < 0 || o.momentum < 0 || o.weight_decay < 0) fail(ErrorCode::usage, "Sgd", "learning_rate, momentum and weight_decay must not be negative");
+        if (!(o.learning_rate >= 0 && o.momentum >= 0 && o.weight_decay >= 0)) fail(ErrorCode::usage, "Sgd", "learning_rate, momentum and weight_decay must not be negative");
         if (o.nesterov && (o.momentum <= 0 || o.dampening != 0)) fail(ErrorCode::usage, "Sgd", "nesterov needs momentum above 0 and dampening 0");
     }
 
