@@ -9,6 +9,16 @@
 extern std::atomic<long> allocations;
 std::atomic<long> allocations{0};
 
+// The thread sanitizer brings its own operators; under it nothing is counted.
+#if defined(__SANITIZE_THREAD__)
+#define DLA_TEST_TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define DLA_TEST_TSAN
+#endif
+#endif
+#if !defined(DLA_TEST_TSAN)
+
 void* operator new(std::size_t bytes) {
     ++allocations;
     if (void* p = std::malloc(bytes)) return p;
@@ -25,3 +35,5 @@ void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+#endif
