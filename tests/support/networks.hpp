@@ -9,9 +9,11 @@ namespace support {
 using dla::Dyn;
 
 using Mlp = dla::Sequential<dla::Flatten, dla::Linear<Dyn, 16>, dla::BatchNorm1d<>, dla::ReLU, dla::Dropout, dla::Linear<Dyn, 3>>;
-using Cnn = dla::Sequential<dla::Conv2d<Dyn, 4, 3>, dla::BatchNorm2d<>, dla::ReLU, dla::MaxPool2d<2>, dla::Conv2d<Dyn, 6, 3, 1, 1>, dla::GELU, dla::AvgPool2d<2>, dla::Flatten, dla::Linear<Dyn, 3>>;
+using Cnn = dla::Sequential<dla::Conv2d<Dyn, 4, 3>, dla::BatchNorm2d<>, dla::ReLU, dla::MaxPool2d<2>, dla::Conv2d<Dyn, 6, 3, 1, 1>, dla::GELU,
+                            dla::AvgPool2d<2>, dla::Flatten, dla::Linear<Dyn, 3>>;
 using Block = dla::Sequential<dla::Conv2d<Dyn, 4, 3>, dla::BatchNorm2d<>, dla::ReLU, dla::Conv2d<Dyn, 4, 3>, dla::BatchNorm2d<>>;
-using ResNet = dla::Sequential<dla::Residual<Block, dla::Conv2d<Dyn, 4, 1>, dla::ReLU>, dla::Repeat<dla::Residual<Block>, dla::ReLU>, dla::GlobalAvgPool2d, dla::LayerNorm<>, dla::Linear<Dyn, 3>>;
+using ResNet = dla::Sequential<dla::Residual<Block, dla::Conv2d<Dyn, 4, 1>, dla::ReLU>, dla::Repeat<dla::Residual<Block>, dla::ReLU>, dla::GlobalAvgPool2d,
+                               dla::LayerNorm<>, dla::Linear<Dyn, 3>>;
 
 inline constexpr dla::Shape image{2, 8, 8};
 inline ResNet resnet() {

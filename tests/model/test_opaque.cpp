@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Everything a model does, on a policy whose memory the host cannot touch: compiles, and gives Reference's bits.
+#include <doctest/doctest.h>
+
+#include <support/networks.hpp>
+#include <support/opaque.hpp>
+#include <support/run_layer.hpp>
+
+using namespace dla;
+using support::same_bits;
+
+namespace {
+
+/// What a few training steps leave behind, all of it on the host.
+template <class P>
+struct Trace {
+    using T = typename P::scalar;
+    std::vector<double> numbers;
+    std::vector<T> weights, logits;
+};
+
+template <class P, class Net, class Optimizer, class Loss>
+auto train(const Net& net, Optimizer optimizer, const Loss& loss, double clip) {
+    using T = typename P::scalar;
+    Model<Net, Shape{}, P> model(net, support::image, Seed{5});
+    Trace<P> trace;
+    const support::Data<T> data(6);
+    const auto targets = [&] {
+        if constexpr (std::is_same_v<typename Loss::Target, std::int32_t>)
+            return std::span<const std::int32_t>(data.labels);
+        else
+            return std::span<const T>(data.targets);
+    }();
+    for (int step = 0; step < 3; ++step) {
+        const LossResult result = train_step_result(model, optimizer, loss, std::span<const T>(data.images), targets, clip);
+        trace.numbers.insert(trace.numbers.end(), {result.loss, result.weight, static_cast<double>(result.correct), static_cast<double>(result.counted),
+                                                   model.parameters().gradient_norm()});
+    }
+    const auto workspace = model.inference_workspace(6, loss);
+    const LossResult result = model.evaluate(loss, data.images, targets, workspace);
+    trace.numbers.insert(trace.numbers.end(), {result.loss, static_cast<double>(result.correct)});
+    trace.weights = support::weights(model.parameters());
+    trace.logits = model.predict(data.images);
+    return trace;
+}
+
+template <class Net, class Optimizer, class Loss>
+void compare(const Net& net, const Optimizer& optimizer, const Loss& loss, double clip = 0) {
+    const auto expected = train<Reference<float>>(net, optimizer, loss, clip);
+    const auto got = train<opaque::Opaque<float>>(net, optimizer, loss, clip);
+    CHECK(same_bits(expected.numbers, got.numbers));
+    CHECK(same_bits(expected.weights, got.weights));
+    CHECK(same_bits(expected.logits, got.logits));
+    for (const double number : expected.numbers) CHECK(std::isfinite(number));
+}
+
+}  // namespace
+
+TEST_CASE("training on opaque memory gives the same bits") {
+    compare(support::Mlp{}, Adam({.learning_rate = 0.01, .weight_decay = 0.1}), CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5}}, 0.5);
+    compare(support::Cnn{}, Sgd({.learning_rate = 0.1, .momentum = 0.9, .nesterov = true}), CrossEntropy{});
+    compare(support::Cnn{}, AdamW({.learning_rate = 0.01, .decay_bias_and_norm = false}), MeanSquaredError<float>{});
+    compare(support::resnet(), Sgd({.learning_rate = 0.1}), CrossEntropy{.reduction = Reduction::sum}, 1e-3);
+    compare(Sequential<Flatten, Repeat<Linear<Dyn, 5>, Tanh>, Linear<Dyn, 3>, Softmax<1>>{}, Sgd{}, MeanSquaredError<float>{.reduction = Reduction::sum});
+}
+
+TEST_CASE("weights travel between memories") {
+    Model<support::Cnn, support::image, Reference<float>> source(Seed{1});
+    Model<support::Cnn, support::image, opaque::Opaque<float>> target(Seed{2});
+    Model<support::Cnn, support::image, Reference<float>> back(Seed{3});
+    CHECK_FALSE(same_bits(support::weights(source.parameters()), support::weights(target.parameters())));
+    CHECK(copy_weights(source.parameters(), target.parameters()).missing.empty());
+    copy_weights(target.parameters(), back.parameters());
+    CHECK(same_bits(support::weights(source.parameters()), support::weights(target.parameters())));
+    CHECK(same_bits(support::weights(source.parameters()), support::weights(back.parameters())));
+    Model<support::Cnn, support::image, opaque::Opaque<float>> same_seed(Seed{1});
+    CHECK(same_bits(support::weights(source.parameters()), support::weights(same_seed.parameters())));
+}
+
+TEST_CASE("forward and backward with views of the device's memory") {
+    using P = opaque::Opaque<double>;
+    Model<support::Cnn, support::image, P> model(Seed{1});
+    support::Runner<Reference<double>, support::Cnn> reference({}, support::image, 3);
+    Model<support::Cnn, support::image, Reference<double>> host(Seed{1});
+    copy_weights(reference.table, model.parameters());
+    const auto x = reference.random_values(3 * support::image.size(), 1), dy = reference.random_values(9, 2);
+    const auto bytes = [](const auto& v) { return static_cast<index_t>(v.size() * sizeof(double)); };
+    const Arena<P> x_room(bytes(x)), dy_room(bytes(dy)), dx_room(bytes(x));
+    P::copy_in(x_room.data(), x.data(), bytes(x));
+    P::copy_in(dy_room.data(), dy.data(), bytes(dy));
+    const ConstView<P> xv(x_room.at<double>(0), 3, support::image), dyv(dy_room.at<double>(0), 3, Shape{3});
+    model.plan_input_gradient();
+    model.forward(xv);
+    model.backward(xv, dyv, View<P>(dx_room.at<double>(0), 3, support::image));
+    std::vector<double> dx(x.size());
+    P::copy_out(dx.data(), dx_room.data(), bytes(dx));
+    CHECK(same_bits(dx, reference.run().dx));
+}
