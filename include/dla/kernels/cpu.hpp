@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// All kernels of the Cpu policy: vectorised and parallel ones for float, the reference's for the rest.
+#pragma once
+
+#include <dla/kernels/cpu/conv2d.hpp>
+#include <dla/kernels/cpu/eltwise.hpp>
+#include <dla/kernels/cpu/gemm.hpp>
+#include <dla/kernels/cpu/norm.hpp>
+#include <dla/kernels/cpu/optim.hpp>
+#include <dla/kernels/cpu/pool.hpp>
+#include <dla/kernels/cpu/reduce.hpp>
+#include <dla/kernels/cpu/softmax.hpp>
+#include <dla/kernels/reference.hpp>

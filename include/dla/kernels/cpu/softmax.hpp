@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// Softmax and cross-entropy of Cpu<float> where the classes are contiguous; the rest is the reference's.
+#pragma once
+
+#include <dla/kernels/cpu/chunks.hpp>
+#include <dla/kernels/cpu/simd_math.hpp>
+#include <dla/kernels/reference/softmax.hpp>
+
+namespace dla::detail {
+
+/// Pieces of rows; an exponential weighs as much as several plain operations.
+inline Chunks row_chunks(index_t rows, index_t classes) { return cut(rows, 8 * classes, 16, 64); }
+
+/// What one piece of the rows adds to a LossResult.
+struct LossPart {
+    double loss;
+    std::int64_t correct, counted;
+};
+
+/// Arguments of a cross-entropy that do not depend on the row.
+struct LossTask {
+    CrossEntropyDims d;
+    const float *logits, *targets, *class_weights;
+    const std::int32_t* labels;
+    float* dlogits;
+    double divisor;
+};
+
+template <class F>
+void cross_entropy_rows(const Cpu<float>& p, std::byte* scratch, const LossTask& task, LossResult* result, F* f) {
+    const Chunks chunks = row_chunks(task.d.rows, task.d.classes);
+    auto* parts = take<LossPart>(scratch, chunks.count);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) { parts[i] = f(chunks.begin(i), chunks.length(i), task); });
+    double loss = 0;
+    for (index_t i = 0; i < chunks.count; ++i) {
+        loss += parts[i].loss;
+        result->correct += parts[i].correct;
+        result->counted += parts[i].counted;
+    }
+    result->loss = loss / task.divisor;
+}
+
+}  // namespace dla::detail
+
+namespace dla::detail::base {
+#include <dla/kernels/cpu/softmax.inl.hpp>
+}  // namespace dla::detail::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::avx2 {
+#include <dla/kernels/cpu/softmax.inl.hpp>
+}  // namespace dla::detail::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::avx512 {
+#include <dla/kernels/cpu/softmax.inl.hpp>
+}  // namespace dla::detail::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla {
+
+inline void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
+    if (d.inner != 1) return softmax_forward(static_cast<const Reference<float>&>(p), d, x, y);
+    const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
+    const auto f = detail::select_isa(detail::base::softmax_forward, detail::avx2::softmax_forward, detail::avx512::softmax_forward);
+    detail::parallel_for(p.threads, chunks.count,
+                         [&](index_t i, int) { f(chunks.length(i), d.channels, x + chunks.begin(i) * d.channels, y + chunks.begin(i) * d.channels); });
+}
+
+inline void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
+    if (d.inner != 1) return softmax_backward(static_cast<const Reference<float>&>(p), d, y, dy, dx);
+    const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
+    const auto f = detail::select_isa(detail::base::softmax_backward, detail::avx2::softmax_backward, detail::avx512::softmax_backward);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        f(chunks.length(i), d.channels, y + first, dy + first, dx + first);
+    });
+}
+
+inline index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) { return detail::bytes_of<detail::LossPart>(detail::row_chunks(d.rows, d.classes).count); }
+
+inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels, const float* class_weights,
+                          LossResult* result, float* dlogits) {
+    *result = {};
+    double weights = 0;
+    for (index_t r = 0; r < d.rows; ++r) {
+        if (labels[r] == d.ignore_index) continue;
+        if (labels[r] < 0 || labels[r] >= d.classes) {
+            result->bad_row = r;
+            return;
+        }
+        weights += class_weights ? static_cast<double>(class_weights[labels[r]]) : 1.0;
+    }
+    const detail::LossTask task{d, logits, nullptr, class_weights, labels, dlogits, d.mean ? weights : 1.0};
+    detail::cross_entropy_rows(p, scratch, task, result, detail::select_isa(detail::base::cross_entropy, detail::avx2::cross_entropy, detail::avx512::cross_entropy));
+    result->weight = weights;
+}
+
+inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets, const float* class_weights,
+                               LossResult* result, float* dlogits) {
+    *result = {};
+    const detail::LossTask task{d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.rows) : 1.0};
+    detail::cross_entropy_rows(p, scratch, task, result, detail::select_isa(detail::base::cross_entropy_soft, detail::avx2::cross_entropy_soft, detail::avx512::cross_entropy_soft));
+    result->weight = static_cast<double>(d.rows);
+}
+
+}  // namespace dla
