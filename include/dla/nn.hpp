@@ -2,10 +2,8 @@
 // Networks: layers, composition, models, losses, optimizers, on the CPU.
 #pragma once
 
-#include <dla/kernels/reference.hpp>
-#if __has_include(<dla/kernels/cpu.hpp>)
 #include <dla/kernels/cpu.hpp>
-#endif
+#include <dla/kernels/reference.hpp>
 
 #include <dla/layers/activation.hpp>
 #include <dla/layers/conv2d.hpp>
@@ -23,8 +21,11 @@
 #include <dla/loss/mse.hpp>
 
 #include <dla/optim/adam.hpp>
+#include <dla/optim/any_optimizer.hpp>
+#include <dla/optim/any_schedule.hpp>
 #include <dla/optim/sgd.hpp>
 
 #include <dla/model/model.hpp>
+#include <dla/model/summary.hpp>
 
 #include <dla/version.hpp>

@@ -10,7 +10,8 @@ namespace dla::detail {
 /// Below this many values a fork costs more than it saves.
 inline constexpr index_t parallel_values = 32768;
 
-constexpr index_t round_up(index_t n, index_t step) { return (n + step - 1) / step * step; }
+constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+constexpr index_t round_up(index_t n, index_t step) { return ceil_div(n, step) * step; }
 
 /// [0, n) in `count` pieces of `size` (the last may be smaller).
 struct Chunks {

@@ -2,6 +2,7 @@
 // The register tile under every matrix product and convolution: a few rows of broadcast values times one panel of vectors.
 #pragma once
 
+#include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/simd.hpp>
 
 #include <algorithm>
@@ -30,9 +31,6 @@ inline constexpr index_t max_panel_width = 32;  // of any target; a multiple of 
 
 /// Floats that `columns` columns of B take when packed, in rows of reduction steps, for any target.
 constexpr index_t packed_width(index_t columns) { return (columns + max_panel_width - 1) / max_panel_width * max_panel_width; }
-
-constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
-constexpr index_t round_up(index_t a, index_t b) { return ceil_div(a, b) * b; }
 
 }  // namespace dla::detail
 
