@@ -92,9 +92,14 @@ inline void conv2d_unit(const ConvPlan& plan, index_t unit, index_t col0, index_
 inline void conv2d_sum_rows(index_t steps, index_t cols, const float* from, index_t ld, bool first, float* sum) {
     for (index_t j = 0; j < cols; j += lanes) {
         const index_t count = std::min(lanes, cols - j);
-        Vec total{};
-        for (index_t s = 0; s < steps; ++s) total += count == lanes ? load(from + s * ld + j) : load_first(from + s * ld + j, count);
-        store_row(sum + j, total, nullptr, first ? 0.0f : 1.0f, count);
+        const auto at = [&](index_t s) { return count == lanes ? load(from + s * ld + j) : load_first(from + s * ld + j, count); };
+        Vec chain[4] = {};  // an addition takes four cycles
+        index_t s = 0;
+        for (; s + 4 <= steps; s += 4) {
+            for (int i = 0; i < 4; ++i) chain[i] += at(s + i);
+        }
+        for (; s < steps; ++s) chain[0] += at(s);
+        store_row(sum + j, (chain[0] + chain[1]) + (chain[2] + chain[3]), nullptr, first ? 0.0f : 1.0f, count);
     }
 }
 
@@ -129,7 +134,7 @@ inline void conv2d_weights_part(const ConvWeightsPlan& plan, index_t part, const
                 const index_t cols = std::min(panel_width, plan.out_group - column), channel = group * plan.out_group + column;
                 const float* panel = gradient + channel;
                 index_t ld = d.out_channels;
-                if (cols % lanes != 0 || (d.out_channels > panel_width && plan.weights > 64)) {
+                if (cols % lanes != 0 || (d.out_channels > panel_width && plan.weights > 16)) {
                     ld = stored_width(cols);
                     pack_rows(steps, cols, ld, panel, d.out_channels, packed);
                     panel = packed;

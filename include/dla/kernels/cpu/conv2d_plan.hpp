@@ -142,17 +142,18 @@ struct ConvWeightsPlan {
     explicit ConvWeightsPlan(const Conv2dDims& dims) : d(dims), in_group(d.in_channels / d.groups), out_group(d.out_channels / d.groups) {
         weights = d.kernel_h * d.kernel_w * in_group;
         columns.include(axis_w(), 0, d.out_width);
-        constexpr index_t source_limit = 64 * 1024;
+        constexpr index_t source_limit = 112 * 1024, step_limit = 512;  // floats, output positions: source and a panel of dy stay in L2
         const index_t source_row = std::max<index_t>(1, columns.size() * d.in_channels), overlap = (d.kernel_h - 1) * d.dilation_h + 1;
         const index_t fit = std::max<index_t>(1, (source_limit / source_row - overlap) / d.stride_h + 1);
         const index_t wanted = ceil_div(16, std::max<index_t>(1, d.batch));
-        unit_rows = std::max<index_t>(1, std::min(fit, ceil_div(d.out_height, wanted)));
+        unit_rows = std::max<index_t>(1, std::min({fit, ceil_div(d.out_height, wanted), ceil_div(step_limit, std::max<index_t>(1, d.out_width))}));
         unit_rows = std::max<index_t>(1, ceil_div(d.out_height, std::max<index_t>(1, ceil_div(d.out_height, unit_rows))));
         image_units = ceil_div(d.out_height, unit_rows);
         const index_t unit_source = rows(0, unit_rows).size() * source_row;
         const index_t floats = d.groups * weights * out_group;
         parts = std::clamp<index_t>(units(), 1, floats <= 128 * 1024 ? 16 : floats <= 512 * 1024 ? 8 : 4);
-        block_units = image_units > 1 ? 1 : std::clamp<index_t>(source_limit / std::max<index_t>(1, unit_source), 1, ceil_div(units(), parts));
+        block_units = image_units > 1 ? 1 : std::clamp<index_t>(std::min(source_limit / std::max<index_t>(1, unit_source), step_limit / std::max<index_t>(1, unit_rows * d.out_width)), 1,
+                                                                            ceil_div(units(), parts));
         partial_floats = round_up(floats + d.out_channels, 16);
         panel_floats = block_units * unit_rows * d.out_width * max_panel_width;
         source_floats = block_units * unit_source;

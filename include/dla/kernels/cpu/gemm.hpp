@@ -148,6 +148,7 @@ inline index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {
 /// C [m, n] = op(A) [m, k] * op(B) [k, n] + beta * C + bias [n] (or null); beta = 0 never reads C. C overlaps neither A nor B.
 inline void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
     if (d.m == 0 || d.n == 0) return;
+    if (d.k == 0) a = b = c;  // never read, and null pointers take no offsets
     const detail::GemmPlan plan(d);
     auto* floats = reinterpret_cast<float*>(scratch);
     if (plan.parts == 1) return detail::gemm_whole(p, plan, floats, d, a, b, bias, beta, c);

@@ -64,6 +64,12 @@ void tile(const TileLoops& loops, const float* const* rows, const float* b, inde
 #pragma GCC unroll 64
         for (int j = 0; j < Vectors; ++j) sum[i][j] = Vec{};
     }
+    if (out.beta != 0.0f) {  // on its way while the sums are made
+        for (int i = 0; i < out.rows; ++i) {
+            __builtin_prefetch(out.c[i], 1);
+            if constexpr (Vectors * vector_bytes > 64) __builtin_prefetch(out.c[i] + lanes, 1);
+        }
+    }
     const index_t count2 = loops.count2, step2 = loops.step2;
     for (index_t t0 = 0; t0 < loops.count0; ++t0) {
         for (index_t t1 = 0; t1 < loops.count1; ++t1) {
