@@ -143,7 +143,7 @@ struct ExpParts {
 [[gnu::always_inline]] inline Vec silu(Vec x) {
     const ExpParts e = exp_parts(-absolute(x));
     const Vec one = splat(1.0f), all = 1.0f + e.fraction * e.scale1 * e.scale2;
-    return x * (x < 0.0f ? e.fraction : one) * (x < 0.0f ? e.scale1 : one) / all * (x < 0.0f ? e.scale2 : one);
+    return x * (x < 0.0f ? e.scale1 : one) * (x < 0.0f ? e.fraction : one) / all * (x < 0.0f ? e.scale2 : one);
 }
 [[gnu::always_inline]] inline Vec hyperbolic_tangent(Vec x) {
     const Vec a = absolute(x), s = x * x;
@@ -153,8 +153,8 @@ struct ExpParts {
     p = p * s - 0.05395889304f;
     p = p * s + 0.13333302f;
     p = p * s - 0.3333333316f;
-    const Vec small = x + x * (s * p), e = exp_negative(-2.0f * a), large = with_sign_of((1.0f - e) / (1.0f + e), x);
-    return a < 0.625f ? small : large;
+    const Vec e = exp_negative(-2.0f * a);
+    return with_sign_of(a < 0.625f ? a + a * (s * p) : (1.0f - e) / (1.0f + e), x);
 }
 
 /// exp(x) in double precision for x <= 0 (0 below -700), NaN for NaN; relative error 1e-11, far below what a float result shows.

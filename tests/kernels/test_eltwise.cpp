@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// The elementwise Cpu<float> kernels: exact where the operation is, within 4 ulp of the exact value where it is not.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <dla/kernels/contract.hpp>
+#include <dla/kernels/cpu/eltwise.hpp>
+#include <support/kernel_check.hpp>
+
+using namespace dla;
+using namespace support;
+
+static_assert(kernel::ActivationKernels<Cpu<float>> && kernel::Elementwise<Cpu<float>> && kernel::Dropout<Cpu<float>>);
+
+namespace {
+
+const Activation all_activations[] = {Activation::relu, Activation::leaky_relu, Activation::gelu,   Activation::gelu_tanh,
+                                      Activation::silu, Activation::sigmoid,    Activation::tanh};
+const index_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 67, 127, 129, 1003, 32767, 40003};
+
+/// Values of every kind among ordinary ones.
+Floats with_edges(std::uint32_t seed, index_t n) {
+    Floats x = reals(seed, n, 8.0f);
+    const float edges[] = {0.0f, -0.0f, not_a_number, infinite, -infinite, 100.0f, -100.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest()};
+    for (std::size_t i = 0; i < x.size(); ++i)
+        if (word(seed + 1, static_cast<index_t>(i)) % 5 == 0) x[i] = edges[word(seed + 2, static_cast<index_t>(i)) % std::size(edges)];
+    return x;
+}
+
+Floats forward(const Cpu<float>& p, Activation kind, const Floats& x) {
+    Floats y = poisoned(static_cast<index_t>(x.size()));
+    activation_forward(p, kind, 0.01, static_cast<index_t>(x.size()), x.data(), y.data());
+    return y;
+}
+
+/// Worst error of f over x, in ulp; sigmoid's exact value counts as 0 below the smallest normal number.
+double worst_ulps(Activation kind, const Floats& x, float& where) {
+    const double slope = static_cast<double>(0.01f);
+    const Floats y = forward(cpu(), kind, x);
+    double worst = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const double in = static_cast<double>(x[i]);
+        double exact = 0;
+        activation_forward(Reference<double>{}, kind, slope, 1, &in, &exact);
+        if (kind == Activation::sigmoid && exact < static_cast<double>(std::numeric_limits<float>::min())) exact = 0;
+        if (ulps(y[i], exact) > worst) {
+            worst = ulps(y[i], exact);
+            where = x[i];
+        }
+    }
+    return worst;
+}
+
+}  // namespace
+
+TEST_CASE("cpu eltwise: exact kernels equal the reference, in place too") {
+    const Reference<float> reference;
+    for (const index_t n : sizes) {
+        CAPTURE(n);
+        const Floats a = with_edges(1, n), b = with_edges(5, n);
+        Floats expected = poisoned(n), y = poisoned(n);
+        add(reference, n, a.data(), b.data(), expected.data());
+        add(cpu(), n, a.data(), b.data(), y.data());
+        CHECK(same_values(y, expected));
+        y = b;
+        add(cpu(), n, a.data(), y.data(), y.data());
+        CHECK(same_values(y, expected));
+        add_relu(reference, n, a.data(), b.data(), expected.data());
+        y = a;
+        add_relu(cpu(), n, y.data(), b.data(), y.data());
+        CHECK(same_values(y, expected));
+        y = poisoned(n);
+        copy(cpu(), n, a.data(), y.data());
+        CHECK(same_bits(y, a));
+        fill(cpu(), n, 2.5f, y.data());
+        CHECK(y == Floats(static_cast<std::size_t>(n), 2.5f));
+        fill(cpu(), n, -0.0f, y.data());
+        CHECK(y == Floats(static_cast<std::size_t>(n), 0.0f));
+        for (const Activation kind : {Activation::relu, Activation::leaky_relu}) {
+            activation_forward(reference, kind, 0.01, n, a.data(), expected.data());
+            CHECK(distance(forward(cpu(), kind, a), expected) <= 0x1p-23);  // leaky: a double slope in the reference
+            if (kind == Activation::relu) CHECK(same_bits(forward(cpu(), kind, a), expected));
+            activation_backward(reference, kind, 0.01, n, a.data(), a.data(), b.data(), expected.data());
+            y = b;
+            activation_backward(cpu(), kind, 0.01, n, a.data(), a.data(), y.data(), y.data());
+            CHECK(distance(y, expected) <= 0x1p-23);
+        }
+    }
+}
+
+TEST_CASE("cpu eltwise: activations are within 4 ulp on a dense sample of all floats") {
+    Floats x;
+    for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32); bits += 8191) x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+    for (int i = -300000; i < 300000; ++i) x.push_back(static_cast<float>(i) * 3.67e-4f);  // where the functions bend
+    for (const Activation kind : all_activations) {
+        float where = 0;
+        const double worst = worst_ulps(kind, x, where);
+        CAPTURE(static_cast<int>(kind));
+        CAPTURE(where);
+        CHECK(worst <= 4);
+    }
+}
+
+TEST_CASE("cpu eltwise: activations are within 4 ulp on every float (nightly: --no-skip)" * doctest::skip()) {
+    constexpr std::uint64_t block = 1 << 20;
+    for (const Activation kind : all_activations) {
+        double worst = 0;
+        float where = 0;
+        Floats x(block);
+        for (std::uint64_t first = 0; first < (std::uint64_t{1} << 32); first += block) {
+            for (std::uint64_t i = 0; i < block; ++i) x[i] = std::bit_cast<float>(static_cast<std::uint32_t>(first + i));
+            worst = std::max(worst, worst_ulps(kind, x, where));
+        }
+        MESSAGE("activation ", static_cast<int>(kind), ": ", worst, " ulp at most");
+        CHECK(worst <= 4);
+    }
+}
+
+TEST_CASE("cpu eltwise: edge values of the activations") {
+    const auto of = [](Activation kind, float x) { return forward(cpu(), kind, {x})[0]; };
+    for (const Activation kind : all_activations) CHECK(std::isnan(of(kind, not_a_number)));
+    CHECK(std::signbit(of(Activation::relu, -0.0f)));
+    CHECK(of(Activation::sigmoid, 100.0f) == 1.0f);
+    CHECK(of(Activation::sigmoid, -100.0f) == 0.0f);
+    CHECK(of(Activation::sigmoid, -infinite) == 0.0f);
+    CHECK(of(Activation::tanh, infinite) == 1.0f);
+    CHECK(of(Activation::tanh, -infinite) == -1.0f);
+    CHECK(std::signbit(of(Activation::tanh, -0.0f)));
+    CHECK(of(Activation::gelu, 1.0f) == doctest::Approx(0.8413447).epsilon(1e-7));
+    CHECK(of(Activation::gelu_tanh, 1.0f) == doctest::Approx(0.8411920).epsilon(1e-7));
+    CHECK(of(Activation::silu, 1.0f) == doctest::Approx(0.7310586).epsilon(1e-7));
+    for (const Activation kind : {Activation::gelu, Activation::gelu_tanh, Activation::silu}) {
+        CHECK(of(kind, infinite) == infinite);
+        CHECK(of(kind, -1e30f) == 0.0f);
+    }
+    float dx = not_a_number;
+    const float zero = 0, one = 1;
+    activation_backward(cpu(), Activation::relu, 0, 1, nullptr, &zero, &one, &dx);
+    CHECK(dx == 0.0f);
+    activation_backward(cpu(), Activation::relu, 0, 1, nullptr, &not_a_number, &one, &dx);
+    CHECK(dx == 1.0f);
+    activation_backward(cpu(), Activation::leaky_relu, 0.25, 1, &zero, nullptr, &one, &dx);
+    CHECK(dx == 0.25f);
+}
+
+TEST_CASE("cpu eltwise: backward passes against the reference in double") {
+    for (const index_t n : {1, 5, 16, 37, 40003}) {
+        const Floats x = reals(3, n, 9.0f), dy = reals(4, n, 2.0f);
+        for (const Activation kind : all_activations) {
+            CAPTURE(static_cast<int>(kind));
+            const bool reads_y = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh;
+            const Floats y = forward(cpu(), kind, x);
+            const auto xd = doubles(x), yd = doubles(y), dyd = doubles(dy);
+            std::vector<double> expected(static_cast<std::size_t>(n));
+            activation_backward(Reference<double>{}, kind, 0.01, n, reads_y ? nullptr : xd.data(), reads_y ? yd.data() : nullptr, dyd.data(), expected.data());
+            Floats dx = poisoned(n);
+            activation_backward(cpu(), kind, 0.01, n, reads_y ? nullptr : x.data(), reads_y ? y.data() : nullptr, dy.data(), dx.data());
+            CHECK(distance(dx, expected) <= 1e-6);
+        }
+    }
+}
+
+TEST_CASE("cpu eltwise: a value has the same bits wherever it stands and however many threads there are") {
+    const index_t n = 100003;
+    const Floats x = with_edges(7, n), dy = reals(8, n);
+    for (const Activation kind : all_activations) {
+        CAPTURE(static_cast<int>(kind));
+        check_threads([&](const Cpu<float>& p) { return forward(p, kind, x); });
+        const Floats whole = forward(cpu(), kind, x);
+        for (index_t at = 0; at < 200; ++at) {
+            const auto i = static_cast<std::size_t>(at);
+            CHECK(same_values(forward(cpu(), kind, {x[i]}), {whole[i]}));
+        }
+    }
+}
+
+TEST_CASE("cpu dropout: the bits that the contract names") {
+    const RandomPosition at{0x123456789abcdef0u, 3, 17};
+    for (const index_t n : sizes) {
+        const Floats x = reals(2, n);
+        for (const double probability : {0.0, 0.1, 0.5, 0.75, 1.0}) {
+            CAPTURE(n);
+            CAPTURE(probability);
+            Floats expected = poisoned(n), y = x;
+            dropout(Reference<float>{}, n, probability, &at, 1030, x.data(), expected.data());
+            dropout(cpu(), n, probability, &at, 1030, y.data(), y.data());
+            CHECK(same_bits(y, expected));
+        }
+    }
+    const Floats x = reals(2, 100003);
+    check_threads([&](const Cpu<float>& p) {
+        Floats y = poisoned(100003);
+        dropout(p, 100003, 0.3, &at, 1025, x.data(), y.data());
+        return y;
+    });
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Cpu<float> batch normalisation against the reference in double: odd sizes, data that provoke cancellation, aliasing, threads.
+#include <doctest/doctest.h>
+
+#include <dla/kernels/contract.hpp>
+#include <dla/kernels/cpu/norm.hpp>
+#include <support/kernel_check.hpp>
+
+using namespace dla;
+using namespace support;
+
+static_assert(kernel::BatchNormForward<Cpu<float>> && kernel::BatchNormInfer<Cpu<float>> && kernel::BatchNormBackward<Cpu<float>> && kernel::LayerNorm<Cpu<float>>);
+
+namespace {
+
+template <class T>
+struct Result {
+    std::vector<T> y, mean, invstd, running_mean, running_var, dx, dw, db;
+    std::int64_t tracked = 4;
+};
+
+template <class T>
+std::vector<T> gains(index_t channels) {
+    std::vector<T> w(static_cast<std::size_t>(channels));
+    for (std::size_t c = 0; c < w.size(); ++c) w[c] = static_cast<T>(c % 5) * T{0.5} - T{1};
+    return w;
+}
+
+/// Forward, then backward with the same x; dx goes over a copy of dy. Backward takes mean and invstd from `statistics`, or its own.
+template <class T, class P, class U = T>
+Result<T> run(const P& p, const NormDims& d, const std::vector<T>& x, const std::vector<T>& dy, bool affine, double momentum = 0.1, const Result<U>* statistics = nullptr) {
+    const auto channels = static_cast<std::size_t>(d.channels);
+    const std::vector<T> w = gains<T>(d.channels);
+    std::vector<T> b(channels);
+    for (std::size_t c = 0; c < channels; ++c) b[c] = static_cast<T>(c % 3) - T{1};
+    const std::vector<T> unwritten(channels, std::numeric_limits<T>::quiet_NaN());
+    Result<T> r;
+    r.y.assign(x.size(), unwritten[0]);
+    r.mean = r.invstd = unwritten;
+    r.running_mean.assign(channels, T{0.5});
+    r.running_var.assign(channels, T{2});
+    r.dx = dy;
+    r.dw.assign(channels, T{1});
+    r.db.assign(channels, T{-1});
+    Scratch scratch(batch_norm_scratch(p, d));
+    const T *gain = affine ? w.data() : nullptr, *shift = affine ? b.data() : nullptr;
+    batch_norm_forward(p, scratch.data(), d, 1e-5, momentum, x.data(), gain, shift, r.running_mean.data(), r.running_var.data(), &r.tracked, r.y.data(),
+                       r.mean.data(), r.invstd.data());
+    std::vector<T> mean = r.mean, invstd = r.invstd;
+    if (statistics) {
+        mean.assign(statistics->mean.begin(), statistics->mean.end());
+        invstd.assign(statistics->invstd.begin(), statistics->invstd.end());
+    }
+    batch_norm_backward(p, scratch.data(), d, x.data(), gain, mean.data(), invstd.data(), r.dx.data(), r.dx.data(), affine ? r.dw.data() : nullptr,
+                        affine ? r.db.data() : nullptr);
+    return r;
+}
+
+constexpr double tolerance = 2e-6;
+constexpr double mean_tolerance = 6e-7;  // what oneDNN allows
+
+void check(const NormDims& d, const Floats& x, bool affine = true, double momentum = 0.1) {
+    CAPTURE(d.outer);
+    CAPTURE(d.channels);
+    CAPTURE(d.inner);
+    const Floats dy = reals(9, static_cast<index_t>(x.size()), 1.0f, 0.3f);
+    const auto got = run(cpu(), d, x, dy, affine, momentum);
+    const auto exact = run(Reference<double>{}, d, doubles(x), doubles(dy), affine, momentum, &got);
+    CHECK(distance(got.mean, exact.mean) <= mean_tolerance);
+    CHECK(distance(got.invstd, exact.invstd) <= tolerance);
+    CHECK(distance(got.running_mean, exact.running_mean) <= mean_tolerance);
+    CHECK(distance(got.running_var, exact.running_var) <= tolerance);
+    CHECK(got.tracked == exact.tracked);
+    double worst = 0;  // of y, in units of what the formula loses where 1 / invstd is small against the mean
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const std::size_t c = i / static_cast<std::size_t>(d.inner) % static_cast<std::size_t>(d.channels);
+        const double allowed = tolerance * (1 + std::fabs(exact.y[i])) + mean_tolerance * (0.5 + std::fabs(exact.mean[c])) * exact.invstd[c];
+        const double error = std::fabs(static_cast<double>(got.y[i]) - exact.y[i]) / allowed;
+        worst = std::isnan(error) ? HUGE_VAL : std::max(worst, error);
+    }
+    CHECK(worst <= 1);
+    double scale = 1;  // dx carries a factor invstd
+    for (const double s : exact.invstd) scale = std::max(scale, s);
+    CHECK(distance(got.dx, exact.dx) <= tolerance * scale);
+    // a sum of n products of size about 1
+    CHECK(distance(got.dw, exact.dw) <= tolerance * std::sqrt(static_cast<double>(d.outer * d.inner)));
+    CHECK(distance(got.db, exact.db) <= tolerance * std::sqrt(static_cast<double>(d.outer * d.inner)));
+}
+
+}  // namespace
+
+TEST_CASE("cpu batch norm: odd sizes against the reference in double") {
+    for (const index_t channels : {1, 2, 3, 5, 8, 15, 16, 17, 32, 33, 100})
+        for (const index_t outer : {2, 3, 7, 8, 9, 16, 31, 127, 128, 129, 300}) check({outer, channels, 1}, reals(1, outer * channels, 2.0f, 0.5f));
+    check({128, 128, 1}, reals(2, 128 * 128), false);
+    check({128, 64, 1}, reals(3, 128 * 64), true, -1.0);  // momentum 1 / tracked
+    check({1500, 48, 1}, reals(4, 1500 * 48));            // several chunks
+    check({6, 5, 7}, reals(5, 6 * 5 * 7));                // inner > 1: the reference's loops
+}
+
+TEST_CASE("cpu batch norm: small integers give exact statistics") {
+    for (const index_t channels : {4, 16, 37}) {
+        const NormDims d{256, channels, 1};
+        const Floats x = integers(6, d.outer * channels, 8), dy = integers(7, d.outer * channels, 8);
+        const auto got = run(cpu(), d, x, dy, true);
+        const auto expected = run(Reference<float>{}, d, x, dy, true);
+        CHECK(same_bits(got.mean, expected.mean));
+        CHECK(same_bits(got.invstd, expected.invstd));
+        CHECK(same_bits(got.db, expected.db));
+        CHECK(same_bits(got.running_var, expected.running_var));
+    }
+}
+
+TEST_CASE("cpu batch norm: a variance far smaller than the mean, and blocks that do not begin like they go on") {
+    const NormDims d{1000, 33, 1};
+    Floats x = reals(8, d.outer * d.channels, 1.0f, 1000.0f);
+    const auto compare = [&](double relative) {
+        const auto got = run(cpu(), d, x, x, false);
+        const auto exact = run(Reference<double>{}, d, doubles(x), doubles(x), false);
+        for (std::size_t c = 0; c < got.mean.size(); ++c) {
+            CHECK(static_cast<double>(got.mean[c]) == doctest::Approx(exact.mean[c]).epsilon(1e-7));
+            CHECK(static_cast<double>(got.invstd[c]) == doctest::Approx(exact.invstd[c]).epsilon(relative));
+        }
+    };
+    compare(1e-6);
+    for (index_t r = 0; r < d.outer; ++r)
+        if (r % 128 < 8)
+            for (index_t c = 0; c < d.channels; ++c) x[static_cast<std::size_t>(r * d.channels + c)] = 0.0f;
+    compare(1e-5);
+}
+
+TEST_CASE("cpu batch norm: inference, in place too, equals the formula") {
+    for (const index_t channels : {1, 3, 16, 17, 300})
+        for (const index_t outer : {0, 1, 4, 7, 200}) {
+            const NormDims d{outer, channels, 1};
+            const Floats x = reals(1, outer * channels), w = reals(2, channels), b = reals(3, channels), mean = reals(4, channels), var = reals(5, channels, 0.9f, 1.0f);
+            Floats y = x;
+            batch_norm_infer(cpu(), d, 1e-5, y.data(), w.data(), b.data(), mean.data(), var.data(), y.data());
+            std::vector<double> exact(x.size());
+            batch_norm_infer(Reference<double>{}, d, 1e-5, doubles(x).data(), doubles(w).data(), doubles(b).data(), doubles(mean).data(), doubles(var).data(), exact.data());
+            CHECK(distance(y, exact) <= 2e-6);
+            batch_norm_infer(cpu(), d, 1e-5, x.data(), nullptr, nullptr, mean.data(), var.data(), y.data());
+            batch_norm_infer(Reference<double>{}, d, 1e-5, doubles(x).data(), nullptr, nullptr, doubles(mean).data(), doubles(var).data(), exact.data());
+            CHECK(distance(y, exact) <= 2e-6);
+        }
+}
+
+TEST_CASE("cpu batch norm: no rows, no dx, and NaN stays in its channel") {
+    const Floats nothing;
+    Floats mean = poisoned(3), invstd = poisoned(3), db = poisoned(3), dw = poisoned(3);
+    const NormDims empty{0, 3, 1};
+    Scratch none(batch_norm_scratch(cpu(), empty));
+    batch_norm_forward(cpu(), none.data(), empty, 1e-5, 0.1, nothing.data(), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, mean.data(), invstd.data());
+    CHECK(mean == Floats{0, 0, 0});
+
+    const NormDims d{50, 19, 1};
+    Floats x = reals(1, 50 * 19);
+    x[19 * 49 + 4] = not_a_number;
+    const auto got = run(cpu(), d, x, x, false);
+    for (std::size_t c = 0; c < 19; ++c) CHECK(std::isnan(got.mean[c]) == (c == 4));
+    Floats sums(19, 0.0f), products(19, 0.0f);
+    Scratch scratch(batch_norm_scratch(cpu(), d));
+    batch_norm_backward(cpu(), scratch.data(), d, x.data(), nullptr, got.mean.data(), got.invstd.data(), x.data(), nullptr, products.data(), sums.data());
+    for (std::size_t c = 0; c < 19; ++c) CHECK(std::isnan(sums[c]) == (c == 4));
+}
+
+TEST_CASE("cpu batch norm: the same bits at any number of threads") {
+    const NormDims d{3001, 50, 1};
+    const Floats x = reals(1, d.outer * d.channels), dy = reals(2, d.outer * d.channels);
+    check_threads([&](const Cpu<float>& p) {
+        const auto r = run(p, d, x, dy, true);
+        Floats all = r.y;
+        for (const Floats* part : {&r.mean, &r.invstd, &r.running_mean, &r.running_var, &r.dx, &r.dw, &r.db}) all.insert(all.end(), part->begin(), part->end());
+        return all;
+    });
+}

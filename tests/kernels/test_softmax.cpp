@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+// Cpu<float> softmax and cross-entropy against the reference in double, over few and many classes.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <dla/kernels/contract.hpp>
+#include <dla/kernels/cpu/softmax.hpp>
+#include <support/kernel_check.hpp>
+
+using namespace dla;
+using namespace support;
+
+static_assert(kernel::Softmax<Cpu<float>> && kernel::CrossEntropyKernels<Cpu<float>>);
+
+namespace {
+
+const index_t class_counts[] = {1, 2, 3, 7, 10, 16, 17, 33, 63, 64, 65, 100, 513};
+const index_t row_counts[] = {0, 1, 2, 15, 16, 17, 33, 128};
+
+std::vector<std::int32_t> labels(std::uint32_t seed, index_t rows, index_t classes, bool some_ignored) {
+    std::vector<std::int32_t> out(static_cast<std::size_t>(rows));
+    for (index_t r = 0; r < rows; ++r) {
+        const auto w = word(seed, r);
+        out[static_cast<std::size_t>(r)] = some_ignored && w % 4 == 0 ? -100 : static_cast<std::int32_t>((w >> 8) % static_cast<std::uint32_t>(classes));
+    }
+    return out;
+}
+
+void check_result(const LossResult& got, const LossResult& exact) {
+    if (std::isnan(exact.loss))
+        CHECK(std::isnan(got.loss));
+    else
+        CHECK(got.loss == doctest::Approx(exact.loss).epsilon(2e-6));
+    CHECK(got.weight == doctest::Approx(exact.weight).epsilon(1e-12));
+    CHECK(got.correct == exact.correct);
+    CHECK(got.counted == exact.counted);
+    CHECK(got.bad_row == exact.bad_row);
+}
+
+}  // namespace
+
+TEST_CASE("cpu softmax: forward and backward against the reference in double, in place") {
+    for (const index_t classes : class_counts)
+        for (const index_t rows : row_counts) {
+            CAPTURE(classes);
+            CAPTURE(rows);
+            const NormDims d{rows, classes, 1};
+            const Floats x = reals(1, rows * classes, 10.0f), dy = reals(2, rows * classes);
+            std::vector<double> exact(x.size()), dx_exact(x.size());
+            softmax_forward(Reference<double>{}, d, doubles(x).data(), exact.data());
+            Floats y = x;
+            softmax_forward(cpu(), d, y.data(), y.data());
+            double worst = 0;  // over what rounding x - max to float costs (half an ulp of a number up to 20), and 8 ulp for the rest
+            for (std::size_t r = 0; r < static_cast<std::size_t>(rows); ++r) {
+                const auto first = x.begin() + static_cast<std::ptrdiff_t>(r) * classes;
+                const float most = *std::max_element(first, first + classes);
+                for (std::size_t i = r * static_cast<std::size_t>(classes); i < (r + 1) * static_cast<std::size_t>(classes); ++i)
+                    worst = std::max(worst, ulps(y[i], exact[i]) / (8 + static_cast<double>(most - x[i])));
+            }
+            CHECK(worst <= 1);
+            softmax_backward(Reference<double>{}, d, doubles(y).data(), doubles(dy).data(), dx_exact.data());
+            Floats dx = dy;
+            softmax_backward(cpu(), d, y.data(), dx.data(), dx.data());
+            CHECK(distance(dx, dx_exact) <= 1e-6);
+        }
+}
+
+TEST_CASE("cpu softmax: infinities, NaN and inner > 1") {
+    for (const index_t classes : {3, 70}) {
+        Floats x(static_cast<std::size_t>(4 * classes), 1.0f), y = poisoned(4 * classes);
+        const auto row = [&](index_t r) { return x.begin() + r * classes; };
+        std::fill(row(0), row(1), -infinite);
+        row(1)[1] = -infinite;
+        row(2)[2] = not_a_number;
+        softmax_forward(cpu(), {4, classes, 1}, x.data(), y.data());
+        const auto at = [&](index_t r, index_t c) { return y[static_cast<std::size_t>(r * classes + c)]; };
+        CHECK(std::isnan(at(0, 0)));
+        CHECK(at(1, 1) == 0.0f);
+        CHECK(at(1, 0) == doctest::Approx(1.0 / static_cast<double>(classes - 1)).epsilon(1e-6));
+        CHECK(std::isnan(at(2, 0)));
+        CHECK(at(3, 0) == doctest::Approx(1.0 / static_cast<double>(classes)).epsilon(1e-6));
+    }
+    const Floats x = reals(1, 2 * 5 * 3);
+    Floats expected = poisoned(30), y = expected;
+    softmax_forward(Reference<float>{}, {2, 5, 3}, x.data(), expected.data());
+    softmax_forward(cpu(), {2, 5, 3}, x.data(), y.data());
+    CHECK(same_bits(y, expected));
+}
+
+TEST_CASE("cpu cross-entropy: every option against the reference in double") {
+    for (const index_t classes : class_counts)
+        for (const index_t rows : row_counts)
+            for (const int option : {0, 1, 2, 3, 4, 5, 6, 7}) {
+                CAPTURE(classes);
+                CAPTURE(rows);
+                CAPTURE(option);
+                CrossEntropyDims d{rows, classes};
+                d.mean = (option & 1) == 0;
+                d.label_smoothing = (option & 2) != 0 ? 0.1 : 0.0;
+                const Floats x = reals(1, rows * classes, 6.0f), w = reals(2, classes, 0.5f, 1.0f);
+                const float* weights = (option & 4) != 0 ? w.data() : nullptr;
+                const auto wd = doubles(w), xd = doubles(x);
+                const auto label = labels(3, rows, classes, option > 2);
+                LossResult got, exact;
+                std::vector<double> gradient(x.size());
+                cross_entropy(Reference<double>{}, nullptr, d, xd.data(), label.data(), weights ? wd.data() : nullptr, &exact, gradient.data());
+                Scratch scratch(cross_entropy_scratch(cpu(), d));
+                Floats dx = x;  // the gradient may replace the logits
+                cross_entropy(cpu(), scratch.data(), d, dx.data(), label.data(), weights, &got, dx.data());
+                check_result(got, exact);
+                CHECK(distance(dx, gradient) <= 1e-6);
+                LossResult again;
+                cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), weights, &again, nullptr);
+                CHECK((again.loss == got.loss || std::isnan(got.loss)));
+
+                Floats target = reals(5, rows * classes, 0.5f, 0.5f);
+                const auto td = doubles(target);
+                cross_entropy_soft(Reference<double>{}, nullptr, d, xd.data(), td.data(), weights ? wd.data() : nullptr, &exact, gradient.data());
+                dx = x;
+                cross_entropy_soft(cpu(), scratch.data(), d, dx.data(), target.data(), weights, &got, dx.data());
+                check_result(got, exact);
+                CHECK(distance(dx, gradient) <= 1e-6 * std::sqrt(static_cast<double>(classes)));  // coefficients add up to about classes / 2
+            }
+}
+
+TEST_CASE("cpu cross-entropy: anchors, ties, bad labels, rows that do not count") {
+    const Floats x{1, 2, 3, 5, 5, 0};
+    std::vector<std::int32_t> label{2, 0};
+    CrossEntropyDims d{1, 3};
+    Scratch scratch(cross_entropy_scratch(cpu(), {2, 3}));
+    LossResult result;
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, nullptr);
+    CHECK(result.loss == doctest::Approx(0.4076059644).epsilon(1e-6));
+    d.label_smoothing = 0.1;
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, nullptr);
+    CHECK(result.loss == doctest::Approx(0.5076059644).epsilon(1e-6));
+    d = {2, 3};
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, nullptr);
+    CHECK(result.correct == 2);  // the first of equals
+    label[1] = 1;
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, nullptr);
+    CHECK(result.correct == 1);
+    label[1] = 3;
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, nullptr);
+    CHECK(result.bad_row == 1);
+    label = {-100, -100};
+    Floats dx = poisoned(6);
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, dx.data());
+    CHECK(std::isnan(result.loss));
+    CHECK(result.counted == 0);
+    CHECK(dx == Floats(6, 0.0f));
+    d.mean = false;
+    cross_entropy(cpu(), scratch.data(), d, x.data(), label.data(), nullptr, &result, nullptr);
+    CHECK(result.loss == 0);
+}
+
+TEST_CASE("cpu softmax and cross-entropy: the same bits at any number of threads") {
+    for (const index_t classes : {10, 100}) {
+        const index_t rows = 5003;
+        const Floats x = reals(1, rows * classes, 5.0f);
+        const auto label = labels(2, rows, classes, true);
+        const CrossEntropyDims d{rows, classes};
+        check_threads([&](const Cpu<float>& p) {
+            Floats y = poisoned(rows * classes), dx = y;
+            softmax_forward(p, {rows, classes, 1}, x.data(), y.data());
+            Scratch scratch(cross_entropy_scratch(p, d));
+            LossResult result;
+            cross_entropy(p, scratch.data(), d, x.data(), label.data(), nullptr, &result, dx.data());
+            y.insert(y.end(), dx.begin(), dx.end());
+            for (int i = 0; i < 2; ++i) {
+                float half = 0;
+                std::memcpy(&half, reinterpret_cast<const char*>(&result.loss) + 4 * i, 4);
+                y.push_back(half);
+            }
+            y.push_back(static_cast<float>(result.correct));
+            return y;
+        });
+    }
+}
