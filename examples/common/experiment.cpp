@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "experiment.hpp"
 
+#include <dla/data/download.hpp>
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
 #include <dla/version.hpp>
