@@ -162,6 +162,7 @@ inline void draw_digit(int label, RandomStream random, std::uint8_t* out) {
 enum class DigitsPart : std::uint32_t { train = 0, test = 1 };
 
 /// `count` images of digits [N, 28, 28, 1] with labels. Image i depends on (seed, part, i) only, so a larger set begins with the smaller one.
+/// Labels are the same everywhere; pixels may differ in the last unit between compilers, never between runs, threads or ISA levels of one build.
 /// `threads` 0 means one for each core. Error: config, unless 1 <= count < 2^32.
 inline Dataset make_digits(index_t count, Seed seed, DigitsPart part = DigitsPart::train, int threads = 0) {
     if (count < 1 || count > index_t{std::numeric_limits<std::uint32_t>::max()})
