@@ -153,7 +153,7 @@ TEST_CASE("digits: balanced, all different, written in the middle, with the stat
     int counts[10]{};
     for (auto label : data.labels) ++counts[label];
     for (int c : counts) CHECK(std::abs(c - 1000) < 150);
-    std::set<std::vector<std::uint8_t>> different;
+    std::set<std::string> different;
     double sum = 0, squares = 0, border = 0;
     for (dla::index_t i = 0; i < data.size(); ++i) {
         const auto image = data.image(i);
