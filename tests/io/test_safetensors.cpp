@@ -98,6 +98,7 @@ TEST_CASE("what cannot be stored is refused before anything is written") {
     CHECK(contains(error({w("__metadata__", {2})}), "is taken"));
     CHECK(contains(error({w("w", {3})}), "tensor \"w\" has 8 bytes, which is not [3] of F32"));
     CHECK(contains(error({w("w", {-1, -2})}), "which is not"));
+    CHECK(contains(error({dla::stored_tensor<float>("w", {0, -1}, std::span<const float>())}), "has 0 bytes, which is not [0, -1] of F32"));
     CHECK(contains(error({w("\xff", {2})}), "not UTF-8"));
     CHECK(std::filesystem::is_empty(folder.path));
 }
