@@ -4,47 +4,13 @@
 #pragma once
 
 #include <dla/backend/policy.hpp>
-#include <dla/kernels/cpu/conv2d_plan.hpp>
+#include <dla/kernels/cpu/conv2d_serial.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
-#include <dla/kernels/cpu/tile.hpp>
-
-namespace dla::detail {
-
-/// The serial parts of the convolutions for one instruction set.
-struct Conv2dTarget {
-    void (*pack)(const ConvPlan&, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights, float* to);
-    void (*unit)(const ConvPlan&, index_t unit, index_t col0, index_t col1, const float* src, const float* packed, const float* bias, float* dst, float* space);
-    void (*weights_part)(const ConvWeightsPlan&, index_t part, const float* x, const float* dy, float* partial, bool with_bias, float* space);
-    void (*weights_combine)(const ConvWeightsPlan&, index_t group, index_t first, index_t last, const float* partial, float* dw);
-    index_t panel_width;
-};
-
-}  // namespace dla::detail
-
-namespace dla::detail::base {
-#include <dla/kernels/cpu/conv2d.inl.hpp>
-}  // namespace dla::detail::base
-
-#if !defined(DLA_NO_SIMD)
-#include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
-#include <dla/kernels/cpu/conv2d.inl.hpp>
-}  // namespace dla::detail::avx2
-#include <dla/kernels/cpu/end_target.inl.hpp>
-
-#include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
-#include <dla/kernels/cpu/conv2d.inl.hpp>
-}  // namespace dla::detail::avx512
-#include <dla/kernels/cpu/end_target.inl.hpp>
-#endif
 
 namespace dla {
 namespace detail {
 
 inline constexpr index_t conv2d_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
-
-inline const Conv2dTarget& conv2d_kernels() { return *select_isa(&base::conv2d_target, &avx2::conv2d_target, &avx512::conv2d_target); }
 
 inline index_t conv2d_scratch(const Cpu<float>& p, const ConvPlan& plan) {
     const index_t packed = padded_count<float>(plan.packed_floats());
@@ -53,11 +19,11 @@ inline index_t conv2d_scratch(const Cpu<float>& p, const ConvPlan& plan) {
 
 inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const float* src, const float* w, const float* bias, float* dst) {
     if (plan.units() == 0 || plan.dst_w == 0 || plan.dst_c == 0) return;
-    const Conv2dTarget& target = conv2d_kernels();
+    const TileTarget& tile = active_tile();
     const int threads = plan.work() < conv2d_parallel ? 1 : p.threads;
     auto* packed = reinterpret_cast<float*>(scratch);
     float* space = packed + padded_count<float>(plan.packed_floats());
-    const index_t panels = ceil_div(plan.dst_group, target.panel_width), phases = plan.phases_h * plan.phases_w;
+    const index_t panels = ceil_div(plan.dst_group, tile.panel_width), phases = plan.phases_h * plan.phases_w;
     const bool pack_alone = plan.packed_floats() < 65536;
     index_t at = 0;
     for (index_t phase = 0; phase < phases; ++phase) {
@@ -66,7 +32,7 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
         if (steps == 0) continue;
         parallel_for(pack_alone ? 1 : threads, plan.d.groups * panels, [&](index_t task, int) {
             const index_t group = task / panels, panel = task % panels;
-            target.pack(plan, h, v, group, panel, w, packed + at + group * steps * plan.packed_row + panel * target.panel_width * steps);
+            conv2d_pack(tile, plan, h, v, group, panel, w, packed + at + group * steps * plan.packed_row + panel * tile.panel_width * steps);
         });
         at += plan.d.groups * steps * plan.packed_row;
     }
@@ -75,7 +41,7 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
         const index_t end = std::min(plan.units(), (task + 1) * plan.task_units);
         for (index_t column = 0; column < plan.dst_group; column += plan.column_block) {
             for (index_t unit = task * plan.task_units; unit < end; ++unit) {
-                target.unit(plan, unit, column, std::min(plan.dst_group, column + plan.column_block), src, packed, bias, dst, own);
+                conv2d_unit(tile, plan, unit, column, std::min(plan.dst_group, column + plan.column_block), src, packed, bias, dst, own);
             }
         }
     });
@@ -105,26 +71,22 @@ inline void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const 
 inline void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias) {
     const detail::ConvWeightsPlan plan(d);
     if (plan.units() == 0 || d.out_width == 0 || d.out_channels == 0) return;
-    const detail::Conv2dTarget& target = detail::conv2d_kernels();
+    const detail::TileTarget& tile = detail::active_tile();
     const int threads = plan.work() < detail::conv2d_parallel ? 1 : p.threads;
     auto* partial = reinterpret_cast<float*>(scratch);
     float* space = partial + plan.parts * plan.partial_floats;
     const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
     detail::parallel_for(threads, plan.parts, [&](index_t part, int thread) {
-        target.weights_part(plan, part, x, dy, partial + part * plan.partial_floats, dbias != nullptr, space + thread * own);
+        detail::conv2d_weights_part(tile, plan, part, x, dy, partial + part * plan.partial_floats, dbias != nullptr, space + thread * own);
     });
     const index_t columns = 16, blocks = detail::ceil_div(plan.out_group, columns);
     detail::parallel_for(threads, d.groups * blocks, [&](index_t task, int) {
         const index_t first = task % blocks * columns;
-        target.weights_combine(plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
+        detail::conv2d_weights_combine(tile, plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
     });
     if (dbias == nullptr) return;
     const float* sums = partial + d.groups * plan.weights * plan.out_group;
-    for (index_t channel = 0; channel < d.out_channels; ++channel) {
-        float sum = 0;
-        for (index_t part = 0; part < plan.parts; ++part) sum += sums[part * plan.partial_floats + channel];
-        dbias[channel] += sum;
-    }
+    tile.sum_rows(plan.parts, d.out_channels, sums, plan.partial_floats, nullptr, 1, dbias);
 }
 
 }  // namespace dla

@@ -13,55 +13,82 @@ inline constexpr index_t gemm_steps = 512;        // of the reduction at a time:
 inline constexpr index_t gemm_columns = 256;      // of B at a time: 512 KB, half of L2
 inline constexpr index_t gemm_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
 
-/// The serial parts of a product for one instruction set.
-struct GemmTarget {
-    void (*pack)(const GemmDims&, const float* b, index_t panel, index_t first, index_t steps, float* to);
-    void (*block)(const GemmDims&, const float* a, const float* b, const float* packed, index_t packed_stride, index_t first, index_t steps, index_t row0,
-                  index_t row1, index_t panel0, index_t col1, const float* bias, float beta, float* c);
-    void (*combine)(index_t rows, index_t n, index_t parts, index_t stride, const float* partial, const float* bias, float beta, float* c);
-    index_t panel_width, lanes;
-};
+/// Packs panel `panel` of B, reduction steps [first, first + steps), to `to` [steps, stored width].
+inline void gemm_pack(const TileTarget& tile, const GemmDims& d, const float* b, index_t panel, index_t first, index_t steps, float* to) {
+    const index_t column = panel * tile.panel_width, cols = std::min(tile.panel_width, d.n - column);
+    if (d.transpose_b) {
+        tile.pack_columns(steps, cols, tile.stored_width(cols), b + column * d.k + first, d.k, to);
+    } else {
+        tile.pack_rows(steps, cols, tile.stored_width(cols), b + first * d.n + column, d.n, to);
+    }
+}
 
-}  // namespace dla::detail
-
-namespace dla::detail::base {
-#include <dla/kernels/cpu/gemm.inl.hpp>
-}  // namespace dla::detail::base
-
-#if !defined(DLA_NO_SIMD)
-#include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
-#include <dla/kernels/cpu/gemm.inl.hpp>
-}  // namespace dla::detail::avx2
-#include <dla/kernels/cpu/end_target.inl.hpp>
-
-#include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
-#include <dla/kernels/cpu/gemm.inl.hpp>
-}  // namespace dla::detail::avx512
-#include <dla/kernels/cpu/end_target.inl.hpp>
-#endif
-
-namespace dla {
-namespace detail {
+/// C rows [row0, row1), columns [panel0 * panel_width, col1) += or = the steps [first, first + steps) of the reduction. `packed` (or null: B is read where it
+/// is) has its panels packed_stride floats apart, each starting at step `first`.
+inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a, const float* b, const float* packed, index_t packed_stride, index_t first, index_t steps,
+                       index_t row0, index_t row1, index_t panel0, index_t col1, const float* bias, float beta, float* c) {
+    const index_t panels = ceil_div(col1 - panel0 * tile.panel_width, tile.panel_width);
+    // Copied rows of A serve several panels from L1; where rows lie a multiple of 1 KB apart they would also evict each other.
+    const index_t lda = d.transpose_a ? d.m : d.k;
+    const bool copy_a = steps <= gemm_steps && (panels >= 8 || (panels >= 2 && lda % 256 == 0));
+    alignas(64) float copied[max_tile_rows * (gemm_steps + 16)];
+    TileLoops loops{.count2 = steps, .step2 = d.transpose_a && !copy_a ? d.m : 1};
+    if (d.transpose_a && copy_a) loops.step2 = max_tile_rows;
+    for (index_t row = row0; row < row1; row += tile.rows) {
+        const index_t rows = std::min(tile.rows, row1 - row);
+        const float* from[max_tile_rows];
+        float* to[max_tile_rows];
+        if (copy_a && d.transpose_a) {
+            const float* corner = a + first * d.m + row;
+            for (index_t s = 0; s < steps; ++s, corner += d.m) {
+                if (rows == max_tile_rows) {
+                    std::memcpy(copied + s * max_tile_rows, corner, max_tile_rows * sizeof(float));
+                } else {
+                    for (index_t i = 0; i < rows; ++i) copied[s * max_tile_rows + i] = corner[i];
+                }
+            }
+        }
+        for (index_t i = 0; i < tile.rows; ++i) {
+            const index_t r = std::min(i, rows - 1);
+            if (d.transpose_a) {
+                from[i] = copy_a ? copied + r : a + first * d.m + row + r;
+            } else if (copy_a) {
+                from[i] = copied + r * (gemm_steps + 16);
+                if (i < rows) std::memcpy(copied + i * (gemm_steps + 16), a + (row + i) * d.k + first, static_cast<std::size_t>(steps) * sizeof(float));
+            } else {
+                from[i] = a + (row + r) * d.k + first;
+            }
+        }
+        for (index_t j = 0; j < panels; ++j) {
+            const index_t panel = panel0 + j, column = panel * tile.panel_width, cols = std::min(tile.panel_width, col1 - column);
+            for (index_t i = 0; i < rows; ++i) to[i] = c + (row + i) * d.n + column;
+            const TileOut out{.c = to, .bias = bias != nullptr ? bias + column : nullptr, .beta = beta, .rows = static_cast<int>(rows), .cols = cols};
+            if (packed != nullptr) {
+                tile.run(loops, from, packed + j * packed_stride, tile.stored_width(cols), out);
+            } else {
+                tile.run(loops, from, b + first * d.n + column, d.n, out);
+            }
+        }
+    }
+}
 
 /// How one product is cut; a function of its sizes and the instruction set only.
 struct GemmPlan {
-    const GemmTarget* target;
+    const TileTarget& tile;
     bool pack;            // B is copied into panels
     index_t parts;        // of the reduction, summed in order at the end
     index_t part_steps;   // of each part but the last
     index_t packed_row;   // floats a step of packed B takes
     index_t row_block, column_block;
 
-    explicit GemmPlan(const GemmDims& d) : target(select_isa(&base::gemm_target, &avx2::gemm_target, &avx512::gemm_target)) {
-        pack = d.transpose_b || d.n % target->lanes != 0 || (d.m >= 64 && d.k * d.n > 8192);
+    explicit GemmPlan(const GemmDims& d) : tile(active_tile()) {
+        pack = d.transpose_b || d.n % tile.lanes != 0 || (d.m >= 64 && d.k * d.n > 8192);
         parts = 1;
         if (d.k >= 2048 && d.m * d.n <= 32768) parts = std::min<index_t>(32, d.k / 1024);
         part_steps = parts == 1 ? d.k : round_up(ceil_div(d.k, parts), gemm_steps);
         parts = std::max<index_t>(1, ceil_div(d.k, std::max<index_t>(1, part_steps)));
-        packed_row = round_up(d.n, target->panel_width);
-        column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, gemm_columns))), target->panel_width);
+        packed_row = round_up(d.n, tile.panel_width);
+        column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, gemm_columns))), tile.panel_width);
         // Blocks of a million multiplications: some 20 us each, so that threads end together.
         row_block = std::clamp(round_up((1 << 20) / std::max<index_t>(1, std::min(column_block, d.n) * d.k), 24), index_t{24}, round_up(std::max<index_t>(1, d.m), 24));
     }
@@ -78,12 +105,12 @@ constexpr index_t next_steps(index_t left) { return ceil_div(left, std::max<inde
 /// Rows [row0, row1) and columns [col0, col1) of C, reduction steps [first, last); `packed`: step 0 of packed B, or null.
 inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, const float* b, const float* packed, index_t first, index_t last, index_t row0, index_t row1,
                      index_t col0, index_t col1, const float* bias, float beta, float* c) {
-    const index_t panel0 = col0 / plan.target->panel_width;
+    const index_t panel0 = col0 / plan.tile.panel_width;
     index_t at = first;
     do {
-        const index_t steps = next_steps(last - at), stride = plan.target->panel_width * steps;
+        const index_t steps = next_steps(last - at), stride = plan.tile.panel_width * steps;
         const float* block = packed == nullptr ? nullptr : packed + at * plan.packed_row + panel0 * stride;
-        plan.target->block(d, a, b, block, stride, at, steps, row0, row1, panel0, col1, bias, beta, c);
+        gemm_block(plan.tile, d, a, b, block, stride, at, steps, row0, row1, panel0, col1, bias, beta, c);
         at += steps, bias = nullptr, beta = 1;
     } while (at < last);
 }
@@ -92,12 +119,12 @@ inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed,
     const bool small = d.m * d.n * d.k < gemm_parallel;
     const int threads = small ? 1 : p.threads;
     if (plan.pack) {
-        const index_t panels = ceil_div(d.n, plan.target->panel_width), together = std::max<index_t>(1, 65536 / std::max<index_t>(1, plan.target->panel_width * d.k));
+        const index_t panels = ceil_div(d.n, plan.tile.panel_width), together = std::max<index_t>(1, 65536 / std::max<index_t>(1, plan.tile.panel_width * d.k));
         parallel_for(threads, ceil_div(panels, together), [&](index_t task, int) {
             for (index_t at = 0; at < d.k;) {
                 const index_t steps = next_steps(d.k - at);
                 for (index_t panel = task * together; panel < std::min(panels, (task + 1) * together); ++panel) {
-                    plan.target->pack(d, b, panel, at, steps, packed + at * plan.packed_row + panel * plan.target->panel_width * steps);
+                    gemm_pack(plan.tile, d, b, panel, at, steps, packed + at * plan.packed_row + panel * plan.tile.panel_width * steps);
                 }
                 at += steps;
             }
@@ -122,22 +149,24 @@ inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* pack
         float* own = packed + thread * gemm_steps * plan.packed_row;
         bool first = true;
         for (index_t at = part * plan.part_steps; at < last; first = false) {
-            const index_t steps = next_steps(last - at), width = plan.target->panel_width;
+            const index_t steps = next_steps(last - at), width = plan.tile.panel_width;
             if (plan.pack) {
-                for (index_t panel = 0; panel < ceil_div(d.n, width); ++panel) plan.target->pack(d, b, panel, at, steps, own + panel * width * steps);
+                for (index_t panel = 0; panel < ceil_div(d.n, width); ++panel) gemm_pack(plan.tile, d, b, panel, at, steps, own + panel * width * steps);
             }
-            plan.target->block(d, a, b, plan.pack ? own : nullptr, width * steps, at, steps, 0, d.m, 0, d.n, nullptr, first ? 0.0f : 1.0f, partial + part * stride);
+            gemm_block(plan.tile, d, a, b, plan.pack ? own : nullptr, width * steps, at, steps, 0, d.m, 0, d.n, nullptr, first ? 0.0f : 1.0f, partial + part * stride);
             at += steps;
         }
     });
     const index_t rows = ceil_div(d.m, 8);
     parallel_for(p.threads, ceil_div(d.m, rows), [&](index_t task, int) {
-        const index_t row = task * rows, first = row * d.n;
-        plan.target->combine(std::min(rows, d.m - row), d.n, plan.parts, stride, partial + first, bias, beta, c + first);
+        for (index_t row = task * rows; row < std::min(d.m, (task + 1) * rows); ++row)
+            plan.tile.sum_rows(plan.parts, d.n, partial + row * d.n, stride, bias, beta, c + row * d.n);
     });
 }
 
-}  // namespace detail
+}  // namespace dla::detail
+
+namespace dla {
 
 /// Bytes of scratch that `gemm` wants: packed B, and the partial results of a long reduction.
 inline index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {

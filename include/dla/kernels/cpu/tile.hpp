@@ -26,11 +26,24 @@ struct TileOut {
     index_t cols = 0;
 };
 
-inline constexpr int max_tile_rows = 8;        // of any target
+inline constexpr index_t max_tile_rows = 8;     // of any target
 inline constexpr index_t max_panel_width = 32;  // of any target; a multiple of the others
 
-/// Floats that `columns` columns of B take when packed, in rows of reduction steps, for any target.
-constexpr index_t packed_width(index_t columns) { return (columns + max_panel_width - 1) / max_panel_width * max_panel_width; }
+/// What is compiled once for each instruction set. Everything above it is ordinary code, which keeps builds short.
+struct TileTarget {
+    /// One tile of at most tile_rows rows and panel_width columns; `a` has tile_rows pointers, b advances by ldb each step.
+    void (*run)(const TileLoops&, const float* const* a, const float* b, index_t ldb, const TileOut&);
+    /// to[s * width + j] = from[s * ld + j] for j < cols, else 0.
+    void (*pack_rows)(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to);
+    /// to[s * width + j] = from[j * ld + s] for j < cols, else 0.
+    void (*pack_columns)(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to);
+    /// to [cols] = the sum of `rows` rows of `from`, ld apart, + beta * to + bias (or null).
+    void (*sum_rows)(index_t rows, index_t cols, const float* from, index_t ld, const float* bias, float beta, float* to);
+    index_t rows, lanes, panel_width;
+
+    /// Width in memory of the packed panel that holds `cols` columns: one vector or two.
+    constexpr index_t stored_width(index_t cols) const { return cols <= lanes ? lanes : panel_width; }
+};
 
 }  // namespace dla::detail
 
@@ -51,3 +64,9 @@ namespace dla::detail::avx512 {
 }  // namespace dla::detail::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
+
+namespace dla::detail {
+
+inline const TileTarget& active_tile() { return *select_isa(&base::tile_target, &avx2::tile_target, &avx512::tile_target); }
+
+}  // namespace dla::detail

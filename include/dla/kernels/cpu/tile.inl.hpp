@@ -5,9 +5,6 @@
 inline constexpr int tile_rows = vector_bytes == 64 ? 8 : vector_bytes == 32 ? 6 : 4;
 inline constexpr index_t panel_width = 2 * lanes;
 
-/// Width in memory of the packed panel that holds `cols` columns: one vector or two.
-inline index_t stored_width(index_t cols) { return cols <= lanes ? lanes : panel_width; }
-
 /// Copies count < lanes floats in at most four moves.
 inline void copy_first(float* to, const float* from, index_t count) {
     if constexpr (lanes > 8) {
@@ -26,36 +23,32 @@ inline Vec load_first(const float* p, index_t count) {
     return load(v);
 }
 
-inline void store_first(float* p, Vec v, index_t count) {
-    alignas(vector_bytes) float from[lanes];
-    store(from, v);
-    copy_first(p, from, count);
+/// The first `count` values of c = v + beta * c + bias.
+inline void store_row(float* c, Vec v, const float* bias, float beta, index_t count) {
+    const bool whole = count >= lanes;
+    if (bias != nullptr) v += whole ? load(bias) : load_first(bias, count);
+    if (beta != 0.0f) {
+        const Vec old = whole ? load(c) : load_first(c, count);
+        v += beta == 1.0f ? old : splat(beta) * old;
+    }
+    if (whole) return store(c, v);
+    alignas(vector_bytes) float values[lanes];
+    store(values, v);
+    copy_first(c, values, count);
 }
 
-inline void store_row(float* c, Vec v, const float* bias, float beta, index_t count) {
-    if (count >= lanes) {
-        if (bias != nullptr) v += load(bias);
-        if (beta == 1.0f) {
-            v += load(c);
-        } else if (beta != 0.0f) {
-            v += splat(beta) * load(c);
-        }
-        store(c, v);
-    } else if (count > 0) {
-        if (bias != nullptr) v += load_first(bias, count);
-        if (beta == 1.0f) {
-            v += load_first(c, count);
-        } else if (beta != 0.0f) {
-            v += splat(beta) * load_first(c, count);
-        }
-        store_first(c, v, count);
+/// The rare ends of a tile: columns that are not whole vectors, or a beta that is neither 0 nor 1. sums [rows, width].
+[[gnu::noinline]] inline void store_tile(const TileOut& out, const float* sums, index_t width) {
+    for (int i = 0; i < out.rows; ++i) {
+        for (index_t j = 0; j < out.cols; j += lanes)
+            store_row(out.c[i] + j, load(sums + i * width + j), out.bias != nullptr ? out.bias + j : nullptr, out.beta, std::min(lanes, out.cols - j));
     }
 }
 
 /// Rows x (Vectors * lanes) sums over the loops; a has Rows pointers (those past out.rows repeat a valid one), b advances by ldb each step.
 /// Each sum is one chain in the order of the loops, so the bits do not depend on how C is cut into tiles.
 template <int Rows, int Vectors>
-void tile(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
+[[gnu::noinline]] void tile(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
     Vec sum[Rows][Vectors];
     const float* a[Rows];
 #pragma GCC unroll 64
@@ -89,12 +82,30 @@ void tile(const TileLoops& loops, const float* const* rows, const float* b, inde
             }
         }
     }
+    if (out.cols == Vectors * lanes && (out.beta == 0.0f || out.beta == 1.0f)) {
+        Vec bias[Vectors] = {};
+        if (out.bias != nullptr) {
+            for (int j = 0; j < Vectors; ++j) bias[j] = load(out.bias + j * lanes);
+        }
+        const bool add = out.beta != 0.0f;
+#pragma GCC unroll 64
+        for (int i = 0; i < Rows; ++i) {
+            if (i >= out.rows) return;
+#pragma GCC unroll 64
+            for (int j = 0; j < Vectors; ++j) {
+                float* c = out.c[i] + j * lanes;
+                store(c, add ? sum[i][j] + bias[j] + load(c) : sum[i][j] + bias[j]);
+            }
+        }
+        return;
+    }
+    alignas(64) float sums[Rows * Vectors * lanes];
 #pragma GCC unroll 64
     for (int i = 0; i < Rows; ++i) {
-        if (i >= out.rows) return;
 #pragma GCC unroll 64
-        for (int j = 0; j < Vectors; ++j) store_row(out.c[i] + j * lanes, sum[i][j], out.bias != nullptr ? out.bias + j * lanes : nullptr, out.beta, out.cols - j * lanes);
+        for (int j = 0; j < Vectors; ++j) store(sums + (i * Vectors + j) * lanes, sum[i][j]);
     }
+    store_tile(out, sums, Vectors * lanes);
 }
 
 template <int Vectors>
@@ -106,13 +117,13 @@ void tile_of_rows(const TileLoops& loops, const float* const* rows, const float*
 }
 
 /// One tile of at most tile_rows rows and panel_width columns; `rows` has tile_rows pointers.
-inline void run_tile(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
+[[gnu::noinline]] inline void run_tile(const TileLoops& loops, const float* const* rows, const float* b, index_t ldb, const TileOut& out) {
     if (out.cols > lanes) return tile_of_rows<2>(loops, rows, b, ldb, out);
     tile_of_rows<1>(loops, rows, b, ldb, out);
 }
 
 /// to[s * width + j] = from[s * ld + j] for j < cols, else 0.
-inline void pack_rows(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
+[[gnu::noinline]] inline void pack_rows(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
     if (cols == width) {
         for (index_t s = 0; s < steps; ++s, from += ld, to += width) {
             for (index_t j = 0; j < width; j += lanes) store(to + j, load(from + j));
@@ -126,7 +137,7 @@ inline void pack_rows(index_t steps, index_t cols, index_t width, const float* f
 }
 
 /// to[s * width + j] = from[j * ld + s] for j < cols, else 0.
-inline void pack_columns(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
+[[gnu::noinline]] inline void pack_columns(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
     using Quad [[gnu::vector_size(16)]] = float;
     using QuadUnaligned [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
     index_t j = 0;
@@ -152,3 +163,21 @@ inline void pack_columns(index_t steps, index_t cols, index_t width, const float
         for (index_t s = 0; s < steps; ++s) to[s * width + j] = j < cols ? from[j * ld + s] : 0.0f;
     }
 }
+
+/// to [cols] = the sum of `rows` rows of `from`, ld apart, + beta * to + bias (or null).
+[[gnu::noinline]] inline void sum_rows(index_t rows, index_t cols, const float* from, index_t ld, const float* bias, float beta, float* to) {
+    for (index_t j = 0; j < cols; j += lanes) {
+        const index_t count = std::min(lanes, cols - j);
+        Vec chain[4] = {};  // an addition takes four cycles
+        index_t row = 0;
+        if (count == lanes) {
+            for (; row + 4 <= rows; row += 4) {
+                for (int i = 0; i < 4; ++i) chain[i] += load(from + (row + i) * ld + j);
+            }
+        }
+        for (; row < rows; ++row) chain[row % 4] += count == lanes ? load(from + row * ld + j) : load_first(from + row * ld + j, count);
+        store_row(to + j, (chain[0] + chain[1]) + (chain[2] + chain[3]), bias != nullptr ? bias + j : nullptr, beta, count);
+    }
+}
+
+inline constexpr TileTarget tile_target{&run_tile, &pack_rows, &pack_columns, &sum_rows, tile_rows, lanes, panel_width};

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Serial parts of the convolutions. Included once per target, see conv2d.hpp. No include guard on purpose.
+// The pieces of a convolution that one thread does: copying a window of an image, packing weights, one unit of a correlation, one part of a weight gradient.
+#pragma once
+
+#include <dla/kernels/cpu/conv2d_plan.hpp>
+
+namespace dla::detail {
 
 /// to [rows.size(), columns.size(), channels] = that window of one image; zeros outside.
 inline void conv2d_copy_window(const float* image, index_t height, index_t width, index_t channels, const ConvWindow& rows, const ConvWindow& columns, float* to) {
@@ -19,24 +24,24 @@ inline void conv2d_copy_window(const float* image, index_t height, index_t width
 }
 
 /// Packs the weights of one phase, group and panel: to [steps, stored width], steps in the order (tap row, tap column, source channel).
-inline void conv2d_pack(const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights, float* to) {
+inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights, float* to) {
     const Conv2dDims& d = plan.d;
-    const index_t column = panel * panel_width, cols = std::min(panel_width, plan.dst_group - column), width = stored_width(cols);
+    const index_t column = panel * tile.panel_width, cols = std::min(tile.panel_width, plan.dst_group - column), width = tile.stored_width(cols);
     if (!plan.backward) {
         const index_t steps = d.kernel_h * d.kernel_w * plan.src_group;
-        return pack_columns(steps, cols, width, weights + (group * plan.dst_group + column) * steps, steps, to);
+        return tile.pack_columns(steps, cols, width, weights + (group * plan.dst_group + column) * steps, steps, to);
     }
     const index_t stride = d.kernel_h * d.kernel_w * plan.dst_group;  // between output channels
     for (index_t u = 0; u < h.taps; ++u) {
         for (index_t v = 0; v < w.taps; ++v, to += plan.src_group * width) {
             const index_t tap = (h.first + u * h.kernel_step) * d.kernel_w + w.first + v * w.kernel_step;
-            pack_rows(plan.src_group, cols, width, weights + group * plan.src_group * stride + tap * plan.dst_group + column, stride, to);
+            tile.pack_rows(plan.src_group, cols, width, weights + group * plan.src_group * stride + tap * plan.dst_group + column, stride, to);
         }
     }
 }
 
 /// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats.
-inline void conv2d_unit(const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed, const float* bias, float* dst, float* space) {
+inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed, const float* bias, float* dst, float* space) {
     const index_t image = unit / plan.image_units, row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(plan.dst_h, row0 + plan.unit_rows);
     const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
     const float* source = src + image * plan.src_h * plan.src_w * plan.src_c;
@@ -63,11 +68,11 @@ inline void conv2d_unit(const ConvPlan& plan, index_t unit, index_t col0, index_
             const index_t down = steps == 0 ? 0 : h.step * line, right = steps == 0 ? 0 : w.step * plan.src_c;
             for (index_t group = 0; group < plan.d.groups; ++group, packed += steps * plan.packed_row) {
                 index_t i = 0, j = 0;
-                for (index_t done = 0; done < count; done += tile_rows) {
-                    const float* from[tile_rows];
-                    float* place[tile_rows];
-                    const int here = static_cast<int>(std::min<index_t>(tile_rows, count - done));
-                    for (int r = 0; r < tile_rows; ++r) {
+                for (index_t done = 0; done < count; done += tile.rows) {
+                    const float* from[max_tile_rows];
+                    float* place[max_tile_rows];
+                    const index_t here = std::min(tile.rows, count - done);
+                    for (index_t r = 0; r < tile.rows; ++r) {
                         if (r >= here) {
                             from[r] = from[0], place[r] = place[0];
                             continue;
@@ -76,11 +81,11 @@ inline void conv2d_unit(const ConvPlan& plan, index_t unit, index_t col0, index_
                         place[r] = target + ((h.place + (first + i) * h.place_step) * plan.dst_w + w.place + j * w.place_step) * plan.dst_c + group * plan.dst_group + col0;
                         if (++j == w.count) j = 0, ++i;
                     }
-                    for (index_t column = col0; column < col1; column += panel_width) {
-                        const index_t cols = std::min(panel_width, col1 - column);
-                        const TileOut out{.c = place, .bias = bias == nullptr ? nullptr : bias + group * plan.dst_group + column, .beta = 0, .rows = here, .cols = cols};
-                        run_tile(loops, from, packed + column * steps, stored_width(cols), out);
-                        for (int r = 0; r < here; ++r) place[r] += cols;
+                    for (index_t column = col0; column < col1; column += tile.panel_width) {
+                        const index_t cols = std::min(tile.panel_width, col1 - column);
+                        const TileOut out{.c = place, .bias = bias == nullptr ? nullptr : bias + group * plan.dst_group + column, .beta = 0, .rows = static_cast<int>(here), .cols = cols};
+                        tile.run(loops, from, packed + column * steps, tile.stored_width(cols), out);
+                        for (index_t r = 0; r < here; ++r) place[r] += cols;
                     }
                 }
             }
@@ -88,23 +93,8 @@ inline void conv2d_unit(const ConvPlan& plan, index_t unit, index_t col0, index_
     }
 }
 
-/// sum [cols] (+)= the sum over `steps` rows of `from`, ld apart.
-inline void conv2d_sum_rows(index_t steps, index_t cols, const float* from, index_t ld, bool first, float* sum) {
-    for (index_t j = 0; j < cols; j += lanes) {
-        const index_t count = std::min(lanes, cols - j);
-        const auto at = [&](index_t s) { return count == lanes ? load(from + s * ld + j) : load_first(from + s * ld + j, count); };
-        Vec chain[4] = {};  // an addition takes four cycles
-        index_t s = 0;
-        for (; s + 4 <= steps; s += 4) {
-            for (int i = 0; i < 4; ++i) chain[i] += at(s + i);
-        }
-        for (; s < steps; ++s) chain[0] += at(s);
-        store_row(sum + j, (chain[0] + chain[1]) + (chain[2] + chain[3]), nullptr, first ? 0.0f : 1.0f, count);
-    }
-}
-
 /// One part of the batch: partial [groups, weights, out_group] then [out_channels] = gradients of weights and bias over its units.
-inline void conv2d_weights_part(const ConvWeightsPlan& plan, index_t part, const float* x, const float* dy, float* partial, bool with_bias, float* space) {
+inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& plan, index_t part, const float* x, const float* dy, float* partial, bool with_bias, float* space) {
     const Conv2dDims& d = plan.d;
     float* bias = partial + d.groups * plan.weights * plan.out_group;
     float* packed = space + plan.source_floats;
@@ -130,26 +120,26 @@ inline void conv2d_weights_part(const ConvWeightsPlan& plan, index_t part, const
         const index_t steps = images * (row1 - row0) * d.out_width;
         const float* gradient = dy + (image * d.out_height + row0) * d.out_width * d.out_channels;
         for (index_t group = 0; group < d.groups; ++group) {
-            for (index_t column = 0; column < plan.out_group; column += panel_width) {
-                const index_t cols = std::min(panel_width, plan.out_group - column), channel = group * plan.out_group + column;
+            for (index_t column = 0; column < plan.out_group; column += tile.panel_width) {
+                const index_t cols = std::min(tile.panel_width, plan.out_group - column), channel = group * plan.out_group + column;
                 const float* panel = gradient + channel;
                 index_t ld = d.out_channels;
-                if (cols % lanes != 0 || (d.out_channels > panel_width && plan.weights > 16)) {
-                    ld = stored_width(cols);
-                    pack_rows(steps, cols, ld, panel, d.out_channels, packed);
+                if (cols % tile.lanes != 0 || (d.out_channels > tile.panel_width && plan.weights > 16)) {
+                    ld = tile.stored_width(cols);
+                    tile.pack_rows(steps, cols, ld, panel, d.out_channels, packed);
                     panel = packed;
                 }
-                if (with_bias) conv2d_sum_rows(steps, cols, panel, ld, first, bias + channel);
-                for (index_t weight = 0; weight < plan.weights; weight += tile_rows) {
-                    const float* from[tile_rows];
-                    float* to[tile_rows];
-                    const int here = static_cast<int>(std::min<index_t>(tile_rows, plan.weights - weight));
-                    for (int r = 0; r < tile_rows; ++r) {
+                if (with_bias) tile.sum_rows(steps, cols, panel, ld, nullptr, first ? 0.0f : 1.0f, bias + channel);
+                for (index_t weight = 0; weight < plan.weights; weight += tile.rows) {
+                    const float* from[max_tile_rows];
+                    float* to[max_tile_rows];
+                    const index_t here = std::min(tile.rows, plan.weights - weight);
+                    for (index_t r = 0; r < tile.rows; ++r) {
                         const index_t at = weight + std::min(r, here - 1), tap = at / plan.in_group;
                         from[r] = source + tap / d.kernel_w * d.dilation_h * line + (tap % d.kernel_w * d.dilation_w) * d.in_channels + group * plan.in_group + at % plan.in_group;
                         to[r] = partial + (group * plan.weights + at) * plan.out_group + column;
                     }
-                    run_tile(loops, from, panel, ld, {.c = to, .bias = nullptr, .beta = first ? 0.0f : 1.0f, .rows = here, .cols = cols});
+                    tile.run(loops, from, panel, ld, {.c = to, .bias = nullptr, .beta = first ? 0.0f : 1.0f, .rows = static_cast<int>(here), .cols = cols});
                 }
             }
         }
@@ -157,25 +147,23 @@ inline void conv2d_weights_part(const ConvWeightsPlan& plan, index_t part, const
 }
 
 /// dw, for the output channels [first, last) of one group, += the partial results in order; dw is [out_channels, weights].
-inline void conv2d_weights_combine(const ConvWeightsPlan& plan, index_t group, index_t first, index_t last, const float* partial, float* dw) {
-    constexpr index_t block = 16;
-    for (index_t channel = first; channel < last; channel += lanes) {
-        const index_t count = std::min(lanes, last - channel);
+inline void conv2d_weights_combine(const TileTarget& tile, const ConvWeightsPlan& plan, index_t group, index_t first, index_t last, const float* partial, float* dw) {
+    constexpr index_t block = 16;  // square blocks: both sides are read and written in whole cache lines
+    for (index_t channel = first; channel < last; channel += block) {
+        const index_t count = std::min(block, last - channel);
         float* to = dw + (group * plan.out_group + channel) * plan.weights;
         for (index_t weight = 0; weight < plan.weights; weight += block) {
             const index_t rows = std::min(block, plan.weights - weight);
-            alignas(64) float sums[block * lanes];
+            alignas(64) float sums[block * block];
             for (index_t r = 0; r < rows; ++r) {
                 const float* from = partial + (group * plan.weights + weight + r) * plan.out_group + channel;
-                Vec sum{};
-                for (index_t part = 0; part < plan.parts; ++part, from += plan.partial_floats) sum += count == lanes ? load(from) : load_first(from, count);
-                store(sums + r * lanes, sum);
+                tile.sum_rows(plan.parts, count, from, plan.partial_floats, nullptr, 0, sums + r * block);
             }
             for (index_t c = 0; c < count; ++c) {
-                for (index_t r = 0; r < rows; ++r) to[c * plan.weights + weight + r] += sums[r * lanes + c];
+                for (index_t r = 0; r < rows; ++r) to[c * plan.weights + weight + r] += sums[r * block + c];
             }
         }
     }
 }
 
-inline constexpr Conv2dTarget conv2d_target{&conv2d_pack, &conv2d_unit, &conv2d_weights_part, &conv2d_weights_combine, panel_width};
+}  // namespace dla::detail
