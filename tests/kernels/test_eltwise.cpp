@@ -187,6 +187,12 @@ TEST_CASE("cpu dropout: the bits that the contract names") {
             CHECK(same_bits(y, expected));
         }
     }
+    // A draw that equals the probability keeps its value.
+    const Floats ones(16, 1.0f);
+    Floats kept = poisoned(16);
+    const auto words = random_block(at, 1030, 1);
+    dropout(cpu(), 16, static_cast<double>(to_unit_float(words[2])), &at, 1030, ones.data(), kept.data());
+    CHECK(kept[6] > 0.0f);
     const Floats x = reals(2, 100003);
     check_threads([&](const Cpu<float>& p) {
         Floats y = poisoned(100003);
