@@ -10,6 +10,12 @@
 
 namespace support {
 
+/// Outputs of inference and of training, all gradients in PyTorch's order, running statistics afterwards.
+template <class T>
+struct Outcome {
+    std::vector<T> inferred, y, dx, gradients, buffers;
+};
+
 /// A network on policy P, with parameters that depend on the seed alone and are the same (rounded) numbers for every policy.
 template <class P, class Net>
 class Runner {
@@ -56,11 +62,8 @@ public:
         return v;
     }
 
-    /// Outputs of inference, of training and all gradients; outputs lie in poisoned memory.
-    struct Outcome {
-        Values inferred, y, dx, gradients, buffers;
-    };
-    Outcome run(dla::index_t batch = -1) {
+    /// Outputs lie in poisoned memory.
+    Outcome<T> run(dla::index_t batch = -1) {
         if (batch < 0) batch = batch_;
         const auto bytes = [](std::size_t count) { return static_cast<dla::index_t>(count * sizeof(T)); };
         const Values x = random_values(batch * in_.size(), 1), dy = random_values(batch * out_.size(), 2);
@@ -81,7 +84,7 @@ public:
         const dla::ConstView<P> xv(at(0), batch, in_), dyv(at(1), batch, out_);
         const dla::View<P> yv(at(2), batch, out_), dxv(want_dx_ ? at(3) : typename P::template pointer<T>{}, batch, in_);
 
-        Outcome result;
+        Outcome<T> result;
         c.scratch = inference_.scratch();
         c.stack = inference_.stack();
         net_.infer(c, std::as_const(state), xv, yv);
@@ -136,8 +139,8 @@ template <class Values>
 bool same_bits(const Values& a, const Values& b) {
     return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(a[0])) == 0);
 }
-template <class Outcome>
-bool same_outcome(const Outcome& a, const Outcome& b) {
+template <class T>
+bool same_outcome(const Outcome<T>& a, const Outcome<T>& b) {
     return same_bits(a.inferred, b.inferred) && same_bits(a.y, b.y) && same_bits(a.dx, b.dx) && same_bits(a.gradients, b.gradients) &&
            same_bits(a.buffers, b.buffers);
 }

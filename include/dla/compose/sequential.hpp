@@ -17,7 +17,8 @@ inline constexpr bool splices = requires(const L& layer, int& number) { layer.ou
 /// A refusal inside a container, with the path of the child that refused in front: `layer 3.0 Linear<512, 10> refuses ...`.
 constexpr ShapeResult child_refusal(const Text& number, const Text& name, const Shape& in, const ShapeResult& result) {
     constexpr std::string_view mark = "layer ";
-    if (result.nested) return ShapeResult(text(mark, number, ".", result.why.view().substr(mark.size())), true);
+    if (result.nested && result.why.view().starts_with(mark)) return ShapeResult(text(mark, number, ".", result.why.view().substr(mark.size())), true);
+    if (result.nested) return ShapeResult(text(mark, number, " ", result.why), true);  // a Repeat of one copy, which has no number
     return ShapeResult(text(mark, number, " ", refusal(name, in, result.why)), true);
 }
 
