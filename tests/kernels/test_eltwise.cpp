@@ -14,14 +14,23 @@ static_assert(kernel::ActivationKernels<Cpu<float>> && kernel::Elementwise<Cpu<f
 
 namespace {
 
-const Activation all_activations[] = {Activation::relu, Activation::leaky_relu, Activation::gelu,   Activation::gelu_tanh,
+const Activation all_activations[] = {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh,
                                       Activation::silu, Activation::sigmoid,    Activation::tanh};
 const index_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 67, 127, 129, 1003, 32767, 40003};
 
 /// Values of every kind among ordinary ones.
 Floats with_edges(std::uint32_t seed, index_t n) {
     Floats x = reals(seed, n, 8.0f);
-    const float edges[] = {0.0f, -0.0f, not_a_number, infinite, -infinite, 100.0f, -100.0f, std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest()};
+    const float edges[] = {0.0f,
+                           -0.0f,
+                           not_a_number,
+                           infinite,
+                           -infinite,
+                           100.0f,
+                           -100.0f,
+                           std::numeric_limits<float>::denorm_min(),
+                           std::numeric_limits<float>::max(),
+                           std::numeric_limits<float>::lowest()};
     for (std::size_t i = 0; i < x.size(); ++i)
         if (word(seed + 1, static_cast<index_t>(i)) % 5 == 0) x[i] = edges[word(seed + 2, static_cast<index_t>(i)) % std::size(edges)];
     return x;

@@ -9,7 +9,8 @@
 using namespace dla;
 using namespace support;
 
-static_assert(kernel::BatchNormForward<Cpu<float>> && kernel::BatchNormInfer<Cpu<float>> && kernel::BatchNormBackward<Cpu<float>> && kernel::LayerNorm<Cpu<float>>);
+static_assert(kernel::BatchNormForward<Cpu<float>> && kernel::BatchNormInfer<Cpu<float>> && kernel::BatchNormBackward<Cpu<float>> &&
+              kernel::LayerNorm<Cpu<float>>);
 
 namespace {
 
@@ -28,7 +29,8 @@ std::vector<T> gains(index_t channels) {
 
 /// Forward, then backward with the same x; dx goes over a copy of dy. Backward takes mean and invstd from `statistics`, or its own.
 template <class T, class P, class U = T>
-Result<T> run(const P& p, const NormDims& d, const std::vector<T>& x, const std::vector<T>& dy, bool affine, double momentum = 0.1, const Result<U>* statistics = nullptr) {
+Result<T> run(const P& p, const NormDims& d, const std::vector<T>& x, const std::vector<T>& dy, bool affine, double momentum = 0.1,
+              const Result<U>* statistics = nullptr) {
     const auto channels = static_cast<std::size_t>(d.channels);
     const std::vector<T> w = gains<T>(d.channels);
     std::vector<T> b(channels);
@@ -136,11 +138,13 @@ TEST_CASE("cpu batch norm: inference, in place too, equals the formula") {
     for (const index_t channels : {1, 3, 16, 17, 300})
         for (const index_t outer : {0, 1, 4, 7, 200}) {
             const NormDims d{outer, channels, 1};
-            const Floats x = reals(1, outer * channels), w = reals(2, channels), b = reals(3, channels), mean = reals(4, channels), var = reals(5, channels, 0.9f, 1.0f);
+            const Floats x = reals(1, outer * channels), w = reals(2, channels), b = reals(3, channels), mean = reals(4, channels),
+                         var = reals(5, channels, 0.9f, 1.0f);
             Floats y = x;
             batch_norm_infer(cpu(), d, 1e-5, y.data(), w.data(), b.data(), mean.data(), var.data(), y.data());
             std::vector<double> exact(x.size());
-            batch_norm_infer(Reference<double>{}, d, 1e-5, doubles(x).data(), doubles(w).data(), doubles(b).data(), doubles(mean).data(), doubles(var).data(), exact.data());
+            batch_norm_infer(Reference<double>{}, d, 1e-5, doubles(x).data(), doubles(w).data(), doubles(b).data(), doubles(mean).data(), doubles(var).data(),
+                             exact.data());
             CHECK(distance(y, exact) <= 2e-6);
             batch_norm_infer(cpu(), d, 1e-5, x.data(), nullptr, nullptr, mean.data(), var.data(), y.data());
             batch_norm_infer(Reference<double>{}, d, 1e-5, doubles(x).data(), nullptr, nullptr, doubles(mean).data(), doubles(var).data(), exact.data());

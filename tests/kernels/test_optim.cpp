@@ -22,7 +22,10 @@ TEST_CASE("cpu sgd: every option against the reference, three steps") {
         for (int option = 0; option < 16; ++option) {
             CAPTURE(n);
             CAPTURE(option);
-            SgdScalars s{.learning_rate = 0.1, .momentum = (option & 1) != 0 ? 0.9 : 0.0, .dampening = (option & 2) != 0 ? 0.5 : 0.0, .weight_decay = (option & 4) != 0 ? 0.1 : 0.0};
+            SgdScalars s{.learning_rate = 0.1,
+                         .momentum = (option & 1) != 0 ? 0.9 : 0.0,
+                         .dampening = (option & 2) != 0 ? 0.5 : 0.0,
+                         .weight_decay = (option & 4) != 0 ? 0.1 : 0.0};
             s.nesterov = (option & 8) != 0;
             Floats value = reals(1, n), expected = value, velocity = poisoned(n), expected_velocity = velocity;
             for (std::uint32_t step = 0; step < 3; ++step) {

@@ -23,9 +23,10 @@ struct Case {
     index_t batch, height, width, kernel, stride, dilation, pad;
     bool ceil;
 };
-const Case cases[] = {{2, 8, 8, 2, 2, 1, 0, false}, {1, 7, 9, 2, 2, 1, 0, false}, {1, 7, 9, 2, 2, 1, 0, true},  {2, 6, 5, 3, 2, 1, 1, false}, {1, 7, 7, 3, 1, 1, 1, false},
-                      {1, 9, 8, 2, 1, 3, 1, false}, {1, 8, 8, 2, 3, 1, 0, false}, {1, 5, 5, 3, 3, 1, 0, true},  {1, 6, 6, 6, 6, 1, 0, false}, {0, 4, 4, 2, 2, 1, 0, false},
-                      {3, 4, 6, 2, 2, 1, 1, true},  {1, 1, 1, 1, 1, 1, 0, false}, {2, 3, 10, 3, 3, 1, 0, false}};
+const Case cases[] = {{2, 8, 8, 2, 2, 1, 0, false}, {1, 7, 9, 2, 2, 1, 0, false}, {1, 7, 9, 2, 2, 1, 0, true},  {2, 6, 5, 3, 2, 1, 1, false},
+                      {1, 7, 7, 3, 1, 1, 1, false}, {1, 9, 8, 2, 1, 3, 1, false}, {1, 8, 8, 2, 3, 1, 0, false}, {1, 5, 5, 3, 3, 1, 0, true},
+                      {1, 6, 6, 6, 6, 1, 0, false}, {0, 4, 4, 2, 2, 1, 0, false}, {3, 4, 6, 2, 2, 1, 1, true},  {1, 1, 1, 1, 1, 1, 0, false},
+                      {2, 3, 10, 3, 3, 1, 0, false}};
 
 Pool2dDims dims(const Case& c, index_t channels) {
     Pool2dDims d{c.batch, c.height, c.width, channels, c.kernel, c.kernel, c.stride, c.stride, c.dilation, c.dilation, c.pad, c.pad};

@@ -65,7 +65,9 @@ private:
     dla::Arena<dla::Cpu<float>> memory_;
 };
 
-inline bool same_bits(const Floats& a, const Floats& b) { return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0); }
+inline bool same_bits(const Floats& a, const Floats& b) {
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
 
 /// Equal values, NaN equal to NaN.
 inline bool same_values(const Floats& a, const Floats& b) {

@@ -45,10 +45,11 @@ inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
            detail::bytes_of<double>(channels) + 4 * detail::bytes_of<float>(channels);
 }
 
-inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w, const float* b,
-                               float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                               const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
     if (d.inner != 1 || d.outer == 0)
-        return batch_norm_forward(static_cast<const Reference<float>&>(p), scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
+        return batch_norm_forward(static_cast<const Reference<float>&>(p), scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean,
+                                  invstd);
     if (tracked) ++*tracked;
     const detail::Chunks chunks = detail::norm_chunks(d);
     const index_t channels = detail::padded_channels(d.channels), values = d.outer * d.channels;
@@ -64,9 +65,9 @@ inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const No
         moments(chunks.length(i), d.channels, x + first, values - first, work + i * 3 * channels, means + i * channels, squares + i * channels);
     });
     const auto merge = detail::select_isa(detail::base::merge_moments, detail::avx2::merge_moments, detail::avx512::merge_moments);
-    for (index_t i = 1; i < chunks.count; ++i)
-        merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
-    detail::select_isa(detail::base::inverse_deviation, detail::avx2::inverse_deviation, detail::avx512::inverse_deviation)(channels, static_cast<double>(d.outer), eps, squares, inverse);
+    for (index_t i = 1; i < chunks.count; ++i) merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
+    detail::select_isa(detail::base::inverse_deviation, detail::avx2::inverse_deviation, detail::avx512::inverse_deviation)(
+        channels, static_cast<double>(d.outer), eps, squares, inverse);
 
     for (index_t c = 0; c < d.channels; ++c) {
         mean[c] = centre[c] = static_cast<float>(means[c]);
@@ -98,10 +99,9 @@ inline void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps,
     });
 }
 
-inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean, const float* invstd,
-                                const float* dy, float* dx, float* dw, float* db) {
-    if (d.inner != 1 || d.outer == 0)
-        return batch_norm_backward(static_cast<const Reference<float>&>(p), scratch, d, x, w, mean, invstd, dy, dx, dw, db);
+inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
+                                const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+    if (d.inner != 1 || d.outer == 0) return batch_norm_backward(static_cast<const Reference<float>&>(p), scratch, d, x, w, mean, invstd, dy, dx, dw, db);
     const detail::Chunks chunks = detail::norm_chunks(d);
     const index_t channels = detail::padded_channels(d.channels), values = d.outer * d.channels;
     auto* sums = detail::take<double>(scratch, chunks.count * channels);      // of dy
@@ -114,7 +114,8 @@ inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const N
     const auto accumulate = detail::select_isa(detail::base::gradient_sums, detail::avx2::gradient_sums, detail::avx512::gradient_sums);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
-        accumulate(chunks.length(i), d.channels, x + first, dy + first, values - first, centre, work + i * 2 * channels, sums + i * channels, products + i * channels);
+        accumulate(chunks.length(i), d.channels, x + first, dy + first, values - first, centre, work + i * 2 * channels, sums + i * channels,
+                   products + i * channels);
     });
     for (index_t i = 1; i < chunks.count; ++i)
         for (index_t c = 0; c < d.channels; ++c) {

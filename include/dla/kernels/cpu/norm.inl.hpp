@@ -43,7 +43,8 @@ inline void moments(index_t rows, index_t channels, const float* x, index_t avai
                 const float* at = block + r * channels + c;
                 const Vec k = load(shift + c);
                 const Vec d0 = load(at) - k, d1 = load(at + channels) - k, d2 = load(at + 2 * channels) - k, d3 = load(at + 3 * channels) - k;
-                const Vec d4 = load(at + 4 * channels) - k, d5 = load(at + 5 * channels) - k, d6 = load(at + 6 * channels) - k, d7 = load(at + 7 * channels) - k;
+                const Vec d4 = load(at + 4 * channels) - k, d5 = load(at + 5 * channels) - k, d6 = load(at + 6 * channels) - k,
+                          d7 = load(at + 7 * channels) - k;
                 store(sum + c, load(sum + c) + (((d0 + d1) + (d2 + d3)) + ((d4 + d5) + (d6 + d7))));
                 const Vec even = d0 * d0 + d2 * d2 + d4 * d4 + d6 * d6, odd = d1 * d1 + d3 * d3 + d5 * d5 + d7 * d7;
                 store(square + c, load(square + c) + (even + odd));
@@ -84,8 +85,7 @@ inline void normalise(index_t rows, index_t channels, index_t stride, const floa
             store(to + 3 * stride, (load(from + 3 * stride) - m) * g + s);
         }
     for (; r < rows; ++r)
-        for (index_t c = 0; c < whole; c += lanes)
-            store(y + r * stride + c, (load(x + r * stride + c) - load(centre + c)) * load(gain + c) + load(shift + c));
+        for (index_t c = 0; c < whole; c += lanes) store(y + r * stride + c, (load(x + r * stride + c) - load(centre + c)) * load(gain + c) + load(shift + c));
     for (index_t row = 0; whole < channels && row < rows; ++row) {
         const index_t at = row * stride + whole;
         const Vec v = load_within(x + at, channels - whole);

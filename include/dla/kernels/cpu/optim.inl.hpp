@@ -4,7 +4,8 @@
 inline void sgd_step(index_t n, const SgdFloats& s, float* value, const float* grad, float* velocity) {
     const auto slope = [&s](Vec p, Vec g) __attribute__((always_inline)) { return s.decay != 0.0f ? g + s.decay * p : g; };
     if (!s.has_momentum) {
-        map(n, value, [&](Vec p, Vec g) __attribute__((always_inline)) { return p - s.rate * slope(p, g); }, value, grad);
+        map(
+            n, value, [&](Vec p, Vec g) __attribute__((always_inline)) { return p - s.rate * slope(p, g); }, value, grad);
         return;
     }
     constexpr index_t block = 1024;  // small enough for the first-level cache, where the second loop finds what the first has read
@@ -15,13 +16,16 @@ inline void sgd_step(index_t n, const SgdFloats& s, float* value, const float* g
         if (s.first)
             map(length, velocity_at, slope, value_at, grad_at);
         else
-            map(length, velocity_at, [&](Vec p, Vec g, Vec v) __attribute__((always_inline)) { return s.momentum * v + s.rest * slope(p, g); }, value_at, grad_at,
-                velocity_at);
+            map(
+                length, velocity_at, [&](Vec p, Vec g, Vec v) __attribute__((always_inline)) { return s.momentum * v + s.rest * slope(p, g); }, value_at,
+                grad_at, velocity_at);
         if (s.nesterov)
-            map(length, value_at, [&](Vec p, Vec g, Vec v) __attribute__((always_inline)) { return p - s.rate * (slope(p, g) + s.momentum * v); }, value_at, grad_at,
-                velocity_at);
+            map(
+                length, value_at, [&](Vec p, Vec g, Vec v) __attribute__((always_inline)) { return p - s.rate * (slope(p, g) + s.momentum * v); }, value_at,
+                grad_at, velocity_at);
         else
-            map(length, value_at, [&s](Vec p, Vec v) __attribute__((always_inline)) { return p - s.rate * v; }, value_at, velocity_at);
+            map(
+                length, value_at, [&s](Vec p, Vec v) __attribute__((always_inline)) { return p - s.rate * v; }, value_at, velocity_at);
     }
 }
 

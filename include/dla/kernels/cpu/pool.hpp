@@ -54,8 +54,11 @@ inline void max_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const f
 }
 
 inline void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, const std::int32_t* argmax, float* dx) {
-    const auto tiled = detail::select_isa(detail::base::max_pool_backward_tiled, detail::avx2::max_pool_backward_tiled, detail::avx512::max_pool_backward_tiled);
-    const auto f = detail::windows_tile(d) ? tiled : detail::select_isa(detail::base::max_pool_backward, detail::avx2::max_pool_backward, detail::avx512::max_pool_backward);
+    const auto tiled =
+        detail::select_isa(detail::base::max_pool_backward_tiled, detail::avx2::max_pool_backward_tiled, detail::avx512::max_pool_backward_tiled);
+    const auto f = detail::windows_tile(d)
+                       ? tiled
+                       : detail::select_isa(detail::base::max_pool_backward, detail::avx2::max_pool_backward, detail::avx512::max_pool_backward);
     detail::for_images(p, d, [&](index_t n) { f(d, n, dy, argmax, dx); });
 }
 

@@ -81,7 +81,8 @@ inline void max_pool_backward_tiled(const Pool2dDims& dims, index_t n, const flo
     for (index_t oh = 0; oh < d.out_height; ++oh) {
         const index_t bottom = (oh + 1) * d.kernel_h < d.height ? (oh + 1) * d.kernel_h : d.height;
         for (index_t ow = 0; ow < d.out_width; ++ow) {
-            const index_t right = (ow + 1) * d.kernel_w < d.width ? (ow + 1) * d.kernel_w : d.width, out = ((n * d.out_height + oh) * d.out_width + ow) * d.channels;
+            const index_t right = (ow + 1) * d.kernel_w < d.width ? (ow + 1) * d.kernel_w : d.width,
+                          out = ((n * d.out_height + oh) * d.out_width + ow) * d.channels;
             for (index_t c = 0; c < d.channels; c += lanes) {
                 const index_t count = d.channels - c;
                 const Vec gradient = load_within(dy + out + c, count);
@@ -122,7 +123,8 @@ inline void avg_pool_rows(const Pool2dDims& d, index_t first, index_t rows, cons
                 Vec sum{};
                 for (index_t ih = window.top; ih < window.bottom; ++ih)
                     for (index_t iw = window.left; iw < window.right; ++iw) sum += load_within(image + (ih * width + iw) * channels + c, channels - c);
-                store_within(y + (row * d.out_width + ow) * channels + c, window.empty() ? splat(0.0f) : sum / static_cast<float>(window.divisor), channels - c);
+                store_within(y + (row * d.out_width + ow) * channels + c, window.empty() ? splat(0.0f) : sum / static_cast<float>(window.divisor),
+                             channels - c);
             }
         }
     }

@@ -67,7 +67,8 @@ inline void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, c
     *sum = total;
 }
 
-inline void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, bool mean, LossResult* result, float* gradient) {
+inline void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, bool mean, LossResult* result,
+                               float* gradient) {
     const detail::Chunks chunks = detail::sum_chunks(n);
     auto* partial = detail::take<double>(scratch, chunks.count);
     const double divisor = mean ? static_cast<double>(n) : 1.0;

@@ -39,22 +39,24 @@ inline double sum_of(index_t n, const F& term) {
 [[gnu::always_inline]] inline VecDouble load_wide_within(const float* p, index_t n) { return n >= half_lanes ? load_wide(p) : load_wide(Padded(p, n).values); }
 
 inline double squares(index_t n, const float* x) {
-    return sum_of(n, [=](index_t i, index_t left) __attribute__((always_inline)) {
-        const VecDouble v = load_wide_within(x + i, left);
-        return v * v;
-    });
+    return sum_of(
+        n, [=](index_t i, index_t left) __attribute__((always_inline)) {
+            const VecDouble v = load_wide_within(x + i, left);
+            return v * v;
+        });
 }
 
 /// Sum of (x - target)^2; gradient (or null) = (x - target) * factor, may be x.
 inline double squared_distance(index_t n, const float* x, const float* target, double factor, float* gradient) {
-    return sum_of(n, [=](index_t i, index_t left) __attribute__((always_inline)) {
-        const VecDouble d = load_wide_within(x + i, left) - load_wide_within(target + i, left);
-        if (gradient != nullptr && left >= half_lanes) store_wide(gradient + i, d * factor);
-        if (gradient != nullptr && left < half_lanes) {
-            float local[half_lanes];
-            store_wide(local, d * factor);
-            for (index_t j = 0; j < left; ++j) gradient[i + j] = local[j];
-        }
-        return d * d;
-    });
+    return sum_of(
+        n, [=](index_t i, index_t left) __attribute__((always_inline)) {
+            const VecDouble d = load_wide_within(x + i, left) - load_wide_within(target + i, left);
+            if (gradient != nullptr && left >= half_lanes) store_wide(gradient + i, d * factor);
+            if (gradient != nullptr && left < half_lanes) {
+                float local[half_lanes];
+                store_wide(local, d * factor);
+                for (index_t j = 0; j < left; ++j) gradient[i + j] = local[j];
+            }
+            return d * d;
+        });
 }

@@ -80,10 +80,12 @@ inline void softmax_backward(const Cpu<float>& p, const NormDims& d, const float
     });
 }
 
-inline index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) { return detail::bytes_of<detail::LossPart>(detail::row_chunks(d.rows, d.classes).count); }
+inline index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) {
+    return detail::bytes_of<detail::LossPart>(detail::row_chunks(d.rows, d.classes).count);
+}
 
-inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels, const float* class_weights,
-                          LossResult* result, float* dlogits) {
+inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
+                          const float* class_weights, LossResult* result, float* dlogits) {
     *result = {};
     double weights = 0;
     for (index_t r = 0; r < d.rows; ++r) {
@@ -95,15 +97,17 @@ inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEn
         weights += class_weights ? static_cast<double>(class_weights[labels[r]]) : 1.0;
     }
     const detail::LossTask task{d, logits, nullptr, class_weights, labels, dlogits, d.mean ? weights : 1.0};
-    detail::cross_entropy_rows(p, scratch, task, result, detail::select_isa(detail::base::cross_entropy, detail::avx2::cross_entropy, detail::avx512::cross_entropy));
+    detail::cross_entropy_rows(p, scratch, task, result,
+                               detail::select_isa(detail::base::cross_entropy, detail::avx2::cross_entropy, detail::avx512::cross_entropy));
     result->weight = weights;
 }
 
-inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets, const float* class_weights,
-                               LossResult* result, float* dlogits) {
+inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets,
+                               const float* class_weights, LossResult* result, float* dlogits) {
     *result = {};
     const detail::LossTask task{d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.rows) : 1.0};
-    detail::cross_entropy_rows(p, scratch, task, result, detail::select_isa(detail::base::cross_entropy_soft, detail::avx2::cross_entropy_soft, detail::avx512::cross_entropy_soft));
+    detail::cross_entropy_rows(p, scratch, task, result,
+                               detail::select_isa(detail::base::cross_entropy_soft, detail::avx2::cross_entropy_soft, detail::avx512::cross_entropy_soft));
     result->weight = static_cast<double>(d.rows);
 }
 

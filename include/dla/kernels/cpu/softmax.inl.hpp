@@ -61,7 +61,8 @@ struct RowGroup {
         if (classes > few) {
             for (index_t r = 0; r < rows; ++r) {
                 const float top = largest[r], scale = factor[r];
-                map(classes, y + r * classes, [=](Vec v) __attribute__((always_inline)) { return exp_negative(v - top) * scale; }, x + r * classes);
+                map(
+                    classes, y + r * classes, [=](Vec v) __attribute__((always_inline)) { return exp_negative(v - top) * scale; }, x + r * classes);
             }
             return;
         }
