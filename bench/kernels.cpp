@@ -25,8 +25,14 @@ void report(benchmark::State& state, double multiplications) {
 void gemm_sizes(benchmark::internal::Benchmark* b) {
     b->ArgNames({"m", "n", "k", "ta", "tb", "threads"})->UseRealTime();
     for (const int threads : {1, 2}) {
-        b->Args({480, 480, 480, 0, 0, threads})->Args({480, 480, 480, 0, 1, threads})->Args({480, 480, 480, 1, 0, threads})->Args({1024, 1024, 1024, 0, 1, threads});
-        b->Args({128, 128, 784, 0, 1, threads})->Args({128, 784, 128, 1, 0, threads})->Args({128, 64, 128, 0, 1, threads})->Args({64, 128, 65536, 1, 0, threads});
+        b->Args({480, 480, 480, 0, 0, threads})
+            ->Args({480, 480, 480, 0, 1, threads})
+            ->Args({480, 480, 480, 1, 0, threads})
+            ->Args({1024, 1024, 1024, 0, 1, threads});
+        b->Args({128, 128, 784, 0, 1, threads})
+            ->Args({128, 784, 128, 1, 0, threads})
+            ->Args({128, 64, 128, 0, 1, threads})
+            ->Args({64, 128, 65536, 1, 0, threads});
     }
     b->Args({128, 32, 32, 0, 1, 1})->Args({128, 32, 32, 0, 0, 1})->Args({32, 32, 128, 1, 0, 1})->Args({128, 10, 32, 0, 1, 1})->Args({1, 128, 784, 0, 1, 1});
 }
@@ -45,7 +51,8 @@ BENCHMARK(matrix_product)->Apply(gemm_sizes);
 void conv_sizes(benchmark::internal::Benchmark* b) {
     b->ArgNames({"side", "in", "out", "kernel", "stride", "threads"})->UseRealTime()->Unit(benchmark::kMillisecond);
     for (const int threads : {1, 2}) {
-        for (const auto& size : {std::array{32, 3, 32}, std::array{32, 32, 32}, std::array{32, 32, 64}, std::array{16, 64, 128}, std::array{16, 128, 128}, std::array{8, 128, 256}, std::array{8, 256, 256}})
+        for (const auto& size : {std::array{32, 3, 32}, std::array{32, 32, 32}, std::array{32, 32, 64}, std::array{16, 64, 128}, std::array{16, 128, 128},
+                                 std::array{8, 128, 256}, std::array{8, 256, 256}})
             b->Args({size[0], size[1], size[2], 3, 1, threads});
         b->Args({32, 32, 64, 1, 1, threads})->Args({16, 128, 256, 1, 2, threads})->Args({16, 64, 128, 3, 2, threads})->Args({32, 32, 64, 5, 1, threads});
         b->Args({28, 1, 16, 3, 1, threads})->Args({28, 16, 32, 3, 1, threads})->Args({14, 32, 64, 3, 1, threads})->Args({14, 64, 128, 3, 1, threads});
@@ -64,12 +71,14 @@ void convolution(benchmark::State& state) {
     Cpu<float> p;
     p.threads = static_cast<int>(state.range(5));
     const index_t weights = d.out_channels * d.kernel_h * d.kernel_w * d.in_channels;
-    Block x = floats(d.batch * d.height * d.width * d.in_channels), y = floats(d.batch * d.out_height * d.out_width * d.out_channels), w = floats(weights), bias = floats(d.out_channels);
+    Block x = floats(d.batch * d.height * d.width * d.in_channels), y = floats(d.batch * d.out_height * d.out_width * d.out_channels), w = floats(weights),
+          bias = floats(d.out_channels);
     Block scratch(std::max({conv2d_forward_scratch(p, d), conv2d_backward_data_scratch(p, d), conv2d_backward_weights_scratch(p, d)}) + alignment);
     for (auto _ : state) {
         if constexpr (direction == Direction::forward) conv2d_forward(p, scratch.data(), d, x.at<float>(0), w.at<float>(0), bias.at<float>(0), y.at<float>(0));
         if constexpr (direction == Direction::data) conv2d_backward_data(p, scratch.data(), d, y.at<float>(0), w.at<float>(0), x.at<float>(0));
-        if constexpr (direction == Direction::weights) conv2d_backward_weights(p, scratch.data(), d, x.at<float>(0), y.at<float>(0), w.at<float>(0), bias.at<float>(0));
+        if constexpr (direction == Direction::weights)
+            conv2d_backward_weights(p, scratch.data(), d, x.at<float>(0), y.at<float>(0), w.at<float>(0), bias.at<float>(0));
     }
     report(state, static_cast<double>(d.batch * d.out_height * d.out_width) * static_cast<double>(weights));
 }

@@ -28,7 +28,8 @@ Floats filled(std::uint32_t seed, index_t count, int limit) {
     Floats out(static_cast<std::size_t>(count));
     for (index_t i = 0; i < count; ++i) {
         const auto word = random_block(RandomPosition{.seed = seed}, 2, static_cast<std::uint32_t>(i))[0];
-        out[static_cast<std::size_t>(i)] = limit == 0 ? static_cast<float>(word) * 0x1p-31f - 1.0f : static_cast<float>(static_cast<int>(word >> 8) % (2 * limit + 1) - limit);
+        out[static_cast<std::size_t>(i)] =
+            limit == 0 ? static_cast<float>(word) * 0x1p-31f - 1.0f : static_cast<float>(static_cast<int>(word >> 8) % (2 * limit + 1) - limit);
     }
     return out;
 }
@@ -42,8 +43,9 @@ struct Problem {
 Problem problem(Conv2dDims d, index_t pad_bottom, index_t pad_right, int limit) {
     d.out_height = (d.height + d.pad_top + pad_bottom - d.dilation_h * (d.kernel_h - 1) - 1) / d.stride_h + 1;
     d.out_width = (d.width + d.pad_left + pad_right - d.dilation_w * (d.kernel_w - 1) - 1) / d.stride_w + 1;
-    return {d, filled(1, d.batch * d.height * d.width * d.in_channels, limit), filled(2, d.out_channels * d.kernel_h * d.kernel_w * d.in_channels / d.groups, limit),
-            filled(3, d.out_channels, limit), filled(4, d.batch * d.out_height * d.out_width * d.out_channels, limit)};
+    return {d, filled(1, d.batch * d.height * d.width * d.in_channels, limit),
+            filled(2, d.out_channels * d.kernel_h * d.kernel_w * d.in_channels / d.groups, limit), filled(3, d.out_channels, limit),
+            filled(4, d.batch * d.out_height * d.out_width * d.out_channels, limit)};
 }
 
 /// Scratch of exactly `bytes`, poisoned, with a guard behind it.
@@ -69,7 +71,8 @@ struct Results {
 template <class P>
 Results run_all(const P& p, const Problem& q, bool with_bias) {
     const Conv2dDims& d = q.d;
-    Results r{Floats(q.dy.size(), not_a_number), Floats(q.x.size(), not_a_number), filled(5, static_cast<index_t>(q.w.size()), 3), filled(6, d.out_channels, 3)};
+    Results r{Floats(q.dy.size(), not_a_number), Floats(q.x.size(), not_a_number), filled(5, static_cast<index_t>(q.w.size()), 3),
+              filled(6, d.out_channels, 3)};
     Scratch forward(conv2d_forward_scratch(p, d)), data(conv2d_backward_data_scratch(p, d)), weights(conv2d_backward_weights_scratch(p, d));
     conv2d_forward(p, forward.data(), d, q.x.data(), q.w.data(), with_bias ? q.bias.data() : nullptr, r.y.data());
     conv2d_backward_data(p, data.data(), d, q.dy.data(), q.w.data(), r.dx.data());
@@ -79,9 +82,9 @@ Results run_all(const P& p, const Problem& q, bool with_bias) {
 
 std::string text(const Conv2dDims& d) {
     const auto n = [](index_t v) { return std::to_string(v); };
-    return n(d.batch) + "x" + n(d.height) + "x" + n(d.width) + "x" + n(d.in_channels) + " -> " + n(d.out_height) + "x" + n(d.out_width) + "x" + n(d.out_channels) + " kernel " + n(d.kernel_h) +
-           "x" + n(d.kernel_w) + " stride " + n(d.stride_h) + "," + n(d.stride_w) + " dilation " + n(d.dilation_h) + "," + n(d.dilation_w) + " pad " + n(d.pad_top) + "," + n(d.pad_left) +
-           " groups " + n(d.groups);
+    return n(d.batch) + "x" + n(d.height) + "x" + n(d.width) + "x" + n(d.in_channels) + " -> " + n(d.out_height) + "x" + n(d.out_width) + "x" +
+           n(d.out_channels) + " kernel " + n(d.kernel_h) + "x" + n(d.kernel_w) + " stride " + n(d.stride_h) + "," + n(d.stride_w) + " dilation " +
+           n(d.dilation_h) + "," + n(d.dilation_w) + " pad " + n(d.pad_top) + "," + n(d.pad_left) + " groups " + n(d.groups);
 }
 
 void check_exact(const Conv2dDims& dims, index_t pad_bottom, index_t pad_right, int threads = 1) {
@@ -110,25 +113,30 @@ TEST_CASE("conv2d: exact on integers over kernels, strides, paddings and channel
             for (const index_t stride : {1, 2, 3})
                 for (const index_t pad : {0, 1, 2}) {
                     if (size + 2 * pad < kernel) continue;
-                    const index_t in = (size + kernel) % 3 == 0 ? 3 : (size + kernel) % 3 == 1 ? 16 : 7, out = (kernel + stride) % 3 == 0 ? 33 : (kernel + stride) % 3 == 1 ? 10 : 16;
+                    const index_t in = (size + kernel) % 3 == 0   ? 3
+                                       : (size + kernel) % 3 == 1 ? 16
+                                                                  : 7,
+                                  out = (kernel + stride) % 3 == 0   ? 33
+                                        : (kernel + stride) % 3 == 1 ? 10
+                                                                     : 16;
                     check_exact(square(2, size, in, out, kernel, stride, pad), pad, pad);
                 }
 }
 
 TEST_CASE("conv2d: exact on integers for unequal sides, dilation and groups") {
-    check_exact({2, 9, 7, 5, 6, 3, 2, 2, 1, 1, 1, 2, 0, 0, 0, 1}, 0, 1);      // padding on one side only
+    check_exact({2, 9, 7, 5, 6, 3, 2, 2, 1, 1, 1, 2, 0, 0, 0, 1}, 0, 1);  // padding on one side only
     check_exact({1, 6, 13, 4, 8, 1, 5, 1, 3, 1, 1, 0, 2, 0, 0, 1}, 0, 2);
-    check_exact({2, 4, 4, 2, 3, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 1, 1);      // same padding of an even kernel
-    check_exact({1, 5, 5, 3, 4, 3, 3, 1, 1, 1, 1, 4, 3, 0, 0, 1}, 4, 3);      // padding wider than the kernel
-    check_exact({1, 8, 8, 3, 4, 3, 3, 3, 3, 1, 1, 0, 0, 0, 0, 1}, 0, 0);      // columns behind the last window
-    check_exact({2, 6, 6, 4, 4, 2, 2, 4, 4, 1, 1, 0, 0, 0, 0, 1}, 0, 0);      // positions that no window reads
+    check_exact({2, 4, 4, 2, 3, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 1}, 1, 1);  // same padding of an even kernel
+    check_exact({1, 5, 5, 3, 4, 3, 3, 1, 1, 1, 1, 4, 3, 0, 0, 1}, 4, 3);  // padding wider than the kernel
+    check_exact({1, 8, 8, 3, 4, 3, 3, 3, 3, 1, 1, 0, 0, 0, 0, 1}, 0, 0);  // columns behind the last window
+    check_exact({2, 6, 6, 4, 4, 2, 2, 4, 4, 1, 1, 0, 0, 0, 0, 1}, 0, 0);  // positions that no window reads
     for (const index_t dilation : {2, 3, 4})
         for (const index_t stride : {1, 2, 4, 6}) check_exact(square(2, 13, 3, 5, 3, stride, 2, dilation), 2, 2);
     check_exact({1, 12, 14, 3, 5, 3, 3, 4, 2, 2, 3, 1, 2, 0, 0, 1}, 1, 2);
     check_exact(square(2, 7, 8, 12, 3, 1, 1, 1, 4), 1, 1);
-    check_exact(square(2, 9, 6, 6, 3, 2, 1, 1, 6), 1, 1);                     // depthwise
+    check_exact(square(2, 9, 6, 6, 3, 2, 1, 1, 6), 1, 1);  // depthwise
     check_exact(square(1, 9, 4, 70, 3, 1, 2, 2, 2), 2, 2);
-    check_exact(square(0, 8, 3, 4, 3, 1, 1), 1, 1);                           // batch 0
+    check_exact(square(0, 8, 3, 4, 3, 1, 1), 1, 1);  // batch 0
 }
 
 TEST_CASE("conv2d: exact on integers where images are cut, batches are cut, and weights exceed L2") {
@@ -181,7 +189,8 @@ TEST_CASE("conv2d: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the reference in 
 }
 
 TEST_CASE("conv2d: the same bits at any number of threads") {
-    for (const Conv2dDims& dims : {square(19, 16, 16, 32, 3, 1, 1), square(2, 33, 20, 24, 3, 2, 1), square(1, 30, 130, 70, 3, 1, 1), square(7, 12, 8, 8, 3, 1, 1, 1, 2)}) {
+    for (const Conv2dDims& dims :
+         {square(19, 16, 16, 32, 3, 1, 1), square(2, 33, 20, 24, 3, 2, 1), square(1, 30, 130, 70, 3, 1, 1), square(7, 12, 8, 8, 3, 1, 1, 1, 2)}) {
         const Problem q = problem(dims, dims.pad_top, dims.pad_left, 0);
         Cpu<float> p;
         p.threads = 1;

@@ -80,12 +80,12 @@ TEST_CASE("gemm: exact on integers for odd sizes, tails, transposes, bias and be
 TEST_CASE("gemm: exact on integers where blocks of columns and steps end") {
     for (const bool ta : {false, true})
         for (const bool tb : {false, true}) {
-            check_exact({70, 300, 530, ta, tb}, true, 0);    // two blocks of steps, two of columns
-            check_exact({33, 544, 1030, ta, tb}, true, 3);   // three blocks of steps
-            check_exact({96, 64, 256, ta, tb}, false, 1);    // rows a multiple of 1 KB apart: A is copied
+            check_exact({70, 300, 530, ta, tb}, true, 0);   // two blocks of steps, two of columns
+            check_exact({33, 544, 1030, ta, tb}, true, 3);  // three blocks of steps
+            check_exact({96, 64, 256, ta, tb}, false, 1);   // rows a multiple of 1 KB apart: A is copied
             check_exact({256, 64, 96, ta, tb}, false, 0);
-            check_exact({130, 128, 784, ta, tb}, true, 0);   // threads over tiles of C
-            check_exact({19, 45, 5000, ta, tb}, true, 0);    // a long reduction in parts
+            check_exact({130, 128, 784, ta, tb}, true, 0);  // threads over tiles of C
+            check_exact({19, 45, 5000, ta, tb}, true, 0);   // a long reduction in parts
             check_exact({32, 32, 4096, ta, tb}, true, 2);
             check_exact({1, 10, 2048, ta, tb}, false, 0);
         }
@@ -114,7 +114,8 @@ TEST_CASE("gemm: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the sum in double")
 }
 
 TEST_CASE("gemm: the same bits at any number of threads") {
-    for (const GemmDims& d : {GemmDims{130, 128, 784, false, true}, GemmDims{300, 300, 300, true, false}, GemmDims{20, 33, 9000, true, false}, GemmDims{500, 10, 700, false, true}}) {
+    for (const GemmDims& d : {GemmDims{130, 128, 784, false, true}, GemmDims{300, 300, 300, true, false}, GemmDims{20, 33, 9000, true, false},
+                              GemmDims{500, 10, 700, false, true}}) {
         const Floats a = filled(7, d.m * d.k, 0), b = filled(8, d.k * d.n, 0), bias = filled(9, d.n, 0);
         const Floats c(static_cast<std::size_t>(d.m * d.n), std::numeric_limits<float>::quiet_NaN());
         const Floats one = product(d, a, b, bias.data(), 0, c, 1);
@@ -128,7 +129,7 @@ TEST_CASE("gemm: the same bits at any number of threads") {
 TEST_CASE("gemm: infinities and NaN go where the product puts them") {
     const GemmDims d{5, 20, 3};
     Floats a = filled(1, 15, 3), b = filled(2, 60, 0);
-    a[4] = std::numeric_limits<float>::infinity();  // row 1
+    a[4] = std::numeric_limits<float>::infinity();   // row 1
     a[9] = std::numeric_limits<float>::quiet_NaN();  // row 3
     const Floats c = product(d, a, b, nullptr, 0, Floats(100), 1);
     for (std::size_t i = 0; i < 5; ++i)

@@ -52,11 +52,11 @@ struct ConvPlan {
     index_t phases_h = 1, phases_w = 1;
     index_t src_h = 0, src_w = 0, src_c = 0, src_group = 0;  // src_group, dst_group: channels of one group
     index_t dst_h = 0, dst_w = 0, dst_c = 0, dst_group = 0;
-    index_t packed_row = 0;                    // floats of packed weights a step of the reduction takes
-    index_t column_block = 0;                  // destination channels at a time: their weights stay in L2
-    index_t unit_rows = 1, image_units = 1;    // a unit is some rows of one image
+    index_t packed_row = 0;                  // floats of packed weights a step of the reduction takes
+    index_t column_block = 0;                // destination channels at a time: their weights stay in L2
+    index_t unit_rows = 1, image_units = 1;  // a unit is some rows of one image
     index_t task_units = 1;
-    index_t source_floats = 0;                 // a thread's copy of what one unit reads, with its border of zeros
+    index_t source_floats = 0;  // a thread's copy of what one unit reads, with its border of zeros
     ConvWindow columns;
 
     ConvPlan(const Conv2dDims& dims, bool transpose) : d(dims), backward(transpose) {
@@ -152,8 +152,11 @@ struct ConvWeightsPlan {
         const index_t unit_source = rows(0, unit_rows).size() * source_row;
         const index_t floats = d.groups * weights * out_group;
         parts = std::clamp<index_t>(units(), 1, floats <= 128 * 1024 ? 16 : floats <= 512 * 1024 ? 8 : 4);
-        block_units = image_units > 1 ? 1 : std::clamp<index_t>(std::min(source_limit / std::max<index_t>(1, unit_source), step_limit / std::max<index_t>(1, unit_rows * d.out_width)), 1,
-                                                                            ceil_div(units(), parts));
+        block_units =
+            image_units > 1
+                ? 1
+                : std::clamp<index_t>(std::min(source_limit / std::max<index_t>(1, unit_source), step_limit / std::max<index_t>(1, unit_rows * d.out_width)), 1,
+                                      ceil_div(units(), parts));
         partial_floats = round_up(floats + d.out_channels, 16);
         panel_floats = block_units * unit_rows * d.out_width * max_panel_width;
         source_floats = block_units * unit_source;

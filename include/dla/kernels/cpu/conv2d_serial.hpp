@@ -7,7 +7,8 @@
 namespace dla::detail {
 
 /// to [rows.size(), columns.size(), channels] = that window of one image; zeros outside.
-inline void conv2d_copy_window(const float* image, index_t height, index_t width, index_t channels, const ConvWindow& rows, const ConvWindow& columns, float* to) {
+inline void conv2d_copy_window(const float* image, index_t height, index_t width, index_t channels, const ConvWindow& rows, const ConvWindow& columns,
+                               float* to) {
     const index_t line = columns.size() * channels;
     const index_t left = std::clamp<index_t>(-columns.low, 0, columns.size()) * channels;
     const index_t first = std::max<index_t>(columns.low, 0), last = std::min(columns.high, width);
@@ -24,7 +25,8 @@ inline void conv2d_copy_window(const float* image, index_t height, index_t width
 }
 
 /// Packs the weights of one phase, group and panel: to [steps, stored width], steps in the order (tap row, tap column, source channel).
-inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights, float* to) {
+inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights,
+                        float* to) {
     const Conv2dDims& d = plan.d;
     const index_t column = panel * tile.panel_width, cols = std::min(tile.panel_width, plan.dst_group - column), width = tile.stored_width(cols);
     if (!plan.backward) {
@@ -41,7 +43,8 @@ inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const Conv
 }
 
 /// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats.
-inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed, const float* bias, float* dst, float* space) {
+inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed,
+                        const float* bias, float* dst, float* space) {
     const index_t image = unit / plan.image_units, row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(plan.dst_h, row0 + plan.unit_rows);
     const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
     const float* source = src + image * plan.src_h * plan.src_w * plan.src_c;
@@ -61,7 +64,8 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
             const ConvAxis w = plan.axis_w(b);
             const index_t steps = h.taps * w.taps * plan.src_group, count = (last - first) * w.count;
             const bool joined = plan.d.groups == 1 && w.spacing == 1;  // neighbouring taps of a row are neighbours in memory
-            TileLoops loops{.count0 = h.taps, .count1 = joined ? 1 : w.taps, .count2 = joined ? w.taps * plan.src_c : plan.src_group, .step0 = h.spacing * line};
+            TileLoops loops{
+                .count0 = h.taps, .count1 = joined ? 1 : w.taps, .count2 = joined ? w.taps * plan.src_c : plan.src_group, .step0 = h.spacing * line};
             loops.step1 = w.spacing * plan.src_c;
             // A phase that no tap reaches has an empty window, and no pointer into it.
             const float* corner = steps == 0 ? source : source + (h.origin + first * h.step - rows.low) * line + (w.origin - columns.low) * plan.src_c;
@@ -78,12 +82,17 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
                             continue;
                         }
                         from[r] = corner + i * down + j * right + group * (steps == 0 ? 0 : plan.src_group);
-                        place[r] = target + ((h.place + (first + i) * h.place_step) * plan.dst_w + w.place + j * w.place_step) * plan.dst_c + group * plan.dst_group + col0;
+                        place[r] = target + ((h.place + (first + i) * h.place_step) * plan.dst_w + w.place + j * w.place_step) * plan.dst_c +
+                                   group * plan.dst_group + col0;
                         if (++j == w.count) j = 0, ++i;
                     }
                     for (index_t column = col0; column < col1; column += tile.panel_width) {
                         const index_t cols = std::min(tile.panel_width, col1 - column);
-                        const TileOut out{.c = place, .bias = bias == nullptr ? nullptr : bias + group * plan.dst_group + column, .beta = 0, .rows = static_cast<int>(here), .cols = cols};
+                        const TileOut out{.c = place,
+                                          .bias = bias == nullptr ? nullptr : bias + group * plan.dst_group + column,
+                                          .beta = 0,
+                                          .rows = static_cast<int>(here),
+                                          .cols = cols};
                         tile.run(loops, from, packed + column * steps, tile.stored_width(cols), out);
                         for (index_t r = 0; r < here; ++r) place[r] += cols;
                     }
@@ -94,7 +103,8 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
 }
 
 /// One part of the batch: partial [groups, weights, out_group] then [out_channels] = gradients of weights and bias over its units.
-inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& plan, index_t part, const float* x, const float* dy, float* partial, bool with_bias, float* space) {
+inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& plan, index_t part, const float* x, const float* dy, float* partial,
+                                bool with_bias, float* space) {
     const Conv2dDims& d = plan.d;
     float* bias = partial + d.groups * plan.weights * plan.out_group;
     float* packed = space + plan.source_floats;
@@ -116,7 +126,12 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
             source = space;
             image_step = rows.size() * line;
         }
-        TileLoops loops{.count0 = images, .count1 = row1 - row0, .count2 = d.out_width, .step0 = image_step, .step1 = d.stride_h * line, .step2 = d.stride_w * d.in_channels};
+        TileLoops loops{.count0 = images,
+                        .count1 = row1 - row0,
+                        .count2 = d.out_width,
+                        .step0 = image_step,
+                        .step1 = d.stride_h * line,
+                        .step2 = d.stride_w * d.in_channels};
         const index_t steps = images * (row1 - row0) * d.out_width;
         const float* gradient = dy + (image * d.out_height + row0) * d.out_width * d.out_channels;
         for (index_t group = 0; group < d.groups; ++group) {
@@ -136,7 +151,8 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
                     const index_t here = std::min(tile.rows, plan.weights - weight);
                     for (index_t r = 0; r < tile.rows; ++r) {
                         const index_t at = weight + std::min(r, here - 1), tap = at / plan.in_group;
-                        from[r] = source + tap / d.kernel_w * d.dilation_h * line + (tap % d.kernel_w * d.dilation_w) * d.in_channels + group * plan.in_group + at % plan.in_group;
+                        from[r] = source + tap / d.kernel_w * d.dilation_h * line + (tap % d.kernel_w * d.dilation_w) * d.in_channels + group * plan.in_group +
+                                  at % plan.in_group;
                         to[r] = partial + (group * plan.weights + at) * plan.out_group + column;
                     }
                     tile.run(loops, from, panel, ld, {.c = to, .bias = nullptr, .beta = first ? 0.0f : 1.0f, .rows = static_cast<int>(here), .cols = cols});
@@ -147,7 +163,8 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
 }
 
 /// dw, for the output channels [first, last) of one group, += the partial results in order; dw is [out_channels, weights].
-inline void conv2d_weights_combine(const TileTarget& tile, const ConvWeightsPlan& plan, index_t group, index_t first, index_t last, const float* partial, float* dw) {
+inline void conv2d_weights_combine(const TileTarget& tile, const ConvWeightsPlan& plan, index_t group, index_t first, index_t last, const float* partial,
+                                   float* dw) {
     constexpr index_t block = 16;  // square blocks: both sides are read and written in whole cache lines
     for (index_t channel = first; channel < last; channel += block) {
         const index_t count = std::min(block, last - channel);

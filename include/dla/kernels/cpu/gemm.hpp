@@ -9,8 +9,8 @@
 
 namespace dla::detail {
 
-inline constexpr index_t gemm_steps = 512;        // of the reduction at a time: eight rows of A take half of L1
-inline constexpr index_t gemm_columns = 256;      // of B at a time: 512 KB, half of L2
+inline constexpr index_t gemm_steps = 512;         // of the reduction at a time: eight rows of A take half of L1
+inline constexpr index_t gemm_columns = 256;       // of B at a time: 512 KB, half of L2
 inline constexpr index_t gemm_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
 
 /// Packs panel `panel` of B, reduction steps [first, first + steps), to `to` [steps, stored width].
@@ -25,8 +25,8 @@ inline void gemm_pack(const TileTarget& tile, const GemmDims& d, const float* b,
 
 /// C rows [row0, row1), columns [panel0 * panel_width, col1) += or = the steps [first, first + steps) of the reduction. `packed` (or null: B is read where it
 /// is) has its panels packed_stride floats apart, each starting at step `first`.
-inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a, const float* b, const float* packed, index_t packed_stride, index_t first, index_t steps,
-                       index_t row0, index_t row1, index_t panel0, index_t col1, const float* bias, float beta, float* c) {
+inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a, const float* b, const float* packed, index_t packed_stride, index_t first,
+                       index_t steps, index_t row0, index_t row1, index_t panel0, index_t col1, const float* bias, float beta, float* c) {
     const index_t panels = ceil_div(col1 - panel0 * tile.panel_width, tile.panel_width);
     // Copied rows of A serve several panels from L1; where rows lie a multiple of 1 KB apart they would also evict each other.
     const index_t lda = d.transpose_a ? d.m : d.k;
@@ -75,10 +75,10 @@ inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a
 /// How one product is cut; a function of its sizes and the instruction set only.
 struct GemmPlan {
     const TileTarget& tile;
-    bool pack;            // B is copied into panels
-    index_t parts;        // of the reduction, summed in order at the end
-    index_t part_steps;   // of each part but the last
-    index_t packed_row;   // floats a step of packed B takes
+    bool pack;           // B is copied into panels
+    index_t parts;       // of the reduction, summed in order at the end
+    index_t part_steps;  // of each part but the last
+    index_t packed_row;  // floats a step of packed B takes
     index_t row_block, column_block;
 
     explicit GemmPlan(const GemmDims& d) : tile(active_tile()) {
@@ -90,7 +90,8 @@ struct GemmPlan {
         packed_row = round_up(d.n, tile.panel_width);
         column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, gemm_columns))), tile.panel_width);
         // Blocks of a million multiplications: some 20 us each, so that threads end together.
-        row_block = std::clamp(round_up((1 << 20) / std::max<index_t>(1, std::min(column_block, d.n) * d.k), 24), index_t{24}, round_up(std::max<index_t>(1, d.m), 24));
+        row_block =
+            std::clamp(round_up((1 << 20) / std::max<index_t>(1, std::min(column_block, d.n) * d.k), 24), index_t{24}, round_up(std::max<index_t>(1, d.m), 24));
     }
     index_t packed_floats(const GemmDims& d, int threads) const {
         if (!pack) return 0;
@@ -103,8 +104,8 @@ struct GemmPlan {
 constexpr index_t next_steps(index_t left) { return ceil_div(left, std::max<index_t>(1, ceil_div(left, gemm_steps))); }
 
 /// Rows [row0, row1) and columns [col0, col1) of C, reduction steps [first, last); `packed`: step 0 of packed B, or null.
-inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, const float* b, const float* packed, index_t first, index_t last, index_t row0, index_t row1,
-                     index_t col0, index_t col1, const float* bias, float beta, float* c) {
+inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, const float* b, const float* packed, index_t first, index_t last, index_t row0,
+                     index_t row1, index_t col0, index_t col1, const float* bias, float beta, float* c) {
     const index_t panel0 = col0 / plan.tile.panel_width;
     index_t at = first;
     do {
@@ -115,7 +116,8 @@ inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, co
     } while (at < last);
 }
 
-inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
+inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed, const GemmDims& d, const float* a, const float* b, const float* bias,
+                       float beta, float* c) {
     const bool small = d.m * d.n * d.k < gemm_parallel;
     const int threads = small ? 1 : p.threads;
     if (plan.pack) {
@@ -141,8 +143,8 @@ inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed,
 }
 
 /// Long reductions to a small C: each part of the reduction makes its own C, which are then added in order.
-inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* packed, float* partial, const GemmDims& d, const float* a, const float* b, const float* bias,
-                          float beta, float* c) {
+inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* packed, float* partial, const GemmDims& d, const float* a, const float* b,
+                          const float* bias, float beta, float* c) {
     const index_t stride = padded_count<float>(d.m * d.n);
     parallel_for(p.threads, plan.parts, [&](index_t part, int thread) {
         const index_t last = std::min(d.k, (part + 1) * plan.part_steps);
@@ -153,7 +155,8 @@ inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* pack
             if (plan.pack) {
                 for (index_t panel = 0; panel < ceil_div(d.n, width); ++panel) gemm_pack(plan.tile, d, b, panel, at, steps, own + panel * width * steps);
             }
-            gemm_block(plan.tile, d, a, b, plan.pack ? own : nullptr, width * steps, at, steps, 0, d.m, 0, d.n, nullptr, first ? 0.0f : 1.0f, partial + part * stride);
+            gemm_block(plan.tile, d, a, b, plan.pack ? own : nullptr, width * steps, at, steps, 0, d.m, 0, d.n, nullptr, first ? 0.0f : 1.0f,
+                       partial + part * stride);
             at += steps;
         }
     });
