@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Training: trainer, checkpoints, metrics, progress.
+// Training: trainer, checkpoints, metrics, progress, weights files.
 #pragma once
 
 #include <dla/train/checkpoint.hpp>
@@ -7,3 +7,4 @@
 #include <dla/train/progress.hpp>
 #include <dla/train/run_log.hpp>
 #include <dla/train/trainer.hpp>
+#include <dla/train/weights.hpp>

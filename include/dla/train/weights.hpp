@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Weights of a model to and from a safetensors file, under PyTorch's names and in PyTorch's layouts.
+#pragma once
+
+#include <dla/io/safetensors.hpp>
+#include <dla/model/params.hpp>
+
+#include <list>
+#include <set>
+
+namespace dla {
+
+namespace detail {
+
+/// Calls f(row) for every parameter and buffer, then g(row) for every counter.
+template <class Rows, class Array, class Counter>
+void for_each_row(const Rows& table, const Array& f, const Counter& g) {
+    for (const ParamRow& row : table.parameters) f(row);
+    for (const BufferRow& row : table.buffers) f(row);
+    for (const CounterRow& row : table.counters) g(row);
+}
+template <class P>
+void read_row(const ParamTable<P>& table, const ParamRow& row, std::span<typename P::scalar> host) {
+    table.read(ParamPart::value, row, host);
+}
+template <class P>
+void read_row(const ParamTable<P>& table, const BufferRow& row, std::span<typename P::scalar> host) {
+    table.read(row, host);
+}
+template <class P>
+void write_row(ParamTable<P>& table, const ParamRow& row, std::span<const typename P::scalar> host) {
+    table.write(ParamPart::value, row, host);
+}
+template <class P>
+void write_row(ParamTable<P>& table, const BufferRow& row, std::span<const typename P::scalar> host) {
+    table.write(row, host);
+}
+
+}  // namespace detail
+
+/// Writes all parameters, buffers and counters atomically: `save_weights("net.safetensors", model.parameters())`. Throws Error(io).
+template <class P>
+void save_weights(const std::string& path, const ParamTable<P>& table, const StoredMetadata& metadata = {}) {
+    using T = typename P::scalar;
+    std::vector<StoredTensor> tensors;
+    std::list<std::vector<T>> arrays;
+    std::list<std::int64_t> counters;
+    detail::for_each_row(
+        table,
+        [&](const auto& row) {
+            auto& host = arrays.emplace_back(static_cast<std::size_t>(row.count));
+            detail::read_row(table, row, std::span(host));
+            tensors.push_back({row.path, stored_type<T>(), {row.dims.d, row.dims.d + row.dims.rank}, std::as_bytes(std::span(host))});
+        },
+        [&](const CounterRow& row) { tensors.push_back({row.path, StoredType::i64, {}, std::as_bytes(std::span(&counters.emplace_back(table.read(row)), 1))}); });
+    write_safetensors(path, tensors, metadata);
+}
+
+/// Reads them back, from this library or from PyTorch (`safetensors.torch.save_file(model.state_dict(), path)`), and returns the names of the file's
+/// tensors that the model has no place for. Throws Error(checkpoint), the model unchanged, when a tensor is missing or has another shape or type.
+template <class P>
+std::vector<std::string> load_weights(const std::string& path, ParamTable<P>& table) {
+    using T = typename P::scalar;
+    const SafetensorsFile file = SafetensorsFile::read(path);
+    std::set<std::string> used;
+    std::vector<std::vector<T>> arrays;
+    std::vector<std::int64_t> counters;
+    detail::for_each_row(
+        table,
+        [&](const auto& row) {
+            file.copy_to<T>(row.path, {row.dims.d, row.dims.d + row.dims.rank}, std::span(arrays.emplace_back(static_cast<std::size_t>(row.count))));
+            used.insert(row.path);
+        },
+        [&](const CounterRow& row) {
+            file.copy_to<std::int64_t>(row.path, {}, std::span(&counters.emplace_back(), 1));
+            used.insert(row.path);
+        });
+    std::size_t array = 0, counter = 0;
+    detail::for_each_row(
+        table, [&](const auto& row) { detail::write_row(table, row, std::span<const T>(arrays[array++])); },
+        [&](const CounterRow& row) { table.write(row, counters[counter++]); });
+    std::vector<std::string> unused;
+    for (const StoredTensor& t : file.tensors())
+        if (!used.contains(t.name)) unused.push_back(t.name);
+    return unused;
+}
+
+}  // namespace dla

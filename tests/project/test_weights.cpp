@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// Weights go to a file under PyTorch's names and come back; a file that does not fit changes nothing.
+#include <dla/nn.hpp>
+#include <dla/train/weights.hpp>
+
+#include <doctest/doctest.h>
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+using namespace dla;
+
+namespace {
+
+// A convolution behind which Flatten permutes columns, and BatchNorm with buffers and a counter.
+using Net = Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU, Flatten, Linear<3 * 4 * 4, 5>>;
+constexpr Shape image{2, 4, 4};
+using Trained = Model<Net, image>;
+
+std::vector<float> some_images(std::size_t count) {
+    std::vector<float> x(count * 32);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 37 % 101) / 50.0f - 1.0f;
+    return x;
+}
+
+Trained trained_model() {
+    Trained model(Seed{3});
+    Adam adam;
+    train_step(model, adam, CrossEntropy{}, some_images(4), std::vector<std::int32_t>{0, 1, 2, 3});  // moves running means and counter
+    return model;
+}
+
+}  // namespace
+
+TEST_CASE("weights come back bit for bit, under PyTorch's names") {
+    const TemporaryFolder folder;
+    const std::string file = folder / "net.safetensors";
+    const Trained model = trained_model();
+    save_weights(file, model.parameters(), {{"made by", "a test"}});
+
+    const SafetensorsFile read = SafetensorsFile::read(file);
+    CHECK(read.metadata().at("made by") == "a test");
+    std::vector<std::string> names;
+    for (const StoredTensor& t : read.tensors()) names.push_back(t.name);
+    CHECK(names == std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"});
+    CHECK(read.find("4.weight")->shape == std::vector<std::int64_t>{5, 48});
+
+    Trained other(Seed{4});
+    REQUIRE(other.predict(some_images(3)) != model.predict(some_images(3)));
+    CHECK(load_weights(file, other.parameters()).empty());
+    CHECK(other.predict(some_images(3)) == model.predict(some_images(3)));
+    CHECK(other.parameters().read(other.parameters().counters[0]) == 1);
+}
+
+TEST_CASE("a file that does not fit is refused and changes nothing; what it has beyond the model is named") {
+    const TemporaryFolder folder;
+    const std::string file = folder / "net.safetensors";
+    save_weights(file, trained_model().parameters());
+
+    Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU, Flatten, Linear<3 * 4 * 4, 6>>, image> wider(Seed{5});
+    const std::vector<float> before = wider.predict(some_images(2));
+    CHECK(contains(error_of([&] { load_weights(file, wider.parameters()); }), "tensor \"4.weight\" does not fit; expected F32 [6, 48], got F32 [5, 48]"));
+    CHECK(wider.predict(some_images(2)) == before);
+
+    Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU, Flatten, Linear<3 * 4 * 4, 5>, Linear<5, 5>>, image> longer(Seed{5});
+    CHECK(contains(error_of([&] { load_weights(file, longer.parameters()); }), "tensor \"5.weight\" is missing; expected F32 [5, 5]"));
+
+    Model<Net, image, Reference<double>> precise(Seed{5});
+    CHECK(contains(error_of([&] { load_weights(file, precise.parameters()); }), "expected F64"));
+
+    Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU>, image> shorter(Seed{5});
+    CHECK(load_weights(file, shorter.parameters()) == std::vector<std::string>{"4.weight", "4.bias"});
+}
