@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// 3. A layer of one's own (prelu.hpp): its gradients are checked first, then a network with it is trained.
+#include "prelu.hpp"
+
+#include <dla/data.hpp>
+#include <dla/model/grad_check.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+
+int main(int argc, char** argv) {
+    const int steps = argc > 1 ? std::atoi(argv[1]) : 300;
+
+    const dla::GradientReport report = dla::check_gradients(PReLU{}, dla::Shape{5}, 4);
+    std::printf("PReLU alone: %s\n", report.text().c_str());
+    using Small = dla::Sequential<dla::Linear<6, 5>, PReLU, dla::Linear<5, 3>>;
+    const dla::GradientReport inside = dla::check_gradients(Small{}, dla::Shape{6}, 4);
+    std::printf("in a network: %s\n", inside.text().c_str());
+    if (!report.ok() || !inside.ok()) return 1;
+
+    using Net = dla::Sequential<dla::Flatten, dla::Linear<784, 64>, PReLU, dla::Linear<64, 10>>;
+    dla::Model<Net, dla::Shape{1, 28, 28}> model(dla::Seed{42});
+    dla::Sgd sgd({.learning_rate = 0.05, .momentum = 0.9});
+    const dla::CrossEntropy loss;
+    const dla::Dataset data = dla::make_digits(6000, dla::Seed{42});
+    dla::Loader loader(data, dla::all_samples(data), {.batch_size = 64});
+    float first = 0, last = 0;
+    for (int step = 0, epoch = 0; step < steps;) {
+        loader.start_epoch(static_cast<std::uint32_t>(epoch++));
+        while (const dla::Batch* batch = step < steps ? loader.next() : nullptr) {
+            last = dla::train_step(model, sgd, loss, batch->images, batch->labels);
+            if (step++ == 0) first = last;
+        }
+    }
+    const dla::ParamRow& row = model.parameters().parameter("2.weight");
+    std::vector<float> slopes(static_cast<std::size_t>(row.count));
+    model.parameters().read(dla::ParamPart::value, row, slopes);
+    std::printf("loss %.3f -> %.3f after %d steps; the first slopes went from 0.250 to %.3f, %.3f, %.3f\n", static_cast<double>(first), static_cast<double>(last), steps,
+                static_cast<double>(slopes[0]), static_cast<double>(slopes[1]), static_cast<double>(slopes[2]));
+    return last < first ? 0 : 1;
+}

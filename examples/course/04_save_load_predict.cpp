@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// 4. Train, save, load into another model, and predict from several threads at once.
+#include <dla/data.hpp>
+#include <dla/nn.hpp>
+#include <dla/train/weights.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+using Net = dla::Sequential<dla::Flatten, dla::Linear<784, 64>, dla::BatchNorm1d<64>, dla::ReLU, dla::Linear<64, 10>>;
+using Digits = dla::Model<Net, dla::Shape{1, 28, 28}>;
+
+int main(int argc, char** argv) {
+    const std::string file = argc > 1 ? argv[1] : "digits.safetensors";
+    const int count = argc > 2 ? std::atoi(argv[2]) : 6000;
+
+    const dla::Dataset data = dla::make_digits(count, dla::Seed{1});
+    dla::Loader loader(data, dla::all_samples(data), {.batch_size = 64});
+    Digits trained(dla::Seed{42});
+    dla::Adam adam;
+    for (std::uint32_t epoch = 1; epoch <= 2; ++epoch) {
+        loader.start_epoch(epoch);
+        while (const dla::Batch* batch = loader.next()) dla::train_step(trained, adam, dla::CrossEntropy{}, batch->images, batch->labels);
+    }
+    dla::save_weights(file, trained.parameters());  // names and layouts are PyTorch's: "1.weight" [64, 784], ...
+
+    Digits model(dla::Seed{7});  // other weights, until the file's replace them
+    try {
+        dla::load_weights(file, model.parameters());
+    } catch (const dla::Error& e) {
+        std::fprintf(stderr, "%s\n", e.what());
+        return dla::exit_code(e.code());
+    }
+
+    // `predict` is const: threads share the model, each brings its own memory, and none is allocated while they run.
+    const dla::Dataset unseen = dla::make_digits(400, dla::Seed{1}, dla::DigitsPart::test);
+    dla::Loader images(unseen, dla::all_samples(unseen), dla::evaluation_options(400));
+    images.start_epoch(0);
+    const dla::Batch& batch = *images.next();
+    const std::vector<float> expected = trained.predict(batch.images);
+    std::vector<float> scores(expected.size());
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t t = 0; t < 4; ++t)
+            threads.emplace_back([&, t] {
+                const auto workspace = model.inference_workspace(100);
+                model.predict(batch.images.subspan(t * 100 * 784, 100 * 784), std::span(scores).subspan(t * 100 * 10, 100 * 10), workspace);
+            });
+    }
+
+    int right = 0;
+    for (std::size_t i = 0; i < 400; ++i) {
+        const auto first = scores.begin() + static_cast<std::ptrdiff_t>(i * 10);
+        right += std::max_element(first, first + 10) - first == batch.labels[i];
+    }
+    std::printf("%d of 400 unseen digits recognised by 4 threads; %s\n", right, scores == expected ? "every score equals the trained model's, bit for bit" : "scores DIFFER");
+    return scores == expected ? 0 : 1;
+}
