@@ -11,6 +11,7 @@
 #endif
 
 namespace dla {
+inline namespace DLA_ABI_TAG {
 
 /// Threads that `wanted` stands for; 0 means as many as OpenMP would use.
 inline int thread_count(int wanted) {
@@ -21,6 +22,8 @@ inline int thread_count(int wanted) {
     return 1;
 #endif
 }
+
+}  // namespace DLA_ABI_TAG
 
 namespace detail {
 
