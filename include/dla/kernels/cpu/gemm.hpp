@@ -72,6 +72,8 @@ inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a
     }
 }
 
+inline namespace DLA_ABI_TAG {
+
 /// How one product is cut; a function of its sizes and the instruction set only.
 struct GemmPlan {
     const TileTarget& tile;
@@ -99,6 +101,8 @@ struct GemmPlan {
     }
     index_t partial_floats(const GemmDims& d) const { return parts == 1 ? 0 : padded_count<float>(d.m * d.n) * parts; }
 };
+
+}  // namespace DLA_ABI_TAG
 
 /// Length of the next block when `left` steps remain: equal blocks of at most gemm_steps.
 constexpr index_t next_steps(index_t left) { return ceil_div(left, std::max<index_t>(1, ceil_div(left, gemm_steps))); }

@@ -67,6 +67,10 @@ namespace dla::detail::avx512 {
 
 namespace dla::detail {
 
+inline namespace DLA_ABI_TAG {
+
 inline const TileTarget& active_tile() { return *select_isa(&base::tile_target, &avx2::tile_target, &avx512::tile_target); }
+
+}  // namespace DLA_ABI_TAG
 
 }  // namespace dla::detail
