@@ -24,7 +24,14 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+# Threads that wait for each other should not spin: on a busy machine that costs more than it gains.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+
 start_dir=$PWD
+if [ -n "${DLA_DATA_DIR:-}" ]; then
+    DLA_DATA_DIR=$(realpath -m "$DLA_DATA_DIR")
+    export DLA_DATA_DIR
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/packages.sh
 . scripts/packages.sh
@@ -78,7 +85,7 @@ fi
 [ "$status" -eq 0 ] || exit "$status"
 
 checkpoint=checkpoints/${name}_final.safetensors
-[ "$name" = mlp_mnist ] && data_option=" --data-dir $data_dir" || data_option=
+[ "$name" = mlp_mnist ] && data_option=" --data-dir $(printf %q "$data_dir")" || data_option=
 residual=${config%.toml}_residual.toml
 [ -f "$residual" ] || residual="$config --set model.residual=true"
 echo

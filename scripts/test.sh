@@ -26,6 +26,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+if [ -n "${DLA_DATA_DIR:-}" ]; then
+    DLA_DATA_DIR=$(realpath -m "$DLA_DATA_DIR")
+    export DLA_DATA_DIR
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/packages.sh
 . scripts/packages.sh
