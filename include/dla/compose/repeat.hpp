@@ -43,6 +43,7 @@ struct Repeat {
 
     template <class P>
     struct State {
+        static_assert(LayerOn<Block, P>, "dla: the layer of this Repeat cannot run on this policy; the notes say what it lacks");
         std::vector<typename Block::template State<P>> children;
         std::vector<Shape> shapes;
         std::vector<int> ids;

@@ -13,7 +13,7 @@ namespace dla {
 template <class Block, class Shortcut = Identity, class Act = Identity>
 struct Residual {
     static_assert(Layer<Block> && Layer<Shortcut> && Layer<Act>, "dla: Residual takes layers: Residual<Block, Shortcut = Identity, Act = Identity>");
-    static_assert(!detail::needs_of<Act>().x && (detail::is_view<Act>() || detail::in_place_of<Act>().forward),
+    static_assert(std::is_same_v<Act, Identity> || (!detail::needs_of<Act>().x && detail::in_place_of<Act>().forward && std::is_same_v<typename Act::template State<Reference<float>>, Nothing>),
                   "dla: the activation of a Residual must work in place from its output (ReLU, Sigmoid, Tanh); put others behind it: Sequential<Residual<Block>, GELU>");
 
     Block block;
@@ -29,6 +29,7 @@ struct Residual {
 
     template <class P>
     struct State {
+        static_assert(LayerOn<Block, P> && LayerOn<Shortcut, P>, "dla: a layer of this Residual cannot run on this policy; the notes say what it lacks");
         typename Block::template State<P> block;
         typename Shortcut::template State<P> shortcut;
         Shape in, out;

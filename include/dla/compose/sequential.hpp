@@ -66,6 +66,7 @@ struct Sequential {
 
     template <class P>
     struct State {
+        static_assert((LayerOn<Ls, P> && ...), "dla: a layer of this Sequential cannot run on this policy; the notes say what it lacks");
         Pack<typename Ls::template State<P>...> children;
         std::array<Shape, N + 1> shapes;
         std::array<int, N> ids;  // rows of the table of layers
