@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Compiles every .cpp of this folder with -fsyntax-only. One with a line `// OK` must compile; the others must not, and the compiler's output must
+match every `// EXPECT: regex` in them. Usage: compile_fail.py SOURCE_ROOT COMPILER [ARGUMENT...]; further compilers are taken from $DLA_COMPILERS."""
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+
+def sentence(output):
+    """Clang prints a text as pieces, `{"layer 1 Lin"}, Line<31>{{"ear..."}`; put them together and undo escapes."""
+    output = re.sub(r'"\}*,\s*(?:dla::)?(?:detail::)?Line<\d+U?L?>\s*\{*"', "", output)
+    return output.replace('\\"', '"')
+
+
+def compile_one(command, root, source):
+    text = source.read_text()
+    arguments = [*command, "-std=c++20", "-fsyntax-only", f"-I{root / 'include'}", f"-I{root / 'tests'}", str(source)]
+    result = subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    output = sentence(result.stdout + result.stderr)
+    if "\n// OK\n" in text:
+        return [] if result.returncode == 0 else ["does not compile:\n" + output[:3000]]
+    expected = re.findall(r"^// EXPECT: (.*)$", text, re.M)
+    problems = [] if expected else ["has no EXPECT line"]
+    if result.returncode == 0:
+        return problems + ["compiles"]
+    return problems + [f"output does not match: {e}\n{output[:3000]}" for e in expected if not re.search(e, output)]
+
+
+def main():
+    root, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    compilers = [command]
+    for extra in os.environ.get("DLA_COMPILERS", "").split():
+        if shutil.which(extra) and os.path.realpath(shutil.which(extra)) != os.path.realpath(shutil.which(command[-1]) or ""):
+            compilers.append([extra])
+    sources = sorted((root / "tests/compile_fail").glob("*.cpp"))
+    jobs = [(c, s) for c in compilers for s in sources]
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for (c, s), problems in zip(jobs, pool.map(lambda job: compile_one(job[0], root, job[1]), jobs)):
+            failed += bool(problems)
+            for problem in problems:
+                print(f"{c[-1]} {s.name}: {problem}")
+    print(f"{len(jobs) - failed} of {len(jobs)} as expected ({len(sources)} files, {len(compilers)} compilers)")
+    return 1 if failed or not sources else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
