@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Every header compiles alone, twice in a row and without a warning, and <dla/nn.hpp> stays light. Usage: headers.py SOURCE_ROOT COMPILER [ARGUMENT...]
+Arguments in $DLA_HEADER_ARGS (include folders, feature definitions) are passed on. Headers whose third-party library is missing are named and skipped."""
+import concurrent.futures
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
+HEAVY = re.compile(r"/(iostream|regex|filesystem)$|/(Eigen|xtensor|xtl|nlohmann|toml\+\+|CLI|fmt)/")
+LIGHT = "nn.hpp model/any_model.hpp model/grad_check.hpp optim/any_optimizer.hpp optim/any_schedule.hpp".split()
+# What a header may need that a machine may lack.
+OPTIONAL = {"interop/eigen.hpp": "Eigen/Core", "interop/xtensor.hpp": "xtensor/xadapt.hpp", "cuda.hpp": "cuda_runtime_api.h"}
+
+
+def main():
+    root, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    include = root / "include"
+    base = [*command, "-std=c++20", f"-I{include}", *shlex.split(os.environ.get("DLA_HEADER_ARGS", ""))]
+    environment = {**os.environ, "LC_ALL": "C"}
+
+    def run(arguments, source):
+        return subprocess.run([*base, *arguments, "-x", "c++", "-"], input=source, capture_output=True, text=True, env=environment)
+
+    def is_missing(name):
+        needed = OPTIONAL.get(name) or ("cuda_runtime_api.h" if name.startswith("kernels/cuda/") else None)
+        return needed is not None and run(["-E", "-o", os.devnull], f"#if !__has_include(<{needed}>)\n#error\n#endif\n").returncode != 0
+
+    def compile_alone(name):
+        source = f"#include <dla/{name}>\n#include <dla/{name}>\n"
+        result = run([*WARNINGS, "-fsyntax-only"], source)
+        return "" if result.returncode == 0 else f"<dla/{name}> alone:\n{(result.stdout + result.stderr)[:3000]}"
+
+    def look_for_heavy(name):
+        result = run(["-M"], f"#include <dla/{name}>\n")
+        heavy = sorted({word for word in result.stdout.replace("\\\n", " ").split() if HEAVY.search(word)})
+        return "" if result.returncode == 0 and not heavy else f"<dla/{name}> reaches {' '.join(heavy)}{result.stderr[:1000]}"
+
+    names = sorted(p.relative_to(include / "dla").as_posix() for p in (include / "dla").rglob("*.hpp") if not p.name.endswith(".inl.hpp"))
+    skipped = [n for n in names if is_missing(n)]
+    names = [n for n in names if n not in skipped]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = [p for p in [*pool.map(compile_alone, names), *pool.map(look_for_heavy, [n for n in LIGHT if n in names])] if p]
+    print("\n".join(problems))
+    if skipped:
+        print("skipped, their libraries are missing:", " ".join(skipped))
+    print(f"{len(names)} headers, {len(problems)} problems")
+    return 1 if problems or not names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Rules that the sources keep, read from their text: who may include whom, sizes, first lines, macros. Usage: lint.py SOURCE_ROOT"""
+import pathlib
+import re
+import sys
+
+# Folder: the folders it may include besides itself (docs/design.md, "One-way include graph").
+BELOW = {
+    "core": "",
+    "backend": "core",
+    "kernels": "core backend",
+    "ops": "core backend kernels",
+    "layers": "core backend kernels ops",
+    "compose": "core backend kernels ops layers",
+    "loss": "core backend kernels ops",
+    "optim": "core backend kernels ops",
+    "model": "core backend kernels ops layers compose loss optim",
+    "data": "core",
+    "io": "core",
+    "train": "core backend kernels ops layers compose loss optim model data io",
+    "config": "core backend kernels ops layers compose loss optim model data io train",
+    "interop": "core backend kernels ops layers compose loss optim model data io train config",
+}
+# The only macros: switches of core/config.hpp, the version, and these.
+MACROS = re.compile(r"DLA_\w+$")
+MACRO_FILES = {"core/config.hpp", "version.hpp"}
+FOREIGN_MACROS = {"TOML_ASSERT"}  # what a third-party header wants to be told
+FORBIDDEN_BELOW_TRAIN = re.compile(r"#include <(iostream|regex|filesystem|nlohmann/|toml|Eigen/|xtensor/)")
+NN_SIDE = "core backend kernels ops layers compose model loss optim".split()
+
+
+def strip_comments(text):
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.S)
+
+
+def check_header(include, path):
+    name = path.relative_to(include / "dla").as_posix()
+    folder = name.split("/")[0] if "/" in name else ""
+    text = path.read_text()
+    lines = text.splitlines()
+    code = strip_comments(text)
+    inline = name.endswith(".inl.hpp")
+    if lines[:1] != ["// SPDX-License-Identifier: MIT"]:
+        yield "the first line must be // SPDX-License-Identifier: MIT"
+    if len(lines) < 2 or not lines[1].startswith("// "):
+        yield "the second line must say in a sentence what the header is for"
+    if ("#pragma once" in lines) == inline:
+        yield "#pragma once belongs into every header and into no .inl.hpp"
+    limit = 450 if folder == "kernels" else 300
+    if len(lines) > limit:
+        yield f"{len(lines)} lines; at most {limit}"
+    for number, line in enumerate(lines, 1):
+        if len(line) > 160:
+            yield f"line {number} has {len(line)} characters; at most 160"
+        if re.search(r"[ \t]$", line) or "\t" in line:
+            yield f"line {number} has a tab or ends in a space"
+    if re.search(r"\busing\s+namespace\b", code):
+        yield "using namespace in a header"
+    if name not in MACRO_FILES:
+        for macro in re.findall(r"^\s*#\s*define\s+(\w+)", code, re.M):
+            if macro not in FOREIGN_MACROS:
+                yield f"defines the macro {macro}; macros live in core/config.hpp"
+    elif not inline:
+        for macro in re.findall(r"^\s*#\s*define\s+(\w+)", code, re.M):
+            if not MACROS.match(macro):
+                yield f"the macro {macro} must be named DLA_..."
+    for target in re.findall(r"^\s*#\s*include\s+([<\"][^>\"]+[>\"])", code, re.M):
+        if target.startswith('"'):
+            yield f"includes {target}; write <dla/...>"
+        elif target.startswith("<dla/"):
+            to = target[5:-1]
+            if not (include / "dla" / to).is_file():
+                if f"__has_include({target})" not in code:
+                    yield f"includes {target}, which does not exist"
+            elif folder:
+                if "/" not in to and to != "version.hpp":
+                    yield f"includes the umbrella {target}"
+                elif "/" in to and to.split("/")[0] not in [folder, *BELOW.get(folder, "").split()]:
+                    yield f"{folder} must not include {target}"
+    if folder and folder not in BELOW:
+        yield f"{folder} has no place in the include graph"
+    if folder in NN_SIDE and (bad := FORBIDDEN_BELOW_TRAIN.search(code)):
+        yield f"{bad.group(0)}...> in what <dla/nn.hpp> reaches"
+    if not folder:
+        rest = re.sub(r"^\s*#.*$", "", code, flags=re.M).strip()
+        if rest:
+            yield "an umbrella holds nothing but includes"
+
+
+def cycles(include):
+    graph = {}
+    for path in (include / "dla").rglob("*.hpp"):
+        name = path.relative_to(include).as_posix()
+        graph[name] = re.findall(r"^\s*#\s*include\s+<(dla/[^>]+)>", strip_comments(path.read_text()), re.M)
+    done, open_now = set(), []
+
+    def visit(name):
+        if name in open_now:
+            yield " -> ".join(open_now[open_now.index(name):] + [name])
+        elif name not in done:
+            open_now.append(name)
+            for target in graph.get(name, []):
+                yield from visit(target)
+            open_now.pop()
+            done.add(name)
+
+    for name in sorted(graph):
+        yield from visit(name)
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    include = root / "include"
+    headers = sorted((include / "dla").rglob("*.hpp"))
+    problems = []
+    for path in headers:
+        problems += [f"{path.relative_to(root)}: {p}" for p in check_header(include, path)]
+    problems += [f"include cycle: {c}" for c in cycles(include)]
+    for folder, suffixes in [("tests", (".cpp", ".hpp")), ("examples", (".cpp", ".hpp")), ("bench", (".cpp", ".hpp"))]:
+        for path in sorted((root / folder).rglob("*")):
+            if path.suffix in suffixes and not path.read_text().startswith("// SPDX-License-Identifier: MIT\n"):
+                problems.append(f"{path.relative_to(root)}: the first line must be // SPDX-License-Identifier: MIT")
+    linked = (root / "tests/lint/link_a.cpp").read_text()
+    for umbrella in sorted((include / "dla").glob("*.hpp")):
+        if umbrella.name != "cuda.hpp" and f"#include <dla/{umbrella.name}>" not in linked:
+            problems.append(f"tests/lint/link_a.cpp: does not include <dla/{umbrella.name}>")
+    print("\n".join(problems))
+    print(f"{len(headers)} headers, {len(problems)} problems")
+    return 1 if problems or not headers else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
