@@ -43,7 +43,7 @@ private:
 template <class P>
 struct Context {
     P policy;
-    typename P::template pointer<std::byte> scratch{};           ///< any kernel may use it during a call; nothing survives the call
+    typename P::template pointer<std::byte> scratch{};            ///< any kernel may use it during a call; nothing survives the call
     typename P::template pointer<const RandomPosition> random{};  ///< seed, epoch and step of this training step, in the policy's memory
     Stack<P> stack{};                                             ///< inference only
     Observer<P>* observer = nullptr;

@@ -21,7 +21,8 @@ namespace dla {
 ///           `copy_in` (host to device), `copy_out` (device to host) and `copy` (within the device) move `bytes` bytes; when one returns, the
 ///           host side may be reused.
 template <class P>
-concept Policy = std::copyable<P> && std::default_initializable<P> && requires(P p, typename P::template pointer<std::byte> device, const void* source, void* target, index_t bytes) {
+concept Policy = std::copyable<P> && std::default_initializable<P> &&
+    requires(P p, typename P::template pointer<std::byte> device, const void* source, void* target, index_t bytes) {
     typename P::scalar;
     typename P::template pointer<typename P::scalar>;
     { P::is_host } -> std::convertible_to<bool>;

@@ -38,7 +38,8 @@ struct ShapeCheck {
             return true;
         } else {
 #if defined(__clang__)
-            return NetworkCheck<false, piece<0, 31>(), piece<31, 31>(), piece<62, 31>(), piece<93, 31>(), piece<124, 31>(), piece<155, 31>(), piece<186, 31>()>::passed;
+            return NetworkCheck<false, piece<0, 31>(), piece<31, 31>(), piece<62, 31>(), piece<93, 31>(), piece<124, 31>(), piece<155, 31>(),
+                                piece<186, 31>()>::passed;
 #else
             return NetworkCheck<false, piece<0, Text::capacity>()>::passed;
 #endif

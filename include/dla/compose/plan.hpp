@@ -50,13 +50,15 @@ public:
     void place() {
         std::vector<std::size_t> order(blocks_.size());
         std::iota(order.begin(), order.end(), std::size_t{0});
-        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return blocks_[a].bytes != blocks_[b].bytes ? blocks_[a].bytes > blocks_[b].bytes : a < b; });
+        std::sort(order.begin(), order.end(),
+                  [&](std::size_t a, std::size_t b) { return blocks_[a].bytes != blocks_[b].bytes ? blocks_[a].bytes > blocks_[b].bytes : a < b; });
         std::vector<const Block*> placed;  // by offset
         for (std::size_t i : order) {
             Block& block = blocks_[i];
             index_t offset = 0;
             for (const Block* other : placed)
-                if (other->first < block.last && block.first < other->last && other->offset < offset + block.bytes) offset = std::max(offset, other->offset + other->bytes);
+                if (other->first < block.last && block.first < other->last && other->offset < offset + block.bytes)
+                    offset = std::max(offset, other->offset + other->bytes);
             block.offset = offset;
             placed.insert(std::upper_bound(placed.begin(), placed.end(), &block, [](const Block* a, const Block* b) { return a->offset < b->offset; }), &block);
             bytes_ = std::max(bytes_, offset + block.bytes);
@@ -68,8 +70,8 @@ public:
         next_ = 0;
     }
 
-    index_t bytes() const { return bytes_; }                ///< of all buffers, as placed
-    index_t stack_bytes() const { return peak_; }           ///< of the inference stack
+    index_t bytes() const { return bytes_; }       ///< of all buffers, as placed
+    index_t stack_bytes() const { return peak_; }  ///< of the inference stack
     index_t scratch_bytes() const { return scratch_; }
     /// Bytes if nothing were shared: what a plan saves is the difference to `bytes()`.
     index_t unshared_bytes() const {
@@ -98,11 +100,13 @@ namespace detail {
 
 // The optional members of a layer.
 template <class L, class Plan, class P>
-void rehearse_forward(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch, typename L::template Tape<P>& tape) {
+void rehearse_forward(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch,
+                      typename L::template Tape<P>& tape) {
     if constexpr (requires { layer.rehearse_forward(plan, state, in, batch, tape); }) layer.rehearse_forward(plan, state, in, batch, tape);
 }
 template <class L, class Plan, class P>
-void rehearse_backward(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch, typename L::template Tape<P>& tape, bool want_dx) {
+void rehearse_backward(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch,
+                       typename L::template Tape<P>& tape, bool want_dx) {
     if constexpr (requires { layer.rehearse_backward(plan, state, in, batch, tape, want_dx); }) layer.rehearse_backward(plan, state, in, batch, tape, want_dx);
 }
 template <class L, class Plan, class P>

@@ -127,7 +127,8 @@ struct Repeat {
         for (std::size_t i = blocks.size(); i-- > 0;) {
             const bool want = want_dx || (i > 0 && detail::has_parameters<Block, P>());
             if (i > 0 && want) plan.allocate(tape.gradients[i], batch * state.shapes[i].size());
-            if (want || detail::has_parameters<Block, P>()) detail::rehearse_backward<Block, Plan, P>(blocks[i], plan, state.children[i], state.shapes[i], batch, tape.children[i], want);
+            if (want || detail::has_parameters<Block, P>())
+                detail::rehearse_backward<Block, Plan, P>(blocks[i], plan, state.children[i], state.shapes[i], batch, tape.children[i], want);
             if (i + 1 < blocks.size() && (want_dx || detail::has_parameters<Block, P>())) plan.release(tape.gradients[i + 1]);
             if (i + 1 < blocks.size() && (needs.x || needs.y)) plan.release(tape.values[i + 1]);
         }

@@ -13,8 +13,10 @@ namespace dla {
 template <class Block, class Shortcut = Identity, class Act = Identity>
 struct Residual {
     static_assert(Layer<Block> && Layer<Shortcut> && Layer<Act>, "dla: Residual takes layers: Residual<Block, Shortcut = Identity, Act = Identity>");
-    static_assert(std::is_same_v<Act, Identity> || (!detail::needs_of<Act>().x && detail::in_place_of<Act>().forward && std::is_same_v<typename Act::template State<Reference<float>>, Nothing>),
-                  "dla: the activation of a Residual must work in place from its output (ReLU, Sigmoid, Tanh); put others behind it: Sequential<Residual<Block>, GELU>");
+    static_assert(
+        std::is_same_v<Act, Identity> ||
+            (!detail::needs_of<Act>().x && detail::in_place_of<Act>().forward && std::is_same_v<typename Act::template State<Reference<float>>, Nothing>),
+        "dla: the activation of a Residual must work in place from its output (ReLU, Sigmoid, Tanh); put others behind it: Sequential<Residual<Block>, GELU>");
 
     Block block;
     Shortcut shortcut;
@@ -56,8 +58,9 @@ struct Residual {
         if (a.shape.is_flattened_image() != b.shape.is_flattened_image() && a.shape.rank == 1 && b.shape.rank == 1)
             return refuse("features of a flattened image cannot be added to features of another order; put a Linear between Flatten and the Residual");
         if (!compatible(a.shape, b.shape))
-            return refuse("its block gives ", to_text(a.shape), " and its shortcut ", to_text(b.shape), ", which cannot be added; ",
-                          detail::is_identity(shortcut) ? "keep the shape in the block or give the Residual a projection as shortcut" : "make both give the same shape");
+            return refuse(
+                "its block gives ", to_text(a.shape), " and its shortcut ", to_text(b.shape), ", which cannot be added; ",
+                detail::is_identity(shortcut) ? "keep the shape in the block or give the Residual a projection as shortcut" : "make both give the same shape");
         if (a.shape.rank == 0) return b.shape;
         Shape sum = a.shape;
         if (b.shape.rank != 0)

@@ -12,7 +12,9 @@ namespace detail {
 
 /// Layers that splice their copies into the numbering of the Sequential around them (Repeat).
 template <class L>
-inline constexpr bool splices = requires(const L& layer, int& number) { layer.out_shape_numbered(Shape{}, number); };
+inline constexpr bool splices = requires(const L& layer, int& number) {
+    layer.out_shape_numbered(Shape{}, number);
+};
 
 /// A refusal inside a container, with the path of the child that refused in front: `layer 3.0 Linear<512, 10> refuses ...`.
 constexpr ShapeResult child_refusal(const Text& number, const Text& name, const Shape& in, const ShapeResult& result) {
@@ -131,9 +133,12 @@ struct Sequential {
         for_each_index_reversed<N>([&](auto i) {
             constexpr int g = sharing.gradient[i];  // where the gradient of value i lies
             if (g == int(i) && wanted<P>(i, want_dx) && in_tape<P>(i, want_dx)) plan.allocate(tape.gradients[g], batch * state.shapes[i].size());
-            if (wanted<P>(i + 1, want_dx)) detail::rehearse_backward<layer_type<i>, Plan, P>(get<i>(layers), plan, get<i>(state.children), state.shapes[i], batch, get<i>(tape.children), wanted<P>(i, want_dx));
+            if (wanted<P>(i + 1, want_dx))
+                detail::rehearse_backward<layer_type<i>, Plan, P>(get<i>(layers), plan, get<i>(state.children), state.shapes[i], batch, get<i>(tape.children),
+                                                                  wanted<P>(i, want_dx));
             constexpr int above = sharing.gradient[i + 1];
-            if (sharing.gradient_first[i + 1] == int(i) + 1 && wanted<P>(above, want_dx) && in_tape<P>(int(i) + 1, want_dx)) plan.release(tape.gradients[above]);
+            if (sharing.gradient_first[i + 1] == int(i) + 1 && wanted<P>(above, want_dx) && in_tape<P>(int(i) + 1, want_dx))
+                plan.release(tape.gradients[above]);
             for_each_index<N>([&](auto v) {
                 if constexpr (sharing.buffer[v] == int(v) && !is_callers(v) && sharing.kept_until[v] == int(i)) plan.release(tape.values[v]);
             });
@@ -143,7 +148,8 @@ struct Sequential {
     void rehearse_infer(Plan& plan, const State<P>& state, const Shape&, index_t batch) const {
         const index_t room = batch * largest_between<P>(state);
         if (room > 0) plan.push(2 * room);
-        for_each_index<N>([&](auto i) { detail::rehearse_infer<layer_type<i>, Plan, P>(get<i>(layers), plan, get<i>(state.children), state.shapes[i], batch); });
+        for_each_index<N>(
+            [&](auto i) { detail::rehearse_infer<layer_type<i>, Plan, P>(get<i>(layers), plan, get<i>(state.children), state.shapes[i], batch); });
         if (room > 0) plan.pop(2 * room);
     }
 
@@ -198,7 +204,8 @@ struct Sequential {
                 return;  // a view of the caller's dy
             } else {
                 if (wanted<P>(i, want_dx)) to.data = gradient<P, i>(tape, dx);
-                get<i>(layers).backward(c, get<i>(state.children), input<P, i>(state, tape, x, y), input<P, i + 1>(state, tape, x, y), from, to, get<i>(tape.children));
+                get<i>(layers).backward(c, get<i>(state.children), input<P, i>(state, tape, x, y), input<P, i + 1>(state, tape, x, y), from, to,
+                                        get<i>(tape.children));
                 if (c.observer && state.ids[i] >= 0) c.observer->after_backward(state.ids[i], to);
             }
         });
@@ -214,7 +221,9 @@ private:
     using layer_type = std::remove_cvref_t<decltype(get<I>(std::declval<const Pack<Ls...>&>()))>;
 
     /// The value lies in the caller's x or y.
-    static constexpr bool is_callers(int v) { return sharing.buffer[static_cast<std::size_t>(v)] == 0 || sharing.buffer[static_cast<std::size_t>(v)] == sharing.buffer[N]; }
+    static constexpr bool is_callers(int v) {
+        return sharing.buffer[static_cast<std::size_t>(v)] == 0 || sharing.buffer[static_cast<std::size_t>(v)] == sharing.buffer[N];
+    }
     static constexpr bool only_views_before(std::size_t i) {
         const std::array<bool, N> view{detail::is_view<Ls>()...};
         for (std::size_t j = 0; j < i; ++j)

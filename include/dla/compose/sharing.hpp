@@ -14,9 +14,9 @@ namespace dla::detail {
 template <std::size_t N>
 struct Sharing {
     std::array<int, N + 1> buffer{};
-    std::array<int, N + 1> last{};        // highest value in the same memory
+    std::array<int, N + 1> last{};  // highest value in the same memory
     std::array<int, N + 1> kept_until{};
-    std::array<int, N + 1> gradient{};    // highest value whose gradient lies in the same memory as value i's
+    std::array<int, N + 1> gradient{};        // highest value whose gradient lies in the same memory as value i's
     std::array<int, N + 1> gradient_first{};  // lowest such value
 };
 

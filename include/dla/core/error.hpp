@@ -14,14 +14,22 @@ enum class ErrorCode { usage, config, data, checkpoint, model, shape, numeric, i
 
 constexpr std::string_view to_string(ErrorCode code) {
     switch (code) {
-        case ErrorCode::usage: return "usage";
-        case ErrorCode::config: return "config";
-        case ErrorCode::data: return "data";
-        case ErrorCode::checkpoint: return "checkpoint";
-        case ErrorCode::model: return "model";
-        case ErrorCode::shape: return "shape";
-        case ErrorCode::numeric: return "numeric";
-        case ErrorCode::io: return "io";
+        case ErrorCode::usage:
+            return "usage";
+        case ErrorCode::config:
+            return "config";
+        case ErrorCode::data:
+            return "data";
+        case ErrorCode::checkpoint:
+            return "checkpoint";
+        case ErrorCode::model:
+            return "model";
+        case ErrorCode::shape:
+            return "shape";
+        case ErrorCode::numeric:
+            return "numeric";
+        case ErrorCode::io:
+            return "io";
     }
     return "unknown";
 }
@@ -30,13 +38,18 @@ constexpr std::string_view to_string(ErrorCode code) {
 constexpr int exit_code(ErrorCode code) {
     switch (code) {
         case ErrorCode::usage:
-        case ErrorCode::config: return 2;
-        case ErrorCode::data: return 3;
+        case ErrorCode::config:
+            return 2;
+        case ErrorCode::data:
+            return 3;
         case ErrorCode::checkpoint:
         case ErrorCode::model:
-        case ErrorCode::shape: return 4;
-        case ErrorCode::numeric: return 5;
-        case ErrorCode::io: return 6;
+        case ErrorCode::shape:
+            return 4;
+        case ErrorCode::numeric:
+            return 5;
+        case ErrorCode::io:
+            return 6;
     }
     return 1;
 }

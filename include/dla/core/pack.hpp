@@ -42,11 +42,13 @@ constexpr const T& get(const detail::Leaf<I, T>& leaf) {
 /// Calls f(constant<0>, ...), f(constant<1>, ...), ... in order; the argument converts to a constant index.
 template <std::size_t N, class F>
 constexpr void for_each_index(F&& f) {
-    [&]<std::size_t... Is>(std::index_sequence<Is...>) { (f(std::integral_constant<std::size_t, Is>{}), ...); }(std::make_index_sequence<N>{});
+    [&]<std::size_t... Is>(std::index_sequence<Is...>) { (f(std::integral_constant<std::size_t, Is>{}), ...); }
+    (std::make_index_sequence<N>{});
 }
 template <std::size_t N, class F>
 constexpr void for_each_index_reversed(F&& f) {
-    [&]<std::size_t... Is>(std::index_sequence<Is...>) { (f(std::integral_constant<std::size_t, N - 1 - Is>{}), ...); }(std::make_index_sequence<N>{});
+    [&]<std::size_t... Is>(std::index_sequence<Is...>) { (f(std::integral_constant<std::size_t, N - 1 - Is>{}), ...); }
+    (std::make_index_sequence<N>{});
 }
 
 }  // namespace dla

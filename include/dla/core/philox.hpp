@@ -46,15 +46,14 @@ constexpr std::array<std::uint32_t, 4> random_block(const RandomPosition& at, st
 constexpr float to_unit_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
 /// Uniform in [0, 1) with 53 bits.
-constexpr double to_unit_double(std::uint32_t high, std::uint32_t low) {
-    return static_cast<double>(((std::uint64_t{high} << 32) | low) >> 11) * 0x1p-53;
-}
+constexpr double to_unit_double(std::uint32_t high, std::uint32_t low) { return static_cast<double>(((std::uint64_t{high} << 32) | low) >> 11) * 0x1p-53; }
 
 /// A sequence of random numbers at one position and stream, for code that draws one after another.
 class RandomStream {
 public:
     constexpr RandomStream(const RandomPosition& at, std::uint32_t stream, std::uint32_t first_block = 0) : at_(at), stream_(stream), block_(first_block) {}
-    constexpr RandomStream(const RandomPosition& at, RandomUse use, std::uint32_t first_block = 0) : RandomStream(at, static_cast<std::uint32_t>(use), first_block) {}
+    constexpr RandomStream(const RandomPosition& at, RandomUse use, std::uint32_t first_block = 0)
+        : RandomStream(at, static_cast<std::uint32_t>(use), first_block) {}
 
     constexpr std::uint32_t bits() {
         if (used_ == 4) {

@@ -16,8 +16,8 @@ struct BasicView {
     constexpr BasicView() = default;
     constexpr BasicView(Pointer values, index_t samples, const Shape& sample) : data(values), batch(samples), shape(sample) {}
     template <class Other>
-        requires(!std::same_as<Other, Pointer> && std::convertible_to<Other, Pointer>)
-    constexpr BasicView(const BasicView<Other>& other) : data(other.data), batch(other.batch), shape(other.shape) {}
+    requires(!std::same_as<Other, Pointer> && std::convertible_to<Other, Pointer>) constexpr BasicView(const BasicView<Other>& other)
+        : data(other.data), batch(other.batch), shape(other.shape) {}
 
     constexpr index_t size() const { return batch == 0 ? 0 : batch * shape.size(); }
     constexpr explicit operator bool() const { return static_cast<bool>(data); }

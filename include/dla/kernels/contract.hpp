@@ -51,10 +51,14 @@ concept Conv2dBackwardWeights = requires(const P& p, Scratch<P> scratch, const C
 // pool.hpp
 /// ensures: y = largest value of each window; padding never wins, the first of equals does, NaN propagates. argmax (or null): ih * width + iw.
 template <class P>
-concept MaxPool2dForward = requires(const P& p, const Pool2dDims& d, ConstPtr<P> x, Ptr<P> y, PtrOf<P, std::int32_t> argmax) { max_pool2d_forward(p, d, x, y, argmax); };
+concept MaxPool2dForward = requires(const P& p, const Pool2dDims& d, ConstPtr<P> x, Ptr<P> y, PtrOf<P, std::int32_t> argmax) {
+    max_pool2d_forward(p, d, x, y, argmax);
+};
 /// ensures: dx overwritten everywhere; windows that overlap add up.
 template <class P>
-concept MaxPool2dBackward = requires(const P& p, const Pool2dDims& d, ConstPtr<P> dy, PtrOf<P, const std::int32_t> argmax, Ptr<P> dx) { max_pool2d_backward(p, d, dy, argmax, dx); };
+concept MaxPool2dBackward = requires(const P& p, const Pool2dDims& d, ConstPtr<P> dy, PtrOf<P, const std::int32_t> argmax, Ptr<P> dx) {
+    max_pool2d_backward(p, d, dy, argmax, dx);
+};
 /// ensures: y = mean of each window; divisor as PyTorch's avg_pool2d.
 template <class P>
 concept AvgPool2d = requires(const P& p, const Pool2dDims& d, ConstPtr<P> x, Ptr<P> y) {
@@ -66,24 +70,27 @@ concept AvgPool2d = requires(const P& p, const Pool2dDims& d, ConstPtr<P> x, Ptr
 /// ensures: y = (x - mean) * invstd * w + b with the batch's mean and biased variance (two passes); mean and invstd [channels] are written;
 /// running_mean, running_var [channels] and tracked (or null together) updated with the unbiased variance; momentum < 0 means 1 / tracked.
 template <class P>
-concept BatchNormForward = requires(const P& p, Scratch<P> scratch, const NormDims& d, double eps, double momentum, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b, Ptr<P> running_mean,
-                                    Ptr<P> running_var, PtrOf<P, std::int64_t> tracked, Ptr<P> y, Ptr<P> mean, Ptr<P> invstd) {
+concept BatchNormForward = requires(const P& p, Scratch<P> scratch, const NormDims& d, double eps, double momentum, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b,
+                                    Ptr<P> running_mean, Ptr<P> running_var, PtrOf<P, std::int64_t> tracked, Ptr<P> y, Ptr<P> mean, Ptr<P> invstd) {
     { batch_norm_scratch(p, d) } -> std::same_as<index_t>;  // for forward and backward
     batch_norm_forward(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
 };
 /// ensures: y = (x - running_mean) / sqrt(running_var + eps) * w + b; y may be x.
 template <class P>
-concept BatchNormInfer = requires(const P& p, const NormDims& d, double eps, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b, ConstPtr<P> running_mean, ConstPtr<P> running_var, Ptr<P> y) {
+concept BatchNormInfer = requires(const P& p, const NormDims& d, double eps, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b, ConstPtr<P> running_mean,
+                                  ConstPtr<P> running_var, Ptr<P> y) {
     batch_norm_infer(p, d, eps, x, w, b, running_mean, running_var, y);
 };
 /// ensures: dw, db accumulated; dx (or null) overwritten, may be dy.
 template <class P>
-concept BatchNormBackward = requires(const P& p, Scratch<P> scratch, const NormDims& d, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> mean, ConstPtr<P> invstd, ConstPtr<P> dy, Ptr<P> dx, Ptr<P> dw,
-                                     Ptr<P> db) { batch_norm_backward(p, scratch, d, x, w, mean, invstd, dy, dx, dw, db); };
+concept BatchNormBackward = requires(const P& p, Scratch<P> scratch, const NormDims& d, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> mean, ConstPtr<P> invstd,
+                                     ConstPtr<P> dy, Ptr<P> dx, Ptr<P> dw, Ptr<P> db) {
+    batch_norm_backward(p, scratch, d, x, w, mean, invstd, dy, dx, dw, db);
+};
 /// ensures: each of `rows` rows of `columns` values normalised by itself; w, b [columns] or null; mean, invstd [rows] or null.
 template <class P>
-concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, double eps, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b, ConstPtr<P> dy, Ptr<P> y, Ptr<P> mean, Ptr<P> invstd,
-                             Ptr<P> dx, Ptr<P> dw, Ptr<P> db) {
+concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, double eps, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b,
+                             ConstPtr<P> dy, Ptr<P> y, Ptr<P> mean, Ptr<P> invstd, Ptr<P> dx, Ptr<P> dw, Ptr<P> db) {
     { layer_norm_scratch(p, rows, columns) } -> std::same_as<index_t>;
     layer_norm_forward(p, rows, columns, eps, x, w, b, y, mean, invstd);
     layer_norm_backward(p, scratch, rows, columns, x, w, mean, invstd, dy, dx, dw, db);  // dx or null, may be dy; dw, db accumulated
@@ -106,7 +113,9 @@ concept Elementwise = requires(const P& p, index_t n, ConstPtr<P> a, ConstPtr<P>
 /// ensures: y[i] = keep ? x[i] / (1 - probability) : 0, keep = to_unit_float(word i % 4 of random_block(*at, stream, i / 4)) >= probability;
 /// probability 1 gives exact zeros. The same call on dy is the backward pass.
 template <class P>
-concept Dropout = requires(const P& p, index_t n, double probability, PtrOf<P, const RandomPosition> at, std::uint32_t stream, ConstPtr<P> x, Ptr<P> y) { dropout(p, n, probability, at, stream, x, y); };
+concept Dropout = requires(const P& p, index_t n, double probability, PtrOf<P, const RandomPosition> at, std::uint32_t stream, ConstPtr<P> x, Ptr<P> y) {
+    dropout(p, n, probability, at, stream, x, y);
+};
 
 // softmax.hpp
 /// ensures: softmax over `channels` (the maximum is subtracted); backward dx = y * (dy - sum(dy * y)); dx may be dy.
@@ -117,8 +126,8 @@ concept Softmax = requires(const P& p, const NormDims& d, ConstPtr<P> x, ConstPt
 };
 /// ensures: *result written; dlogits (or null) = gradient of the reduced loss; class_weights [classes] or null. PyTorch's label smoothing.
 template <class P>
-concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstPtr<P> logits, PtrOf<P, const std::int32_t> labels, ConstPtr<P> targets, ConstPtr<P> class_weights,
-                                       PtrOf<P, LossResult> result, Ptr<P> dlogits) {
+concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstPtr<P> logits, PtrOf<P, const std::int32_t> labels,
+                                       ConstPtr<P> targets, ConstPtr<P> class_weights, PtrOf<P, LossResult> result, Ptr<P> dlogits) {
     { cross_entropy_scratch(p, d) } -> std::same_as<index_t>;
     cross_entropy(p, scratch, d, logits, labels, class_weights, result, dlogits);
     cross_entropy_soft(p, scratch, d, logits, targets, class_weights, result, dlogits);  // targets [rows, classes]: probabilities; mean over rows
@@ -126,26 +135,28 @@ concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const Cro
 
 // reduce.hpp
 template <class P>
-concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstPtr<P> x, ConstPtr<P> target, bool mean, Ptr<P> y, PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
+concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstPtr<P> x, ConstPtr<P> target, bool mean, Ptr<P> y,
+                              PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
     { column_sum_scratch(p, rows, columns) } -> std::same_as<index_t>;
     column_sum(p, scratch, rows, columns, x, y);  // y [columns] += sum over rows of x [rows, columns]
     { sum_of_squares_scratch(p, n) } -> std::same_as<index_t>;
-    sum_of_squares(p, scratch, n, x, sum);  // *sum = sum of x^2, in double
+    sum_of_squares(p, scratch, n, x, sum);                          // *sum = sum of x^2, in double
     mean_squared_error(p, scratch, n, x, target, mean, result, y);  // y (or null): gradient; scratch as sum_of_squares
 };
 
 // optim.hpp; the numbers of a step live in the policy's memory, so that a captured graph can be replayed with new ones
 template <class P>
-concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdScalars> sgd, PtrOf<P, const AdamScalars> adam, PtrOf<P, const double> squares, double max_norm, ConstPtr<P> grad, Ptr<P> value, Ptr<P> slot) {
-    sgd_step(p, n, sgd, value, grad, slot);         // slot: velocity, or null without momentum
+concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdScalars> sgd, PtrOf<P, const AdamScalars> adam, PtrOf<P, const double> squares,
+                                    double max_norm, ConstPtr<P> grad, Ptr<P> value, Ptr<P> slot) {
+    sgd_step(p, n, sgd, value, grad, slot);          // slot: velocity, or null without momentum
     adam_step(p, n, adam, value, grad, slot, slot);  // slots: first and second moment
-    clip_scale(p, n, squares, max_norm, value);     // value *= min(1, max_norm / (sqrt(*squares) + 1e-6))
+    clip_scale(p, n, squares, max_norm, value);      // value *= min(1, max_norm / (sqrt(*squares) + 1e-6))
 };
 
 /// All of them: what `ops/` needs from a policy.
 template <class P>
-concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> &&
-                  BatchNormInfer<P> && BatchNormBackward<P> && LayerNorm<P> && ActivationKernels<P> && Elementwise<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> &&
-                  OptimizerKernels<P>;
+concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
+    MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
+    Elementwise<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P>;
 
 }  // namespace dla::kernel

@@ -22,13 +22,20 @@ struct Pointwise {
 
     constexpr Text name() const {
         switch (Kind) {
-            case Activation::relu: return "ReLU";
-            case Activation::leaky_relu: return "LeakyReLU";
-            case Activation::gelu: return "GELU";
-            case Activation::gelu_tanh: return "GELUTanh";
-            case Activation::silu: return "SiLU";
-            case Activation::sigmoid: return "Sigmoid";
-            case Activation::tanh: return "Tanh";
+            case Activation::relu:
+                return "ReLU";
+            case Activation::leaky_relu:
+                return "LeakyReLU";
+            case Activation::gelu:
+                return "GELU";
+            case Activation::gelu_tanh:
+                return "GELUTanh";
+            case Activation::silu:
+                return "SiLU";
+            case Activation::sigmoid:
+                return "Sigmoid";
+            case Activation::tanh:
+                return "Tanh";
         }
         return "";
     }

@@ -129,8 +129,9 @@ concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
 /// optional: `rehearse_forward(plan, state, in, batch, tape)`, `rehearse_backward(plan, state, in, batch, tape, want_dx)` and
 ///           `rehearse_infer(plan, state, in, batch)` claim tape and scratch memory: the calls a step would make, without the work.
 template <class L, class P>
-concept LayerOn = Layer<L> && requires(const L& layer, Context<P>& c, detail::AnyBuilder<P>& builder, Shape in, typename L::template State<P>& state, const typename L::template State<P>& const_state,
-                                       typename L::template Tape<P>& tape, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
+concept LayerOn = Layer<L> && requires(const L& layer, Context<P>& c, detail::AnyBuilder<P>& builder, Shape in, typename L::template State<P>& state,
+                                       const typename L::template State<P>& const_state, typename L::template Tape<P>& tape, ConstView<P> x, ConstView<P> y,
+                                       ConstView<P> dy, View<P> out) {
     { layer.template build<P>(builder, in) } -> std::same_as<typename L::template State<P>>;
     layer.infer(c, const_state, x, out);
     layer.forward(c, state, x, out, tape);

@@ -47,22 +47,27 @@ struct Conv2d {
         if (s.rank == 0) return Shape{};
         if (s.rank != 3) return refuse("expected an image [channels, height, width]");
         if (!compatible(s.d[0], In)) {
-            if (s.d[2] == In) return refuse("expected ", In, " channels; shapes are channels first: did you mean [", s.d[2], ", ", dim_text(s.d[0]), ", ", dim_text(s.d[1]), "]?");
+            if (s.d[2] == In)
+                return refuse("expected ", In, " channels; shapes are channels first: did you mean [", s.d[2], ", ", dim_text(s.d[0]), ", ", dim_text(s.d[1]),
+                              "]?");
             return refuse("expected ", In, " channels; did you mean Conv2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
         }
-        if (s.is_known() && out == Dyn) return refuse("its number of output channels is not set; write Conv2d<", dim_text(In), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
+        if (s.is_known() && out == Dyn)
+            return refuse("its number of output channels is not set; write Conv2d<", dim_text(In), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
         if (s.is_known() && kernel == Size2(Dyn)) return refuse("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
         if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
             return refuse("output channels, kernel, stride and dilation must be at least 1");
         if ((padding.h < 0 && padding.h != Same) || (padding.w < 0 && padding.w != Same)) return refuse("padding must be 0 or more, or Same");
         if ((padding.h == Same && stride.h != 1) || (padding.w == Same && stride.w != 1))
-            return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(In), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h, ", ", kernel.h / 2, ">");
+            return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(In), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h,
+                          ", ", kernel.h / 2, ">");
         if (groups < 1 || (s.d[0] != Dyn && s.d[0] % groups != 0) || (out != Dyn && out % groups != 0))
             return refuse("groups = ", groups, " must divide the input channels (", dim_text(s.d[0]), ") and the output channels (", dim_text(out), ")");
         const Conv2dDims d = dims(s, 1);
         if ((s.d[1] != Dyn && d.out_height < 1) || (s.d[2] != Dyn && d.out_width < 1))
-            return refuse("the kernel (", dilation.h * (kernel.h - 1) + 1, " x ", dilation.w * (kernel.w - 1) + 1, ") is larger than the padded image; pad more, pool less or use a smaller kernel");
+            return refuse("the kernel (", dilation.h * (kernel.h - 1) + 1, " x ", dilation.w * (kernel.w - 1) + 1,
+                          ") is larger than the padded image; pad more, pool less or use a smaller kernel");
         return Shape{out, s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
     }
     constexpr index_t macs(const Shape& s) const {
@@ -75,7 +80,8 @@ struct Conv2d {
         const index_t in = s.d[0] / groups;
         const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in * kernel.h * kernel.w))};
         State<P> state;
-        state.weight = b.parameter("weight", ParamKind::weight, {out, in, kernel.h, kernel.w}, init, DiskOrder{.outer = out, .channels = in, .pixels = kernel.h * kernel.w});
+        state.weight = b.parameter("weight", ParamKind::weight, {out, in, kernel.h, kernel.w}, init,
+                                   DiskOrder{.outer = out, .channels = in, .pixels = kernel.h * kernel.w});
         if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
         return state;
     }

@@ -37,7 +37,8 @@ struct Linear {
         }
         const index_t features = s.d[s.rank - 1];
         if (!compatible(features, In)) return refuse("expected ", In, "; did you mean Linear<", features, ", ", dim_text(out), ">?");
-        if (s.is_known() && out == Dyn) return refuse("its output size is not set; write Linear<", dim_text(In), ", 10> or Linear<", dim_text(In), ", Dyn>{.out = 10}");
+        if (s.is_known() && out == Dyn)
+            return refuse("its output size is not set; write Linear<", dim_text(In), ", 10> or Linear<", dim_text(In), ", Dyn>{.out = 10}");
         if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
         return s.rank == 1 ? Shape{out} : Shape{s.d[0], out};
     }
@@ -49,7 +50,8 @@ struct Linear {
         state.in = s.d[s.rank - 1];
         state.out = out;
         const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(state.in))};
-        const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = out, .channels = state.in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        const DiskOrder order =
+            s.is_flattened_image() ? DiskOrder{.outer = out, .channels = state.in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
         state.weight = b.parameter("weight", ParamKind::weight, {out, state.in}, init, order);
         if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
         return state;

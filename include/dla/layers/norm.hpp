@@ -43,14 +43,16 @@ struct BatchNorm {
         if (s.rank == 0) return s;
         if (Images && s.rank != 3) return refuse("expected an image [channels, height, width]; did you mean BatchNorm1d?");
         if (!Images && s.rank == 3) return refuse("expected [features] or [channels, length]; did you mean BatchNorm2d?");
-        if (!compatible(s.d[0], Channels)) return refuse("expected ", Channels, " channels; did you mean ", Images ? "BatchNorm2d<" : "BatchNorm1d<", s.d[0], ">?");
+        if (!compatible(s.d[0], Channels))
+            return refuse("expected ", Channels, " channels; did you mean ", Images ? "BatchNorm2d<" : "BatchNorm1d<", s.d[0], ">?");
         return s;
     }
 
     template <class P, class Builder>
     State<P> build(Builder& b, const Shape& s) const {
         const index_t channels = s.d[0];
-        const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = 1, .channels = channels / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        const DiskOrder order =
+            s.is_flattened_image() ? DiskOrder{.outer = 1, .channels = channels / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
         State<P> state;
         if (affine) {
             state.weight = b.parameter("weight", ParamKind::norm_weight, {channels}, Init{.fixed = 1}, order);
@@ -77,19 +79,22 @@ struct BatchNorm {
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.value, state.bias.value, state.running_mean, state.running_var, y.data);
+        batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.value, state.bias.value, state.running_mean,
+                         state.running_var, y.data);
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
         const NormDims d = ops::channel_dims(x.batch, x.shape);
         if (d.outer * d.inner <= 1)
-            fail(ErrorCode::model, name().view(), "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
-        batch_norm_forward(c.policy, c.scratch, d, eps, momentum, x.data, state.weight.value, state.bias.value, state.running_mean, state.running_var, state.tracked, y.data, tape.mean.data,
-                           tape.invstd.data);
+            fail(ErrorCode::model, name().view(),
+                 "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
+        batch_norm_forward(c.policy, c.scratch, d, eps, momentum, x.data, state.weight.value, state.bias.value, state.running_mean, state.running_var,
+                           state.tracked, y.data, tape.mean.data, tape.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        batch_norm_backward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad, state.bias.grad);
+        batch_norm_backward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data, dy.data,
+                            dx.data, state.weight.grad, state.bias.grad);
     }
 };
 
@@ -131,7 +136,8 @@ struct LayerNorm {
         if (s.rank == 0) return s;
         constexpr int axes = sizeof...(Sizes) == 0 ? 1 : static_cast<int>(sizeof...(Sizes));
         if (s.rank < axes) return refuse("expected at least ", axes, " axes");
-        if (s.rank == 3 && axes != 3) return refuse("expected [features] or [rows, features]; for an image name all three axes, LayerNorm<channels, height, width>");
+        if (s.rank == 3 && axes != 3)
+            return refuse("expected [features] or [rows, features]; for an image name all three axes, LayerNorm<channels, height, width>");
         const index_t sizes[] = {Sizes..., Dyn};
         if (sizeof...(Sizes) > 0)
             for (int i = 0; i < axes; ++i)
@@ -175,16 +181,18 @@ struct LayerNorm {
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, kernel::Ptr<P>{}, kernel::Ptr<P>{});
+        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, kernel::Ptr<P>{},
+                           kernel::Ptr<P>{});
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, tape.mean.data, tape.invstd.data);
+        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, tape.mean.data,
+                           tape.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        layer_norm_backward(c.policy, c.scratch, rows(x.shape, x.batch), columns(x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad,
-                            state.bias.grad);
+        layer_norm_backward(c.policy, c.scratch, rows(x.shape, x.batch), columns(x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data,
+                            dy.data, dx.data, state.weight.grad, state.bias.grad);
     }
 };
 

@@ -13,11 +13,13 @@ namespace detail {
 constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceil_mode) {
     if (s.rank == 0) return Shape{};
     if (s.rank != 3) return refuse("expected an image [channels, height, width]");
-    if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1) return refuse("kernel, stride and dilation must be at least 1");
+    if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1)
+        return refuse("kernel, stride and dilation must be at least 1");
     const index_t half_h = (dilation.h * (kernel.h - 1) + 1) / 2, half_w = (dilation.w * (kernel.w - 1) + 1) / 2;
     if (padding.h < 0 || padding.w < 0 || padding.h > half_h || padding.w > half_w) return refuse("padding must be between 0 and half the window");
     const Pool2dDims d = ops::pool2d_dims(1, s, kernel, stride, padding, dilation, ceil_mode);
-    if ((s.d[1] != Dyn && d.out_height < 1) || (s.d[2] != Dyn && d.out_width < 1)) return refuse("the window (", kernel.h, " x ", kernel.w, ") is larger than the padded image; pool less often");
+    if ((s.d[1] != Dyn && d.out_height < 1) || (s.d[2] != Dyn && d.out_width < 1))
+        return refuse("the window (", kernel.h, " x ", kernel.w, ") is larger than the padded image; pool less often");
     return Shape{s.d[0], s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
 }
 

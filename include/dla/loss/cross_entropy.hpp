@@ -32,7 +32,8 @@ struct CrossEntropy {
         if (logits.rank != 1) fail(ErrorCode::model, "CrossEntropy", text("takes logits [classes]; got ", to_text(logits), "; did you forget Flatten?").view());
         if (!(label_smoothing >= 0 && label_smoothing <= 1)) fail(ErrorCode::model, "CrossEntropy", "label_smoothing must lie in [0, 1]");
         if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != logits.d[0])
-            fail(ErrorCode::model, "CrossEntropy", text("class_weights has ", class_weights.size(), " values; expected one for each of ", logits.d[0], " classes").view());
+            fail(ErrorCode::model, "CrossEntropy",
+                 text("class_weights has ", class_weights.size(), " values; expected one for each of ", logits.d[0], " classes").view());
     }
     index_t targets_per_sample(const Shape&) const { return 1; }
 
@@ -42,14 +43,17 @@ struct CrossEntropy {
     }
     /// *result = loss and counts; dlogits (or an empty view) = gradient.
     template <class P>
-    void evaluate(const Context<P>& c, ConstView<P> logits, kernel::PtrOf<P, const Target> labels, kernel::ConstPtr<P> weights, kernel::PtrOf<P, LossResult> result, View<P> dlogits) const {
+    void evaluate(const Context<P>& c, ConstView<P> logits, kernel::PtrOf<P, const Target> labels, kernel::ConstPtr<P> weights,
+                  kernel::PtrOf<P, LossResult> result, View<P> dlogits) const {
         cross_entropy(c.policy, c.scratch, dims(logits.batch, logits.shape), logits.data, labels, weights, result, dlogits.data);
     }
     /// Throws Error(data) when a label was out of range; `labels` are the host's.
     void verify(const LossResult& result, const Target* labels, const Shape& logits) const {
         if (result.bad_row >= 0)
             fail(ErrorCode::data, "CrossEntropy",
-                 text("label ", labels[result.bad_row], " of sample ", result.bad_row, " is out of range; expected 0 to ", logits.d[0] - 1, " or ignore_index ", ignore_index).view());
+                 text("label ", labels[result.bad_row], " of sample ", result.bad_row, " is out of range; expected 0 to ", logits.d[0] - 1, " or ignore_index ",
+                      ignore_index)
+                     .view());
     }
 };
 

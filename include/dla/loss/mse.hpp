@@ -22,7 +22,8 @@ struct MeanSquaredError {
         return sum_of_squares_scratch(p, rows * out.size());
     }
     template <class P>
-    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> targets, kernel::ConstPtr<P>, kernel::PtrOf<P, LossResult> result, View<P> gradient) const {
+    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> targets, kernel::ConstPtr<P>, kernel::PtrOf<P, LossResult> result,
+                  View<P> gradient) const {
         mean_squared_error(c.policy, c.scratch, out.size(), out.data, targets, reduction == Reduction::mean, result, gradient.data);
     }
     void verify(const LossResult&, const T*, const Shape&) const {}

@@ -21,8 +21,10 @@ public:
     virtual void reserve(index_t batch, const CrossEntropy& loss) = 0;
     virtual MemoryPlan plan(index_t batch, const CrossEntropy& loss) const = 0;
 
-    /// Gradients and one optimizer step. clip_norm > 0 limits the global gradient norm. A loss (or, when clipping, a norm) that is not finite is returned as the loss, without a step.
-    virtual LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels, double clip_norm) = 0;
+    /// Gradients and one optimizer step. clip_norm > 0 limits the global gradient norm. A loss (or, when clipping, a norm) that is not finite is returned as
+    /// the loss, without a step.
+    virtual LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
+                                  double clip_norm) = 0;
     /// The mean loss (or sum, as asked) and correct predictions in inference mode.
     virtual LossResult evaluate(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) = 0;
     /// Logits in inference mode.
@@ -81,7 +83,8 @@ public:
         inference(batch, loss);
     }
     MemoryPlan plan(index_t batch, const CrossEntropy& loss) const override { return model_.plan(batch, loss); }
-    LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels, double clip_norm) override {
+    LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
+                          double clip_norm) override {
         table().zero_gradients();
         LossResult result = model_.compute_gradients(loss, images, labels);
         if (std::isfinite(result.loss) && clip_norm > 0)

@@ -23,7 +23,8 @@ using ResidualLinear = Residual<Sequential<LinearBlock, LinearNorm>, Repeat<Line
 /// Convolution blocks with a pooling after every second one, then a head of two Linear layers.
 using Cnn = Sequential<Repeat<ConvBlock, ConvBlock, MaxPool2d<2>>, Repeat<ConvBlock>, Flatten, Linear<Dyn, 256>, ReLU, Dropout, Linear<256, Dyn>>;
 /// A convolution block, residual blocks with a pooling after every second one, then the same head.
-using ResidualCnn = Sequential<ConvBlock, Repeat<ResidualConv, ResidualConv, MaxPool2d<2>>, Repeat<ResidualConv>, Flatten, Linear<Dyn, 256>, ReLU, Dropout, Linear<256, Dyn>>;
+using ResidualCnn =
+    Sequential<ConvBlock, Repeat<ResidualConv, ResidualConv, MaxPool2d<2>>, Repeat<ResidualConv>, Flatten, Linear<Dyn, 256>, ReLU, Dropout, Linear<256, Dyn>>;
 /// Linear + BatchNorm + ReLU for all sizes but the last, which is a plain Linear.
 using Mlp = Sequential<Flatten, Repeat<LinearBlock>, Linear<>>;
 /// A first block, a residual block for each consecutive pair of sizes, a last Linear.

@@ -57,9 +57,12 @@ CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
         for (const Row& source : sources)
             if (std::none_of(targets.begin(), targets.end(), [&](const Row& row) { return row.path == source.path; })) report.unexpected.push_back(source.path);
     };
-    copy_rows(from.parameters, to.parameters, [&](const ParamRow& row, auto host) { from.read(ParamPart::value, row, host); },
-              [&](const ParamRow& row, auto host) { to.write(ParamPart::value, row, host); });
-    copy_rows(from.buffers, to.buffers, [&](const BufferRow& row, auto host) { from.read(row, host); }, [&](const BufferRow& row, auto host) { to.write(row, host); });
+    copy_rows(
+        from.parameters, to.parameters, [&](const ParamRow& row, auto host) { from.read(ParamPart::value, row, host); },
+        [&](const ParamRow& row, auto host) { to.write(ParamPart::value, row, host); });
+    copy_rows(
+        from.buffers, to.buffers, [&](const BufferRow& row, auto host) { from.read(row, host); },
+        [&](const BufferRow& row, auto host) { to.write(row, host); });
     for (const CounterRow& target : to.counters)
         for (const CounterRow& source : from.counters)
             if (source.path == target.path) to.write(target, from.read(source));

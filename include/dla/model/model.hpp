@@ -31,9 +31,12 @@ public:
     explicit Model(Seed seed, const P& policy = {}) : Model(Net{}, Input, seed, policy) {}
     /// A network with sizes set at run time.
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
-    Model(const Net& net, const Shape& input, Seed seed, const P& policy = {}) : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>()), control_(2 * alignment) {
+    Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
+        : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>()), control_(2 * alignment) {
         if (!compatible(input, Input)) fail(ErrorCode::shape, "model", text("built for input ", to_text(Input), "; got ", to_text(input)).view());
-        if (!input.is_known()) fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " is not known; give it: Model<Net, Shape{3, 32, 32}> or Model(net, Shape{3, 32, 32}, seed)").view());
+        if (!input.is_known())
+            fail(ErrorCode::shape, "model",
+                 text("the input shape ", to_text(input), " is not known; give it: Model<Net, Shape{3, 32, 32}> or Model(net, Shape{3, 32, 32}, seed)").view());
         const ShapeResult out = net.out_shape(input);
         if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
         output_ = out.shape;
@@ -64,7 +67,8 @@ public:
         loss.check(output_);
         const index_t scratch = loss.scratch(table_->policy, batch, output_);
         if (batch > workspace_.capacity() || scratch > workspace_.plan().scratch || (input_gradient && !workspace_.gives_input_gradient()))
-            workspace_ = Workspace<Net, P>(table_->policy, net_, state_, input_, output_, std::max(batch, workspace_.capacity()), scratch, input_gradient || workspace_.gives_input_gradient());
+            workspace_ = Workspace<Net, P>(table_->policy, net_, state_, input_, output_, std::max(batch, workspace_.capacity()), scratch,
+                                           input_gradient || workspace_.gives_input_gradient());
         if (!loss.class_weights.empty()) {
             if (class_weights_.bytes() == 0) class_weights_ = Arena<P>(output_.size() * static_cast<index_t>(sizeof(T)));
             put_class_weights(loss, class_weights_.template at<T>(0));
@@ -139,8 +143,7 @@ public:
     Inference inference_workspace(index_t batch, index_t scratch = 0) const { return Inference(table_->policy, net_, state_, input_, output_, batch, scratch); }
 
     /// A workspace for `evaluate` with this loss, which may need scratch memory of its own.
-    template <class Loss>
-        requires(!std::convertible_to<Loss, index_t>)
+    template <class Loss, class = typename Loss::Target>
     Inference inference_workspace(index_t batch, const Loss& loss) const {
         return inference_workspace(batch, loss.scratch(table_->policy, batch, output_));
     }
@@ -187,7 +190,9 @@ private:
     }
     index_t batch_of(std::size_t values) const {
         const auto size = static_cast<std::size_t>(input_.size());
-        if (values % size != 0) fail(ErrorCode::model, "model", text("got ", values, " input values; expected a multiple of ", size, ", the size of one sample ", to_text(input_)).view());
+        if (values % size != 0)
+            fail(ErrorCode::model, "model",
+                 text("got ", values, " input values; expected a multiple of ", size, ", the size of one sample ", to_text(input_)).view());
         return static_cast<index_t>(values / size);
     }
     static void check_targets(std::size_t got, index_t expected) {
@@ -251,8 +256,8 @@ private:
 /// One training step: gradients of `loss` on the batch, one step of `optimizer`. Returns the loss before the step.
 /// images: N samples in memory order; targets: N labels (cross-entropy) or N outputs (mean squared error).
 template <class Net, Shape Input, class P, class Optimizer, class Loss>
-LossResult train_step_result(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images, std::span<const typename Loss::Target> targets,
-                             double clip_norm = 0) {
+LossResult train_step_result(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images,
+                             std::span<const typename Loss::Target> targets, double clip_norm = 0) {
     model.parameters().zero_gradients();
     const LossResult result = model.compute_gradients(loss, images, targets);
     if (clip_norm > 0) model.parameters().clip_gradients(clip_norm);
@@ -262,7 +267,8 @@ LossResult train_step_result(Model<Net, Input, P>& model, Optimizer& optimizer, 
 }
 /// As train_step_result; only the loss.
 template <class Net, Shape Input, class P, class Optimizer, class Loss>
-typename P::scalar train_step(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images, std::span<const typename Loss::Target> targets) {
+typename P::scalar train_step(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images,
+                              std::span<const typename Loss::Target> targets) {
     return static_cast<typename P::scalar>(train_step_result(model, optimizer, loss, images, targets).loss);
 }
 

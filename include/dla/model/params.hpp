@@ -20,7 +20,7 @@ struct ParamRow {
     DiskOrder order;
     Init init;
     index_t offset = 0, count = 0;
-    int layer = -1;          ///< row of the table of layers
+    int layer = -1;         ///< row of the table of layers
     bool trainable = true;  ///< false: frozen, no optimizer touches it
 };
 
@@ -214,12 +214,17 @@ private:
 
     Ptr at(ParamPart part, index_t offset) const {
         switch (part) {
-            case ParamPart::value: return values(offset);
-            case ParamPart::gradient: return gradients(offset);
-            default: return slots_[part == ParamPart::slot0 ? 0 : 1].template at<T>(bytes(offset));
+            case ParamPart::value:
+                return values(offset);
+            case ParamPart::gradient:
+                return gradients(offset);
+            default:
+                return slots_[part == ParamPart::slot0 ? 0 : 1].template at<T>(bytes(offset));
         }
     }
-    Ptr writable(ParamPart part, index_t offset) { return part == ParamPart::slot0 || part == ParamPart::slot1 ? slot(part == ParamPart::slot0 ? 0 : 1, offset) : at(part, offset); }
+    Ptr writable(ParamPart part, index_t offset) {
+        return part == ParamPart::slot0 || part == ParamPart::slot1 ? slot(part == ParamPart::slot0 ? 0 : 1, offset) : at(part, offset);
+    }
 
     static void read(Ptr from, const DiskOrder& order, index_t count, std::span<T> host) {
         if (order.pixels == 1) {

@@ -42,8 +42,8 @@ inline std::string summary(const ParamIndex& index, const MemoryPlan& plan, inde
         if (row.leaf)
             for (std::size_t i = row.first_param; i < row.end_param; ++i) count += index.parameters[i].count;
         macs += row.macs;
-        lines.push_back({{std::string(static_cast<std::size_t>(2 * row.depth), ' ') + row.path + "  " + row.name, std::string(to_text(row.in).view()), std::string(to_text(row.out).view()),
-                          count > 0 ? detail::grouped(count) : "", row.macs > 0 ? detail::grouped(row.macs) : ""}});
+        lines.push_back({{std::string(static_cast<std::size_t>(2 * row.depth), ' ') + row.path + "  " + row.name, std::string(to_text(row.in).view()),
+                          std::string(to_text(row.out).view()), count > 0 ? detail::grouped(count) : "", row.macs > 0 ? detail::grouped(row.macs) : ""}});
     }
     for (const ParamRow& row : index.parameters) frozen += row.trainable ? 0 : row.count;
     std::size_t width[5]{};
@@ -61,10 +61,12 @@ inline std::string summary(const ParamIndex& index, const MemoryPlan& plan, inde
         if (n == 0) out += std::string(width[0] + width[1] + width[2] + width[3] + width[4] + 8, '-') + "\n";
     }
     const index_t count = index.parameter_count();
-    out += "parameters: " + detail::grouped(count) + " (" + detail::byte_text(count * scalar_bytes) + ")" + (frozen > 0 ? ", " + detail::grouped(frozen) + " of them frozen" : "") + "\n";
+    out += "parameters: " + detail::grouped(count) + " (" + detail::byte_text(count * scalar_bytes) + ")" +
+           (frozen > 0 ? ", " + detail::grouped(frozen) + " of them frozen" : "") + "\n";
     out += "multiply-adds for one sample: " + detail::grouped(macs) + "\n";
-    out += "training step of " + std::to_string(plan.batch) + " samples: activations " + detail::byte_text(plan.activations) + " (" + detail::byte_text(plan.unshared) + " without sharing), scratch " +
-           detail::byte_text(plan.scratch) + ", gradients " + detail::byte_text(index.value_count * scalar_bytes) + ", optimizer " + detail::byte_text(slots * index.value_count * scalar_bytes) + "\n";
+    out += "training step of " + std::to_string(plan.batch) + " samples: activations " + detail::byte_text(plan.activations) + " (" +
+           detail::byte_text(plan.unshared) + " without sharing), scratch " + detail::byte_text(plan.scratch) + ", gradients " +
+           detail::byte_text(index.value_count * scalar_bytes) + ", optimizer " + detail::byte_text(slots * index.value_count * scalar_bytes) + "\n";
     return out;
 }
 

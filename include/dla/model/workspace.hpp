@@ -26,7 +26,8 @@ public:
     Workspace() = default;
 
     /// Plans for `batch` samples; `scratch` is what the loss needs. With `want_dx` backward also gives the gradient of the images.
-    Workspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx) : want_dx_(want_dx) {
+    Workspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx)
+        : want_dx_(want_dx) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
         rehearse(plan, net, state, in, out, batch);
@@ -39,7 +40,8 @@ public:
     }
 
     /// The plan alone: bytes before any memory is claimed.
-    static MemoryPlan measure(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx = false) {
+    static MemoryPlan measure(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch,
+                              bool want_dx = false) {
         Workspace rehearsal;
         rehearsal.want_dx_ = want_dx;
         Planner<P> plan(policy);

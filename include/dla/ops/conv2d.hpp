@@ -28,7 +28,8 @@ constexpr index_t window_positions(index_t size, index_t before, index_t after, 
 }
 
 /// The convolution of a batch of images [in, height, width]; `padding` may be Same.
-constexpr Conv2dDims conv2d_dims(index_t batch, const Shape& in, index_t out_channels, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, index_t groups) {
+constexpr Conv2dDims conv2d_dims(index_t batch, const Shape& in, index_t out_channels, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation,
+                                 index_t groups) {
     Conv2dDims d{.batch = batch, .height = in.d[1], .width = in.d[2], .in_channels = in.d[0], .out_channels = out_channels};
     d.kernel_h = kernel.h, d.kernel_w = kernel.w, d.stride_h = stride.h, d.stride_w = stride.w, d.dilation_h = dilation.h, d.dilation_w = dilation.w;
     d.groups = groups;
@@ -55,7 +56,8 @@ void conv2d_forward(const Context<P>& c, const Conv2dDims& d, kernel::ConstPtr<P
 
 /// dx overwritten (or null: not wanted); dw and db (or null) accumulated.
 template <class P>
-void conv2d_backward(const Context<P>& c, const Conv2dDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx, kernel::Ptr<P> dw, kernel::Ptr<P> db) {
+void conv2d_backward(const Context<P>& c, const Conv2dDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx,
+                     kernel::Ptr<P> dw, kernel::Ptr<P> db) {
     conv2d_backward_weights(c.policy, c.scratch, d, x, dy, dw, db);
     if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy, w, dx);
 }

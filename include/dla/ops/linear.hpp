@@ -2,8 +2,8 @@
 // y = x W^T + b on the last axis of any number of rows, and its gradients.
 #pragma once
 
-#include <dla/kernels/contract.hpp>
 #include <dla/backend/context.hpp>
+#include <dla/kernels/contract.hpp>
 
 #include <cassert>
 
@@ -36,7 +36,8 @@ void linear_forward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P
 
 /// dx = dy W (or null: not wanted); dw += dy^T x; db += column sums of dy (or null).
 template <class P>
-void linear_backward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx, kernel::Ptr<P> dw, kernel::Ptr<P> db) {
+void linear_backward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx,
+                     kernel::Ptr<P> dw, kernel::Ptr<P> db) {
     using T = typename P::scalar;
     const kernel::ConstPtr<P> none{};
     gemm(c.policy, c.scratch, d.backward_weights(), dy, x, none, T(1), dw);

@@ -18,7 +18,7 @@ struct AdamRuleOptions {
     double beta2 = 0.999;
     double eps = 1e-8;
     double weight_decay = Decoupled ? 0.01 : 0.0;  ///< PyTorch's defaults: 0.01 for AdamW, 0 for Adam
-    bool decay_bias_and_norm = true;  ///< PyTorch decays everything alike; false spares biases and normalisation layers
+    bool decay_bias_and_norm = true;               ///< PyTorch decays everything alike; false spares biases and normalisation layers
 };
 
 /// What Adam and AdamW share; they differ in how weights decay.
@@ -48,13 +48,15 @@ public:
                                       .correction1 = 1 - std::pow(options.beta1, t),
                                       .correction2 = 1 - std::pow(options.beta2, t),
                                       .decoupled = Decoupled};
-            adam_step(table.policy, s.count, table.template control<AdamScalars>(i, scalars), table.values(s.offset), table.gradients(s.offset), table.slot(0, s.offset), table.slot(1, s.offset));
+            adam_step(table.policy, s.count, table.template control<AdamScalars>(i, scalars), table.values(s.offset), table.gradients(s.offset),
+                      table.slot(0, s.offset), table.slot(1, s.offset));
         }
     }
 
 protected:
     AdamRule(const AdamRuleOptions<Decoupled>& o, const char* name) : options(o) {
-        if (!(o.learning_rate >= 0 && o.eps >= 0 && o.weight_decay >= 0)) fail(ErrorCode::usage, name, "learning_rate, eps and weight_decay must not be negative");
+        if (!(o.learning_rate >= 0 && o.eps >= 0 && o.weight_decay >= 0))
+            fail(ErrorCode::usage, name, "learning_rate, eps and weight_decay must not be negative");
         if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1)) fail(ErrorCode::usage, name, "beta1 and beta2 must lie in [0, 1)");
     }
 };

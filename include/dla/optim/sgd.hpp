@@ -24,7 +24,8 @@ public:
 
     /// Throws Error(usage) for options that PyTorch refuses as well.
     explicit Sgd(const SgdOptions& o = {}) : options(o) {
-        if (!(o.learning_rate >= 0 && o.momentum >= 0 && o.weight_decay >= 0)) fail(ErrorCode::usage, "Sgd", "learning_rate, momentum and weight_decay must not be negative");
+        if (!(o.learning_rate >= 0 && o.momentum >= 0 && o.weight_decay >= 0))
+            fail(ErrorCode::usage, "Sgd", "learning_rate, momentum and weight_decay must not be negative");
         if (o.nesterov && (o.momentum <= 0 || o.dampening != 0)) fail(ErrorCode::usage, "Sgd", "nesterov needs momentum above 0 and dampening 0");
     }
 
@@ -38,7 +39,8 @@ public:
         const auto& segments = table.segments(!options.decay_bias_and_norm);
         for (std::size_t i = 0; i < segments.size(); ++i) {
             const auto& s = segments[i];
-            const SgdScalars scalars{options.learning_rate, options.momentum, options.dampening, s.decays ? options.weight_decay : 0, options.nesterov, steps == 0};
+            const SgdScalars scalars{options.learning_rate, options.momentum, options.dampening, s.decays ? options.weight_decay : 0,
+                                     options.nesterov,      steps == 0};
             sgd_step(table.policy, s.count, table.template control<SgdScalars>(i, scalars), table.values(s.offset), table.gradients(s.offset),
                      slot_count() > 0 ? table.slot(0, s.offset) : typename Table::Ptr{});
         }

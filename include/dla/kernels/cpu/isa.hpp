@@ -19,7 +19,9 @@ inline Isa detect_isa() {
 #if !defined(DLA_NO_SIMD)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) best = Isa::avx2;
-    if (best == Isa::avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) best = Isa::avx512;
+    if (best == Isa::avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        best = Isa::avx512;
 #endif
     const char* wish = std::getenv("DLA_SIMD");
     if (wish == nullptr || *wish == '\0') return best;
