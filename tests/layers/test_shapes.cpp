@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// What each layer makes of a shape, and the sentence with which it refuses one; all of it in constant expressions too.
+#include <doctest/doctest.h>
+
+#include <support/layer_cases.hpp>
+
+using namespace dla;
+
+namespace {
+
+template <class L>
+std::string why(const L& layer, const Shape& in) {
+    const ShapeResult result = layer.out_shape(in);
+    return result.ok() ? "accepted: " + std::string(to_text(result.shape).view()) : std::string(refusal(layer.name(), in, result).view());
+}
+
+using Conv = Conv2d<Dyn, Dyn, Dyn, 1, 0>;
+
+}  // namespace
+
+TEST_CASE("shapes are known to the compiler") {
+    static_assert(Linear<4, 3>{}.out_shape(Shape{4}).shape == Shape{3});
+    static_assert(Linear<Dyn, 3>{}.out_shape(Shape{5, 4}).shape == Shape{5, 3});
+    static_assert(Conv2d<3, 8, 3>{}.out_shape(Shape{3, 7, 9}).shape == Shape{8, 7, 9});
+    static_assert(Conv2d<3, 8, 3, 2, 1>{}.out_shape(Shape{3, 7, 8}).shape == Shape{8, 4, 4});
+    static_assert(Conv2d<3, 8, 2>{}.out_shape(Shape{3, 7, 8}).shape == Shape{8, 7, 8});
+    static_assert(MaxPool2d<3, 2, 1>{}.out_shape(Shape{2, 7, 8}).shape == Shape{2, 4, 4});
+    static_assert(MaxPool2d<2>{.ceil_mode = true}.out_shape(Shape{2, 7, 8}).shape == Shape{2, 4, 4});
+    static_assert(AvgPool2d<2>{}.out_shape(Shape{2, 7, 8}).shape == Shape{2, 3, 4});
+    static_assert(GlobalAvgPool2d{}.out_shape(Shape{2, 7, 8}).shape == Shape{2});
+    static_assert(Flatten{}.out_shape(Shape{3, 4}).shape == Shape{12});
+    static_assert(Flatten{}.out_shape(Shape{2, 3, 4}).shape.is_flattened_image());
+    static_assert(Flatten{}.out_shape(Shape{1, 3, 4}).shape == Shape{12});  // one channel: both orders are the same
+    static_assert(Flatten{}.out_shape(Shape{12, 1, 1}).shape == Shape{12});
+    static_assert(!Linear<4, 3>{}.out_shape(Shape{5}).ok());
+    static_assert(Linear<4, 3>{}.out_shape(Shape{}).ok() && Conv2d<3, 8, 3>{}.out_shape(Shape{}).ok() && GlobalAvgPool2d{}.out_shape(Shape{}).ok());
+    static_assert(Conv2d<3, 8, 3, 2, 1>{}.out_shape(Shape{3, Dyn, 8}).shape == Shape{8, Dyn, 4});
+    CHECK(Flatten{}.out_shape(Shape{2, Dyn, 4}).shape.size() == Dyn);
+}
+
+TEST_CASE("refusals of linear layers and convolutions") {
+    CHECK(why(Linear<512, 10>{}, Shape{64, 2, 2}) ==
+          "Linear<512, 10> refuses input [64, 2, 2] (256 values): expected 512; did you forget Flatten, or mean Linear<256, 10>?");
+    CHECK(why(Linear<256, 10>{}, Shape{64, 2, 2}) == "Linear<256, 10> refuses input [64, 2, 2] (256 values): expected 256; did you forget Flatten?");
+    CHECK(why(Linear<4, 3>{}, Shape{5}) == "Linear<4, 3> refuses input [5]: expected 4; did you mean Linear<5, 3>?");
+    CHECK(why(Linear<4, Dyn>{}, Shape{4}) == "Linear<4, Dyn> refuses input [4]: its output size is not set; write Linear<4, 10> or Linear<4, Dyn>{.out = 10}");
+    CHECK(why(Linear<4, Dyn>{.out = 0}, Shape{4}) == "Linear<4, 0> refuses input [4]: its output size is 0; expected at least 1");
+    CHECK(why(Conv2d<3, 8, 3>{}, Shape{7}) == "Conv2d<3, 8, 3> refuses input [7]: expected an image [channels, height, width]");
+    CHECK(why(Conv2d<3, 8, 3>{}, Shape{4, 9, 9}) == "Conv2d<3, 8, 3> refuses input [4, 9, 9] (324 values): expected 3 channels; did you mean Conv2d<4, 8, 3>?");
+    CHECK(why(Conv2d<3, 8, 3>{}, Shape{32, 32, 3}) ==
+          "Conv2d<3, 8, 3> refuses input [32, 32, 3] (3072 values): expected 3 channels; shapes are channels first: did you mean [3, 32, 32]?");
+    CHECK(why(Conv{.out = 2, .kernel = {3, 5}}, Shape{1, 4, 4}) ==
+          "Conv2d<Dyn, 2, 3x5, 1, 0> refuses input [1, 4, 4] (16 values): the kernel (3 x 5) is larger than the padded image; pad more, pool less or use a "
+          "smaller kernel");
+    CHECK(why(Conv{.out = 2, .kernel = 2, .dilation = 4}, Shape{1, 4, 5}) ==
+          "Conv2d<Dyn, 2, 2, 1, 0> refuses input [1, 4, 5] (20 values): the kernel (5 x 5) is larger than the padded image; pad more, pool less or use a "
+          "smaller kernel");
+    CHECK(why(Conv{.out = 4, .kernel = 1, .groups = 3}, Shape{6, 2, 2}) ==
+          "Conv2d<Dyn, 4, 1, 1, 0> refuses input [6, 2, 2] (24 values): groups = 3 must divide the input channels (6) and the output channels (4)");
+    CHECK(why(Conv{.kernel = 1}, Shape{6, 2, 2}) ==
+          "Conv2d<Dyn, Dyn, 1, 1, 0> refuses input [6, 2, 2] (24 values): its number of output channels is not set; write Conv2d<Dyn, Dyn, 1>{.out = 32}");
+    CHECK(why(Conv{.out = 2}, Shape{6, 2, 2}).ends_with("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}"));
+    CHECK(why(Conv{.out = 2, .kernel = 1, .stride = 0}, Shape{6, 2, 2}).ends_with("output channels, kernel, stride and dilation must be at least 1"));
+    CHECK(why(Conv{.out = 2, .kernel = 1, .padding = -1}, Shape{6, 2, 2}).ends_with("padding must be 0 or more, or Same"));
+    CHECK(why(Conv2d<3, 8, 3, 2>{}, Shape{3, 8, 8}).ends_with("padding Same needs stride 1; write the padding, e.g. Conv2d<3, 8, 3, 2, 1>"));
+}
+
+TEST_CASE("refusals of the other layers") {
+    CHECK(why(BatchNorm1d<8>{}, Shape{8, 5, 5}) ==
+          "BatchNorm1d<8> refuses input [8, 5, 5] (200 values): expected [features] or [channels, length]; did you mean BatchNorm2d?");
+    CHECK(why(BatchNorm2d<8>{}, Shape{8}) == "BatchNorm2d<8> refuses input [8]: expected an image [channels, height, width]; did you mean BatchNorm1d?");
+    CHECK(why(BatchNorm2d<8>{}, Shape{4, 5, 5}) == "BatchNorm2d<8> refuses input [4, 5, 5] (100 values): expected 8 channels; did you mean BatchNorm2d<4>?");
+    CHECK(why(BatchNorm1d<8>{}, Shape{7}) == "BatchNorm1d<8> refuses input [7]: expected 8 channels; did you mean BatchNorm1d<7>?");
+    CHECK(why(LayerNorm<6>{}, Shape{4, 5}) == "LayerNorm<6> refuses input [4, 5] (20 values): expected 6 values on axis 1");
+    CHECK(why(LayerNorm<3, 5>{}, Shape{4, 5}) == "LayerNorm<3, 5> refuses input [4, 5] (20 values): expected 3 values on axis 0");
+    CHECK(why(LayerNorm<4, 5>{}, Shape{5}) == "LayerNorm<4, 5> refuses input [5]: expected at least 2 axes");
+    CHECK(why(LayerNorm<>{}, Shape{2, 3, 4}) ==
+          "LayerNorm<> refuses input [2, 3, 4] (24 values): expected [features] or [rows, features]; for an image name all three axes, LayerNorm<channels, "
+          "height, width>");
+    CHECK(why(MaxPool2d<2>{}, Shape{8}) == "MaxPool2d<2> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(MaxPool2d<3>{}, Shape{8, 2, 5}) ==
+          "MaxPool2d<3> refuses input [8, 2, 5] (80 values): the window (3 x 3) is larger than the padded image; pool less often");
+    CHECK(why(MaxPool2d<2>{.padding = 2}, Shape{8, 4, 5}) ==
+          "MaxPool2d<2> refuses input [8, 4, 5] (160 values): padding must be between 0 and half the window");
+    CHECK(why(AvgPool2d<2>{.stride = 0}, Shape{8, 4, 5}).ends_with("kernel, stride and dilation must be at least 1"));
+    CHECK(why(GlobalAvgPool2d{}, Shape{8}).ends_with("expected an image [channels, height, width]"));
+    CHECK(why(Softmax<2>{}, Shape{8}) == "Softmax<2> refuses input [8]: it has no dimension 2 (0 is the batch)");
+    CHECK(why(Dropout{.p = 1.5}, Shape{8}) == "Dropout refuses input [8]: its probability must lie in [0, 1]");
+    CHECK(why(Dropout{.p = std::nan("")}, Shape{8}) == "Dropout refuses input [8]: its probability must lie in [0, 1]");
+    CHECK(why(ReLU{}, Shape{8, 3}) == "accepted: [8, 3]");
+}
+
+TEST_CASE("every case of the list gives the shape it claims, known or not") {
+    support::for_each_layer_case([](const std::string& name, const auto& layer, const Shape& in, index_t) {
+        CAPTURE(name);
+        const ShapeResult known = layer.out_shape(in);
+        REQUIRE(known.ok());
+        CHECK(known.shape.is_known());
+        CHECK(layer.out_shape(Shape{}).ok());
+        for (int axis = 0; axis < in.rank; ++axis) {
+            Shape partly = in;
+            partly.d[axis] = Dyn;
+            const ShapeResult guessed = layer.out_shape(partly);
+            CHECK(guessed.ok());
+            CHECK(compatible(guessed.shape, known.shape));
+        }
+    });
+}
