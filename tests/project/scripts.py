@@ -80,7 +80,9 @@ def main():
         assert status == 0 and "--config configs/digits_mlp.toml" in calls and "built-in digits set" in said, (said, calls)
         s = stage(present="all", train="exit 3")
         assert s.run("quickstart.sh", DLA_DATA_DIR=str(mine))[0] == 3 and "digits" not in s.calls.read_text()
-        assert stage(present="all", train="exit 5").run("quickstart.sh")[0] == 5
+        assert stage(present="all", train=no_network.replace("3", "5")).run("quickstart.sh")[0] == 5
+        damaged = 'case "$*" in *m_mlp.toml*) mkdir -p data/mnist; touch data/mnist/train-images-idx3-ubyte.gz; exit 3 ;; esac'
+        assert stage(present="all", train=damaged).run("quickstart.sh")[0] == 3
 
         # What it says to try next begins with files that exist.
         status, said, calls = stage(present="all").run("quickstart.sh")
