@@ -42,7 +42,8 @@ int main(int argc, char** argv) {
         train.start_epoch(static_cast<std::uint32_t>(epoch));
         double sum = 0;
         while (const dla::Batch* batch = train.next()) sum += static_cast<double>(dla::train_step(model, adam, loss, batch->images, batch->labels));
-        std::printf("epoch %d  training loss %.4f  accuracy on unseen digits %.2f %%\n", epoch, sum / static_cast<double>(train.batches()), accuracy(model, test));
+        std::printf("epoch %d  training loss %.4f  accuracy on unseen digits %.2f %%\n", epoch, sum / static_cast<double>(train.batches()),
+                    accuracy(model, test));
     }
     return 0;
 }

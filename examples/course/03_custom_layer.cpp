@@ -35,7 +35,7 @@ int main(int argc, char** argv) {
     const dla::ParamRow& row = model.parameters().parameter("2.weight");
     std::vector<float> slopes(static_cast<std::size_t>(row.count));
     model.parameters().read(dla::ParamPart::value, row, slopes);
-    std::printf("loss %.3f -> %.3f after %d steps; the first slopes went from 0.250 to %.3f, %.3f, %.3f\n", static_cast<double>(first), static_cast<double>(last), steps,
-                static_cast<double>(slopes[0]), static_cast<double>(slopes[1]), static_cast<double>(slopes[2]));
+    std::printf("loss %.3f -> %.3f after %d steps; the first slopes went from 0.250 to %.3f, %.3f, %.3f\n", static_cast<double>(first),
+                static_cast<double>(last), steps, static_cast<double>(slopes[0]), static_cast<double>(slopes[1]), static_cast<double>(slopes[2]));
     return last < first ? 0 : 1;
 }

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
         const auto first = scores.begin() + static_cast<std::ptrdiff_t>(i * 10);
         right += std::max_element(first, first + 10) - first == batch.labels[i];
     }
-    std::printf("%d of 400 unseen digits recognised by 4 threads; %s\n", right, scores == expected ? "every score equals the trained model's, bit for bit" : "scores DIFFER");
+    std::printf("%d of 400 unseen digits recognised by 4 threads; %s\n", right,
+                scores == expected ? "every score equals the trained model's, bit for bit" : "scores DIFFER");
     return scores == expected ? 0 : 1;
 }

@@ -27,7 +27,8 @@ double accuracy(const M& model, const dla::Dataset& data) {
     loader.start_epoch(0);
     const dla::Batch& batch = *loader.next();
     const dla::CrossEntropy loss;
-    return 100 * static_cast<double>(model.evaluate(loss, batch.images, batch.labels, model.inference_workspace(batch.count, loss)).correct) / static_cast<double>(batch.count);
+    return 100 * static_cast<double>(model.evaluate(loss, batch.images, batch.labels, model.inference_workspace(batch.count, loss)).correct) /
+           static_cast<double>(batch.count);
 }
 
 /// The same images with another question: is the digit odd?
@@ -53,10 +54,11 @@ int main(int argc, char** argv) {
 
     dla::Model<Net<2>, image> transferred(seed);
     const dla::CopyReport report = dla::copy_weights(digits.parameters(), transferred.parameters());  // whatever has the same path and size
-    transferred.parameters().freeze("0");                                                              // the body and all that lies in it
+    transferred.parameters().freeze("0");                                                             // the body and all that lies in it
     train(transferred, few, 20);
 
     std::printf("%zu arrays copied, %zu kept new (another size)\n", report.copied.size(), report.mismatched.size());
-    std::printf("even or odd from 200 examples: %.1f %% from scratch, %.1f %% with the frozen body of a network that knows digits\n", accuracy(scratch, test), accuracy(transferred, test));
+    std::printf("even or odd from 200 examples: %.1f %% from scratch, %.1f %% with the frozen body of a network that knows digits\n", accuracy(scratch, test),
+                accuracy(transferred, test));
     return 0;
 }

@@ -17,7 +17,9 @@ struct PReLU {
     using Tape = dla::Nothing;
 
     constexpr dla::Text name() const { return "PReLU"; }
-    constexpr dla::ShapeResult out_shape(dla::Shape in) const { return in.rank <= 1 ? dla::ShapeResult(in) : dla::refuse("expected [features]; did you forget Flatten?"); }
+    constexpr dla::ShapeResult out_shape(dla::Shape in) const {
+        return in.rank <= 1 ? dla::ShapeResult(in) : dla::refuse("expected [features]; did you forget Flatten?");
+    }
 
     template <class P, class Builder>
     State<P> build(Builder& b, const dla::Shape& in) const {
@@ -36,7 +38,7 @@ struct PReLU {
     void backward(dla::Context<P>&, State<P>& state, dla::ConstView<P> x, dla::ConstView<P>, dla::ConstView<P> dy, dla::View<P> dx, dla::Nothing&) const {
         for (dla::index_t i = 0; i < x.size(); ++i) {
             const dla::index_t f = i % x.shape.d[0];
-            if (x.data[i] <= 0) state.slope.grad[f] += dy.data[i] * x.data[i];                               // added to, never overwritten
+            if (x.data[i] <= 0) state.slope.grad[f] += dy.data[i] * x.data[i];                    // added to, never overwritten
             if (dx) dx.data[i] = x.data[i] > 0 ? dy.data[i] : state.slope.value[f] * dy.data[i];  // overwritten; empty when nobody asks for it
         }
     }

@@ -41,7 +41,8 @@ TEST_CASE("weights come back bit for bit, under PyTorch's names") {
     CHECK(read.metadata().at("made by") == "a test");
     std::vector<std::string> names;
     for (const StoredTensor& t : read.tensors()) names.push_back(t.name);
-    CHECK(names == std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"});
+    CHECK(names == std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias", "1.running_mean", "1.running_var",
+                                            "1.num_batches_tracked"});
     CHECK(read.find("4.weight")->shape == std::vector<std::int64_t>{5, 48});
 
     Trained other(Seed{4});

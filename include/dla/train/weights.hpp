@@ -52,7 +52,9 @@ void save_weights(const std::string& path, const ParamTable<P>& table, const Sto
             detail::read_row(table, row, std::span(host));
             tensors.push_back({row.path, stored_type<T>(), {row.dims.d, row.dims.d + row.dims.rank}, std::as_bytes(std::span(host))});
         },
-        [&](const CounterRow& row) { tensors.push_back({row.path, StoredType::i64, {}, std::as_bytes(std::span(&counters.emplace_back(table.read(row)), 1))}); });
+        [&](const CounterRow& row) {
+            tensors.push_back({row.path, StoredType::i64, {}, std::as_bytes(std::span(&counters.emplace_back(table.read(row)), 1))});
+        });
     write_safetensors(path, tensors, metadata);
 }
 
