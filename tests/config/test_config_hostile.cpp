@@ -46,7 +46,7 @@ TEST_CASE("binary, deep and long files") {
     CHECK(error("# " + std::string(1000, '.') + "\n[dataset]\ndata_dir = \"../../../../../../data\"\n") == "no error");
     CHECK(contains(error(repeat("x\n", 1000)), "not TOML"));
     std::string many;
-    for (int i = 0; i < 1000; ++i) many += "k" + std::to_string(i) + " = 1\n";
+    for (int i = 0; i < 1000; ++i) many.append("k").append(std::to_string(i)).append(" = 1\n");
     CHECK(contains(error(many), "error[config] f: 1000 errors\nf:1:1: "));
     CHECK(contains(error(many), "\n... and 900 more"));
     CHECK(error("[model]\n\"" + std::string(100000, 'k') + "\" = 1\n").size() < 1000);

@@ -202,7 +202,7 @@ inline std::string config_help() {
 /// The reference page of the keys, docs/config_reference.md.
 inline std::string config_reference() {
     const auto cell = [](std::string text) {
-        for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
+        for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, 1, '\\');
         return text;
     };
     std::string text =

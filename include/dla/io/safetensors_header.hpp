@@ -161,7 +161,7 @@ private:
         state_ = next;
         return true;
     }
-    static std::string quoted(std::string_view text) { return "\"" + std::string(text.substr(0, 100)) + "\""; }
+    static std::string quoted(std::string_view text) { return std::string(1, '"').append(text.substr(0, 100)).append(1, '"'); }
     [[noreturn]] void refuse(std::string_view sentence) const { fail(ErrorCode::checkpoint, where_, sentence); }
     [[noreturn]] void unexpected(std::string_view what) const {
         constexpr std::string_view expected[] = {"an object",

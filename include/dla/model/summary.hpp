@@ -13,7 +13,7 @@ namespace detail {
 /// `1234567` as `1,234,567`.
 inline std::string grouped(index_t n) {
     std::string digits = std::to_string(n);
-    for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), ",");
+    for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<std::size_t>(i), 1, ',');
     return digits;
 }
 /// `12.3 MiB`.
