@@ -19,11 +19,14 @@ using Json = nlohmann::ordered_json;
 
 namespace detail {
 
-/// nlohmann's message without its `[json.exception...]` tag.
+/// nlohmann's message without its `[json.exception...]` tag, and without the bytes of a damaged file that it quotes.
 inline std::string json_reason(const nlohmann::json::exception& e) {
     std::string_view text = e.what();
     if (const auto end = text.find("] "); text.starts_with('[') && end != std::string_view::npos) text.remove_prefix(end + 2);
-    return std::string(text.substr(0, 300));
+    std::string reason(text.substr(0, 300));
+    for (char& c : reason)
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+    return reason;
 }
 
 }  // namespace detail
