@@ -32,7 +32,8 @@ std::string checkpoint_to_resume(const Arguments& a, const std::string& folder, 
     const auto found = dla::newest_checkpoint(folder, name, config, skipped);
     for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
     if (!found)
-        dla::fail(dla::ErrorCode::checkpoint, folder, "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
+        dla::fail(dla::ErrorCode::checkpoint, folder,
+                  "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
     return *found;
 }
 
@@ -48,7 +49,9 @@ int train(const Arguments& a) {
     auto model = experiment::make_model(config.model, seed, a.setting.threads);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
     const dla::Split split = dla::random_split(data.train.size(), config.dataset.val_size, seed);
-    dla::Loader train_loader(data.train, split.train, {.batch_size = t.batch_size, .augmentation = config.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed});
+    dla::Loader train_loader(
+        data.train, split.train,
+        {.batch_size = t.batch_size, .augmentation = config.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed});
     dla::Loader validation_loader(data.train, split.validation, dla::evaluation_options(t.batch_size));
     dla::Loader test_loader(data.test, dla::all_samples(data.test), dla::evaluation_options(t.batch_size));
 
@@ -68,16 +71,20 @@ int train(const Arguments& a) {
     trainer.state().isa = dla::to_string(dla::active_isa());
     trainer.state().seed = static_cast<std::uint64_t>(t.seed);
     trainer.state().data_fingerprint = dla::fingerprint(data.train);
-    std::filesystem::create_directories(folder);
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) dla::fail(dla::ErrorCode::io, folder, "cannot create the folder for checkpoints: " + error.message());
     if (a.wants_resume) {
         const std::string file = checkpoint_to_resume(a, folder, name, trainer.state().config);
         trainer.resume(dla::Checkpoint(file));
-        if (!a.setting.quiet) std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
+        if (!a.setting.quiet)
+            std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
     }
-    dla::RunLog log(experiment::in_output_dir(a.setting, "runs/" + name), a.setting.quiet, trainer.state().step);
+    dla::RunLog log(experiment::in_output_dir(a.setting, "runs/" + name), a.setting.quiet, trainer.state().step, trainer.state().epoch);
     if (!a.setting.quiet)
-        std::printf("%s: %s parameters, %lld training, %lld validation and %lld test images of %s\n", name.c_str(), dla::detail::grouped(model->index().parameter_count()).c_str(),
-                    static_cast<long long>(split.train.size()), static_cast<long long>(split.validation.size()), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
+        std::printf("%s: %s parameters, %lld training, %lld validation and %lld test images of %s\n", name.c_str(),
+                    dla::detail::grouped(model->index().parameter_count()).c_str(), static_cast<long long>(split.train.size()),
+                    static_cast<long long>(split.validation.size()), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
 
     const dla::TrainingResult result = trainer.run(log);
     if (result.interrupted_by != 0) {
@@ -89,7 +96,8 @@ int train(const Arguments& a) {
     const std::string final_file = trainer.save_final(test.accuracy());
     const dla::PlotResult plot = log.plot(result.state, name);
     if (!a.setting.quiet) {
-        if (result.stopped_early) std::printf("stopped early: no better validation accuracy in %lld epochs\n", static_cast<long long>(t.early_stopping_patience));
+        if (result.stopped_early)
+            std::printf("stopped early: no better validation accuracy in %lld epochs\n", static_cast<long long>(t.early_stopping_patience));
         std::printf("best weights: epoch %d; checkpoint: %s\n", result.state.stopping.best_epoch, final_file.c_str());
         std::printf("events, metrics: %s (tensorboard --logdir %s)\n", log.folder().c_str(), experiment::in_output_dir(a.setting, "runs").c_str());
         std::printf("%s\n", plot.drawn ? ("training curve: " + plot.files[0]).c_str() : plot.message.c_str());

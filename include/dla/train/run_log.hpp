@@ -14,10 +14,19 @@ namespace dla {
 /// Where a run reports to. `folder` gets TensorBoard events (runs/NAME), metrics.jsonl and the training curve.
 class RunLog {
 public:
-    /// Lines of steps after `from_step` belong to a part of the run that will be repeated: they are cut off, and TensorBoard is told.
-    RunLog(std::string folder, bool quiet, std::int64_t from_step = 0)
-        : folder_(prepare(std::move(folder))), quiet_(quiet), lines_(folder_ + "/metrics.jsonl", bytes_up_to(folder_ + "/metrics.jsonl", from_step)),
-          events_(folder_, from_step > 0 ? std::optional<std::int64_t>(from_step + 1) : std::nullopt) {}
+    /// A new run replaces what an earlier one left there. One that is resumed gives the step and the epoch its checkpoint stands at: what was
+    /// written after that is cut from metrics.jsonl and withdrawn from TensorBoard, because it comes again.
+    RunLog(std::string folder, bool quiet, std::int64_t from_step = 0, int from_epoch = 0)
+        : folder_(prepare(std::move(folder))),
+          quiet_(quiet),
+          kept_(kept_lines(folder_ + "/metrics.jsonl", from_step)),
+          lines_(folder_ + "/metrics.jsonl", kept_.bytes),
+          events_(folder_, from_step > 0 ? from_epoch + 1 : 0) {
+        // TensorBoard withdraws by number alone, and most tags count epochs: the losses of single steps are told again.
+        for (const auto& [step, loss] : kept_.losses)
+            if (step > from_epoch) events_.scalar("Loss/step", loss, step);
+        events_.flush();
+    }
 
     void step(std::int64_t step, int epoch, double loss, double learning_rate) {
         lines_.append({{"type", "step"}, {"step", step}, {"epoch", epoch}, {"loss", loss}, {"learning_rate", learning_rate}});
@@ -40,8 +49,8 @@ public:
         histograms(model, m.epoch);
         events_.flush();
         if (quiet_) return;
-        std::printf("epoch %3d  train loss %.4f  acc %6.2f %%   val loss %.4f  acc %6.2f %%%s   lr %.2e   %.0f img/s  %s\n", m.epoch, m.train_loss, m.train_accuracy, m.val_loss, m.val_accuracy,
-                    best ? " *" : "  ", m.learning_rate, images_per_second, duration_text(seconds).c_str());
+        std::printf("epoch %3d  train loss %.4f  acc %6.2f %%   val loss %.4f  acc %6.2f %%%s   lr %.2e   %.0f img/s  %s\n", m.epoch, m.train_loss,
+                    m.train_accuracy, m.val_loss, m.val_accuracy, best ? " *" : "  ", m.learning_rate, images_per_second, duration_text(seconds).c_str());
         std::fflush(stdout);
     }
 
@@ -77,18 +86,25 @@ private:
         if (error) fail(ErrorCode::io, folder, "cannot create the folder: " + error.message());
         return folder;
     }
-    /// Length of the lines that belong to steps up to `step`.
-    static std::optional<std::uint64_t> bytes_up_to(const std::string& path, std::int64_t step) {
+    struct Kept {
+        std::optional<std::uint64_t> bytes;                     // nothing: there is no file
+        std::vector<std::pair<std::int64_t, double>> losses{};  // of single steps
+    };
+    /// The lines that belong to steps up to `step`; the test is not among them, since every run ends with one.
+    static Kept kept_lines(const std::string& path, std::int64_t step) {
+        if (!std::filesystem::exists(path)) return {};
+        Kept kept{0};
         std::ifstream in(path, std::ios::binary);
-        std::uint64_t keep = 0, at = 0;
         std::string line;
         while (std::getline(in, line) && !in.eof()) {
-            at += line.size() + 1;
             const Json j = Json::parse(line, nullptr, false);
-            if (j.is_discarded() || !j.is_object() || !j.contains("step") || !j["step"].is_number_integer() || j["step"].get<std::int64_t>() > step) break;
-            keep = at;
+            if (!j.is_object() || !j.contains("step") || !j["step"].is_number_integer() || j["step"].get<std::int64_t>() > step) break;
+            if (!j.contains("type") || j["type"] == "test") break;
+            if (j["type"] == "step" && j.contains("loss") && j["loss"].is_number())
+                kept.losses.emplace_back(j["step"].get<std::int64_t>(), j["loss"].get<double>());
+            *kept.bytes += line.size() + 1;
         }
-        return std::filesystem::exists(path) ? std::optional(keep) : std::nullopt;
+        return kept;
     }
     void histograms(const AnyModel& model, int epoch) {
         std::vector<float> host;
@@ -103,6 +119,7 @@ private:
 
     std::string folder_;
     bool quiet_;
+    Kept kept_;
     JsonLines lines_;
     EventWriter events_;
 };

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// The small parts of training: means, early stopping, progress, and the log of a run that is resumed.
+#include "../../examples/common/experiment.hpp"
+
+#include <doctest/doctest.h>
+
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+using namespace dla;
+
+namespace {
+
+/// What `write` sends to a file that is no terminal.
+template <class Write>
+std::string printed(const Write& write) {
+    const TemporaryFolder folder;
+    const std::string path = folder / "out";
+    std::FILE* out = std::fopen(path.c_str(), "w");
+    REQUIRE(out != nullptr);
+    write(out);
+    std::fclose(out);
+    return file_text(path);
+}
+
+std::unique_ptr<AnyModel> tiny() {
+    ModelConfig config;
+    config.name = "mlp";
+    config.input_shape = {1, 2, 2};
+    config.layer_sizes = {3, 2};
+    return experiment::make_model(config, Seed{1}, 1);
+}
+
+/// All event files of a folder in the order in which TensorBoard reads them.
+std::string events_in(const std::string& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+        if (entry.path().filename().string().starts_with("events.")) names.push_back(entry.path().string());
+    std::ranges::sort(names);
+    std::string all;
+    for (const std::string& name : names) all += file_text(name);
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("means weigh batches by their samples") {
+    RunningMean mean;
+    CHECK(std::isnan(mean.loss()));
+    CHECK(mean.accuracy() == 0);
+    mean.add({.loss = 1.0, .correct = 3, .counted = 4});
+    mean.add({.loss = 4.0, .correct = 0, .counted = 2});
+    CHECK(mean.loss() == doctest::Approx(2.0));
+    CHECK(mean.accuracy() == doctest::Approx(50.0));
+    CHECK(mean.count == 6);
+}
+
+TEST_CASE("early stopping counts epochs without a better accuracy") {
+    EarlyStopping s;
+    CHECK(s.update(1, 0.0));  // any accuracy beats none
+    CHECK_FALSE(s.update(2, 0.0));
+    CHECK(s.update(3, 50.0));
+    CHECK(s.epochs_without_improvement == 0);
+    CHECK_FALSE(s.update(4, 50.0));  // equal is not better: the earlier weights are kept
+    CHECK_FALSE(s.update(5, 49.0));
+    CHECK(s.best_epoch == 3);
+    CHECK(s.best_accuracy == 50.0);
+    CHECK_FALSE(s.should_stop(3));
+    CHECK(s.should_stop(2));
+    CHECK_FALSE(s.should_stop(0));  // 0: never
+    CHECK_FALSE(s.update(6, std::numeric_limits<double>::quiet_NaN()));
+    CHECK(s.should_stop(3));
+}
+
+TEST_CASE("durations read as a clock") {
+    CHECK(duration_text(0) == "00:00");
+    CHECK(duration_text(-3) == "00:00");
+    CHECK(duration_text(59.6) == "01:00");
+    CHECK(duration_text(3599) == "59:59");
+    CHECK(duration_text(3661) == "1:01:01");
+    CHECK(duration_text(360000) == "100:00:00");
+}
+
+TEST_CASE("without a terminal, progress writes no control characters and says little") {
+    const std::string text = printed([](std::FILE* out) {
+        Progress p(false, out);
+        p.start("epoch 1/2", 1000);
+        for (int i = 1; i <= 1000; ++i) p.update(i, 32, 0.5);
+        p.clear();
+    });
+    CHECK(text.empty());  // a line every ten seconds, and this took less
+    CHECK(printed([](std::FILE* out) { Progress(true, out).clear(); }).empty());
+}
+
+TEST_CASE("the log of a resumed run has every line once") {
+    const TemporaryFolder folder;
+    const std::string run = folder / "runs/x", lines = run + "/metrics.jsonl";
+    const auto model = tiny();
+    const auto epoch = [&](RunLog& log, int number) {
+        for (int s = 1; s <= 4; ++s) log.step((number - 1) * 4 + s, number, 1.0 / s, 1e-3);
+        log.epoch({.epoch = number, .train_loss = 1, .train_accuracy = 50, .val_loss = 1, .val_accuracy = 40, .learning_rate = 1e-3}, true, number * 4, 100, 1,
+                  *model);
+    };
+    std::string whole, first;
+    {
+        RunLog log(run, true);
+        epoch(log, 1);
+        first = file_text(lines);
+        epoch(log, 2);
+        whole = file_text(lines);
+        log.test({.loss_sum = 1, .correct = 1, .count = 2}, 2, 8);
+    }
+    SUBCASE("killed in epoch 2, resumed at its start") {
+        RunLog log(run, true, 4, 1);
+        CHECK(file_text(lines) == first);
+        epoch(log, 2);
+        CHECK(file_text(lines) == whole);
+    }
+    SUBCASE("resumed inside epoch 2") {
+        { RunLog log(run, true, 6, 1); }
+        CHECK(file_text(lines) == whole.substr(0, whole.find("{\"type\":\"step\",\"step\":7")));
+    }
+    SUBCASE("resumed after its end: the test comes again") {
+        { RunLog log(run, true, 8, 2); }
+        CHECK(file_text(lines) == whole);
+    }
+    SUBCASE("begun anew") {
+        { RunLog log(run, true); }
+        CHECK(file_text(lines).empty());
+    }
+    SUBCASE("a damaged line, and what follows it, is cut") {
+        for (const std::string damage : {"{\"step\":2,\"ty", "[]\n", "{\"type\":\"step\"}\n", "{\"step\":\"1\",\"type\":\"step\"}\n", "{\"step\":1}\n", "\n"}) {
+            CAPTURE(damage);
+            put_file(lines, first + damage);
+            { RunLog log(run, true, 8, 2); }
+            CHECK(file_text(lines) == first);
+        }
+        put_file(lines, "{\"step\":1,\"type\":7,\"loss\":\"a\"}\n");
+        { RunLog log(run, true, 8, 2); }
+    }
+}
+
+TEST_CASE("TensorBoard is told what a resumed run takes back, and the losses of single steps again") {
+    const TemporaryFolder folder;
+    const std::string run = folder / "runs/x";
+    {
+        RunLog log(run, true);
+        for (int s = 1; s <= 6; ++s) log.step(s, 1, 0.5, 1e-3);
+    }
+    const std::string before = events_in(run);
+    { RunLog log(run, true, 4, 1); }
+    const std::string after = events_in(run).substr(before.size());
+    CHECK(contains(after, std::string("\x10\x02\x3a\x02\x08\x01", 6)));  // event.step 2, session_log { status START }
+    std::size_t told = 0;
+    for (std::size_t at = 0; (at = after.find("Loss/step", at)) != std::string::npos; ++at) ++told;
+    CHECK(told == 3);  // steps 2, 3 and 4; 5 and 6 come again, and step 1 lies below the mark
+    { RunLog log(run, true); }
+    CHECK(contains(events_in(run).substr(before.size() + after.size()), std::string("\x10\x00\x3a\x02\x08\x01", 6)));
+}
+
+TEST_CASE("a folder that cannot be made is an io error") {
+    const TemporaryFolder folder;
+    put_file(folder / "file", "");
+    CHECK(contains(error_of([&] { RunLog log(folder / "file/runs", true); }), "error[io] "));
+}
