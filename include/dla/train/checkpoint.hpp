@@ -42,10 +42,10 @@ struct RunState {
     std::string isa;             ///< bits are equal only on the same instruction set
     std::uint64_t data_fingerprint = 0;
     std::uint64_t seed = 42;
-    int epoch = 0;              ///< finished epochs
-    index_t batch = 0;          ///< finished batches of the epoch that is under way
-    std::int64_t step = 0;      ///< steps in all
-    RunningMean running;        ///< of the epoch under way
+    int epoch = 0;          ///< finished epochs
+    index_t batch = 0;      ///< finished batches of the epoch that is under way
+    std::int64_t step = 0;  ///< steps in all
+    RunningMean running;    ///< of the epoch under way
     EarlyStopping stopping;
     std::vector<EpochMetrics> history;
     std::optional<double> test_accuracy;  ///< percent, once the run is over
@@ -85,9 +85,16 @@ void for_each_array(const ParamIndex& index, const std::string& prefix, const Pa
 
 inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& index, const std::string& prefix, const Weights& w) {
     for_each_array(
-        index, prefix, [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::f32, stored_shape(index.parameters[i].dims), std::as_bytes(std::span(w.parameters[i]))}); },
-        [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::f32, stored_shape(index.buffers[i].dims), std::as_bytes(std::span(w.buffers[i]))}); },
-        [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[i], 1))}); });
+        index, prefix,
+        [&](std::size_t i, const std::string& name) {
+            tensors.push_back({name, StoredType::f32, stored_shape(index.parameters[i].dims), std::as_bytes(std::span(w.parameters[i]))});
+        },
+        [&](std::size_t i, const std::string& name) {
+            tensors.push_back({name, StoredType::f32, stored_shape(index.buffers[i].dims), std::as_bytes(std::span(w.buffers[i]))});
+        },
+        [&](std::size_t i, const std::string& name) {
+            tensors.push_back({name, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[i], 1))});
+        });
 }
 inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
     Weights w;
@@ -104,10 +111,19 @@ inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index
 }
 
 inline Json to_json(const EpochMetrics& m) {
-    return {{"epoch", m.epoch}, {"train_loss", m.train_loss}, {"train_accuracy", m.train_accuracy}, {"val_loss", m.val_loss}, {"val_accuracy", m.val_accuracy}, {"learning_rate", m.learning_rate}};
+    return {{"epoch", m.epoch},       {"train_loss", m.train_loss},     {"train_accuracy", m.train_accuracy},
+            {"val_loss", m.val_loss}, {"val_accuracy", m.val_accuracy}, {"learning_rate", m.learning_rate}};
 }
 /// A number that JSON stores as null when it is not finite.
 inline double number(const Json& j) { return j.is_null() ? std::numeric_limits<double>::quiet_NaN() : j.get<double>(); }
+/// A count from a file that may be damaged. Throws Error(checkpoint) for anything but an integer that fits.
+template <class Integer = std::int64_t>
+Integer count(const Json& j, const char* key, const std::string& where) {
+    const Json& value = j.at(key);
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<Integer>::max()))
+        fail(ErrorCode::checkpoint, where, std::string("its state has no count '") + key + "'");
+    return static_cast<Integer>(value.get<std::uint64_t>());
+}
 
 inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const AnySchedule* schedule) {
     Json j;
@@ -119,7 +135,8 @@ inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const A
     j["batch"] = s.batch;
     j["step"] = s.step;
     j["running"] = {{"loss_sum", s.running.loss_sum}, {"correct", s.running.correct}, {"count", s.running.count}};
-    j["best"] = {{"accuracy", s.stopping.best_accuracy}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
+    j["best"] = {
+        {"accuracy", s.stopping.best_accuracy}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
     j["history"] = Json::array();
     for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));
     if (s.test_accuracy) j["test_accuracy"] = *s.test_accuracy;
@@ -135,7 +152,8 @@ inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const A
 
 /// Writes a checkpoint atomically. With optimizer and schedule a run can continue from it; without, it holds the weights alone (PyTorch's
 /// load_state_dict takes them as they are). Throws Error(io).
-inline void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, AnyOptimizer* optimizer = nullptr, const AnySchedule* schedule = nullptr) {
+inline void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, AnyOptimizer* optimizer = nullptr,
+                            const AnySchedule* schedule = nullptr) {
     const ParamIndex& index = model.index();
     std::vector<StoredTensor> tensors;
     const Weights weights = take_weights(model);
@@ -147,7 +165,8 @@ inline void save_checkpoint(const std::string& path, const AnyModel& model, cons
             for (const ParamRow& row : index.parameters) {
                 std::vector<float>& host = slots.emplace_back(static_cast<std::size_t>(row.count));
                 if (optimizer->steps() > 0) model.read(slot == 0 ? ParamPart::slot0 : ParamPart::slot1, row, host);
-                tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, StoredType::f32, detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
+                tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, StoredType::f32,
+                                   detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
             }
         if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
     }
@@ -166,33 +185,44 @@ public:
     explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
         const std::string format = metadata("format");
         if (format != detail::checkpoint_format)
-            fail(ErrorCode::checkpoint, file_.where(), "has format '" + format.substr(0, 40) + "'; expected '" + std::string(detail::checkpoint_format) + "'; it was written by another program or version");
+            fail(ErrorCode::checkpoint, file_.where(), "has format '" + format.substr(0, 40) + "'; expected '" + std::string(detail::checkpoint_format) + "'");
         state_.config = metadata("config");
         const Json j = parse_json(metadata("state"), file_.where(), ErrorCode::checkpoint);
         try {
             j.at("kind").get_to(state_.kind);
             j.at("isa").get_to(state_.isa);
-            j.at("data_fingerprint").get_to(state_.data_fingerprint);
-            j.at("seed").get_to(state_.seed);
-            j.at("epoch").get_to(state_.epoch);
-            j.at("batch").get_to(state_.batch);
-            j.at("step").get_to(state_.step);
-            state_.running = {detail::number(j.at("running").at("loss_sum")), j.at("running").at("correct").get<std::int64_t>(), j.at("running").at("count").get<std::int64_t>()};
-            state_.stopping = {j.at("best").at("accuracy").get<double>(), j.at("best").at("epoch").get<int>(), j.at("best").at("epochs_without_improvement").get<int>()};
-            for (const Json& m : j.at("history"))
-                state_.history.push_back({m.at("epoch").get<int>(), detail::number(m.at("train_loss")), detail::number(m.at("train_accuracy")), detail::number(m.at("val_loss")),
-                                          detail::number(m.at("val_accuracy")), detail::number(m.at("learning_rate"))});
-            if (j.contains("test_accuracy")) state_.test_accuracy = j.at("test_accuracy").get<double>();
+            const auto integer = [this]<class T>(const Json& from, const char* key, T& to) { to = detail::count<T>(from, key, file_.where()); };
+            integer(j, "data_fingerprint", state_.data_fingerprint);
+            integer(j, "seed", state_.seed);
+            integer(j, "epoch", state_.epoch);
+            integer(j, "batch", state_.batch);
+            integer(j, "step", state_.step);
+            state_.running.loss_sum = detail::number(j.at("running").at("loss_sum"));
+            integer(j.at("running"), "correct", state_.running.correct);
+            integer(j.at("running"), "count", state_.running.count);
+            state_.stopping.best_accuracy = detail::number(j.at("best").at("accuracy"));
+            integer(j.at("best"), "epoch", state_.stopping.best_epoch);
+            integer(j.at("best"), "epochs_without_improvement", state_.stopping.epochs_without_improvement);
+            for (const Json& m : j.at("history")) {
+                const auto real = [&m](const char* key) { return detail::number(m.at(key)); };
+                state_.history.push_back({0, real("train_loss"), real("train_accuracy"), real("val_loss"), real("val_accuracy"), real("learning_rate")});
+                integer(m, "epoch", state_.history.back().epoch);
+            }
+            if (j.contains("test_accuracy")) state_.test_accuracy = detail::number(j.at("test_accuracy"));
             if (j.contains("optimizer")) {
                 optimizer_ = j.at("optimizer").at("name").get<std::string>();
-                optimizer_steps_ = j.at("optimizer").at("steps").get<std::int64_t>();
+                integer(j.at("optimizer"), "steps", optimizer_steps_);
             }
             if (j.contains("schedule"))
                 for (const auto& [name, value] : j.at("schedule").items()) schedule_.push_back({name, detail::number(value)});
         } catch (const Json::exception& e) {
             fail(ErrorCode::checkpoint, file_.where(), "its state is incomplete: " + detail::json_reason(e));
         }
-        if (state_.epoch < 0 || state_.batch < 0 || state_.step < 0 || optimizer_steps_ < 0) fail(ErrorCode::checkpoint, file_.where(), "its state counts below 0");
+        bool consistent =
+            std::ssize(state_.history) == state_.epoch && state_.stopping.best_epoch + std::int64_t{state_.stopping.epochs_without_improvement} == state_.epoch;
+        for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) consistent = state_.history[i].epoch == static_cast<int>(i) + 1;
+        if (!consistent || (can_resume() && optimizer_steps_ != state_.step))
+            fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
     }
 
     const RunState& state() const { return state_; }
@@ -205,7 +235,9 @@ public:
     /// As load_weights, and everything else a run needs to continue bit for bit. The optimizer and the schedule must be of the kind that was saved.
     RunState load_run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule) const {
         if (!can_resume()) fail(ErrorCode::checkpoint, file_.where(), "holds weights only; resume from a checkpoint named ..._epoch_N or ..._interrupted");
-        if (optimizer_ != optimizer.name()) fail(ErrorCode::checkpoint, file_.where(), "was written with optimizer " + optimizer_ + "; the configuration asks for " + std::string(optimizer.name()));
+        if (optimizer_ != optimizer.name())
+            fail(ErrorCode::checkpoint, file_.where(),
+                 "was written with optimizer " + optimizer_ + "; the configuration asks for " + std::string(optimizer.name()));
         RunState state = state_;
         const ParamIndex& index = model.index();
         const Weights weights = detail::read_weights(file_, index, "");
@@ -213,7 +245,8 @@ public:
         std::vector<std::vector<float>> slots;
         for (int slot = 0; slot < optimizer.slot_count(); ++slot)
             for (const ParamRow& row : index.parameters)
-                file_.copy_to<float>(std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
+                file_.copy_to<float>(std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
+                                     detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
         schedule.restore(schedule_);
         optimizer.set_steps(optimizer_steps_);
         put_weights(model, weights);
@@ -239,7 +272,8 @@ private:
 
 /// The checkpoint in `folder` whose name begins with `prefix` that a run with this configuration can resume and that is furthest, or nothing.
 /// Files that do not serve are named in `skipped` with the reason.
-inline std::optional<std::string> newest_checkpoint(const std::string& folder, const std::string& prefix, const std::string& config, std::vector<std::string>& skipped) {
+inline std::optional<std::string> newest_checkpoint(const std::string& folder, const std::string& prefix, const std::string& config,
+                                                    std::vector<std::string>& skipped) {
     std::optional<std::string> newest;
     std::int64_t furthest = -1;
     std::error_code error;

@@ -8,11 +8,10 @@
 #include <dla/train/run_log.hpp>
 #include <dla/train/signals.hpp>
 
-
 namespace dla {
 
 struct TrainerOptions {
-    std::string name = "model";              ///< of the run: prefix of checkpoint files, folder of its events
+    std::string name = "model";  ///< of the run: prefix of checkpoint files, folder of its events
     std::string checkpoint_dir = "checkpoints";
     int epochs = 20;
     int log_every = 10;               ///< steps between lines for single steps
@@ -25,16 +24,17 @@ struct TrainerOptions {
 /// How a run ended.
 struct TrainingResult {
     RunState state;
-    int interrupted_by = 0;       ///< the signal, or 0
+    int interrupted_by = 0;  ///< the signal, or 0
     bool stopped_early = false;
-    std::string checkpoint;       ///< the last one written
+    std::string checkpoint;  ///< the last one written
 };
 
 /// Trains a classifier. The same configuration, seed and data give the same bits at any number of threads, and after an interruption and `resume`.
 class Trainer {
 public:
     /// All arguments but the options must outlive the trainer.
-    Trainer(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, const CrossEntropy& loss, Loader& train, Loader& validation, TrainerOptions options)
+    Trainer(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, const CrossEntropy& loss, Loader& train, Loader& validation,
+            TrainerOptions options)
         : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(loss), train_(train), validation_(validation), options_(std::move(options)) {}
 
     /// Configuration, seed and fingerprints that checkpoints carry; set before `run`.
@@ -43,13 +43,21 @@ public:
     /// Continues from a checkpoint. Throws Error(checkpoint) when it belongs to another configuration or other data.
     void resume(const Checkpoint& checkpoint) {
         const RunState& found = checkpoint.state();
-        if (found.config != state_.config) fail(ErrorCode::checkpoint, checkpoint.where(), "was written with another configuration:" + first_difference(found.config, state_.config));
-        if (found.data_fingerprint != state_.data_fingerprint) fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew without --resume");
-        if (found.seed != state_.seed) fail(ErrorCode::checkpoint, checkpoint.where(), "was written with seed " + std::to_string(found.seed) + "; got " + std::to_string(state_.seed));
+        if (found.config != state_.config)
+            fail(ErrorCode::checkpoint, checkpoint.where(), "was written with another configuration:" + first_difference(found.config, state_.config));
+        if (found.data_fingerprint != state_.data_fingerprint)
+            fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew without --resume");
+        if (found.seed != state_.seed)
+            fail(ErrorCode::checkpoint, checkpoint.where(), "was written with seed " + std::to_string(found.seed) + "; got " + std::to_string(state_.seed));
+        if (found.batch >= train_.batches() || found.epoch > options_.epochs || found.step != found.epoch * train_.batches() + found.batch)
+            fail(ErrorCode::checkpoint, checkpoint.where(),
+                 "stands at a place that this run does not have: epoch " + std::to_string(found.epoch) + ", batch " + std::to_string(found.batch) + ", step " +
+                     std::to_string(found.step));
         const std::string isa = state_.isa;
         state_ = checkpoint.load_run(model_, optimizer_, schedule_);
         if (state_.isa != isa) {
-            std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n", state_.isa.c_str(), isa.c_str());
+            std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n",
+                         state_.isa.c_str(), isa.c_str());
             state_.isa = isa;
         }
     }
@@ -107,7 +115,8 @@ private:
         while (const Batch* batch = train_.next()) {
             schedule_.apply(optimizer_);
             const LossResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels, options_.clip_grad_norm);
-            if (!std::isfinite(step.loss)) report_non_finite(*batch, epoch);
+            if (!std::isfinite(step.loss))
+                report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1), "the loss");
             schedule_.after_step();
             ++state_.step;
             ++state_.batch;
@@ -122,7 +131,13 @@ private:
     void finish_epoch(RunLog& log, Progress& progress, TrainingResult& result) {
         const double seconds = progress.seconds(), rate = progress.rate();
         const RunningMean validation = evaluate(model_, loss_, validation_);
-        EpochMetrics m{state_.epoch + 1, state_.running.loss(), state_.running.accuracy(), validation.loss(), validation.accuracy(), optimizer_.learning_rate()};
+        if (!std::isfinite(validation.loss())) {  // before anything is saved: a checkpoint of such weights would be the newest one to resume from
+            validation_.start_epoch(0);
+            report_non_finite(*validation_.next(), "epoch " + std::to_string(state_.epoch + 1) + ", after step " + std::to_string(state_.step),
+                              "the validation loss");
+        }
+        EpochMetrics m{state_.epoch + 1,  state_.running.loss(), state_.running.accuracy(),
+                       validation.loss(), validation.accuracy(), optimizer_.learning_rate()};
         ++state_.epoch;
         state_.batch = 0;
         state_.running = {};
@@ -146,10 +161,11 @@ private:
         }
     }
 
-    [[noreturn]] void report_non_finite(const Batch& batch, int epoch) {
+    [[noreturn]] void report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
         const std::string culprit = model_.find_non_finite(loss_, batch.images, batch.labels);
-        fail(ErrorCode::numeric, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
-             "the loss is not finite; " + (culprit.empty() ? std::string("every layer's output is finite, the loss itself overflows") : "first not finite: " + culprit) +
+        fail(ErrorCode::numeric, when,
+             what + " is not finite; " +
+                 (culprit.empty() ? std::string("every layer's output is finite, the loss itself overflows") : "first not finite: " + culprit) +
                  "; try a smaller learning_rate or clip_grad_norm = 1; the last checkpoint is kept");
     }
 

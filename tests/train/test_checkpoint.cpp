@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// Checkpoints: a run that continues from one has the bits of a run that never stopped; damaged files are refused.
+#include "../../examples/common/experiment.hpp"
+
+#include <doctest/doctest.h>
+
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+using namespace dla;
+
+namespace {
+
+std::unique_ptr<AnyModel> small_model(std::uint64_t seed, Integers sizes = {7, 5, 3}) {
+    ModelConfig config;
+    config.name = "mlp";
+    config.residual = true;
+    config.input_shape = {1, 3, 3};
+    config.layer_sizes = std::move(sizes);
+    return experiment::make_model(config, Seed{seed}, 2);
+}
+
+constexpr int steps_per_epoch = 4, epochs = 3;
+
+/// Trains from the place in `state` to step `end`, as the trainer does.
+void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunState& state, std::int64_t end) {
+    std::vector<float> images(6 * 9);
+    std::vector<std::int32_t> labels(6);
+    while (state.step < end) {
+        RandomStream random({3, 0, static_cast<std::uint32_t>(state.step)}, RandomUse::synthesis);
+        for (float& v : images) v = 2 * random.uniform() - 1;
+        for (std::int32_t& l : labels) l = static_cast<std::int32_t>(random.below(3));
+        schedule.apply(optimizer);
+        const LossResult loss = model.train_step(optimizer, CrossEntropy{}, images, labels, 0);
+        schedule.after_step();
+        state.running.add(loss);
+        ++state.step;
+        if (++state.batch < steps_per_epoch) continue;
+        state.batch = 0;
+        ++state.epoch;
+        schedule.after_epoch(1.0);  // never better: reduce_lr reduces
+        state.history.push_back({state.epoch, state.running.loss(), state.running.accuracy(), 1.0, 50, optimizer.learning_rate()});
+        state.running = {};
+        if (state.stopping.update(state.epoch, 50)) state.best = take_weights(model);
+    }
+}
+
+AnyOptimizer optimizer_named(const std::string& name) {
+    OptimizerOptions options{.learning_rate = 0.01, .weight_decay = 0.01};
+    if (name == "sgd momentum") options.momentum = 0.9, options.nesterov = true;
+    return make_optimizer(name.substr(0, name.find(' ')), options);
+}
+
+AnySchedule schedule_named(const std::string& name) {
+    AnyScheduleOptions o;
+    o.learning_rate = 0.01;
+    if (name == "reduce_lr") o.rule = ReduceOnPlateau({.factor = 0.5, .patience = 0});
+    if (name == "cosine") o.rule = CosineSchedule({.length = epochs});
+    if (name == "one_cycle") o.rule = OneCycle({.length = epochs * steps_per_epoch});
+    if (name == "warm-up, cosine") {
+        o.warmup = LinearWarmup({.start_factor = 1e-2, .length = 6, .unit = ScheduleUnit::step});
+        o.rule = CosineSchedule({.length = epochs});
+    }
+    return AnySchedule(o);
+}
+
+/// A checkpoint in the middle of the second epoch, as bytes.
+std::string checkpoint_bytes(const TemporaryFolder& folder) {
+    const auto model = small_model(1);
+    AnyOptimizer optimizer = optimizer_named("adam");
+    AnySchedule schedule = schedule_named("reduce_lr");
+    RunState state;
+    state.config = "c";
+    run(*model, optimizer, schedule, state, 6);
+    save_checkpoint(folder / "whole", *model, state, &optimizer, &schedule);
+    return file_text(folder / "whole");
+}
+
+/// "ok", or the error of reading a checkpoint and loading it into a model as a run does.
+std::string outcome(const std::string& path) {
+    const auto model = small_model(2);
+    const Weights before = take_weights(*model);
+    AnyOptimizer optimizer = optimizer_named("adam");
+    AnySchedule schedule = schedule_named("reduce_lr");
+    try {
+        Checkpoint(path).load_run(*model, optimizer, schedule);
+        return "ok";
+    } catch (const Error& e) {
+        CHECK(e.code() == ErrorCode::checkpoint);
+        CHECK(take_weights(*model).parameters == before.parameters);  // all or nothing
+        return e.what();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a resumed run has the bits of an uninterrupted one, for every optimizer and schedule, at any step") {
+    const TemporaryFolder folder;
+    for (const std::string rule : {"sgd", "sgd momentum", "adam", "adamw"})
+        for (const std::string plan : {"none", "reduce_lr", "cosine", "one_cycle", "warm-up, cosine"}) {
+            if (rule == "sgd" && plan == "one_cycle") continue;  // it would switch momentum on
+            CAPTURE(rule);
+            CAPTURE(plan);
+            const auto whole = small_model(1);
+            AnyOptimizer optimizer = optimizer_named(rule);
+            AnySchedule schedule = schedule_named(plan);
+            RunState state;
+            run(*whole, optimizer, schedule, state, epochs * steps_per_epoch);
+            save_checkpoint(folder / "whole", *whole, state, &optimizer, &schedule);
+            for (const int stop : {0, 1, 4, 6, 11}) {
+                CAPTURE(stop);
+                {
+                    const auto model = small_model(1);
+                    AnyOptimizer o = optimizer_named(rule);
+                    AnySchedule s = schedule_named(plan);
+                    RunState part;
+                    run(*model, o, s, part, stop);
+                    save_checkpoint(folder / "part", *model, part, &o, &s);
+                }
+                const auto model = small_model(77);  // other initial weights: all must come from the file
+                AnyOptimizer o = optimizer_named(rule);
+                AnySchedule s = schedule_named(plan);
+                const Checkpoint checkpoint(folder / "part");
+                RunState part = checkpoint.load_run(*model, o, s);
+                CHECK(part.step == stop);
+                run(*model, o, s, part, epochs * steps_per_epoch);
+                save_checkpoint(folder / "resumed", *model, part, &o, &s);
+                CHECK(file_text(folder / "resumed") == file_text(folder / "whole"));
+            }
+        }
+}
+
+TEST_CASE("a checkpoint without optimizer holds PyTorch's names alone and cannot be resumed") {
+    const TemporaryFolder folder;
+    const auto model = small_model(1);
+    RunState state;
+    state.kind = "final";
+    state.test_accuracy = 12.5;
+    save_checkpoint(folder / "final", *model, state);
+    const SafetensorsFile file = SafetensorsFile::read(folder / "final");
+    CHECK(file.tensors().size() == model->index().parameters.size() + model->index().buffers.size() + model->index().counters.size());
+    const Checkpoint checkpoint(folder / "final");
+    CHECK(checkpoint.state().test_accuracy == 12.5);
+    CHECK_FALSE(checkpoint.can_resume());
+    CHECK(contains(outcome(folder / "final"), "holds weights only"));
+    const auto other = small_model(9);
+    checkpoint.load_weights(*other);
+    CHECK(take_weights(*other).parameters == take_weights(*model).parameters);
+}
+
+TEST_CASE("a checkpoint of another network, optimizer or schedule is refused and changes nothing") {
+    const TemporaryFolder folder;
+    checkpoint_bytes(folder);
+    CHECK(outcome(folder / "whole") == "ok");
+    const Checkpoint checkpoint(folder / "whole");
+    const auto other = small_model(1, {7, 6, 3});
+    const Weights before = take_weights(*other);
+    CHECK(contains(error_of([&] { checkpoint.load_weights(*other); }), "does not fit"));
+    const auto deeper = small_model(1, {7, 5, 5, 3});
+    CHECK(contains(error_of([&] { checkpoint.load_weights(*deeper); }), "error[checkpoint] "));
+    CHECK(take_weights(*other).parameters == before.parameters);
+    const auto model = small_model(2);
+    AnyOptimizer sgd = optimizer_named("sgd momentum"), adam = optimizer_named("adam");
+    AnySchedule plateau = schedule_named("reduce_lr"), cosine = schedule_named("cosine");
+    CHECK(contains(error_of([&] { checkpoint.load_run(*model, sgd, plateau); }), "was written with optimizer adam; the configuration asks for sgd"));
+    CHECK(contains(error_of([&] { checkpoint.load_run(*model, adam, cosine); }), "does not belong to cosine"));
+    CHECK(take_weights(*model).parameters == take_weights(*small_model(2)).parameters);
+}
+
+TEST_CASE("a checkpoint cut anywhere is refused") {
+    const TemporaryFolder folder;
+    const std::string bytes = checkpoint_bytes(folder);
+    for (std::size_t length = 0; length < bytes.size(); length += length < 64 ? 1 : 37) {
+        CAPTURE(length);
+        put_file(folder / "cut", bytes.substr(0, length));
+        REQUIRE(outcome(folder / "cut") != "ok");
+    }
+    put_file(folder / "long", bytes + "x");
+    CHECK(outcome(folder / "long") != "ok");
+}
+
+TEST_CASE("a flipped byte in the header is refused or harmless, and never anything else") {
+    const TemporaryFolder folder;
+    const std::string bytes = checkpoint_bytes(folder);
+    std::uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), 8);
+    int refused = 0;
+    for (std::size_t at = 0; at < 8 + header; ++at)
+        for (const char mask : {'\x01', '\x10', '\x80'}) {
+            CAPTURE(at);
+            std::string damaged = bytes;
+            damaged[at] = static_cast<char>(damaged[at] ^ mask);
+            put_file(folder / "damaged", damaged);
+            refused += outcome(folder / "damaged") != "ok";
+        }
+    CHECK(refused > static_cast<int>(header));  // most of them: names, shapes and offsets; a digit of a loss in the history cannot be told
+}
+
+TEST_CASE("a state that contradicts itself is refused") {
+    const TemporaryFolder folder;
+    checkpoint_bytes(folder);
+    const SafetensorsFile whole = SafetensorsFile::read(folder / "whole");
+    const auto with = [&](const std::string& pointer, const Json& value) {
+        StoredMetadata metadata = whole.metadata();
+        Json state = Json::parse(metadata.at("state"));
+        state[Json::json_pointer(pointer)] = value;
+        metadata["state"] = state.dump();
+        write_safetensors(folder / "changed", whole.tensors(), metadata);
+        return outcome(folder / "changed");
+    };
+    CHECK(with("/kind", "epoch") == "ok");
+    CHECK(contains(with("/step", 7), "contradicts itself"));
+    CHECK(contains(with("/optimizer/steps", 5), "contradicts itself"));
+    CHECK(contains(with("/epoch", 2), "contradicts itself"));
+    CHECK(contains(with("/best/epoch", 0), "contradicts itself"));
+    CHECK(contains(with("/history/0/epoch", 3), "contradicts itself"));
+    for (const Json& bad : {Json(-1), Json(1e300), Json(1.5), Json("6"), Json(nullptr), Json::array(), Json(std::uint64_t{1} << 63)})
+        for (const char* key : {"/step", "/epoch", "/batch", "/running/count", "/optimizer/steps", "/best/epoch", "/history/0/epoch"}) {
+            CAPTURE(key);
+            CAPTURE(bad.dump());
+            CHECK(contains(with(key, bad), "has no count"));
+        }
+    CHECK(contains(with("/kind", 1), "its state is incomplete"));
+    CHECK(contains(with("/history/0/val_loss", "x"), "its state is incomplete"));
+    CHECK(contains(with("/schedule/ticks", nullptr), "error[checkpoint] schedule"));
+    CHECK(contains(with("/schedule/bad_epochs", -1), "is no count"));
+    CHECK(contains(with("/schedule/more", 1), "error[checkpoint] schedule"));
+}
+
+TEST_CASE("the furthest checkpoint of the same configuration is the one to resume") {
+    const TemporaryFolder folder;
+    const auto save = [&](const std::string& name, std::int64_t step, const std::string& config, bool whole = true) {
+        const auto model = small_model(1);
+        AnyOptimizer optimizer = optimizer_named("adam");
+        AnySchedule schedule = schedule_named("none");
+        RunState state;
+        run(*model, optimizer, schedule, state, step);
+        state.config = config;
+        save_checkpoint(folder / name, *model, state, whole ? &optimizer : nullptr, whole ? &schedule : nullptr);
+    };
+    std::vector<std::string> skipped;
+    const auto newest = [&] {
+        skipped.clear();
+        return newest_checkpoint(folder.path, "mlp_digits", "c", skipped).value_or("none");
+    };
+    CHECK(newest_checkpoint(folder / "absent", "mlp_digits", "c", skipped) == std::nullopt);
+    CHECK(newest() == "none");
+    save("mlp_digits_final.safetensors", 12, "c");
+    save("mlp_digits_best.safetensors", 12, "c");
+    save("cnn_digits_epoch_9.safetensors", 12, "c");
+    save("mlp_digits_epoch_9.safetensors.tmp", 12, "c");
+    CHECK(newest() == "none");
+    CHECK(skipped.empty());
+    save("mlp_digits_epoch_1.safetensors", 4, "c");
+    save("mlp_digits_epoch_2.safetensors", 8, "c");
+    CHECK(newest() == folder / "mlp_digits_epoch_2.safetensors");
+    save("mlp_digits_interrupted.safetensors", 6, "c");  // left by an older run
+    CHECK(newest() == folder / "mlp_digits_epoch_2.safetensors");
+    save("mlp_digits_interrupted.safetensors", 10, "c");
+    CHECK(newest() == folder / "mlp_digits_interrupted.safetensors");
+    save("mlp_digits_interrupted.safetensors", 10, "other");
+    CHECK(newest() == folder / "mlp_digits_epoch_2.safetensors");
+    CHECK(skipped.size() == 1);
+    put_file(folder / "mlp_digits_epoch_2.safetensors", file_text(folder / "mlp_digits_epoch_2.safetensors").substr(0, 500));
+    CHECK(newest() == folder / "mlp_digits_epoch_1.safetensors");
+    CHECK(skipped.size() == 2);
+    save("mlp_digits_epoch_3.safetensors", 12, "c", false);
+    CHECK(newest() == folder / "mlp_digits_epoch_1.safetensors");
+}
