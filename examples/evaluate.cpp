@@ -10,29 +10,80 @@
 
 namespace {
 
-int evaluate(const std::string& file, const experiment::Setting& setting) {
+/// The configuration in a checkpoint, which may be damaged. Throws Error(checkpoint).
+dla::ExperimentConfig config_of(const dla::Checkpoint& checkpoint) {
+    try {
+        return dla::parse_config(checkpoint.state().config, "config");
+    } catch (const dla::Error& e) {
+        std::string problems = e.what();
+        std::ranges::replace(problems, '\n', ' ');
+        dla::fail(dla::ErrorCode::checkpoint, checkpoint.where(), "its configuration is damaged: " + problems);
+    }
+}
+
+/// Bytes that the largest arrays of the network take in a file; fewer than there are in all.
+std::uint64_t least_bytes(const dla::ModelConfig& m) {
+    const auto product = [](std::int64_t a, std::int64_t b) { return 4 * static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b); };
+    const auto& sizes = m.name == "mlp" ? m.layer_sizes : m.filters;
+    const std::int64_t window = m.name == "mlp" ? 1 : m.kernel_size * m.kernel_size;
+    std::uint64_t bytes = product(m.input_shape[0] * (m.name == "mlp" ? m.input_shape[1] * m.input_shape[2] : window), sizes[0]);
+    for (std::size_t i = 0; i + 1 < sizes.size(); ++i) bytes += product(sizes[i] * window, sizes[i + 1]);
+    return bytes;
+}
+
+/// What another program needs to check ours: images [N, C, H, W] as the network sees them, labels and logits.
+struct Outputs {
+    std::vector<float> images, logits;
+    std::vector<std::int32_t> labels;
+
+    void add(const dla::Batch& batch, const dla::Shape& shape, std::span<const float> batch_logits) {
+        const auto channels = static_cast<std::size_t>(shape.d[0]), pixels = static_cast<std::size_t>(shape.size()) / channels;
+        for (std::size_t n = 0; n < static_cast<std::size_t>(batch.count); ++n)
+            for (std::size_t c = 0; c < channels; ++c)
+                for (std::size_t p = 0; p < pixels; ++p) images.push_back(batch.images[(n * pixels + p) * channels + c]);
+        logits.insert(logits.end(), batch_logits.begin(), batch_logits.end());
+        labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+    }
+    void write(const std::string& path, const dla::Shape& shape, std::int64_t classes) const {
+        const auto n = static_cast<std::int64_t>(labels.size());
+        const dla::StoredTensor tensors[] = {dla::stored_tensor<float>("images", {n, shape.d[0], shape.d[1], shape.d[2]}, images),
+                                             dla::stored_tensor<std::int32_t>("labels", {n}, labels),
+                                             dla::stored_tensor<float>("logits", {n, classes}, logits)};
+        dla::write_safetensors(path, tensors);
+    }
+};
+
+int evaluate(const std::string& file, const std::string& logits_file, const experiment::Setting& setting) {
     const dla::Checkpoint checkpoint(file);
-    const dla::ExperimentConfig config = dla::parse_config(checkpoint.state().config, file);
+    const dla::ExperimentConfig config = config_of(checkpoint);
+    if (const auto least = least_bytes(config.model); least > std::filesystem::file_size(file))  // before that much memory is claimed
+        dla::fail(dla::ErrorCode::checkpoint, file,
+                  "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
     auto model = experiment::make_model(config.model, dla::Seed{0}, setting.threads);
     checkpoint.load_weights(*model);
-    const dla::DatasetPair data = experiment::load_data(config, setting);
+    const dla::DatasetPair data = experiment::load_data(config, setting, true);
 
+    constexpr dla::index_t batch_size = 256;
     const auto classes = static_cast<std::size_t>(config.model.num_classes);
     std::vector<std::int64_t> confusion(classes * classes);
-    dla::Loader loader(data.test, dla::all_samples(data.test), dla::evaluation_options(config.training.batch_size));
-    std::vector<float> logits(static_cast<std::size_t>(config.training.batch_size) * classes);
+    dla::Loader loader(data.test, dla::all_samples(data.test), dla::evaluation_options(batch_size));
+    std::vector<float> logits(static_cast<std::size_t>(batch_size) * classes);
+    Outputs outputs;
     loader.start_epoch(0);
     while (const dla::Batch* batch = loader.next()) {
         const std::span<float> out(logits.data(), static_cast<std::size_t>(batch->count) * classes);
         model->predict(batch->images, out);
+        if (!logits_file.empty()) outputs.add(*batch, model->input_shape(), out);
         for (std::size_t i = 0; i < static_cast<std::size_t>(batch->count); ++i) {
             const auto row = out.subspan(i * classes, classes);
             const auto predicted = static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
             ++confusion[static_cast<std::size_t>(batch->labels[i]) * classes + predicted];
         }
     }
+    if (!logits_file.empty()) outputs.write(logits_file, model->input_shape(), config.model.num_classes);
 
-    std::printf("%s: %s, %lld test images of %s\n\n", file.c_str(), run_name(config).c_str(), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
+    std::printf("%s: %s, %lld test images of %s\n\n", file.c_str(), run_name(config).c_str(), static_cast<long long>(data.test.size()),
+                config.dataset.name.c_str());
     std::printf("%-12s %8s   predicted\n%-12s %8s", "", "", "class", "accuracy");
     for (std::size_t c = 0; c < classes; ++c) std::printf(" %6zu", c);
     std::int64_t correct = 0;
@@ -52,12 +103,13 @@ int evaluate(const std::string& file, const experiment::Setting& setting) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::string file;
+    std::string file, logits_file;
     experiment::Setting setting;
     setting.quiet = true;
     CLI::App app("Tests a checkpoint on its data set.");
     app.add_option("--checkpoint", file, "a .safetensors file that train wrote")->required();
     app.add_option("--data-dir", setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else data/)");
+    app.add_option("--logits", logits_file, "also write images, labels and logits there, as safetensors (scripts/load_in_pytorch.py compares)");
     app.add_option("--threads", setting.threads, "threads (default: as many as OpenMP would use)")->check(CLI::Range(1, 1024));
     app.set_version_flag("--version", "evaluate (dla) " DLA_VERSION_STRING);
     try {
@@ -67,5 +119,5 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "error[usage] evaluate: %s; see --help\n", e.what());
         return 2;
     }
-    return experiment::run_program([&] { return evaluate(file, setting); });
+    return experiment::run_program([&] { return evaluate(file, logits_file, setting); });
 }

@@ -30,7 +30,7 @@ dla::AnySchedule make_schedule(const dla::TrainingConfig& c, dla::index_t steps_
     return dla::AnySchedule(options);
 }
 
-dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting) {
+dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only) {
     const char* variable = std::getenv("DLA_DATA_DIR");
     const std::string folder = !setting.data_dir.empty() ? setting.data_dir : variable && *variable ? variable : config.dataset.data_dir;
     const std::string& name = config.dataset.name;
@@ -45,7 +45,7 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
     }
 #endif
     const auto size = static_cast<dla::index_t>(config.dataset.size);
-    dla::DatasetPair data = dla::load_dataset(name, folder, {.digits_train = size, .digits_test = std::max<dla::index_t>(1, size / 6)});
+    dla::DatasetPair data = dla::load_dataset(name, folder, {.digits_train = test_only ? 1 : size, .digits_test = std::max<dla::index_t>(1, size / 6)});
     const dla::Shape input(config.model.input_shape[0], config.model.input_shape[1], config.model.input_shape[2]);
     if (!(data.train.shape == input))
         dla::fail(ErrorCode::data, name, dla::text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());

@@ -26,7 +26,8 @@ dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& config);
 dla::AnySchedule make_schedule(const dla::TrainingConfig& config, dla::index_t steps_per_epoch);
 
 /// The data set of a configuration, downloaded when it is not there and this build can. Throws dla::Error(data) when the images are not what the model takes.
-dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting);
+/// `test_only`: nobody will look at the training images, so digits are not drawn for them.
+dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only = false);
 
 /// Joins a relative path to the output folder.
 std::string in_output_dir(const Setting& setting, const std::string& path);

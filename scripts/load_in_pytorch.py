@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Loads a checkpoint of `train` into PyTorch: the network is rebuilt from the file's own configuration, the weights go in by name (strict).
+
+usage: load_in_pytorch.py CHECKPOINT [--logits FILE]
+
+--logits FILE: what `evaluate --checkpoint CHECKPOINT --logits FILE` wrote. PyTorch then computes the same test images: prints its accuracy
+and the largest difference from our logits; exit status 1 when that is above 1e-4 (relative, for logits above 1).
+Needs Python >= 3.11, torch and numpy (Debian: apt install python3-torch).
+"""
+import argparse
+import json
+import math
+import struct
+import sys
+import tomllib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def read_safetensors(path):
+    """Metadata and {name: tensor}. The file: u64 header size, JSON header, data."""
+    with open(path, "rb") as f:
+        data = f.read()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:8 + size])
+    metadata = header.pop("__metadata__", {})
+    dtypes = {"F32": np.float32, "I64": np.int64, "I32": np.int32}
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        values = np.frombuffer(data[8 + size + begin:8 + size + end], dtypes[entry["dtype"]])
+        tensors[name] = torch.from_numpy(values.copy()).reshape(entry["shape"])
+    return metadata, tensors
+
+
+def block(layer, norm, outputs, active=True):
+    return nn.Sequential(layer, norm(outputs), *([nn.ReLU()] if active else []))
+
+
+def dense(i, o, active=True):
+    return block(nn.Linear(i, o), nn.BatchNorm1d, o, active)
+
+
+def conv(i, o, kernel, active=True):
+    return block(nn.Conv2d(i, o, kernel, padding=kernel // 2), nn.BatchNorm2d, o, active)
+
+
+class Residual(nn.Module):
+    def __init__(self, block, shortcut):
+        super().__init__()
+        self.block, self.shortcut = block, shortcut
+
+    def forward(self, x):
+        return F.relu(self.block(x) + self.shortcut(x))
+
+
+def shortcut(layer, i, o, *window):
+    return nn.Identity() if i == o else layer(i, o, *window)
+
+
+def network(model):
+    """The network of a [model] table."""
+    residual, (channels, height, width) = model["residual"], model["input_shape"]
+    if model["name"] == "mlp":
+        sizes, inputs = model["layer_sizes"], channels * height * width
+        if not residual:
+            widths = [inputs] + sizes
+            return nn.Sequential(nn.Flatten(), *(dense(i, o) for i, o in zip(widths, sizes[:-1])), nn.Linear(widths[-2], sizes[-1]))
+        blocks = [Residual(nn.Sequential(dense(i, o), dense(o, o, False)), shortcut(nn.Linear, i, o)) for i, o in zip(sizes, sizes[1:])]
+        return nn.Sequential(nn.Flatten(), dense(inputs, sizes[0]), *blocks, nn.Linear(sizes[-1], sizes[-1]))
+    filters, kernel = model["filters"], model["kernel_size"]
+    if residual:
+        body = [conv(channels, filters[0], kernel)]
+        pairs = zip(filters, filters[1:])
+        blocks = [Residual(nn.Sequential(conv(i, o, kernel), conv(o, o, kernel, False)), shortcut(nn.Conv2d, i, o, 1)) for i, o in pairs]
+    else:
+        body, blocks = [], [conv(i, o, kernel) for i, o in zip([channels] + filters, filters)]
+    for number, layer in enumerate(blocks):
+        body.append(layer)
+        if number % 2 == 1:
+            body.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+    head = [nn.Linear(filters[-1] * height * width, 256), nn.ReLU(), nn.Dropout(model["dropout"]), nn.Linear(256, model["num_classes"])]
+    return nn.Sequential(*body, nn.Flatten(), *head)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--logits", metavar="FILE")
+    options = parser.parse_args()
+    metadata, tensors = read_safetensors(options.checkpoint)
+    config = tomllib.loads(metadata["config"])["model"]
+    model = network(config)
+    # A checkpoint that can be resumed holds the optimizer and the best weights as well.
+    weights = {name: t for name, t in tensors.items() if not name.startswith(("optimizer.", "best."))}
+    model.load_state_dict(weights, strict=True)
+    model.eval()
+    print(f"{len(weights)} arrays of {options.checkpoint} fit PyTorch's {type(model).__name__}, {sum(p.numel() for p in model.parameters())} parameters")
+    if not options.logits:
+        with torch.no_grad():
+            print("logits of a black image:", model(torch.zeros(1, *config["input_shape"]))[0].tolist())
+        return 0
+    _, test = read_safetensors(options.logits)
+    with torch.no_grad():
+        logits = torch.cat([model(images) for images in test["images"].split(500)])
+    worst = ((logits - test["logits"]).abs() / test["logits"].abs().clamp(min=1)).max().item()
+    accuracy = 100 * (logits.argmax(1) == test["labels"]).double().mean().item()
+    print(f"test accuracy in PyTorch: {accuracy:.2f} %; largest difference of {logits.numel()} logits: {worst:.2e}")
+    return 0 if math.isfinite(worst) and worst <= 1e-4 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
