@@ -1,0 +1,469 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs `train` and `evaluate` as users do: killed, interrupted, resumed, with bad options and damaged files.
+
+usage: test_programs.py TRAIN EVALUATE SOURCE_ROOT [unittest options]
+"""
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TRAIN, EVALUATE, ROOT = sys.argv[1:4]
+# No data from outside: a proxy that nobody answers for keeps downloads from leaving this machine.
+ENV = {k: v for k, v in os.environ.items() if k != "DLA_DATA_DIR" and not k.lower().endswith("_proxy")}
+ENV |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+
+MLP = {"model.name": '"mlp"', "model.input_shape": "[1, 28, 28]", "model.layer_sizes": "[64, 48, 48, 10]", "model.residual": "true",
+       "training.scheduler": '"reduce_lr"', "training.lr_patience": "0", "training.batch_size": "32"}
+CNN = {"model.name": '"cnn"', "model.input_shape": "[1, 28, 28]", "model.filters": "[4, 8]", "model.dropout": "0.3", "dataset.augment": "true",
+       "training.scheduler": '"one_cycle"', "training.learning_rate": "0.01", "training.clip_grad_norm": "1.0", "training.batch_size": "50"}
+COMMON = {"training.num_epochs": "6", "training.save_every": "2", "training.log_every": "3", "training.early_stopping_patience": "0",
+          "dataset.name": '"digits"', "dataset.size": "1500", "dataset.val_size": "300"}
+
+
+def toml(settings):
+    tables = {}
+    for key, value in settings.items():
+        table, name = key.split(".")
+        tables.setdefault(table, []).append(f"{name} = {value}")
+    return "".join(f"[{table}]\n" + "\n".join(lines) + "\n" for table, lines in tables.items())
+
+
+def read_safetensors(data):
+    """Header and data of a file's bytes."""
+    length = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + length]), data[8 + length:]
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return value, at
+
+
+def fields(data):
+    """(number, value) of a protobuf message: integers, 8- and 4-byte strings, and bytes."""
+    at = 0
+    while at < len(data):
+        key, at = varint(data, at)
+        if key & 7 == 0:
+            value, at = varint(data, at)
+        else:
+            size, at = {1: (8, at), 5: (4, at)}.get(key & 7) or varint(data, at)
+            value, at = data[at:at + size], at + size
+        yield key >> 3, value
+
+
+CRC_TABLE = []
+for byte in range(256):
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    CRC_TABLE.append(byte)
+
+
+def masked_crc(data):
+    crc = 0xFFFFFFFF
+    for b in data:
+        crc = CRC_TABLE[(crc ^ b) & 255] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def scalars(folder):
+    """{tag: {step: value}} of a folder's event files, as TensorBoard shows them; every checksum is verified."""
+    shown = {}
+    for name in sorted(n for n in os.listdir(folder) if n.startswith("events.")):
+        data, at = read(os.path.join(folder, name)), 0
+        while at + 12 <= len(data):
+            size, crc = struct.unpack_from("<QI", data, at)
+            assert crc == masked_crc(data[at:at + 8]), name
+            if at + 16 + size > len(data):
+                break  # the process was killed while it wrote this
+            event = data[at + 12:at + 12 + size]
+            assert struct.unpack_from("<I", data, at + 12 + size)[0] == masked_crc(event), name
+            at += 16 + size
+            event = list(fields(event))
+            step = dict(event).get(2, 0)
+            for number, value in event:
+                if number == 7:  # session start: what was told from this step on is withdrawn
+                    shown = {tag: {s: v for s, v in steps.items() if s < step} for tag, steps in shown.items()}
+                if number != 5:
+                    continue
+                for _, summary in fields(value):
+                    content = dict(fields(summary))
+                    if 2 in content:
+                        tag = content[1].decode()
+                        assert step not in shown.setdefault(tag, {}), f"{tag} has step {step} twice"
+                        shown[tag][step] = struct.unpack("<f", content[2])[0]
+    return shown
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="dla_test_")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def config(self, settings, name="config.toml"):
+        with open(self.path(name), "w") as f:
+            f.write(toml({k: v for k, v in {**COMMON, **settings}.items() if v is not None}))
+        return self.path(name)
+
+    def run_program(self, *arguments, timeout=60):
+        done = subprocess.run(arguments, capture_output=True, text=True, env=ENV, timeout=timeout, cwd=self.folder)
+        self.assertNotRegex(done.stderr, "terminate called|Sanitizer|Segmentation")
+        return done
+
+    def train(self, config, out, *options):
+        return self.run_program(TRAIN, "--config", config, "--output-dir", self.path(out), *options)
+
+    def ok(self, done):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done
+
+    def refused(self, done, code, pattern, lines=1):
+        """Exit status, and error lines on stderr and nothing else there."""
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        errors = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+        self.assertEqual(len(errors), lines, done.stderr)
+        self.assertRegex(done.stderr, pattern)
+
+    def metrics(self, out, name):
+        with open(self.path(out, "runs", name, "metrics.jsonl")) as f:
+            return [json.loads(line) for line in f]
+
+    def start(self, config, out, *options):
+        command = [TRAIN, "--config", config, "--output-dir", self.path(out), *options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+
+    def wait_for_step(self, process, out, name, step):
+        """Until metrics.jsonl tells of this step, or the process has ended."""
+        path = self.path(out, "runs", name, "metrics.jsonl")
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end:
+            if os.path.exists(path):
+                lines = read(path).decode().splitlines()
+                if any(int(m.group(1)) >= step for m in (re.search(r'"step":(\d+)', line) for line in lines[-3:]) if m):
+                    return
+            time.sleep(0.0005)
+
+
+class Resume(Case):
+    def check_log(self, out, name, whole):
+        """Every epoch and every logged step once, with the values of the uninterrupted run; TensorBoard shows the same."""
+        timing = ("images_per_second", "seconds")
+        strip = [{k: v for k, v in line.items() if k not in timing} for line in self.metrics(out, name)]
+        self.assertEqual(strip, [{k: v for k, v in line.items() if k not in timing} for line in self.metrics(whole, name)])
+        self.assertEqual(sum(line["type"] == "test" for line in strip), 1)
+        self.assertEqual([line["epoch"] for line in strip if line["type"] == "epoch"], [1, 2, 3, 4, 5, 6])
+        self.assertEqual(scalars(self.path(out, "runs", name)), scalars(self.path(whole, "runs", name)))
+
+    def check_same(self, out, name, whole):
+        for kind in ("final", "best", "epoch_6"):
+            file = os.path.join("checkpoints", f"{name}_{kind}.safetensors")
+            self.assertEqual(read(self.path(out, file)), read(self.path(whole, file)), f"{kind} differs")
+        self.check_log(out, name, whole)
+
+    def killed(self, settings, name, seed, kills):
+        config = self.config(settings)
+        self.ok(self.train(config, "whole", "--threads", "1"))
+        self.ok(self.train(config, "whole2", "--threads", "2"))
+        self.check_same("whole2", name, "whole")
+        last = max(line["step"] for line in self.metrics("whole", name))
+        draw = random.Random(seed)
+        for round_ in range(kills):
+            out, threads, landed = f"killed{round_}", 1 + round_ % 2, 0
+            process = self.start(config, out, "--threads", str(threads))
+            while landed < 2:  # killed twice, the second time after it was resumed
+                self.wait_for_step(process, out, name, draw.randrange(1, last))
+                time.sleep(draw.random() * 0.01)
+                process.kill()
+                process.communicate()
+                landed += 1
+                checkpoints = self.path(out, "checkpoints")
+                files = os.listdir(checkpoints) if os.path.isdir(checkpoints) else []
+                resumable = any(re.fullmatch(name + r"_epoch_\d+\.safetensors", f) for f in files)
+                process = self.start(config, out, "--threads", str(3 - threads), *(["--resume"] if resumable else []))
+            output, errors = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0, output + errors)
+            self.check_same(out, name, "whole")
+
+    def test_killed_mlp(self):
+        self.killed(MLP, "mlp_residual_digits", 1, 2)
+
+    def test_killed_cnn(self):
+        self.killed(CNN, "cnn_digits", 2, 2)
+
+    def test_interrupted(self):
+        for settings, name in ((MLP, "mlp_residual_digits"), (CNN, "cnn_digits")):
+            config = self.config(settings)
+            self.ok(self.train(config, "whole" + name))
+            for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+                with self.subTest(name=name, signal=number):
+                    out = f"{name}{code}"
+                    process = self.start(config, out)
+                    self.wait_for_step(process, out, name, 40)
+                    process.send_signal(number)
+                    output, errors = process.communicate(timeout=60)
+                    self.assertEqual(process.returncode, code, output + errors)
+                    self.assertIn("interrupted; continue with: train --config", output)
+                    interrupted = self.path(out, "checkpoints", name + "_interrupted.safetensors")
+                    header, _ = read_safetensors(read(interrupted))
+                    state = json.loads(header["__metadata__"]["state"])
+                    self.assertEqual(state["kind"], "interrupted")
+                    self.assertGreater(state["batch"], 0)  # inside an epoch
+                    options = ["--resume"] if number == signal.SIGINT else ["--resume", interrupted]
+                    self.ok(self.train(config, out, *options))
+                    self.assertFalse(os.path.exists(interrupted))  # the run is past it
+                    self.check_same(out, name, "whole" + name)
+
+    def test_second_signal(self):
+        # A step that takes long, so that the second signal comes before the first one is served.
+        config = self.config({**CNN, "model.filters": "[64, 64, 64]", "training.batch_size": "500", "dataset.size": "3000"})
+        process = self.start(config, "out", "--threads", "1")
+        while "parameters" not in process.stdout.readline():
+            self.assertIsNone(process.poll())
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertIn(process.returncode, (143, -signal.SIGTERM))
+        self.assertFalse(os.path.exists(self.path("out", "checkpoints", "cnn_digits_interrupted.safetensors")))
+        self.assertLess(time.monotonic() - begin, 5)
+
+    def test_resume_when_over(self):
+        config = self.config(MLP)
+        self.ok(self.train(config, "out"))
+        before = read(self.path("out", "checkpoints", "mlp_residual_digits_final.safetensors"))
+        self.ok(self.train(config, "out", "--resume"))
+        self.assertEqual(read(self.path("out", "checkpoints", "mlp_residual_digits_final.safetensors")), before)
+        self.assertEqual(sum(line["type"] == "test" for line in self.metrics("out", "mlp_residual_digits")), 1)
+
+    def test_damaged_newest_is_passed_over(self):
+        config, name = self.config(MLP), "mlp_residual_digits"
+        self.ok(self.train(config, "whole"))
+        self.ok(self.train(config, "out"))
+        newest = self.path("out", "checkpoints", name + "_epoch_6.safetensors")
+        os.truncate(newest, 1000)
+        done = self.ok(self.train(config, "out", "--resume"))
+        self.assertIn("note: skipped", done.stderr)
+        self.assertIn(f"{name}_epoch_4.safetensors", done.stdout)
+        self.check_same("out", name, "whole")
+
+
+class Outcome(Case):
+    def test_best_weights_are_restored(self):
+        # A rate so high that accuracy goes up and down: the last epoch is not the best one.
+        name = "mlp_digits"
+        config = self.config({**MLP, "model.residual": "false", "training.learning_rate": "0.1", "training.scheduler": '"none"', "training.save_every": "1",
+                              "training.num_epochs": "12"})
+        done = self.ok(self.train(config, "out"))
+        epochs = [line for line in self.metrics("out", name) if line["type"] == "epoch"]
+        best = max(epochs, key=lambda line: line["val_accuracy"])
+        self.assertLess(epochs[-1]["val_accuracy"], best["val_accuracy"], "choose another seed: the last epoch is the best one")
+        self.assertEqual([line["epoch"] for line in epochs if line["best"]][-1], best["epoch"])
+
+        def weights(kind):
+            header, data = read_safetensors(read(self.path("out", "checkpoints", f"{name}_{kind}.safetensors")))
+            return {k: data[slice(*v["data_offsets"])] for k, v in header.items() if k != "__metadata__" and not k.startswith(("optimizer.", "best."))}
+
+        self.assertEqual(weights("final"), weights(f"epoch_{best['epoch']}"))
+        self.assertEqual(weights("final"), weights("best"))
+        self.assertNotEqual(weights("final"), weights(f"epoch_{epochs[-1]['epoch']}"))
+        self.assertIn(f"best validation accuracy: {best['val_accuracy']:.2f} %", done.stdout)
+        tested = [line for line in self.metrics("out", name) if line["type"] == "test"]
+        self.assertEqual(len(tested), 1)
+        self.assertIn(f"test accuracy: {tested[0]['test_accuracy']:.2f} %", done.stdout)
+        for kind in ("final", "best"):
+            done = self.ok(self.run_program(EVALUATE, "--checkpoint", self.path("out", "checkpoints", f"{name}_{kind}.safetensors")))
+            self.assertTrue(done.stdout.endswith(f"\ntest accuracy: {tested[0]['test_accuracy']:.2f} %\n"), done.stdout)
+        self.assertEqual(set(scalars(self.path("out", "runs", name))),
+                         {"Loss/train", "Accuracy/train", "Loss/val", "Accuracy/val", "Learning_rate", "Loss/step", "Loss/test", "Accuracy/test"})
+
+    def test_early_stopping(self):
+        config = self.config({**MLP, "training.learning_rate": "0.1", "training.scheduler": '"none"', "training.early_stopping_patience": "2",
+                              "training.num_epochs": "60"})
+        done = self.ok(self.train(config, "out"))
+        epochs = [line for line in self.metrics("out", "mlp_residual_digits") if line["type"] == "epoch"]
+        self.assertLess(len(epochs), 60)
+        self.assertEqual([line["best"] for line in epochs[-3:]], [True, False, False])
+        self.assertIn("stopped early: no better validation accuracy in 2 epochs", done.stdout)
+
+    def test_seeds_differ(self):
+        config = self.config({**MLP, "training.num_epochs": "1"})
+        for out, seed in (("a", "1"), ("b", "2"), ("c", "1")):
+            self.ok(self.train(config, out, "--seed", seed))
+        final = [read(self.path(out, "checkpoints", "mlp_residual_digits_final.safetensors")) for out in "abc"]
+        self.assertEqual(final[0], final[2])
+        self.assertNotEqual(read_safetensors(final[0])[1], read_safetensors(final[1])[1])
+
+    def test_quiet(self):
+        done = self.ok(self.train(self.config({**MLP, "training.num_epochs": "1"}), "out", "--quiet"))
+        self.assertRegex(done.stdout, r"\Abest validation accuracy: \d+\.\d\d %\ntest accuracy: \d+\.\d\d %\n\Z")
+        self.assertEqual(done.stderr, "")
+
+    def test_no_control_characters_without_a_terminal(self):
+        done = self.ok(self.train(self.config({**MLP, "training.num_epochs": "2"}), "out"))
+        self.assertNotRegex(done.stdout, "[\r\033]")
+        self.assertEqual(len(re.findall(r"^epoch +\d", done.stdout, re.M)), 2)
+
+    def test_same_logits_in_pytorch(self):
+        python = "/usr/bin/python3"
+        if subprocess.run([python, "-c", "import torch, tomllib"], capture_output=True).returncode != 0:
+            self.skipTest("no PyTorch in /usr/bin/python3")
+        script = os.path.join(ROOT, "scripts", "load_in_pytorch.py")
+        variants = [("mlp_digits", {**MLP, "model.residual": "false"}), ("mlp_residual_digits", MLP), ("cnn_digits", {**CNN, "model.filters": "[4, 8, 6]"}),
+                    ("cnn_residual_digits", {**CNN, "model.filters": "[4, 4, 8]", "model.residual": "true"})]
+        for name, settings in variants:
+            with self.subTest(name=name):
+                config = self.config({**settings, "training.num_epochs": "2", "dataset.size": "600"})
+                self.ok(self.train(config, name))
+                file, logits = self.path(name, "checkpoints", name + "_final.safetensors"), self.path(name + "_logits")
+                self.ok(self.run_program(EVALUATE, "--checkpoint", file, "--logits", logits))
+                done = self.ok(self.run_program(python, script, file, "--logits", logits))
+                self.assertIn("largest difference", done.stdout)
+                self.ok(self.run_program(python, script, self.path(name, "checkpoints", name + "_epoch_2.safetensors")))
+                if name != "mlp_digits":
+                    continue
+                data = bytearray(read(logits))
+                data[-2] ^= 0x40  # the last logit
+                with open(logits, "wb") as f:
+                    f.write(data)
+                self.assertEqual(self.run_program(python, script, file, "--logits", logits).returncode, 1)
+
+
+class Faults(Case):
+    def test_not_finite(self):
+        name = "mlp_digits"
+        # Weight decay times rate is so high that the weights grow by a factor in each step until they overflow, here after two epochs or more.
+        config = self.config({**MLP, "model.residual": "false", "model.layer_sizes": "[32, 16, 10]", "training.optimizer": '"sgd"', "training.momentum": "0.0",
+                              "training.learning_rate": "1.9", "training.weight_decay": "1.0", "training.save_every": "1", "training.scheduler": '"none"'})
+        done = self.train(config, "out")
+        self.refused(done, 5, r"error\[numeric\] epoch \d, (after )?step \d+: the (validation )?loss is not finite; "
+                              r"first not finite: (the output of|parameter|the gradient)")
+        epoch = int(re.search(r"epoch (\d)", done.stderr).group(1))
+        self.assertGreater(epoch, 1)
+        file = self.path("out", "checkpoints", f"{name}_epoch_{epoch - 1}.safetensors")
+        self.ok(self.run_program(EVALUATE, "--checkpoint", file))
+        self.assertFalse(os.path.exists(self.path("out", "checkpoints", f"{name}_epoch_{epoch}.safetensors")))
+        again = self.train(config, "out", "--resume")  # the checkpoint that stays can be resumed, and the run ends as before
+        self.assertEqual((again.returncode, again.stderr), (5, done.stderr))
+
+    def test_usage(self):
+        config = self.config(MLP)
+        for arguments, pattern in ((("--nonsense",), "nonsense"), (("--threads", "0"), "threads"), (("--threads", "x"), "threads"), (("--seed", "-1"), "seed"),
+                                   (("--device", "tpu"), "tpu"), (("extra",), "extra")):
+            with self.subTest(arguments=arguments):
+                self.refused(self.train(config, "out", *arguments), 2, r"error\[usage\] .*" + pattern)
+        self.refused(self.run_program(TRAIN), 2, r"error\[usage\] train: --config is required")
+        self.refused(self.run_program(EVALUATE), 2, r"error\[usage\] evaluate: --checkpoint is required")
+        self.refused(self.run_program(EVALUATE, "--checkpoint", "x", "--threads", "0"), 2, "threads")
+        self.assertFalse(os.path.exists(self.path("out")))
+        for program in (TRAIN, EVALUATE):
+            self.assertIn("--", self.ok(self.run_program(program, "--help")).stdout)
+            self.assertRegex(self.ok(self.run_program(program, "--version")).stdout, r"\(dla\) \d+\.\d+\.\d+")
+
+    def test_config(self):
+        self.refused(self.train(self.path("absent.toml"), "out"), 2, r"error\[config\] .*absent\.toml")
+        with open(self.path("bad.toml"), "w") as f:
+            f.write('[model]\nname = "mlp"\nlayer_size = [10]\n[training]\nlearning_rate = "fast"\nbatch_size = 0\n')
+        done = self.train(self.path("bad.toml"), "out")
+        self.assertEqual(done.returncode, 2)
+        for part in ("bad.toml:3:", "did you mean", "bad.toml:5:", "bad.toml:6:"):
+            self.assertIn(part, done.stderr)
+        config = self.config(MLP)
+        self.refused(self.train(config, "out", "--set", "training.learning_rate=-1"), 2, r"--set training.learning_rate: out of range", 2)
+        self.refused(self.train(config, "out", "--set", "training.learning_rate"), 2, "expected table.key=value", 2)
+        self.refused(self.train(config, "out", "--set", "training.nothing=1"), 2, "--set training.nothing: unknown key", 2)
+        self.assertFalse(os.path.exists(self.path("out")))
+
+    def test_data(self):
+        config = self.config({"model.name": '"mlp"', "model.input_shape": "[1, 28, 28]", "dataset.name": '"mnist"', "dataset.size": None})
+        done = self.train(config, "out", "--data-dir", self.path("absent"))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertRegex(done.stderr.splitlines()[-1], r"error\[data\] .*absent: no complete mnist data set")
+        os.makedirs(self.path("data", "mnist"))
+        for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+            with open(self.path("data", "mnist", name), "wb") as f:
+                f.write(b"\0\0\x08\x03\0\0\0\x05garbage")
+        self.refused(self.train(config, "out", "--data-dir", self.path("data")), 3, r"error\[data\] ")
+
+    def test_output(self):
+        config = self.config({**MLP, "training.num_epochs": "1"})
+        with open(self.path("file"), "w"):
+            pass
+        self.refused(self.train(config, "file"), 6, r"error\[io\] .*file/checkpoints: cannot create")
+        os.makedirs(self.path("out", "runs"))
+        with open(self.path("out", "runs", "mlp_residual_digits"), "w"):
+            pass
+        self.refused(self.train(config, "out"), 6, r"error\[io\] .*out/runs/mlp_residual_digits")
+        os.makedirs(self.path("out2", "checkpoints", "mlp_residual_digits_final.safetensors"))
+        self.refused(self.train(config, "out2"), 6, r"error\[io\] .*final\.safetensors")
+
+    def test_resume_refusals(self):
+        config = self.config({**MLP, "training.num_epochs": "2"})
+        checkpoints = self.path("out", "checkpoints", "mlp_residual_digits_")
+        self.refused(self.train(config, "out", "--resume"), 4, r"error\[checkpoint\] .*no checkpoint")
+        self.refused(self.train(config, "out", "--resume", self.path("absent")), 4, r"error\[checkpoint\] .*absent")
+        self.ok(self.train(config, "out"))
+        self.refused(self.train(config, "out", "--resume", checkpoints + "final.safetensors"), 4, "holds weights only")
+        whole = checkpoints + "epoch_2.safetensors"
+        self.refused(self.train(config, "out", "--resume", whole, "--set", "training.num_epochs=3"), 4, "`num_epochs = 2`, now `num_epochs = 3`")
+        self.refused(self.train(config, "out", "--resume", whole, "--seed", "7"), 4, "`seed = 42`, now `seed = 7`")
+        self.refused(self.train(config, "out", "--resume", "--seed", "7"), 4, "note: skipped .*another configuration")
+        self.refused(self.train(config, "out", "--resume", config), 4, r"error\[checkpoint\] ")
+
+    def test_damaged_checkpoints(self):
+        config = self.config({**MLP, "model.layer_sizes": "[8, 10]", "training.num_epochs": "1", "dataset.size": "400", "dataset.val_size": "40"})
+        self.ok(self.train(config, "out"))
+        prefix = self.path("out", "checkpoints", "mlp_residual_digits_")
+        draw = random.Random(4)
+        for kind in ("final", "epoch_1"):
+            data = read(prefix + kind + ".safetensors")
+            header = 8 + struct.unpack("<Q", data[:8])[0]
+            damaged = [data[:n] for n in [0, 1, 7, 8, 9, header - 1, header, header + 1, len(data) - 1] + [draw.randrange(len(data)) for _ in range(6)]]
+            must_fail = len(damaged)
+            damaged += [bytes(8), b"\xff" * 8 + data[8:], data + b"\0", b"\x89PNG\r\n\x1a\n" + data[8:], data.replace(b"dla-checkpoint-1", b"dla-checkpoint-9")]
+            # Sizes that would take 50 gigabytes, in a file of kilobytes.
+            contents, arrays = read_safetensors(data)
+            contents["__metadata__"]["config"] = contents["__metadata__"]["config"].replace("[8, 10]", "[65536, 65536, 10]")
+            text = json.dumps(contents).encode()
+            damaged += [struct.pack("<Q", len(text)) + text + arrays]
+            must_fail = len(damaged)
+            for at in [draw.randrange(header) for _ in range(40)] + list(range(8)):
+                changed = bytearray(data)
+                changed[at] ^= 1 << draw.randrange(8)
+                damaged.append(bytes(changed))
+            file = self.path("damaged.safetensors")
+            for i, content in enumerate(damaged):
+                with open(file, "wb") as f:
+                    f.write(content)
+                for done in (self.run_program(EVALUATE, "--checkpoint", file), *([self.train(config, "out2", "--resume", file)] if kind == "epoch_1" else [])):
+                    with self.subTest(kind=kind, number=i, program=done.args[0]):
+                        if i < must_fail or done.returncode != 0:
+                            self.refused(done, 4, r"\Aerror\[(checkpoint|model|shape)\] ")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
