@@ -83,7 +83,9 @@ int main(int argc, char** argv) {
     }
     std::sort(times.begin(), times.end());
     const double ms = times[times.size() / 2];
-    std::printf("{\"peer\": \"dla %s %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, \"images_per_s\": %.1f, \"parameters\": %lld}\n",
-                DLA_VERSION_STRING, dla::to_string(dla::active_isa()), argv[1], argv[2], static_cast<long long>(batch), threads, ms, times.front(), 1e3 * static_cast<double>(batch) / ms,
-                static_cast<long long>(model->index().parameter_count()));
+    std::printf(
+        "{\"peer\": \"dla %s %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, \"images_per_s\": %.1f, "
+        "\"parameters\": %lld}\n",
+        DLA_VERSION_STRING, dla::to_string(dla::active_isa()), argv[1], argv[2], static_cast<long long>(batch), threads, ms, times.front(),
+        1e3 * static_cast<double>(batch) / ms, static_cast<long long>(model->index().parameter_count()));
 }
