@@ -184,16 +184,15 @@ TEST_CASE("a flipped byte in the header is refused or harmless, and never anythi
     const std::string bytes = checkpoint_bytes(folder);
     std::uint64_t header = 0;
     std::memcpy(&header, bytes.data(), 8);
-    int refused = 0;
-    for (std::size_t at = 0; at < 8 + header; ++at)
-        for (const char mask : {'\x01', '\x10', '\x80'}) {
-            CAPTURE(at);
-            std::string damaged = bytes;
-            damaged[at] = static_cast<char>(damaged[at] ^ mask);
-            put_file(folder / "damaged", damaged);
-            refused += outcome(folder / "damaged") != "ok";
-        }
-    CHECK(refused > static_cast<int>(header));  // most of them: names, shapes and offsets; a digit of a loss in the history cannot be told
+    std::size_t refused = 0;
+    for (std::size_t at = 0; at < 8 + header; ++at) {
+        CAPTURE(at);
+        std::string damaged = bytes;
+        damaged[at] = static_cast<char>(damaged[at] ^ (at % 3 == 0 ? '\x01' : at % 3 == 1 ? '\x10' : '\x80'));
+        put_file(folder / "damaged", damaged);
+        refused += outcome(folder / "damaged") != "ok";
+    }
+    CHECK(refused > header * 3 / 4);  // names, shapes and offsets; a digit of a loss in the history cannot be told
 }
 
 TEST_CASE("a state that contradicts itself is refused") {

@@ -35,14 +35,14 @@ Outcome train(const std::string& name, bool residual, int threads, int steps) {
     ModelConfig config;
     config.name = name;
     config.residual = residual;
-    config.input_shape = name == "mlp" ? Integers{1, 28, 28} : Integers{3, 20, 20};
+    config.input_shape = name == "mlp" ? Integers{1, 28, 28} : Integers{3, 16, 16};
     config.layer_sizes = {160, 96, 96, 10};
     config.filters = {16, 24, 33, 32};
     config.dropout = 0.3;
     auto model = experiment::make_model(config, Seed{11}, threads);
     AnyOptimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
     const CrossEntropy loss;
-    const index_t batch = name == "mlp" ? 101 : 37;
+    const index_t batch = name == "mlp" ? 101 : 27;
     std::vector<float> images(static_cast<std::size_t>(batch * model->input_shape().size()));
     std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
     Outcome outcome;
