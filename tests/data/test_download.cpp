@@ -215,6 +215,8 @@ TEST_CASE("download: a wrong hash leaves nothing behind") {
     file.sha256.back() = file.sha256.back() == '0' ? '1' : '0';
     CHECK(contains(message_of([&] { dla::download_file(file, dir.path()); }, ErrorCode::io), "wrong SHA-256; expected " + file.sha256));
     CHECK(fs::is_empty(dir.path()));
+    CHECK_THROWS_AS(dla::download_file(file, dir / "new" / "folder"), dla::Error);
+    CHECK(!fs::exists(dir / "new" / "folder"));
     // A part that began with other bytes is found out the same way, and the second attempt starts from nothing.
     write_part(dir, std::string(1000, 'x'));
     dla::download_file(remote(server.url()), dir.path());

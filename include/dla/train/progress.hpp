@@ -30,7 +30,8 @@ class Progress {
 public:
     using Clock = std::chrono::steady_clock;
 
-    explicit Progress(bool quiet, std::FILE* out = stdout) : out_(out), quiet_(quiet), terminal_(isatty(fileno(out)) != 0), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
+    explicit Progress(bool quiet, std::FILE* out = stdout)
+        : out_(out), quiet_(quiet), terminal_(isatty(fileno(out)) != 0), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
 
     /// A new bar of `total` steps that starts at step `done`, e.g. "epoch 3/20".
     void start(std::string title, std::int64_t total, std::int64_t done = 0) {
@@ -51,7 +52,8 @@ public:
         const double elapsed = seconds();
         const double eta = elapsed / static_cast<double>(std::max<std::int64_t>(1, done - first_)) * static_cast<double>(total_ - done);
         char numbers[160];
-        std::snprintf(numbers, sizeof numbers, "%lld/%lld  loss %.4f  %.0f img/s  ETA %s", static_cast<long long>(done), static_cast<long long>(total_), loss, rate(), duration_text(eta).c_str());
+        std::snprintf(numbers, sizeof numbers, "%lld/%lld  loss %.4f  %.0f img/s  ETA %s", static_cast<long long>(done), static_cast<long long>(total_), loss,
+                      rate(), duration_text(eta).c_str());
         if (!terminal_) {
             std::fprintf(out_, "%s  %s\n", title_.c_str(), numbers);
         } else {

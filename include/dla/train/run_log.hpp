@@ -66,6 +66,7 @@ public:
     PlotResult plot(const RunState& state, const std::string& title) const {
         TrainingCurves c;
         c.title = title;
+        c.best_epoch = state.stopping.best_epoch;
         for (const EpochMetrics& m : state.history) {
             c.epoch.push_back(m.epoch);
             c.train_loss.push_back(m.train_loss);

@@ -2,8 +2,8 @@
 // SIGINT and SIGTERM: the first asks to finish the step, a second ends the process at once.
 #pragma once
 
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 namespace dla {
 
