@@ -23,7 +23,7 @@ struct PReLU {
 
     template <class P, class Builder>
     State<P> build(Builder& b, const dla::Shape& in) const {
-        return {b.parameter("weight", dla::ParamKind::weight, {in.d[0]}, {.fixed = first_slope})};
+        return {b.parameter("weight", dla::ParamKind::weight, {in.d[0]}, {.fixed = first_slope}, dla::feature_order(in))};
     }
     template <class P>
     void infer(dla::Context<P>&, const State<P>& state, dla::ConstView<P> x, dla::View<P> y) const {

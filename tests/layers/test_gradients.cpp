@@ -106,6 +106,22 @@ TEST_CASE("the checker names what is wrong") {
                          Error);
 }
 
+namespace {
+
+/// Reads x in backward and says that it does not: right alone, wrong in a network that has given x away.
+struct Forgetful : Scale {
+    static constexpr Needs needs{.x = false, .y = false};
+};
+
+}  // namespace
+
+TEST_CASE("the checker finds a layer that reads what its needs do not claim") {
+    const GradientReport report = check_gradients(Forgetful{}, Shape{5}, 4);
+    CHECK_FALSE(report.ok());
+    REQUIRE(!report.broken.empty());
+    CHECK(report.broken[0].find("`needs` does not claim") != std::string::npos);
+}
+
 TEST_CASE("large arrays are sampled evenly") {
     const GradientReport report = check_gradients(Linear<Dyn, 9>{}, Shape{11}, 7, {.entries = 10});
     CHECK(report.ok());

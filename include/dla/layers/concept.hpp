@@ -46,6 +46,12 @@ struct DiskOrder {
     constexpr bool operator==(const DiskOrder&) const = default;
 };
 
+/// The order on disk of a parameter with one value for each feature or channel of `s`: behind a Flatten the features of an image are stored
+/// (height, width, channels), PyTorch's are (channels, height, width).
+constexpr DiskOrder feature_order(const Shape& s) {
+    return s.is_flattened_image() ? DiskOrder{.outer = 1, .channels = s.d[0] / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+}
+
 /// Initial values: `fixed` everywhere, or uniform in [-bound, bound) when bound > 0.
 struct Init {
     double fixed = 0;

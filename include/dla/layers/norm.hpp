@@ -51,8 +51,7 @@ struct BatchNorm {
     template <class P, class Builder>
     State<P> build(Builder& b, const Shape& s) const {
         const index_t channels = s.d[0];
-        const DiskOrder order =
-            s.is_flattened_image() ? DiskOrder{.outer = 1, .channels = channels / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        const DiskOrder order = feature_order(s);
         State<P> state;
         if (affine) {
             state.weight = b.parameter("weight", ParamKind::norm_weight, {channels}, Init{.fixed = 1}, order);
@@ -161,7 +160,7 @@ struct LayerNorm {
         const Dims dims = s.rank == 3 ? Dims{s.d[0], s.d[1], s.d[2]} : sizeof...(Sizes) == 2 ? Dims{s.d[0], s.d[1]} : Dims{columns(s)};
         DiskOrder order;
         if (s.rank == 3) order = {.outer = 1, .channels = s.d[0], .pixels = s.d[1] * s.d[2]};
-        if (s.is_flattened_image()) order = {.outer = 1, .channels = s.d[0] / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]};
+        if (s.rank == 1) order = feature_order(s);
         state.weight = b.parameter("weight", ParamKind::norm_weight, dims, Init{.fixed = 1}, order);
         state.bias = b.parameter("bias", ParamKind::norm_bias, dims, Init{.fixed = 0}, order);
         return state;

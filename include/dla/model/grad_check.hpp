@@ -156,6 +156,17 @@ private:
         for (std::size_t i = 0; i < twice.size(); ++i) doubled = doubled && std::abs(twice[i] - 2 * gradients_[i]) <= 1e-12 * scale;
         promise(doubled, "backward does not add to the parameter gradients");
 
+        // What `needs` does not claim has been given away by the time of backward: it may hold anything.
+        constexpr Needs needs = detail::needs_of<Net>();
+        constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+        table_.zero_gradients();
+        forward(training_);
+        if (!needs.x) std::fill(x_.begin(), x_.end(), nan);
+        if (!needs.y) std::fill(y_.begin(), y_.end(), nan);
+        backward(training_, dx_.data());
+        promise(same_bits(dx, dx_) && same_bits(gradients_, parameter_gradients()), "backward reads x or y although `needs` does not claim it");
+        std::copy(x.begin(), x.end(), x_.begin());
+
         table_.zero_gradients();
         forward(without_dx_);
         backward(without_dx_, nullptr);

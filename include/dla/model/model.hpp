@@ -50,6 +50,10 @@ public:
         position.seed = static_cast<std::uint64_t>(seed);
     }
 
+    Model(Model&&) = default;
+    Model& operator=(Model&&) = default;
+    Model(const Model&) = delete;  // build a second one and use copy_weights
+
     const Net& network() const { return net_; }
     const Shape& input_shape() const { return input_; }
     const Shape& output_shape() const { return output_; }

@@ -31,7 +31,7 @@ inline std::string byte_text(index_t bytes) {
 
 /// One line for each layer, containers indented around what they hold, and the totals. `scalar_bytes`: of one parameter; `plan`: of a training step;
 /// `slots`: values an optimizer keeps for each parameter.
-inline std::string summary(const ParamIndex& index, const MemoryPlan& plan, index_t scalar_bytes = 4, int slots = 2) {
+[[nodiscard]] inline std::string summary(const ParamIndex& index, const MemoryPlan& plan, index_t scalar_bytes = 4, int slots = 2) {
     struct Line {
         std::string cell[5];
     };
@@ -72,7 +72,7 @@ inline std::string summary(const ParamIndex& index, const MemoryPlan& plan, inde
 
 /// The table of a model, with the memory that a training step on `batch` samples would need.
 template <class Net, Shape Input, class P>
-std::string summary(const Model<Net, Input, P>& model, index_t batch = 128) {
+[[nodiscard]] std::string summary(const Model<Net, Input, P>& model, index_t batch = 128) {
     struct {
         index_t scratch(const P&, index_t, const Shape&) const { return 0; }
     } no_loss;
