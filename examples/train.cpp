@@ -88,7 +88,7 @@ int train(const Arguments& a) {
 
     const dla::TrainingResult result = trainer.run(log);
     if (result.interrupted_by != 0) {
-        std::printf("interrupted; continue with: train --config %s --resume %s\n", a.config.c_str(), result.checkpoint.c_str());
+        std::printf("interrupted; everything is in %s; continue with the same command and --resume\n", result.checkpoint.c_str());
         return 128 + result.interrupted_by;
     }
     const dla::RunningMean test = dla::Trainer::evaluate(*model, loss, test_loader);

@@ -380,3 +380,43 @@ TEST_CASE("an observer sees every layer once forward and once backward") {
     std::sort(counter.backward.begin(), counter.backward.end());
     CHECK(counter.backward == all);
 }
+
+TEST_CASE("scratch memory fits batches that are smaller than the planned one") {
+    // The weight gradient of 1752 samples takes another algorithm than that of 4096, with more scratch memory.
+    Cpu<float> policy;
+    policy.threads = 2;
+    Model<Sequential<Linear<100, 64>, ReLU, Linear<64, 10>>, Shape{100}> model(Seed{1}, policy);
+    Adam adam;
+    const CrossEntropy loss;
+    for (const index_t batch : {index_t{4096}, index_t{1752}, index_t{3000}, index_t{4096}}) {
+        const std::vector<float> x(static_cast<std::size_t>(batch * 100), 0.5f);
+        const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch), 1);
+        train_step(model, adam, loss, x, labels);
+        CHECK(model.memory().scratch >= model.plan(batch, loss).scratch);
+    }
+    const auto workspace = model.inference_workspace(4096);
+    for (index_t batch = 0; batch <= 4096; batch += 61) CHECK(workspace.scratch_bytes() >= model.inference_workspace(batch).scratch_bytes());
+}
+
+TEST_CASE("an empty batch on a new model, and a thread count fixed when the model is built") {
+    using Net = Sequential<Linear<3, 4>, Repeat<Sequential<Linear<4, 4>, ReLU>>, Linear<4, 2>>;
+    Model<Net> model(Net{Linear<3, 4>{}, Repeat<Sequential<Linear<4, 4>, ReLU>>(2), Linear<4, 2>{}}, Shape{3}, Seed{1});
+    CHECK(model.parameters().policy.threads > 0);
+    Sgd sgd;
+    CHECK(std::isnan(train_step(model, sgd, CrossEntropy{}, std::span<const float>(), std::span<const std::int32_t>())));
+    CHECK(model.predict({}).empty());
+}
+
+TEST_CASE("forward and backward refuse what does not belong together") {
+    Model<Sequential<Linear<4, 2>>, Shape{4}, Reference<float>> model(Seed{1});
+    std::vector<float> x(12), dy(6), dx(12);
+    const ConstView<Reference<float>> samples(x.data(), 3, Shape{4}), gradient(dy.data(), 3, Shape{2});
+    CHECK_THROWS_AS(model.backward(samples, gradient), Error);
+    CHECK_THROWS_AS(model.forward({x.data(), 4, Shape{3}}), Error);
+    model.forward(samples);
+    CHECK_THROWS_AS(model.backward({x.data(), 2, Shape{4}}, gradient), Error);
+    CHECK_THROWS_AS(model.backward(samples, gradient, {dx.data(), 3, Shape{4}}), Error);
+    model.backward(samples, gradient);
+    CHECK_THROWS_AS((Model<Sequential<Linear<>>>({Linear<>{.out = 2}}, Shape{0}, Seed{1})), Error);
+    CHECK_THROWS_AS(Repeat<ReLU>(-1), Error);
+}

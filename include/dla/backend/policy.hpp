@@ -19,7 +19,7 @@ namespace dla {
 /// requires: a default-constructible, copyable object whose kernels are free functions overloaded on it (see kernels/contract.hpp).
 /// ensures:  `pointer<T>` behaves like a pointer except that only kernels may dereference it; `allocate` gives 64-byte-aligned zeroed memory;
 ///           `copy_in` (host to device), `copy_out` (device to host) and `copy` (within the device) move `bytes` bytes; when one returns, the
-///           host side may be reused.
+///           host side may be reused. Optional: `resolve(p)` gives the policy with what depends on the moment (a default number of threads) fixed.
 template <class P>
 concept Policy = std::copyable<P> && std::default_initializable<P> &&
     requires(P p, typename P::template pointer<std::byte> device, const void* source, void* target, index_t bytes) {

@@ -38,8 +38,11 @@ struct Repeat {
 
     constexpr Repeat() = default;
     constexpr Repeat(std::initializer_list<Block> copies) : blocks(copies) {}
-    /// `copies` equal blocks.
-    constexpr explicit Repeat(int copies, const Block& block = {}) : blocks(static_cast<std::size_t>(copies), block) {}
+    /// `copies` equal blocks. Throws Error(model) for a negative number.
+    constexpr explicit Repeat(int copies, const Block& block = {}) {
+        if (copies < 0) fail(ErrorCode::model, "Repeat", text("cannot make ", copies, " copies; expected 0 or more").view());
+        blocks.assign(static_cast<std::size_t>(copies), block);
+    }
 
     template <class P>
     struct State {

@@ -14,7 +14,9 @@ struct MeanSquaredError {
     Reduction reduction = Reduction::mean;
     std::vector<double> class_weights{};  // none; the trainer asks every loss
 
-    void check(const Shape&) const {}
+    void check(const Shape&) const {
+        if (!class_weights.empty()) fail(ErrorCode::model, "MeanSquaredError", "has no classes to weigh; leave class_weights empty");
+    }
     index_t targets_per_sample(const Shape& out) const { return out.size(); }
 
     template <class P>

@@ -120,7 +120,11 @@ public:
         NonFiniteFinder<P> finder(index());
         model_.observer = &finder;
         table().zero_gradients();
-        model_.compute_gradients(loss, images, labels);
+        try {
+            model_.compute_gradients(loss, images, labels);
+        } catch (const Error&) {
+            // The error this search is for matters more.
+        }
         model_.observer = nullptr;
         return finder.found();
     }

@@ -37,10 +37,14 @@ public:
         if (!input.is_known())
             fail(ErrorCode::shape, "model",
                  text("the input shape ", to_text(input), " is not known; give it: Model<Net, Shape{3, 32, 32}> or Model(net, Shape{3, 32, 32}, seed)").view());
+        for (int i = 0; i < input.rank; ++i)
+            if (input.d[i] < 1)
+                fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " has an empty axis; expected sizes of at least 1").view());
         const ShapeResult out = net.out_shape(input);
         if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
         output_ = out.shape;
         table_->policy = policy;
+        if constexpr (requires { resolve(policy); }) table_->policy = resolve(policy);
         Builder<P> count(*table_, false);
         (void)net_.template build<P>(count, input_);
         table_->allocate();
@@ -107,7 +111,9 @@ public:
 
     /// Training-mode forward pass; the outputs stay valid until the next call. For losses of your own: then call `backward` with their gradient.
     ConstView<P> forward(ConstView<P> x) {
+        if (!(x.shape == input_)) fail(ErrorCode::model, "forward", text("takes samples ", to_text(input_), "; got ", to_text(x.shape)).view());
         reserve_plain(x.batch);
+        forward_batch_ = x.batch;
         Context<P> c = context();
         const View<P> y(workspace_.output.data, x.batch, output_);
         net_.forward(c, state_, x, y, workspace_.tape);
@@ -115,14 +121,15 @@ public:
     }
     /// Backward pass of the last `forward` on the same x: parameter gradients are added to; dx may be an empty view.
     void backward(ConstView<P> x, ConstView<P> dy, View<P> dx = {}) {
-        Context<P> c = context();
         const bool own = workspace_.gives_input_gradient();
+        if (x.batch != forward_batch_ || dy.batch != forward_batch_)
+            fail(ErrorCode::model, "backward",
+                 text("takes the ", forward_batch_, " samples of the last forward(); got ", x.batch, " and ", dy.batch, " gradients").view());
+        if (dx && !own) fail(ErrorCode::model, "backward", "the gradient of the input was not planned; call plan_input_gradient() before forward()");
+        Context<P> c = context();
         const View<P> target(own ? workspace_.input_gradient.data : typename P::template pointer<T>{}, x.batch, input_);
         net_.backward(c, state_, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy, target, workspace_.tape);
-        if (dx) {
-            if (!own) fail(ErrorCode::model, "backward", "the gradient of the input was not planned; call plan_input_gradient() before forward()");
-            copy(c.policy, dx.size(), target.data, dx.data);
-        }
+        if (dx) copy(c.policy, dx.size(), target.data, dx.data);
     }
     /// From now on backward passes also compute the gradient of the input.
     void plan_input_gradient() { wants_input_gradient_ = true; }
@@ -131,7 +138,7 @@ public:
     /// May be called from any number of threads at a time; allocates its own workspace.
     std::vector<T> predict(std::span<const T> images) const {
         const index_t batch = batch_of(images.size());
-        const Inference workspace = inference_workspace(batch);
+        const Inference workspace(table_->policy, net_, state_, input_, output_, batch, 0, true);
         std::vector<T> out(static_cast<std::size_t>(batch * output_.size()));
         predict(images, out, workspace);
         return out;
@@ -255,16 +262,22 @@ private:
     Arena<P> class_weights_;
     Workspace<Net, P> workspace_;
     bool wants_input_gradient_ = false;
+    index_t forward_batch_ = -1;  // of the last forward()
 };
 
-/// One training step: gradients of `loss` on the batch, one step of `optimizer`. Returns the loss before the step.
-/// images: N samples in memory order; targets: N labels (cross-entropy) or N outputs (mean squared error).
+/// One training step (no step when clipping finds a gradient that is not finite: then the norm is returned as the loss): gradients of `loss` on the batch, one
+/// step of `optimizer`. Returns the loss before the step. images: N samples in memory order; targets: N labels (cross-entropy) or N outputs (mean squared
+/// error).
 template <class Net, Shape Input, class P, class Optimizer, class Loss>
 LossResult train_step_result(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::span<const typename P::scalar> images,
                              std::span<const typename Loss::Target> targets, double clip_norm = 0) {
     model.parameters().zero_gradients();
-    const LossResult result = model.compute_gradients(loss, images, targets);
-    if (clip_norm > 0) model.parameters().clip_gradients(clip_norm);
+    LossResult result = model.compute_gradients(loss, images, targets);
+    if (clip_norm > 0)
+        if (const double norm = model.parameters().clip_gradients(clip_norm); !std::isfinite(norm)) {
+            result.loss = norm;
+            return result;
+        }
     optimizer.step(model.parameters());
     ++model.position.step;
     return result;

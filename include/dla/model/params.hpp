@@ -183,6 +183,7 @@ public:
         return control_.template at<const Scalars>(offset);
     }
 
+    /// After freeing, start with a new optimizer: the old one corrects its averages for all steps it has taken, also those that this parameter missed.
     /// Freezes (or frees) every parameter whose path matches `pattern` (see path_matches). Throws Error(model) when none does.
     void freeze(std::string_view pattern, bool frozen = true) {
         int found = 0;
@@ -193,7 +194,13 @@ public:
     }
 
     /// A parameter's array in PyTorch's order, through host memory. `host` has row.count values.
-    void read(ParamPart part, const ParamRow& row, std::span<T> host) const { read(at(part, row.offset), row.order, row.count, host); }
+    void read(ParamPart part, const ParamRow& row, std::span<T> host) const {
+        if ((part == ParamPart::slot0 && !has_slot(0)) || (part == ParamPart::slot1 && !has_slot(1))) {
+            std::fill(host.begin(), host.end(), T(0));  // an optimizer has not asked for it yet
+            return;
+        }
+        read(at(part, row.offset), row.order, row.count, host);
+    }
     void write(ParamPart part, const ParamRow& row, std::span<const T> host) { write(writable(part, row.offset), row.order, row.count, host); }
     void read(const BufferRow& row, std::span<T> host) const { read(buffer(row.offset), row.order, row.count, host); }
     void write(const BufferRow& row, std::span<const T> host) { write(buffer(row.offset), row.order, row.count, host); }

@@ -30,6 +30,7 @@ public:
         : want_dx_(want_dx) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
+        fit_smaller_batches(plan, net, state, in, out, batch);
         rehearse(plan, net, state, in, out, batch);
         plan.place();
         arena_ = Arena<P>(plan.bytes());
@@ -37,6 +38,7 @@ public:
         rehearse(plan, net, state, in, out, batch);
         scratch_ = Arena<P>(plan.scratch_bytes());
         plan_ = {batch, arena_.bytes(), plan.unshared_bytes(), scratch_.bytes()};
+        planned_ = true;
     }
 
     /// The plan alone: bytes before any memory is claimed.
@@ -46,12 +48,14 @@ public:
         rehearsal.want_dx_ = want_dx;
         Planner<P> plan(policy);
         plan.scratch(scratch);
+        rehearsal.fit_smaller_batches(plan, net, state, in, out, batch);
         rehearsal.rehearse(plan, net, state, in, out, batch);
         plan.place();
         return {batch, align_up(plan.bytes()), plan.unshared_bytes(), plan.scratch_bytes()};
     }
 
-    index_t capacity() const { return plan_.batch; }
+    /// -1: nothing is planned yet.
+    index_t capacity() const { return planned_ ? plan_.batch : -1; }
     const MemoryPlan& plan() const { return plan_; }
     bool gives_input_gradient() const { return want_dx_; }
     auto scratch() const { return scratch_.data(); }
@@ -70,6 +74,14 @@ public:
     Planned<P, std::int32_t> targets;
 
 private:
+    /// Kernels choose their algorithm by size, so a smaller batch may need more scratch memory than a larger one.
+    void fit_smaller_batches(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
+        for (index_t smaller = 0; smaller < batch; ++smaller) {
+            Planner<P> other(plan.policy);
+            rehearse(other, net, state, in, out, smaller);
+            plan.scratch(other.scratch_bytes());
+        }
+    }
     void rehearse(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
         if (!P::is_host) {
             plan.allocate(input, batch * in.size());
@@ -85,6 +97,7 @@ private:
 
     Arena<P> arena_, scratch_;
     MemoryPlan plan_;
+    bool planned_ = false;
     bool want_dx_ = false;
 };
 
@@ -95,9 +108,17 @@ public:
     using State = typename Net::template State<P>;
 
     InferenceWorkspace() = default;
-    InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
+    /// `exactly`: no smaller batch will come. Otherwise scratch memory fits all of them: kernels choose their algorithm by size, so fewer samples may
+    /// need more.
+    InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0,
+                       bool exactly = false) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
+        for (index_t smaller = exactly ? batch : 0; smaller < batch; ++smaller) {
+            Planner<P> other(policy);
+            detail::rehearse_infer<Net, Planner<P>, P>(net, other, state, in, smaller);
+            plan.scratch(other.scratch_bytes());
+        }
         detail::rehearse_infer<Net, Planner<P>, P>(net, plan, state, in, batch);
         const index_t scalar = static_cast<index_t>(sizeof(typename P::scalar));
         out_offset_ = align_up(plan.stack_bytes());
@@ -126,7 +147,7 @@ public:
 
 private:
     Arena<P> arena_, scratch_;
-    index_t capacity_ = 0, out_offset_ = 0, in_offset_ = 0, targets_offset_ = 0, weights_offset_ = 0, result_offset_ = 0;
+    index_t capacity_ = -1, out_offset_ = 0, in_offset_ = 0, targets_offset_ = 0, weights_offset_ = 0, result_offset_ = 0;
 };
 
 }  // namespace dla

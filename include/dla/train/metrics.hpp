@@ -14,7 +14,9 @@ struct RunningMean {
     double loss_sum = 0;
     std::int64_t correct = 0, count = 0;
 
+    /// A batch in which every label is ignored does not count.
     void add(const LossResult& batch) {
+        if (batch.counted == 0) return;
         loss_sum += batch.loss * static_cast<double>(batch.counted);
         correct += batch.correct;
         count += batch.counted;

@@ -65,12 +65,16 @@ public:
     /// Trains until the epochs are over, early stopping, or a signal; then the model holds the best weights (after a signal: the last ones).
     /// Throws Error(numeric) when the loss is not finite, naming step and first bad layer; checkpoints on disk stay as they are.
     TrainingResult run(RunLog& log) {
+        std::error_code error;
+        std::filesystem::create_directories(options_.checkpoint_dir, error);
+        if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
         SignalGuard signals;
         Progress progress(options_.quiet);
         TrainingResult result;
         model_.reserve(std::max(train_.options().batch_size, validation_.options().batch_size), loss_);
         while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
             if (const int signal = train_epoch(log, progress)) {
+                progress.clear();
                 result.interrupted_by = signal;
                 state_.kind = "interrupted";
                 result.checkpoint = path("_interrupted");

@@ -2,7 +2,7 @@
 // The only place that knows OpenMP: runs numbered tasks on several threads.
 #pragma once
 
-#include <dla/core/shape.hpp>
+#include <dla/backend/policy.hpp>
 
 #include <algorithm>
 
@@ -21,6 +21,13 @@ inline int thread_count(int wanted) {
     (void)wanted;
     return 1;
 #endif
+}
+
+/// The policy with its number of threads fixed, so that scratch memory planned now also fits when OpenMP's default changes.
+template <class T>
+Cpu<T> resolve(Cpu<T> policy) {
+    policy.threads = thread_count(policy.threads);
+    return policy;
 }
 
 }  // namespace DLA_ABI_TAG
