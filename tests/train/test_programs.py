@@ -21,7 +21,7 @@ import unittest
 TRAIN, EVALUATE, ROOT = map(os.path.abspath, sys.argv[1:4])  # meson gives relative paths when it builds inside the source
 # No data from outside: a proxy that nobody answers for keeps downloads from leaving this machine.
 ENV = {k: v for k, v in os.environ.items() if k != "DLA_DATA_DIR" and not k.lower().endswith("_proxy")}
-ENV |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+ENV |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "OMP_WAIT_POLICY": "passive"}
 
 MLP = {"model.name": '"mlp"', "model.input_shape": "[1, 28, 28]", "model.layer_sizes": "[64, 48, 48, 10]", "model.residual": "true",
        "training.scheduler": '"reduce_lr"', "training.lr_patience": "0", "training.batch_size": "32"}
