@@ -124,7 +124,6 @@ public:
         buffers_ = Arena<P>(bytes(buffer_count));
         counters_ = Arena<P>(static_cast<index_t>(counters.size() * sizeof(std::int64_t)));
         control_ = Arena<P>(static_cast<index_t>(max_segments()) * control_bytes);
-        scratch_ = Arena<P>(sum_of_squares_scratch(policy, value_count));
         norm_ = Arena<P>(alignment);
         refresh_segments();
     }
@@ -183,8 +182,8 @@ public:
         return control_.template at<const Scalars>(offset);
     }
 
-    /// After freeing, start with a new optimizer: the old one corrects its averages for all steps it has taken, also those that this parameter missed.
     /// Freezes (or frees) every parameter whose path matches `pattern` (see path_matches). Throws Error(model) when none does.
+    /// After freeing, start with a new optimizer: the old one corrects its averages for all steps it has taken, also those that this parameter missed.
     void freeze(std::string_view pattern, bool frozen = true) {
         int found = 0;
         for (ParamRow& row : parameters)
@@ -271,6 +270,10 @@ private:
             extend(trainable_, {s.offset, s.count, true});
             extend(by_kind_, s);
         }
+        // Scratch memory of a sum need not grow with the number of values: look at each run.
+        index_t scratch = 0;
+        for (const Segment& s : trainable_) scratch = std::max(scratch, sum_of_squares_scratch(policy, s.count));
+        if (scratch > scratch_.bytes()) scratch_ = Arena<P>(scratch);
     }
     static void extend(std::vector<Segment>& list, const Segment& s) {
         if (!list.empty() && list.back().offset + list.back().count == s.offset && list.back().decays == s.decays)
