@@ -128,13 +128,30 @@ constexpr index_t macs(const L& layer, const Shape& in) {
         return 0;
 }
 
+/// Optional facts about a layer that pictures and statistics use: `static constexpr bool branches` (contains layers side by side, added),
+/// `static constexpr bool rectifies` (ends with a ReLU).
+template <class L>
+constexpr bool branches() {
+    if constexpr (requires { L::branches; })
+        return L::branches;
+    else
+        return false;
+}
+template <class L>
+constexpr bool rectifies() {
+    if constexpr (requires { L::rectifies; })
+        return L::rectifies;
+    else
+        return false;
+}
+
 /// Builds a child: checks its input, notes it in the builder's table of layers, declares its parameters.
 template <class P, class L, class Builder>
 auto build_child(const L& layer, Builder& b, const Shape& in, int& id, Shape& out) {
     const ShapeResult result = layer.out_shape(in);
     if (!result.ok()) b.refused(refusal(layer.name(), in, result));
     out = result.shape;
-    id = b.enter_layer(layer.name(), in, out, macs(layer, in));
+    id = b.enter_layer(layer.name(), in, out, macs(layer, in), branches<L>(), rectifies<L>());
     auto state = layer.template build<P>(b, in);
     b.leave_layer(id);
     return state;

@@ -23,6 +23,7 @@ struct Residual {
     [[no_unique_address]] Act activation;
 
     static constexpr Needs block_needs = detail::needs_of<Block>(), shortcut_needs = detail::needs_of<Shortcut>();
+    static constexpr bool branches = true, rectifies = detail::rectifies<Act>();
     static constexpr bool activates = !std::is_same_v<Act, Identity>;
     static constexpr Needs needs{.x = block_needs.x || shortcut_needs.x, .y = detail::needs_of<Act>().y};
 

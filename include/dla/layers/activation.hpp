@@ -15,6 +15,7 @@ struct Pointwise {
     static constexpr bool reads_y = Kind == Activation::relu || Kind == Activation::sigmoid || Kind == Activation::tanh;
     static constexpr Needs needs{.x = !reads_y, .y = reads_y};
     static constexpr InPlace in_place{.forward = true, .backward = true};
+    static constexpr bool rectifies = Kind == Activation::relu;
     template <class P>
     using State = Nothing;
     template <class P>

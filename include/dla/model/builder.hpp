@@ -59,11 +59,13 @@ public:
     Scope scope(const Text& name) { return Scope(path_, name.view()); }
 
     /// A child begins; returns its row in the table of layers.
-    int enter_layer(const Text& name, const Shape& in, const Shape& out, index_t macs) {
+    int enter_layer(const Text& name, const Shape& in, const Shape& out, index_t macs, bool branches = false, bool rectifies = false) {
         const int id = next_layer_++;
         if (!bind_) {
             if (!open_.empty()) table_.layers[static_cast<std::size_t>(open_.back())].leaf = false;
             LayerRow row{path_, std::string(name.view()), in, out, macs, static_cast<int>(open_.size()), 0, table_.parameters.size(), 0};
+            row.branches = branches;
+            row.rectifies = rectifies;
             table_.layers.push_back(row);
         }
         open_.push_back(id);

@@ -47,8 +47,9 @@ struct LayerRow {
     int depth = 0;
     int end = 0;  ///< one past the last row that lies inside
     std::size_t first_param = 0, end_param = 0;
-    bool is_leaf() const { return leaf; }
-    bool leaf = true;
+    bool leaf = true;        ///< contains no layers
+    bool branches = false;   ///< what it contains lies side by side and is added, as in a Residual
+    bool rectifies = false;  ///< its last act is a ReLU: an output of 0 means that this unit is off
 };
 
 /// A run of values that an optimizer treats alike.
