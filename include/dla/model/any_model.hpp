@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/loss/cross_entropy.hpp>
+#include <dla/model/inspect.hpp>
 #include <dla/model/summary.hpp>
 #include <dla/optim/any_optimizer.hpp>
 
@@ -40,6 +41,10 @@ public:
     virtual void write(const CounterRow& row, std::int64_t value) = 0;
     virtual void freeze(std::string_view pattern) = 0;
 
+    /// Gradients of a batch, computed as a training step would and left in `ParamPart::gradient`, without a step: parameters, buffers, counters and the
+    /// random position stay as they are. `observer` (may be null) sees host copies of every layer's output and input gradient.
+    virtual LossResult inspect(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
+                               Observer<Reference<float>>* observer) = 0;
     /// The first layer whose output (else gradient, else parameter) is not finite on this batch, with its path; empty when all are.
     virtual std::string find_non_finite(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) = 0;
 };
@@ -47,23 +52,19 @@ public:
 namespace detail {
 
 /// Notes the first layer that gives a value which is not finite.
-template <class P>
-class NonFiniteFinder : public Observer<P> {
+template <class T>
+class NonFiniteFinder : public Observer<Reference<T>> {
 public:
     explicit NonFiniteFinder(const ParamIndex& index) : index_(index) {}
-    void after_forward(int layer, const ConstView<P>& y) override { look(layer, y, "the output of"); }
-    void after_backward(int layer, const ConstView<P>& dx) override {
-        if (dx) look(layer, dx, "the gradient of the input of");
-    }
+    void after_forward(int layer, const ConstView<Reference<T>>& y) override { look(layer, y, "the output of"); }
+    void after_backward(int layer, const ConstView<Reference<T>>& dx) override { look(layer, dx, "the gradient of the input of"); }
     const std::string& found() const { return found_; }
 
 private:
-    void look(int layer, const ConstView<P>& v, const char* what) {
+    void look(int layer, const ConstView<Reference<T>>& v, const char* what) {
         const LayerRow& row = index_.layers[static_cast<std::size_t>(layer)];
-        if (!found_.empty() || !row.leaf) return;
-        std::vector<typename P::scalar> host(static_cast<std::size_t>(v.size()));
-        P::copy_out(host.data(), P::template pointer_cast<const std::byte>(v.data), v.size() * static_cast<index_t>(sizeof(typename P::scalar)));
-        if (!std::all_of(host.begin(), host.end(), [](auto x) { return std::isfinite(x); })) found_ = std::string(what) + " layer " + row.path + " " + row.name;
+        if (!found_.empty() || !row.leaf || all_finite(std::span(v.data, static_cast<std::size_t>(v.size())))) return;
+        found_ = std::string(what) + " layer " + row.path + " " + row.name;
     }
     const ParamIndex& index_;
     std::string found_;
@@ -109,23 +110,24 @@ public:
     void write(const CounterRow& row, std::int64_t value) override { table().write(row, value); }
     void freeze(std::string_view pattern) override { table().freeze(pattern); }
 
+    LossResult inspect(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
+                       Observer<Reference<float>>* observer) override {
+        return dla::inspect(model_, loss, images, labels, observer);
+    }
     std::string find_non_finite(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) override {
         std::vector<float> host;
         for (const ParamRow& row : index().parameters) {
             host.resize(static_cast<std::size_t>(row.count));
             read(ParamPart::value, row, host);
-            if (!std::all_of(host.begin(), host.end(), [](float x) { return std::isfinite(x); })) return "parameter " + row.path;
+            if (!all_finite(std::span<const float>(host))) return "parameter " + row.path;
         }
-        if (!std::all_of(images.begin(), images.end(), [](float x) { return std::isfinite(x); })) return "the input images";
-        NonFiniteFinder<P> finder(index());
-        model_.observer = &finder;
-        table().zero_gradients();
+        if (!all_finite(images)) return "the input images";
+        NonFiniteFinder<float> finder(index());
         try {
-            model_.compute_gradients(loss, images, labels);
+            inspect(loss, images, labels, &finder);
         } catch (const Error&) {
             // The error this search is for matters more.
         }
-        model_.observer = nullptr;
         return finder.found();
     }
 

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// The rows that describe a model: its parameters, buffers, counters and layers, with their paths, sizes and places, without any memory.
+#pragma once
+
+#include <dla/layers/concept.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dla {
+
+/// One parameter. `dims` and `path` are PyTorch's; `offset` counts values from the start of the arena, `count` excludes padding.
+struct ParamRow {
+    std::string path;
+    ParamKind kind = ParamKind::weight;
+    Dims dims;
+    DiskOrder order;
+    Init init;
+    index_t offset = 0, count = 0;
+    int layer = -1;         ///< row of the table of layers
+    bool trainable = true;  ///< false: frozen, no optimizer touches it
+};
+
+/// One buffer, such as a running mean: saved with the model, not trained.
+struct BufferRow {
+    std::string path;
+    Dims dims;
+    DiskOrder order;
+    double initial = 0;
+    index_t offset = 0, count = 0;
+};
+
+/// One 64-bit counter, such as num_batches_tracked.
+struct CounterRow {
+    std::string path;
+    index_t offset = 0;
+};
+
+/// One layer or container, in the order in which the network is built (a container before what it contains).
+struct LayerRow {
+    std::string path, name;
+    Shape in, out;
+    index_t macs = 0;  ///< multiply-adds of one sample; of containers 0
+    int depth = 0;
+    int end = 0;  ///< one past the last row that lies inside
+    std::size_t first_param = 0, end_param = 0;
+    bool leaf = true;        ///< contains no layers
+    bool branches = false;   ///< what it contains lies side by side and is added, as in a Residual
+    bool rectifies = false;  ///< its last act is a ReLU: an output of 0 means that this unit is off
+};
+
+/// A run of values that an optimizer treats alike.
+struct Segment {
+    index_t offset = 0, count = 0;
+    bool decays = true;
+};
+
+/// The rows of a model, without its memory.
+struct ParamIndex {
+    std::vector<ParamRow> parameters;
+    std::vector<BufferRow> buffers;
+    std::vector<CounterRow> counters;
+    std::vector<LayerRow> layers;
+    index_t value_count = 0, buffer_count = 0;  // with padding
+
+    /// Number of trainable and frozen values, as PyTorch counts them.
+    index_t parameter_count() const {
+        index_t n = 0;
+        for (const ParamRow& row : parameters) n += row.count;
+        return n;
+    }
+    /// The row of this path. Throws Error(model) naming the closest one when there is none.
+    const ParamRow& parameter(std::string_view path) const {
+        for (const ParamRow& row : parameters)
+            if (row.path == path) return row;
+        std::string known;
+        for (std::size_t i = 0; i < parameters.size() && i < 4; ++i) known += (i ? ", " : "") + parameters[i].path;
+        fail(ErrorCode::model, path, "no parameter has this path; the paths begin with " + known);
+    }
+};
+
+/// Which of a parameter's arrays is meant: its value, its gradient, or what an optimizer remembers of it.
+enum class ParamPart { value, gradient, slot0, slot1 };
+
+/// `path` is `pattern`, lies inside it ("3.block" covers "3.block.0.weight"), or matches it with * for any run of characters.
+constexpr bool path_matches(std::string_view pattern, std::string_view path) {
+    std::size_t p = 0, s = 0, star = std::string_view::npos, resume = 0;
+    while (s < path.size()) {
+        if (p < pattern.size() && pattern[p] == '*') {
+            star = p++;
+            resume = s;
+        } else if (p < pattern.size() && pattern[p] == path[s]) {
+            ++p, ++s;
+        } else if (p == pattern.size() && path[s] == '.') {
+            return true;
+        } else if (star != std::string_view::npos) {
+            p = star + 1;
+            s = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size() && pattern[p] == '*') ++p;
+    return p == pattern.size();
+}
+
+}  // namespace dla
