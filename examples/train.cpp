@@ -15,7 +15,7 @@ struct Arguments {
     std::string config, resume, device = "cpu";
     std::vector<std::string> overrides;
     std::int64_t seed = -1;
-    bool wants_resume = false;
+    bool wants_resume = false, stats = false;
     experiment::Setting setting;
 };
 
@@ -66,6 +66,7 @@ int train(const Arguments& a) {
                           .save_every = static_cast<int>(t.save_every),
                           .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
                           .clip_grad_norm = t.clip_grad_norm,
+                          .stats = a.stats,
                           .quiet = a.setting.quiet});
     trainer.state().config = dla::to_toml(config, true);
     trainer.state().isa = dla::to_string(dla::active_isa());
@@ -102,6 +103,8 @@ int train(const Arguments& a) {
         std::printf("events, metrics: %s (tensorboard --logdir %s)\n", log.folder().c_str(), experiment::in_output_dir(a.setting, "runs").c_str());
         std::printf("%s\n", plot.drawn ? ("training curve: " + plot.files[0]).c_str() : plot.message.c_str());
     }
+    if (a.stats && !trainer.stats().layers.empty())
+        std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(trainer.stats()).c_str());
     std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best_accuracy);
     std::printf("test accuracy: %.2f %%\n", test.accuracy());
     return 0;
@@ -120,6 +123,7 @@ int main(int argc, char** argv) {
     app.add_option("--seed", a.seed, "overrides training.seed")->check(CLI::NonNegativeNumber);
     app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use); results do not depend on it")->check(CLI::Range(1, 1024));
     app.add_option("--device", a.device, "cpu");
+    app.add_flag("--stats", a.stats, "measure gradient norms, update sizes and dead ReLUs after each epoch: a table at the end, curves in TensorBoard");
     app.add_flag("--quiet", a.setting.quiet, "only the final lines");
     app.set_version_flag("--version", "train (dla) " DLA_VERSION_STRING);
     try {

@@ -2,6 +2,7 @@
 // Training: trainer, checkpoints, metrics, progress, weights files.
 #pragma once
 
+#include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/train/metrics.hpp>
 #include <dla/train/progress.hpp>

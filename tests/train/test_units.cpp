@@ -98,8 +98,8 @@ TEST_CASE("the log of a resumed run has every line once") {
     const auto model = tiny();
     const auto epoch = [&](RunLog& log, int number) {
         for (int s = 1; s <= 4; ++s) log.step((number - 1) * 4 + s, number, 1.0 / s, 1e-3);
-        log.epoch({.epoch = number, .train_loss = 1, .train_accuracy = 50, .val_loss = 1, .val_accuracy = 40, .learning_rate = 1e-3}, true, number * 4, 100, 1,
-                  *model);
+        const EpochMetrics m{.epoch = number, .train_loss = 1, .train_accuracy = 50, .val_loss = 1, .val_accuracy = 40, .learning_rate = 1e-3};
+        log.epoch({.metrics = m, .best = true, .step = number * 4, .images_per_second = 100, .seconds = 1, .model = *model});
     };
     std::string whole, first;
     {

@@ -110,6 +110,8 @@ public:
     /// Samples of an epoch, without those that are dropped.
     index_t samples() const { return std::min(batches_ * options_.batch_size, static_cast<index_t>(samples_.size())); }
     const Dataset& data() const { return data_; }
+    /// The samples it was made with, in their order before any shuffling.
+    const std::vector<std::uint32_t>& sample_indices() const { return samples_; }
     const LoaderOptions& options() const { return options_; }
 
     /// Begins an epoch at batch `first_batch`, abandoning one that is under way. Error: config, unless 0 <= first_batch <= batches().

@@ -4,6 +4,7 @@
 
 #include <dla/io/plot.hpp>
 #include <dla/io/tensorboard.hpp>
+#include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/train/progress.hpp>
 
@@ -12,7 +13,7 @@
 namespace dla {
 
 /// Where a run reports to. `folder` gets TensorBoard events (runs/NAME), metrics.jsonl and the training curve.
-class RunLog {
+class RunLog : public TrainingCallback {
 public:
     /// A new run replaces what an earlier one left there. One that is resumed gives the step and the epoch its checkpoint stands at: what was
     /// written after that is cut from metrics.jsonl and withdrawn from TensorBoard, because it comes again.
@@ -28,29 +29,32 @@ public:
         events_.flush();
     }
 
-    void step(std::int64_t step, int epoch, double loss, double learning_rate) {
+    void step(std::int64_t step, int epoch, double loss, double learning_rate) override {
         lines_.append({{"type", "step"}, {"step", step}, {"epoch", epoch}, {"loss", loss}, {"learning_rate", learning_rate}});
         events_.scalar("Loss/step", loss, step);
     }
 
-    void epoch(const EpochMetrics& m, bool best, std::int64_t step, double images_per_second, double seconds, const AnyModel& model) {
+    void epoch(const EpochReport& report) override {
+        const EpochMetrics& m = report.metrics;
         Json line = detail::to_json(m);
         line["type"] = "epoch";
-        line["step"] = step;
-        line["best"] = best;
-        line["images_per_second"] = std::round(images_per_second);
-        line["seconds"] = std::round(seconds * 1000) / 1000;
+        line["step"] = report.step;
+        line["best"] = report.best;
+        line["images_per_second"] = std::round(report.images_per_second);
+        line["seconds"] = std::round(report.seconds * 1000) / 1000;
         lines_.append(line);
         events_.scalar("Loss/train", m.train_loss, m.epoch);
         events_.scalar("Accuracy/train", m.train_accuracy, m.epoch);
         events_.scalar("Loss/val", m.val_loss, m.epoch);
         events_.scalar("Accuracy/val", m.val_accuracy, m.epoch);
         events_.scalar("Learning_rate", m.learning_rate, m.epoch);
-        histograms(model, m.epoch);
+        histograms(report.model, m.epoch);
+        if (report.stats) statistics(*report.stats, report.step, m.epoch);
         events_.flush();
         if (quiet_) return;
         std::printf("epoch %3d  train loss %.4f  acc %6.2f %%   val loss %.4f  acc %6.2f %%%s   lr %.2e   %.0f img/s  %s\n", m.epoch, m.train_loss,
-                    m.train_accuracy, m.val_loss, m.val_accuracy, best ? " *" : "  ", m.learning_rate, images_per_second, duration_text(seconds).c_str());
+                    m.train_accuracy, m.val_loss, m.val_accuracy, report.best ? " *" : "  ", m.learning_rate, report.images_per_second,
+                    duration_text(report.seconds).c_str());
         std::fflush(stdout);
     }
 
@@ -106,6 +110,32 @@ private:
             *kept.bytes += line.size() + 1;
         }
         return kept;
+    }
+    /// Scalars for each parameter and layer, and a line of metrics.jsonl with what can be drawn from one epoch alone.
+    void statistics(const GradStats& stats, std::int64_t step, int epoch) {
+        const auto scalar = [&](const std::string& tag, double value) {
+            if (std::isfinite(value)) events_.scalar(tag, value, epoch);
+        };
+        Json layers = Json::array();
+        for (const LayerStats& l : stats.layers) {
+            Json layer{{"path", l.path}, {"layer", l.name}};
+            const auto put = [&](const char* key, const std::string& tag, double value) {
+                scalar(tag + "/" + l.path, value);
+                if (std::isfinite(value)) layer[key] = value;
+            };
+            put("gradient_norm", "Gradient_norm", l.gradient_norm);
+            put("weight_norm", "Weight_norm", l.value_norm);
+            put("update_ratio", "Update_ratio", l.update_ratio);
+            put("dead", "Dead_units", l.dead);
+            layers.push_back(std::move(layer));
+        }
+        scalar("Gradient_norm/mean_over_parameters", stats.mean_gradient_norm());
+        lines_.append({{"type", "stats"},
+                       {"step", step},
+                       {"epoch", epoch},
+                       {"loss", stats.loss},
+                       {"mean_gradient_norm", stats.mean_gradient_norm()},
+                       {"layers", std::move(layers)}});
     }
     void histograms(const AnyModel& model, int epoch) {
         std::vector<float> host;

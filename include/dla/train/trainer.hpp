@@ -3,21 +3,22 @@
 #pragma once
 
 #include <dla/data/loader.hpp>
+#include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/train/progress.hpp>
-#include <dla/train/run_log.hpp>
 #include <dla/train/signals.hpp>
 
 namespace dla {
 
 struct TrainerOptions {
-    std::string name = "model";  ///< of the run: prefix of checkpoint files, folder of its events
-    std::string checkpoint_dir = "checkpoints";
+    std::string name = "model";                  ///< of the run: prefix of checkpoint files, folder of its events
+    std::string checkpoint_dir = "checkpoints";  ///< empty: no checkpoints
     int epochs = 20;
     int log_every = 10;               ///< steps between lines for single steps
     int save_every = 5;               ///< epochs between checkpoints; the best weights are written whenever they improve
     int early_stopping_patience = 5;  ///< epochs without a better validation accuracy; 0: never stop early
     double clip_grad_norm = 0;        ///< 0: no clipping
+    bool stats = false;               ///< give callbacks the statistics of one fixed training batch after each epoch
     bool quiet = false;
 };
 
@@ -26,7 +27,7 @@ struct TrainingResult {
     RunState state;
     int interrupted_by = 0;  ///< the signal, or 0
     bool stopped_early = false;
-    std::string checkpoint;  ///< the last one written
+    std::string checkpoint;  ///< the last one written; empty: none
 };
 
 /// Trains a classifier. The same configuration, seed and data give the same bits at any number of threads, and after an interruption and `resume`.
@@ -64,10 +65,13 @@ public:
 
     /// Trains until the epochs are over, early stopping, or a signal; then the model holds the best weights (after a signal: the last ones).
     /// Throws Error(numeric) when the loss is not finite, naming step and first bad layer; checkpoints on disk stay as they are.
-    TrainingResult run(RunLog& log) {
-        std::error_code error;
-        std::filesystem::create_directories(options_.checkpoint_dir, error);
-        if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
+    TrainingResult run(TrainingCallback& log) {
+        if (!options_.checkpoint_dir.empty()) {
+            std::error_code error;
+            std::filesystem::create_directories(options_.checkpoint_dir, error);
+            if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
+        }
+        if (options_.stats) take_fixed_batch();
         SignalGuard signals;
         Progress progress(options_.quiet);
         TrainingResult result;
@@ -77,8 +81,7 @@ public:
                 progress.clear();
                 result.interrupted_by = signal;
                 state_.kind = "interrupted";
-                result.checkpoint = path("_interrupted");
-                save_checkpoint(result.checkpoint, model_, state_, &optimizer_, &schedule_);
+                save(result, "_interrupted");
                 result.state = state_;
                 return result;
             }
@@ -89,6 +92,11 @@ public:
         result.state = state_;
         return result;
     }
+
+    /// The statistics after the last epoch, when the options ask for them.
+    const GradStats& stats() const { return stats_; }
+    /// The fixed batch again, with the weights that the model holds now: after `run`, the best ones. Only when the options ask for statistics.
+    GradStats measure_stats() { return grad_stats(model_, loss_, fixed_images_, fixed_labels_); }
 
     /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set.
     std::string save_final(double test_accuracy) {
@@ -111,13 +119,14 @@ public:
 
 private:
     /// Runs the epoch that is under way to its end; gives the signal that interrupted it, or 0.
-    int train_epoch(RunLog& log, Progress& progress) {
+    int train_epoch(TrainingCallback& log, Progress& progress) {
         const int epoch = state_.epoch + 1;
         train_.start_epoch(static_cast<std::uint32_t>(epoch), state_.batch);
         progress.start("epoch " + std::to_string(epoch) + "/" + std::to_string(options_.epochs), train_.batches(), state_.batch);
         model_.position() = {state_.seed, static_cast<std::uint32_t>(epoch), static_cast<std::uint32_t>(state_.batch)};
         while (const Batch* batch = train_.next()) {
             schedule_.apply(optimizer_);
+            if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
             const LossResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels, options_.clip_grad_norm);
             if (!std::isfinite(step.loss))
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1), "the loss");
@@ -126,13 +135,14 @@ private:
             ++state_.batch;
             state_.running.add(step);
             progress.update(state_.batch, batch->count, state_.running.loss());
+            log.progress(epoch, state_.batch, train_.batches());
             if (options_.log_every > 0 && state_.step % options_.log_every == 0) log.step(state_.step, epoch, step.loss, optimizer_.learning_rate());
             if (SignalGuard::caught() != 0 && state_.batch < train_.batches()) return SignalGuard::caught();
         }
         return 0;
     }
 
-    void finish_epoch(RunLog& log, Progress& progress, TrainingResult& result) {
+    void finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result) {
         const double seconds = progress.seconds(), rate = progress.rate();
         const RunningMean validation = evaluate(model_, loss_, validation_);
         if (!std::isfinite(validation.loss())) {  // before anything is saved: a checkpoint of such weights would be the newest one to resume from
@@ -149,20 +159,45 @@ private:
         schedule_.after_epoch(m.val_loss);
         const bool best = state_.stopping.update(m.epoch, m.val_accuracy);
         progress.clear();
-        log.epoch(m, best, state_.step, rate, seconds, model_);
+        if (options_.stats) {
+            stats_ = grad_stats(model_, loss_, fixed_images_, fixed_labels_);
+            add_updates(stats_, model_, before_);
+        }
+        log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
         if (best) {
             state_.best = take_weights(model_);
             state_.kind = "best";
-            save_checkpoint(path("_best"), model_, state_);
+            if (!options_.checkpoint_dir.empty()) save_checkpoint(path("_best"), model_, state_);
         }
         const bool last = state_.epoch == options_.epochs || state_.stopping.should_stop(options_.early_stopping_patience);
         if (last || (options_.save_every > 0 && state_.epoch % options_.save_every == 0)) {
             state_.kind = "epoch";
-            result.checkpoint = path("_epoch_" + std::to_string(state_.epoch));
-            save_checkpoint(result.checkpoint, model_, state_, &optimizer_, &schedule_);
+            save(result, "_epoch_" + std::to_string(state_.epoch));
             std::error_code ignored;
             std::filesystem::remove(path("_interrupted"), ignored);  // the run is past it
         }
+    }
+
+    void save(TrainingResult& result, const std::string& suffix) {
+        if (options_.checkpoint_dir.empty()) return;
+        result.checkpoint = path(suffix);
+        save_checkpoint(result.checkpoint, model_, state_, &optimizer_, &schedule_);
+    }
+
+    /// The first training images in the order of the data, not augmented, as many as a batch has.
+    void take_fixed_batch() {
+        LoaderOptions options = train_.options();
+        options.shuffle = false;
+        options.augmentation = {};
+        options.workers = 0;
+        options.last_batch = LastBatch::keep;
+        std::vector<std::uint32_t> samples = train_.sample_indices();
+        samples.resize(std::min(samples.size(), static_cast<std::size_t>(options.batch_size)));
+        Loader loader(train_.data(), std::move(samples), options);
+        loader.start_epoch(0);
+        const Batch& batch = *loader.next();
+        fixed_images_.assign(batch.images.begin(), batch.images.end());
+        fixed_labels_.assign(batch.labels.begin(), batch.labels.end());
     }
 
     [[noreturn]] void report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
@@ -193,6 +228,10 @@ private:
     Loader& validation_;
     TrainerOptions options_;
     RunState state_;
+    GradStats stats_;
+    std::vector<float> fixed_images_;
+    std::vector<std::int32_t> fixed_labels_;
+    std::vector<std::vector<float>> before_;  // parameters before the last step of the epoch
 };
 
 }  // namespace dla

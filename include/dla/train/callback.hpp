@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// What a trainer tells those who want to know how a run goes.
+#pragma once
+
+#include <dla/train/grad_stats.hpp>
+#include <dla/train/metrics.hpp>
+
+namespace dla {
+
+/// One finished epoch, before the next one begins.
+struct EpochReport {
+    const EpochMetrics& metrics;
+    bool best = false;      ///< the best validation accuracy so far
+    std::int64_t step = 0;  ///< optimizer steps since the run began
+    double images_per_second = 0, seconds = 0;
+    const AnyModel& model;
+    const GradStats* stats = nullptr;  ///< of one fixed training batch, when TrainerOptions::stats asks for them
+};
+
+/// Derive from it to follow a run; what is not of interest may be left out. What a callback throws ends the run.
+class TrainingCallback {
+public:
+    virtual ~TrainingCallback() = default;
+    /// After every optimizer step; `done` of `total` steps of the epoch are finished.
+    virtual void progress(int epoch, std::int64_t done, std::int64_t total) { (void)epoch, (void)done, (void)total; }
+    /// After every TrainerOptions::log_every-th step since the run began.
+    virtual void step(std::int64_t step, int epoch, double loss, double learning_rate) { (void)step, (void)epoch, (void)loss, (void)learning_rate; }
+    virtual void epoch(const EpochReport& report) { (void)report; }
+};
+
+}  // namespace dla

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// What happens in each layer on one batch: gradient norms, sizes of updates, dead ReLUs, and where values stop being finite.
+#pragma once
+
+#include <dla/model/any_model.hpp>
+
+#include <cstdio>
+#include <limits>
+
+namespace dla {
+
+/// Norms of one parameter: L2, over its values as PyTorch's `p.norm()` and `p.grad.norm()`.
+struct ParamStats {
+    std::string path;
+    ParamKind kind = ParamKind::weight;
+    int layer = -1;  ///< row of ParamIndex::layers
+    index_t count = 0;
+    bool trainable = true;
+    double value_norm = 0, gradient_norm = 0;
+    double value_before = 0, update_norm = 0;  ///< before the last optimizer step and of its change; set by `add_updates`
+};
+
+/// One layer that has parameters of its own or ends with a ReLU. NaN: does not apply, or was not measured.
+struct LayerStats {
+    int layer = -1;  ///< row of ParamIndex::layers
+    std::string path, name;
+    index_t parameters = 0;
+    double value_norm = std::numeric_limits<double>::quiet_NaN();     ///< L2 over all parameters of the layer
+    double gradient_norm = std::numeric_limits<double>::quiet_NaN();  ///< likewise
+    double update_ratio = std::numeric_limits<double>::quiet_NaN();   ///< L2 norm of the last optimizer step over that of the values before it
+    double dead = std::numeric_limits<double>::quiet_NaN();           ///< share of units whose ReLU gave 0 for every sample (and pixel) of the batch
+};
+
+struct GradStats {
+    double loss = 0;
+    std::vector<ParamStats> parameters;  ///< in the order of ParamIndex::parameters
+    std::vector<LayerStats> layers;      ///< in the order of the network
+    std::string non_finite;              ///< the first place with a NaN or an infinity, e.g. `the output of layer 3.0 Linear<32, 10>`; empty: none
+
+    /// Mean over trainable parameters (weights, biases, normalisation alike) of the L2 norm of their gradients.
+    double mean_gradient_norm() const {
+        double sum = 0;
+        int count = 0;
+        for (const ParamStats& p : parameters)
+            if (p.trainable) sum += p.gradient_norm, ++count;
+        return count == 0 ? 0 : sum / count;
+    }
+};
+
+namespace detail {
+
+inline const ParamIndex& rows_of(const AnyModel& model) { return model.index(); }
+inline void read_values(const AnyModel& model, ParamPart part, const ParamRow& row, std::vector<float>& host) {
+    host.resize(static_cast<std::size_t>(row.count));
+    model.read(part, row, host);
+}
+inline LossResult run_inspection(AnyModel& model, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> targets,
+                                 Observer<Reference<float>>& observer) {
+    return model.inspect(loss, images, targets, &observer);
+}
+template <class Net, Shape Input, class P>
+const ParamIndex& rows_of(const Model<Net, Input, P>& model) {
+    return model.parameters();
+}
+template <class Net, Shape Input, class P>
+void read_values(const Model<Net, Input, P>& model, ParamPart part, const ParamRow& row, std::vector<typename P::scalar>& host) {
+    host.resize(static_cast<std::size_t>(row.count));
+    model.parameters().read(part, row, host);
+}
+template <class Net, Shape Input, class P, class Loss>
+LossResult run_inspection(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> images,
+                          std::span<const typename Loss::Target> targets, Observer<Reference<typename P::scalar>>& observer) {
+    return inspect(model, loss, images, targets, &observer);
+}
+
+template <class T>
+double sum_of_squares(std::span<const T> values) {
+    double sum = 0;
+    for (const T v : values) sum += static_cast<double>(v) * static_cast<double>(v);
+    return sum;
+}
+
+/// Counts dead units and looks for values that are not finite.
+template <class T>
+class StatsObserver final : public NonFiniteFinder<T> {
+public:
+    using View = ConstView<Reference<T>>;
+    explicit StatsObserver(const ParamIndex& index) : NonFiniteFinder<T>(index), index_(index), dead(index.layers.size(), no_value) {}
+
+    void after_forward(int layer, const View& y) override {
+        NonFiniteFinder<T>::after_forward(layer, y);
+        const auto row = static_cast<std::size_t>(layer);
+        if (!index_.layers[row].rectifies || y.size() == 0) return;
+        // Channels are contiguous; for values without pixels every feature is a unit.
+        const auto units = static_cast<std::size_t>(y.shape.d[0]);
+        std::vector<char> alive(units, 0);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(y.size()); ++i)
+            if (y.data[i] != T(0)) alive[i % units] = 1;
+        dead[row] = static_cast<double>(std::count(alive.begin(), alive.end(), 0)) / static_cast<double>(units);
+    }
+
+private:
+    const ParamIndex& index_;
+
+public:
+    static constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
+    std::vector<double> dead;  // for each layer
+};
+
+/// Sums what the parameters of each layer say.
+inline void sum_layers(GradStats& stats) {
+    for (LayerStats& layer : stats.layers) {
+        if (layer.parameters == 0) continue;
+        double value = 0, gradient = 0, before = 0, update = 0;
+        for (const ParamStats& p : stats.parameters) {
+            if (p.layer != layer.layer) continue;
+            value += p.value_norm * p.value_norm;
+            gradient += p.gradient_norm * p.gradient_norm;
+            before += p.value_before * p.value_before;
+            update += p.update_norm * p.update_norm;
+        }
+        layer.value_norm = std::sqrt(value);
+        layer.gradient_norm = std::sqrt(gradient);
+        if (before > 0) layer.update_ratio = std::sqrt(update / before);
+    }
+}
+
+inline std::string stats_number(const char* format, double value) {
+    if (std::isnan(value)) return "-";
+    char text[32];
+    std::snprintf(text, sizeof text, format, value);
+    return text;
+}
+
+}  // namespace detail
+
+/// Statistics of `loss` on one batch: `grad_stats(model, CrossEntropy{}, images, labels)`. The model computes gradients in training mode and stays as it was,
+/// but for its gradients, which are this batch's afterwards. Takes a Model with any loss, or an AnyModel with CrossEntropy.
+template <class M, class Loss, class Images, class Targets>
+[[nodiscard]] GradStats grad_stats(M& model, const Loss& loss, const Images& images, const Targets& targets) {
+    using T = std::remove_cv_t<std::remove_reference_t<decltype(*std::data(images))>>;
+    const ParamIndex& index = detail::rows_of(model);
+    detail::StatsObserver<T> observer(index);
+    GradStats stats;
+    stats.loss = detail::run_inspection(model, loss, std::span<const T>(images), std::span<const typename Loss::Target>(targets), observer).loss;
+    std::vector<T> host;
+    for (const ParamRow& row : index.parameters) {
+        ParamStats p{.path = row.path, .kind = row.kind, .layer = row.layer, .count = row.count, .trainable = row.trainable};
+        detail::read_values(model, ParamPart::value, row, host);
+        p.value_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
+        if (stats.non_finite.empty() && !std::isfinite(p.value_norm)) stats.non_finite = "parameter " + row.path;
+        detail::read_values(model, ParamPart::gradient, row, host);
+        p.gradient_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
+        stats.parameters.push_back(std::move(p));
+    }
+    if (stats.non_finite.empty()) stats.non_finite = observer.found();
+    for (std::size_t i = 0; i < index.layers.size(); ++i) {
+        const LayerRow& row = index.layers[i];
+        LayerStats layer{.layer = static_cast<int>(i), .path = row.path, .name = row.name, .dead = observer.dead[i]};
+        for (const ParamStats& p : stats.parameters) layer.parameters += p.layer == layer.layer ? p.count : 0;
+        if (layer.parameters > 0 || row.rectifies) stats.layers.push_back(std::move(layer));
+    }
+    detail::sum_layers(stats);
+    return stats;
+}
+
+/// The values of all parameters, for `add_updates`.
+template <class T = float, class M>
+[[nodiscard]] std::vector<std::vector<T>> parameter_values(const M& model) {
+    std::vector<std::vector<T>> values;
+    for (const ParamRow& row : detail::rows_of(model).parameters) detail::read_values(model, ParamPart::value, row, values.emplace_back());
+    return values;
+}
+
+/// Adds to `stats` how far the parameters have moved since `before` was taken by `parameter_values`, one optimizer step ago: the ratio of update to weight,
+/// whose usual size is about 1e-3.
+template <class T, class M>
+void add_updates(GradStats& stats, const M& model, const std::vector<std::vector<T>>& before) {
+    const ParamIndex& index = detail::rows_of(model);
+    if (before.size() != index.parameters.size() || stats.parameters.size() != before.size())
+        fail(ErrorCode::model, "add_updates", text("got values of ", before.size(), " parameters; expected ", index.parameters.size()).view());
+    std::vector<T> now;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        ParamStats& p = stats.parameters[i];
+        detail::read_values(model, ParamPart::value, index.parameters[i], now);
+        p.value_before = std::sqrt(detail::sum_of_squares(std::span<const T>(before[i])));
+        for (std::size_t j = 0; j < now.size(); ++j) now[j] -= before[i][j];
+        p.update_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(now)));
+    }
+    detail::sum_layers(stats);
+}
+
+/// The layers as a table for the terminal.
+[[nodiscard]] inline std::string to_text(const GradStats& stats) {
+    std::vector<std::vector<std::string>> lines{{"Layer", "Parameters", "Gradient norm", "Weight norm", "Update/weight", "Dead units"}};
+    for (const LayerStats& l : stats.layers)
+        lines.push_back({l.path + "  " + l.name + (l.parameters == 0 && l.name != "ReLU" ? ", its ReLU" : ""),
+                         l.parameters > 0 ? detail::grouped(l.parameters) : "-", detail::stats_number("%.3e", l.gradient_norm),
+                         detail::stats_number("%.3e", l.value_norm), detail::stats_number("%.2e", l.update_ratio),
+                         detail::stats_number("%.1f %%", 100 * l.dead)});
+    std::vector<std::size_t> width(lines[0].size());
+    for (const auto& line : lines)
+        for (std::size_t i = 0; i < width.size(); ++i) width[i] = std::max(width[i], line[i].size());
+    std::string out;
+    for (const auto& line : lines) {
+        for (std::size_t i = 0; i < width.size(); ++i) {
+            const std::string pad(width[i] - line[i].size(), ' ');
+            out += i == 0 ? line[i] + pad : "  " + pad + line[i];
+        }
+        out += "\n";
+    }
+    out += "loss " + detail::stats_number("%.4f", stats.loss) + ", mean over parameters of the gradient norm " +
+           detail::stats_number("%.3e", stats.mean_gradient_norm()) + "\n";
+    if (!stats.non_finite.empty()) out += "not finite: " + stats.non_finite + "\n";
+    return out;
+}
+
+}  // namespace dla
