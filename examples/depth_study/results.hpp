@@ -27,10 +27,10 @@ struct Experiment {
     int run = 0;  ///< counted from 0
     std::uint64_t seed = 0;
     std::int64_t parameters = 0;
-    std::string diverged;                         ///< why training stopped with values that are not finite; empty: it did not
-    std::vector<dla::EpochMetrics> history;       ///< of every epoch
-    std::vector<double> gradient_norms;           ///< after each epoch: mean over parameters of the L2 norm of the gradient of one fixed training batch
-    std::vector<LayerGradient> layers;            ///< of the best weights, on the same batch, from input to output
+    std::string diverged{};                       ///< why training stopped with values that are not finite; empty: it did not
+    std::vector<dla::EpochMetrics> history{};     ///< of every epoch
+    std::vector<double> gradient_norms{};         ///< after each epoch: mean over parameters of the L2 norm of the gradient of one fixed training batch
+    std::vector<LayerGradient> layers{};          ///< of the best weights, on the same batch, from input to output
     int best_epoch = 0;                           ///< whose weights were tested
     double test_loss = nan, test_accuracy = nan;  ///< in percent
     double seconds = 0;                           ///< of training and test
@@ -60,5 +60,11 @@ struct Results {
     std::string version, isa;  ///< of the library and of the kernels
     std::vector<Experiment> experiments;
 };
+
+/// Writes all of it as one JSON file, atomically; docs/depth_study_results.md says what is in it. Throws Error(io).
+void write_results(const std::string& path, const Results& results);
+
+/// Reads it back. Throws Error(io) when the file cannot be read or is anything but a complete, sound file of results.
+Results read_results(const std::string& path);
 
 }  // namespace depth_study

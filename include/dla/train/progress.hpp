@@ -44,26 +44,34 @@ public:
     /// `done` of `total` steps are finished; `images` were used by the last one.
     void update(std::int64_t done, std::int64_t images, double loss) {
         images_ += images;
-        if (quiet_) return;
-        const auto now = Clock::now();
-        const double since = std::chrono::duration<double>(now - shown_).count();
-        if (since < (terminal_ ? 0.1 : 10.0)) return;
-        shown_ = now;
+        if (!is_due()) return;
         const double elapsed = seconds();
         const double eta = elapsed / static_cast<double>(std::max<std::int64_t>(1, done - first_)) * static_cast<double>(total_ - done);
         char numbers[160];
         std::snprintf(numbers, sizeof numbers, "%lld/%lld  loss %.4f  %.0f img/s  ETA %s", static_cast<long long>(done), static_cast<long long>(total_), loss,
                       rate(), duration_text(eta).c_str());
+        draw(title_, total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1, numbers);
+    }
+    /// True when it is time to draw again.
+    bool is_due() {
+        if (quiet_) return false;
+        const auto now = Clock::now();
+        if (std::chrono::duration<double>(now - shown_).count() < (terminal_ ? 0.1 : 10.0)) return false;
+        shown_ = now;
+        return true;
+    }
+    /// A bar that is full to `share` (0 to 1) between two texts; elsewhere than on a terminal a line of the texts.
+    void draw(const std::string& title, double share, const std::string& numbers) {
         if (!terminal_) {
-            std::fprintf(out_, "%s  %s\n", title_.c_str(), numbers);
+            std::fprintf(out_, "%s  %s\n", title.c_str(), numbers.c_str());
         } else {
-            const int room = columns() - static_cast<int>(title_.size()) - static_cast<int>(std::char_traits<char>::length(numbers)) - 6;
+            const int room = columns() - static_cast<int>(title.size() + numbers.size()) - 6;
             const int width = std::clamp(room, 0, 40);
-            const int full = total_ > 0 ? static_cast<int>(width * done / total_) : 0;
+            const int full = static_cast<int>(width * std::clamp(share, 0.0, 1.0));
             std::string bar;
             for (int i = 0; i < width; ++i) bar += i < full ? "█" : "·";
             if (color_) bar = "\033[32m" + bar + "\033[0m";
-            std::fprintf(out_, "\r%s %s  %s\033[K", title_.c_str(), bar.c_str(), numbers);
+            std::fprintf(out_, "\r%s %s  %s\033[K", title.c_str(), bar.c_str(), numbers.c_str());
         }
         std::fflush(out_);
     }

@@ -9,6 +9,7 @@ namespace dla {
 
 namespace detail {
 inline volatile std::sig_atomic_t caught_signal = 0;
+inline int signal_guards = 0;
 
 inline void on_signal(int number) {
     if (caught_signal != 0) _exit(128 + number);
@@ -16,11 +17,11 @@ inline void on_signal(int number) {
 }
 }  // namespace detail
 
-/// While it lives, SIGINT and SIGTERM are noted instead of ending the process.
+/// While it lives, SIGINT and SIGTERM are noted instead of ending the process. One inside another keeps what was noted. For the main thread.
 class SignalGuard {
 public:
     SignalGuard() {
-        detail::caught_signal = 0;
+        if (detail::signal_guards++ == 0) detail::caught_signal = 0;
         struct sigaction action {};
         action.sa_handler = detail::on_signal;
         sigemptyset(&action.sa_mask);
@@ -29,6 +30,7 @@ public:
         sigaction(SIGTERM, &action, &old_term_);
     }
     ~SignalGuard() {
+        --detail::signal_guards;
         sigaction(SIGINT, &old_int_, nullptr);
         sigaction(SIGTERM, &old_term_, nullptr);
     }

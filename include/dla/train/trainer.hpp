@@ -30,6 +30,18 @@ struct TrainingResult {
     std::string checkpoint;  ///< the last one written; empty: none
 };
 
+/// ` it has `num_epochs = 20`, now `num_epochs = 30`` for the first line in which two configurations differ; empty when they are equal.
+inline std::string first_difference(const std::string& then, const std::string& now) {
+    std::size_t i = 0, j = 0;
+    while (i < then.size() && j < now.size()) {
+        const std::string a = then.substr(i, then.find('\n', i) - i), b = now.substr(j, now.find('\n', j) - j);
+        if (a != b) return " it has `" + a + "`, now `" + b + "`";
+        i += a.size() + 1;
+        j += b.size() + 1;
+    }
+    return i < then.size() || j < now.size() ? " one of the two has more settings" : "";
+}
+
 /// Trains a classifier. The same configuration, seed and data give the same bits at any number of threads, and after an interruption and `resume`.
 class Trainer {
 public:
@@ -45,7 +57,9 @@ public:
     void resume(const Checkpoint& checkpoint) {
         const RunState& found = checkpoint.state();
         if (found.config != state_.config)
-            fail(ErrorCode::checkpoint, checkpoint.where(), "was written with another configuration:" + first_difference(found.config, state_.config));
+            fail(ErrorCode::checkpoint, checkpoint.where(),
+                 "was written with another configuration:" + first_difference(found.config, state_.config) +
+                     "; use the same values, or start anew without --resume");
         if (found.data_fingerprint != state_.data_fingerprint)
             fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew without --resume");
         if (found.seed != state_.seed)
@@ -206,18 +220,6 @@ private:
              what + " is not finite; " +
                  (culprit.empty() ? std::string("every layer's output is finite, the loss itself overflows") : "first not finite: " + culprit) +
                  "; try a smaller learning_rate or clip_grad_norm = 1; the last checkpoint is kept");
-    }
-
-    /// ` training.num_epochs: the checkpoint has ..., now ...` for the first line that differs.
-    static std::string first_difference(const std::string& then, const std::string& now) {
-        std::size_t i = 0, j = 0;
-        while (i < then.size() && j < now.size()) {
-            const std::string a = then.substr(i, then.find('\n', i) - i), b = now.substr(j, now.find('\n', j) - j);
-            if (a != b) return " it has `" + a + "`, now `" + b + "`; use the same values, or start anew without --resume";
-            i += a.size() + 1;
-            j += b.size() + 1;
-        }
-        return " one of the two has more settings";
     }
 
     AnyModel& model_;
