@@ -101,6 +101,13 @@ def initialise(model):
 lines = ["dla-golden 1"]
 
 
+def build(family, shape, sizes):
+    """A network of one of the four families with its initial values."""
+    model = (cnn if family.endswith("cnn") else mlp)(shape, sizes, family.startswith("residual_"))
+    initialise(model)
+    return model
+
+
 def tensor(key, values):
     t = torch.as_tensor(values)
     lines.append(f"tensor {key} {t.dim()} {' '.join(map(str, t.shape))}".rstrip())
@@ -115,9 +122,7 @@ def curve(name, family, shape, sizes, optimizer, count=16, steps=STEPS):
     tensor("sizes", torch.tensor(sizes))
 
     def train(dtype, steps):
-        model = (cnn if family.endswith("cnn") else mlp)(shape, sizes, family.startswith("residual_"))
-        initialise(model)
-        model.to(dtype)
+        model = build(family, shape, sizes).to(dtype)
         if optimizer == "adam":
             opt = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4)
         else:
@@ -150,13 +155,15 @@ def curve(name, family, shape, sizes, optimizer, count=16, steps=STEPS):
 
 
 GRAY = (1, 28, 28)
-curve("mlp", "mlp", GRAY, [32, 16, 16, 10], "adam")
-curve("residual_mlp", "residual_mlp", GRAY, [32, 16, 16, 10], "adam")
-curve("cnn", "cnn", (3, 8, 8), [8, 8, 16, 16], "adam", 8)
-curve("residual_cnn", "residual_cnn", (3, 8, 8), [8, 8, 16], "adam", 8)
-curve("mlp_sgd", "mlp", GRAY, [32, 16, 16, 10], "sgd")
-curve("residual_cnn_sgd", "residual_cnn", (3, 8, 8), [8, 8, 16], "sgd", 8)
-curve("cnn_odd", "cnn", (3, 11, 9), [8, 7, 16], "adam", 16, 50)
-curve("residual_cnn_odd", "residual_cnn", (3, 7, 9), [6, 6, 10, 10], "adam", 8, 50)
-with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "curves.txt"), "w") as f:
-    f.write("\n".join(lines + ["end"]) + "\n")
+
+if __name__ == "__main__":
+    curve("mlp", "mlp", GRAY, [32, 16, 16, 10], "adam")
+    curve("residual_mlp", "residual_mlp", GRAY, [32, 16, 16, 10], "adam")
+    curve("cnn", "cnn", (3, 8, 8), [8, 8, 16, 16], "adam", 8)
+    curve("residual_cnn", "residual_cnn", (3, 8, 8), [8, 8, 16], "adam", 8)
+    curve("mlp_sgd", "mlp", GRAY, [32, 16, 16, 10], "sgd")
+    curve("residual_cnn_sgd", "residual_cnn", (3, 8, 8), [8, 8, 16], "sgd", 8)
+    curve("cnn_odd", "cnn", (3, 11, 9), [8, 7, 16], "adam", 16, 50)
+    curve("residual_cnn_odd", "residual_cnn", (3, 7, 9), [6, 6, 10, 10], "adam", 8, 50)
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "curves.txt"), "w") as f:
+        f.write("\n".join(lines + ["end"]) + "\n")

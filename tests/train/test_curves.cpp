@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Loss curves against PyTorch from the same initial weights and batches (tests/golden/make_curves.py says which).
-#include "../../examples/common/experiment.hpp"
-
 #include <doctest/doctest.h>
 
 #include <dla/kernels/cpu/isa.hpp>
@@ -9,65 +7,13 @@
 #include <dla/nn.hpp>
 #include <support/golden.hpp>
 
+#include "curve_networks.hpp"
+
 using namespace dla;
 using golden::Case;
+using namespace curve_networks;
 
 namespace {
-
-/// `count` numbers of a stream, as make_curves.py makes them.
-std::vector<double> uniform(std::uint64_t stream, std::size_t count, std::uint64_t first = 0) {
-    std::vector<double> out(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        std::uint64_t z = (stream << 32) + first + i + 0x9E3779B97F4A7C15u;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        z ^= z >> 31;
-        out[i] = static_cast<double>(z >> 40) * 0x1p-24;
-    }
-    return out;
-}
-
-/// Initial values of parameter `k`.
-std::vector<double> initial(std::size_t k, const ParamRow& row) {
-    std::vector<double> values = uniform(k + 1, static_cast<std::size_t>(row.count));
-    const double fan_in = row.dims.rank == 0 ? 1 : static_cast<double>(row.count) / static_cast<double>(row.dims.d[0]);
-    const bool norm_weight = row.dims.rank == 1 && row.path.ends_with("weight");
-    for (double& v : values) v = norm_weight ? 0.5 + v : (2 * v - 1) / (row.dims.rank > 1 ? std::sqrt(fan_in) : 8.0);
-    return values;
-}
-
-struct Images {
-    std::vector<double> images;  // NHWC
-    std::vector<std::int32_t> labels;
-};
-
-Images batch(std::uint64_t b, std::size_t count, const Shape& shape) {
-    const auto size = static_cast<std::size_t>(shape.size()), channels = static_cast<std::size_t>(shape.d[0]), pixels = size / channels;
-    Images out;
-    out.images.resize(count * size);
-    for (const double u : uniform(2000 + b, count)) out.labels.push_back(static_cast<std::int32_t>(10 * u));
-    const std::vector<double> noise = uniform(3000 + b, count * size);
-    for (std::size_t n = 0; n < count; ++n) {
-        const std::vector<double> pattern = uniform(1000 + static_cast<std::uint64_t>(out.labels[n]), size);
-        for (std::size_t c = 0; c < channels; ++c)
-            for (std::size_t p = 0; p < pixels; ++p) {
-                const std::size_t i = c * pixels + p;
-                out.images[n * size + p * channels + c] = 0.5 * (2 * pattern[i] - 1) + 0.5 * (2 * noise[n * size + i] - 1);
-            }
-    }
-    return out;
-}
-
-std::vector<index_t> integers(const golden::Tensor& t) {
-    std::vector<index_t> out;
-    for (const double v : t.values) out.push_back(static_cast<index_t>(v));
-    return out;
-}
-
-Shape image_shape(const Case& c) {
-    const auto d = integers(c.tensor("shape"));
-    return {d[0], d[1], d[2]};
-}
 
 AnyOptimizer optimizer_of(const Case& c) {
     if (c.text("optimizer") == "adam") return make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
@@ -138,35 +84,12 @@ void check_double(const Case& c, const Net& net) {
     MESSAGE(c.name, ": largest relative difference of ", losses.size(), " losses ", worst);
 }
 
-ModelConfig config_of(const Case& c) {
-    ModelConfig m;
-    const std::string& family = c.text("family");
-    m.name = family.ends_with("cnn") ? "cnn" : "mlp";
-    m.residual = family.starts_with("residual_");
-    m.input_shape = integers(c.tensor("shape"));
-    m.filters = m.layer_sizes = integers(c.tensor("sizes"));
-    m.dropout = 0;
-    return m;
-}
-
 }  // namespace
 
 TEST_CASE("200 steps in double follow PyTorch") {
     for (const Case& c : golden::load("curves")) {
         CAPTURE(c.name);
-        const auto sizes = integers(c.tensor("sizes"));
-        const CnnOptions options{.filters = sizes, .dropout = 0};
-        const std::string& family = c.text("family");
-        if (family == "mlp")
-            check_double(c, make_mlp(sizes));
-        else if (family == "residual_mlp")
-            check_double(c, make_residual_mlp(sizes));
-        else if (family == "cnn")
-            check_double(c, make_cnn(options));
-        else if (family == "residual_cnn")
-            check_double(c, make_residual_cnn(options));
-        else
-            FAIL("unknown family " << family);
+        with_network(c, [&](const auto& net) { check_double(c, net); });
     }
 }
 

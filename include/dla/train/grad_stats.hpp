@@ -148,11 +148,12 @@ template <class M, class Loss, class Images, class Targets>
         ParamStats p{.path = row.path, .kind = row.kind, .layer = row.layer, .count = row.count, .trainable = row.trainable};
         detail::read_values(model, ParamPart::value, row, host);
         p.value_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
-        if (stats.non_finite.empty() && !std::isfinite(p.value_norm)) stats.non_finite = "parameter " + row.path;
+        if (stats.non_finite.empty() && !detail::all_finite(std::span<const T>(host))) stats.non_finite = "parameter " + row.path;
         detail::read_values(model, ParamPart::gradient, row, host);
         p.gradient_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
         stats.parameters.push_back(std::move(p));
     }
+    if (stats.non_finite.empty() && !detail::all_finite(std::span<const T>(images))) stats.non_finite = "the input";
     if (stats.non_finite.empty()) stats.non_finite = observer.found();
     for (std::size_t i = 0; i < index.layers.size(); ++i) {
         const LayerRow& row = index.layers[i];

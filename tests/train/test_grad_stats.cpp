@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// Statistics of layers against PyTorch's (tests/golden/make_grad_stats.py), and what they leave of the model: everything.
+#include <doctest/doctest.h>
+
+#include <dla/train.hpp>
+#include <support/networks.hpp>
+#include <support/opaque.hpp>
+
+#include "curve_networks.hpp"
+
+#include <limits>
+
+using namespace dla;
+using namespace curve_networks;
+using golden::Case;
+
+namespace {
+
+/// What a case's tensors of one kind, such as "gradient.", say of a path.
+double expected(const Case& c, const std::string& key) { return c.tensor(key).values.at(0); }
+
+/// Biases in front of a normalisation have gradient 0 and both sides give what rounding leaves, hence a floor.
+void close(double got, double wanted, double tolerance, double floor) { CHECK(std::abs(got - wanted) <= tolerance * std::max(floor, std::abs(wanted))); }
+
+void check(const Case& c, const GradStats& stats, double tolerance) {
+    CHECK(stats.non_finite.empty());
+    close(stats.loss, expected(c, "loss"), tolerance, 1e-3);
+    close(stats.mean_gradient_norm(), expected(c, "mean"), tolerance, 1e-3);
+    std::size_t parameters = 0, rectifiers = 0;
+    for (const auto& [key, t] : c.tensors) parameters += key.starts_with("gradient."), rectifiers += key.starts_with("dead.");
+    CHECK(stats.parameters.size() == parameters);
+    std::map<int, std::array<double, 4>> squares;  // of each layer's parameters: value, gradient, update; count
+    for (const ParamStats& p : stats.parameters) {
+        CAPTURE(p.path);
+        close(p.value_norm, expected(c, "value." + p.path), tolerance, 1e-3);
+        close(p.gradient_norm, expected(c, "gradient." + p.path), tolerance, 1e-2);
+        CHECK(p.value_before == p.value_norm);  // measured just before the step
+        // Adam makes steps of full size out of rounding where the gradient is 0.
+        if (expected(c, "gradient." + p.path) > 1e-6) close(p.update_norm, expected(c, "update." + p.path), tolerance, 1e-2);
+        auto& s = squares[p.layer];
+        s[0] += p.value_norm * p.value_norm, s[1] += p.gradient_norm * p.gradient_norm, s[2] += p.update_norm * p.update_norm;
+        s[3] += static_cast<double>(p.count);
+    }
+    for (const LayerStats& l : stats.layers) {
+        CAPTURE(l.path);
+        CAPTURE(l.name);
+        if (l.parameters > 0) {
+            const auto& s = squares.at(l.layer);
+            close(l.value_norm, std::sqrt(s[0]), 1e-12, 0);
+            close(l.gradient_norm, std::sqrt(s[1]), 1e-12, 0);
+            close(l.update_ratio, std::sqrt(s[2] / s[0]), 1e-12, 0);
+            CHECK(static_cast<double>(l.parameters) == s[3]);
+            squares.erase(l.layer);
+        }
+        if (std::isnan(l.dead)) continue;
+        CHECK(l.dead == expected(c, "dead." + l.path));
+        --rectifiers;
+    }
+    CHECK(squares.empty());
+    CHECK(rectifiers == 0);
+}
+
+/// The values of the case's network where make_grad_stats.py begins.
+template <class Write>
+void put_initial_values(const Case& c, const ParamIndex& index, const Write& write) {
+    bool first_norm_bias = true;
+    for (std::size_t k = 0; k < index.parameters.size(); ++k) {
+        const ParamRow& row = index.parameters[k];
+        std::vector<double> values = initial(k, row);
+        if (row.kind == ParamKind::norm_bias && std::exchange(first_norm_bias, false))
+            std::fill_n(values.begin(), static_cast<std::size_t>(c.integer("dead")), -20.0);
+        write(row, values);
+    }
+}
+
+constexpr OptimizerOptions adam_options{.learning_rate = 1e-2, .weight_decay = 1e-4};
+
+std::string hash(const std::vector<double>& values) { return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double)}; }
+
+}  // namespace
+
+TEST_CASE("statistics of layers in double are PyTorch's") {
+    for (const Case& c : golden::load("grad_stats")) {
+        CAPTURE(c.name);
+        with_network(c, [&](const auto& net) {
+            using Net = std::remove_cvref_t<decltype(net)>;
+            Model<Net, Shape{}, Reference<double>> model(net, image_shape(c), Seed{1});
+            put_initial_values(c, model.parameters(),
+                               [&](const ParamRow& row, const auto& values) { model.parameters().write(ParamPart::value, row, values); });
+            AnyOptimizer adam = make_optimizer("adam", adam_options);
+            const auto warm_up = static_cast<std::uint64_t>(c.integer("warm_up"));
+            const auto step = [&](std::uint64_t b) {
+                const Images data = batch(b, static_cast<std::size_t>(c.integer("batch")), model.input_shape());
+                train_step_result(model, adam, CrossEntropy{}, std::span<const double>(data.images), std::span<const std::int32_t>(data.labels));
+            };
+            for (std::uint64_t b = 0; b < warm_up; ++b) step(b);
+            const Images data = batch(warm_up, static_cast<std::size_t>(c.integer("batch")), model.input_shape());
+            const auto before_values = support::weights(model.parameters());
+            GradStats stats = grad_stats(model, CrossEntropy{}, data.images, data.labels);
+            CHECK(hash(support::weights(model.parameters())) == hash(before_values));  // running means too
+            const auto before = parameter_values<double>(model);
+            step(warm_up + 1);
+            add_updates(stats, model, before);
+            check(c, stats, 1e-8);
+        });
+    }
+}
+
+TEST_CASE("statistics of the programs' models, in float on the Cpu kernels, are PyTorch's") {
+    for (const Case& c : golden::load("grad_stats")) {
+        CAPTURE(c.name);
+        auto model = experiment::make_model(config_of(c), Seed{1}, 2);
+        const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
+        put_initial_values(c, model->index(), [&](const ParamRow& row, const auto& values) { model->write(ParamPart::value, row, floats(values)); });
+        AnyOptimizer adam = make_optimizer("adam", adam_options);
+        const auto warm_up = static_cast<std::uint64_t>(c.integer("warm_up"));
+        const auto count = static_cast<std::size_t>(c.integer("batch"));
+        const auto step = [&](std::uint64_t b) {
+            const Images data = batch(b, count, model->input_shape());
+            model->train_step(adam, CrossEntropy{}, floats(data.images), data.labels, 0);
+        };
+        for (std::uint64_t b = 0; b < warm_up; ++b) step(b);
+        const Images data = batch(warm_up, count, model->input_shape());
+        GradStats stats = grad_stats(*model, CrossEntropy{}, floats(data.images), data.labels);
+        const auto before = parameter_values(*model);
+        step(warm_up + 1);
+        add_updates(stats, *model, before);
+        check(c, stats, 1e-3);
+    }
+}
+
+TEST_CASE("a look at a model changes nothing but its gradients, on memory the host cannot read too") {
+    using Device = opaque::Opaque<double>;
+    Model<support::ResNet, support::image, Reference<double>> plain(support::resnet(), Seed{5});
+    Model<support::ResNet, support::image, Device> device(support::resnet(), Seed{5});
+    const support::Data<double> data(6);
+    const auto images = std::span<const double>(data.images);
+    const auto labels = std::span<const std::int32_t>(data.labels);
+    const GradStats a = grad_stats(plain, CrossEntropy{}, images, labels), b = grad_stats(device, CrossEntropy{}, images, labels);
+    CHECK(to_text(a) == to_text(b));
+    REQUIRE(a.layers.size() == b.layers.size());
+    CHECK(a.mean_gradient_norm() == b.mean_gradient_norm());
+
+    // Training goes on as if nobody had looked: values, running statistics, counters, dropout.
+    Model<support::Mlp, support::image, Reference<double>> watched(Seed{6}), alone(Seed{6});
+    Adam adam_a({.learning_rate = 1e-2}), adam_b({.learning_rate = 1e-2});
+    for (int i = 0; i < 3; ++i) {
+        train_step(alone, adam_a, CrossEntropy{}, images, labels);
+        (void)grad_stats(watched, CrossEntropy{}, images, labels);
+        train_step(watched, adam_b, CrossEntropy{}, images, labels);
+        (void)grad_stats(watched, CrossEntropy{}, images, labels);
+    }
+    CHECK(hash(support::weights(watched.parameters())) == hash(support::weights(alone.parameters())));
+    for (std::size_t i = 0; i < watched.parameters().counters.size(); ++i)
+        CHECK(watched.parameters().read(watched.parameters().counters[i]) == alone.parameters().read(alone.parameters().counters[i]));
+    CHECK(watched.observer == nullptr);
+}
+
+TEST_CASE("the first value that is not finite is named") {
+    Model<support::Mlp, support::image, Reference<double>> model(Seed{6});
+    support::Data<double> data(6);
+    const auto stats = [&] { return grad_stats(model, CrossEntropy{}, data.images, data.labels); };
+    CHECK(stats().non_finite.empty());
+    SUBCASE("a parameter") {
+        const ParamRow& row = model.parameters().parameter("5.weight");
+        std::vector<double> values(static_cast<std::size_t>(row.count), 1.0);
+        values[7] = std::numeric_limits<double>::quiet_NaN();
+        model.parameters().write(ParamPart::value, row, values);
+        CHECK(stats().non_finite == "parameter 5.weight");
+        CHECK(to_text(stats()).find("not finite: parameter 5.weight") != std::string::npos);
+    }
+    SUBCASE("the input") {
+        data.images[3] = std::numeric_limits<double>::infinity();
+        CHECK(stats().non_finite == "the input");
+    }
+    SUBCASE("inside, by overflow") {
+        data.images[3] = 1e308;
+        data.images[4] = 1e308;
+        const ParamRow& row = model.parameters().parameter("1.weight");
+        model.parameters().write(ParamPart::value, row, std::vector<double>(static_cast<std::size_t>(row.count), 1e300));
+        CHECK(stats().non_finite == "the output of layer 1 Linear<Dyn, 16>");
+    }
+}
+
+TEST_CASE("frozen parameters do not count in the mean, updates need the same model") {
+    Model<support::Mlp, support::image, Reference<double>> model(Seed{6});
+    const support::Data<double> data(6);
+    const auto mean = [&] { return grad_stats(model, CrossEntropy{}, data.images, data.labels); };
+    const GradStats all = mean();
+    model.parameters().freeze("1");
+    double sum = 0;
+    int count = 0;
+    for (const ParamStats& p : all.parameters)
+        if (!p.path.starts_with("1.")) sum += p.gradient_norm, ++count;
+    CHECK(mean().mean_gradient_norm() == doctest::Approx(sum / count).epsilon(1e-14));
+    GradStats stats = mean();
+    CHECK_THROWS_WITH_AS(add_updates(stats, model, std::vector<std::vector<double>>(2)), "error[model] add_updates: got values of 2 parameters; expected 6",
+                         Error);
+}
