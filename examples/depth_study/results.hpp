@@ -14,6 +14,9 @@ namespace depth_study {
 
 inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
+/// A network has at most 1024 layers (dla/config/schema.hpp), and a table of more runs says no more.
+inline constexpr int max_depth = 1000, max_runs = 100;
+
 /// L2 norm of the gradient of one layer's weights after training.
 struct LayerGradient {
     std::string path;
@@ -61,10 +64,17 @@ struct Results {
     std::vector<Experiment> experiments;
 };
 
-/// Writes all of it as one JSON file, atomically; docs/depth_study_results.md says what is in it. Throws Error(io).
+/// Of the files; a program refuses a higher one than its own.
+inline constexpr int results_schema = 1;
+
+/// What a file holds, described in docs/depth_study_results.md; experiments are ordered by run, then depth, plain before residual.
+dla::Json to_json(const Results& results);
+
+/// Writes all of it as one JSON file, atomically. Throws Error(io).
 void write_results(const std::string& path, const Results& results);
 
-/// Reads it back. Throws Error(io) when the file cannot be read or is anything but a complete, sound file of results.
+/// Reads it back. Throws Error(io) when the file cannot be read or is anything but a complete, sound file of results; the message names the place, e.g.
+/// `experiments[3].history[0].val_loss`.
 Results read_results(const std::string& path);
 
 }  // namespace depth_study
