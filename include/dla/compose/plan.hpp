@@ -145,13 +145,31 @@ constexpr bool rectifies() {
         return false;
 }
 
+/// What tables and pictures show of a layer besides its shapes.
+struct LayerFacts {
+    Text type;      ///< `Conv2d`; of a layer without `settings` its whole name
+    Text settings;  ///< what shapes do not say: `stride=2, padding=1`
+    index_t macs = 0;
+    bool branches = false, rectifies = false;
+};
+template <class L>
+LayerFacts facts_of(const L& layer, const Shape& in) {
+    const Text name = layer.name();
+    LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .branches = branches<L>(), .rectifies = rectifies<L>()};
+    if constexpr (requires { layer.settings(); }) {
+        facts.type = Text(name.view().substr(0, name.view().find('<')));
+        facts.settings = layer.settings();
+    }
+    return facts;
+}
+
 /// Builds a child: checks its input, notes it in the builder's table of layers, declares its parameters.
 template <class P, class L, class Builder>
 auto build_child(const L& layer, Builder& b, const Shape& in, int& id, Shape& out) {
     const ShapeResult result = layer.out_shape(in);
     if (!result.ok()) b.refused(refusal(layer.name(), in, result));
     out = result.shape;
-    id = b.enter_layer(layer.name(), in, out, macs(layer, in), branches<L>(), rectifies<L>());
+    id = b.enter_layer(layer.name(), in, out, facts_of(layer, in));
     auto state = layer.template build<P>(b, in);
     b.leave_layer(id);
     return state;

@@ -50,6 +50,7 @@ struct Residual {
     };
 
     constexpr Text name() const { return "Residual"; }
+    Text settings() const { return activates ? detail::Settings().add("activation", activation.name()).text : Text(); }
 
     constexpr ShapeResult out_shape(Shape in) const {
         const ShapeResult a = block.out_shape(in);

@@ -40,6 +40,7 @@ struct Pointwise {
         }
         return "";
     }
+    Text settings() const { return Kind == Activation::leaky_relu ? detail::Settings().add("slope", slope).text : Text(); }
     constexpr ShapeResult out_shape(Shape s) const { return s; }
 
     template <class P, class Builder>
@@ -82,6 +83,7 @@ struct Softmax {
     using Tape = Nothing;
 
     constexpr Text name() const { return text("Softmax<", Dim, ">"); }
+    Text settings() const { return detail::Settings().add("dim", static_cast<index_t>(Dim)).text; }
     constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank != 0 && Dim > s.rank) return refuse("it has no dimension ", Dim, " (0 is the batch)");
         return s;

@@ -6,6 +6,7 @@
 #include <dla/core/error.hpp>
 #include <dla/kernels/contract.hpp>
 
+#include <cstdio>
 #include <type_traits>
 
 namespace dla {
@@ -106,6 +107,25 @@ consteval bool has_parameters() {
         return !std::is_empty_v<typename L::template State<P>>;
 }
 
+/// Collects what a layer's `settings()` gives: `stride=2, padding=1`.
+struct Settings {
+    Text text;
+    Settings& add(const char* name, const Text& value) {
+        text.append(text.empty() ? "" : ", ").append(name).append("=").append(value);
+        return *this;
+    }
+    Settings& add(const char* name, index_t value) { return add(name, dla::text(value)); }
+    Settings& add(const char* name, index_t height, index_t width) {
+        return add(name, height == width ? dla::text(height) : dla::text("(", height, ", ", width, ")"));
+    }
+    Settings& add(const char* name, std::same_as<bool> auto value) { return add(name, Text(value ? "true" : "false")); }
+    Settings& add(const char* name, double value) {
+        char digits[32];
+        std::snprintf(digits, sizeof digits, "%g", value);
+        return add(name, Text(digits));
+    }
+};
+
 /// Stands in for the builder when concepts are checked.
 template <class P>
 struct AnyBuilder {
@@ -122,7 +142,8 @@ struct AnyBuilder {
 /// requires: `out_shape(Shape)` gives the shape of one output sample or `refuse("expected ...")`, usable in constant expressions;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither),
-///           `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample).
+///           `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample),
+///           `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets).
 template <class L>
 concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
     { layer.out_shape(in) } -> std::same_as<ShapeResult>;

@@ -41,6 +41,16 @@ struct Conv2d {
         return t.append(">");
     }
 
+    Text settings() const {
+        detail::Settings s;
+        if (stride != Size2(1)) s.add("stride", stride.h, stride.w);
+        if (padding != Size2(Same)) s.add("padding", padding.h, padding.w);
+        if (dilation != Size2(1)) s.add("dilation", dilation.h, dilation.w);
+        if (groups != 1) s.add("groups", groups);
+        if (!bias) s.add("bias", bias);
+        return s.text;
+    }
+
     constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return ops::conv2d_dims(batch, s, out, kernel, stride, padding, dilation, groups); }
 
     constexpr ShapeResult out_shape(Shape s) const {

@@ -22,6 +22,7 @@ struct Dropout {
     using Tape = Nothing;
 
     constexpr Text name() const { return "Dropout"; }
+    Text settings() const { return detail::Settings().add("p", p).text; }
     constexpr ShapeResult out_shape(Shape s) const {
         if (!(p >= 0 && p <= 1)) return refuse("its probability must lie in [0, 1]");
         return s;

@@ -28,6 +28,8 @@ struct Linear {
 
     constexpr Text name() const { return text("Linear<", dim_text(In), ", ", dim_text(out), ">"); }
 
+    Text settings() const { return bias ? Text() : detail::Settings().add("bias", bias).text; }
+
     constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
         if (s.rank == 3) {

@@ -39,6 +39,13 @@ struct BatchNorm {
         Text t(Images ? "BatchNorm2d<" : "BatchNorm1d<");
         return t.append(Channels == Dyn ? Text("") : dim_text(Channels)).append(">");
     }
+    Text settings() const {
+        detail::Settings s;
+        if (eps != 1e-5) s.add("eps", eps);
+        if (momentum != 0.1) s.add("momentum", momentum);
+        if (!affine) s.add("affine", affine);
+        return s.text;
+    }
     constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;
         if (Images && s.rank != 3) return refuse("expected an image [channels, height, width]; did you mean BatchNorm1d?");
@@ -130,6 +137,13 @@ struct LayerNorm {
         int i = 0;
         ((t.append(i++ ? ", " : "").append(dim_text(Sizes))), ...);
         return t.append(">");
+    }
+    Text settings() const {
+        detail::Settings s;
+        if (sizeof...(Sizes) > 1) s.add("axes", static_cast<index_t>(sizeof...(Sizes)));
+        if (eps != 1e-5) s.add("eps", eps);
+        if (!affine) s.add("affine", affine);
+        return s.text;
     }
     constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;

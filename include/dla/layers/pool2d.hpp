@@ -23,6 +23,15 @@ constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride,
     return Shape{s.d[0], s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
 }
 
+inline Settings pool_settings(Size2 kernel, Size2 stride, Size2 padding, bool ceil_mode) {
+    Settings s;
+    s.add("kernel", kernel.h, kernel.w);
+    if (stride != kernel) s.add("stride", stride.h, stride.w);
+    if (padding != Size2(0)) s.add("padding", padding.h, padding.w);
+    if (ceil_mode) s.add("ceil_mode", ceil_mode);
+    return s;
+}
+
 }  // namespace detail
 
 /// Largest value of each window. x [N, C, H, W]; stride defaults to the kernel. Padding never wins; the first of equal values does; NaN propagates.
@@ -43,6 +52,11 @@ struct MaxPool2d {
     };
 
     constexpr Text name() const { return text("MaxPool2d<", dim_text(kernel.h), ">"); }
+    Text settings() const {
+        detail::Settings s = detail::pool_settings(kernel, stride, padding, ceil_mode);
+        if (dilation != Size2(1)) s.add("dilation", dilation.h, dilation.w);
+        return s.text;
+    }
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return ops::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
     constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
 
@@ -89,6 +103,12 @@ struct AvgPool2d {
     using Tape = Nothing;
 
     constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
+    Text settings() const {
+        detail::Settings s = detail::pool_settings(kernel, stride, padding, ceil_mode);
+        if (!count_include_pad) s.add("count_include_pad", count_include_pad);
+        if (divisor_override != 0) s.add("divisor_override", divisor_override);
+        return s.text;
+    }
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const {
         Pool2dDims d = ops::pool2d_dims(batch, s, kernel, stride, padding, 1, ceil_mode);
         d.count_include_pad = count_include_pad;

@@ -2,6 +2,7 @@
 // Turns a description into state: runs over the network twice, once to count, once to hand out pointers.
 #pragma once
 
+#include <dla/compose/plan.hpp>
 #include <dla/model/params.hpp>
 
 namespace dla {
@@ -58,15 +59,21 @@ public:
     };
     Scope scope(const Text& name) { return Scope(path_, name.view()); }
 
+    /// The first pass is over: notes what is known of the network as a whole.
+    void describe_network(const Text& name, const Shape& in, const Shape& out, const detail::LayerFacts& facts) {
+        table_.network = make_row(name, in, out, facts);
+        table_.network.end = next_layer_;
+        table_.network.leaf = next_layer_ == 0;
+        table_.network.first_param = 0;
+        table_.network.end_param = table_.parameters.size();
+    }
+
     /// A child begins; returns its row in the table of layers.
-    int enter_layer(const Text& name, const Shape& in, const Shape& out, index_t macs, bool branches = false, bool rectifies = false) {
+    int enter_layer(const Text& name, const Shape& in, const Shape& out, const detail::LayerFacts& facts) {
         const int id = next_layer_++;
         if (!bind_) {
             if (!open_.empty()) table_.layers[static_cast<std::size_t>(open_.back())].leaf = false;
-            LayerRow row{path_, std::string(name.view()), in, out, macs, static_cast<int>(open_.size()), 0, table_.parameters.size(), 0};
-            row.branches = branches;
-            row.rectifies = rectifies;
-            table_.layers.push_back(row);
+            table_.layers.push_back(make_row(name, in, out, facts));
         }
         open_.push_back(id);
         return id;
@@ -81,6 +88,19 @@ public:
     [[noreturn]] void refused(const Text& sentence) const { fail(ErrorCode::shape, "network", sentence.view()); }
 
 private:
+    LayerRow make_row(const Text& name, const Shape& in, const Shape& out, const detail::LayerFacts& facts) const {
+        return {.path = path_,
+                .name = std::string(name.view()),
+                .type = std::string(facts.type.view()),
+                .settings = std::string(facts.settings.view()),
+                .in = in,
+                .out = out,
+                .macs = facts.macs,
+                .depth = static_cast<int>(open_.size()),
+                .first_param = table_.parameters.size(),
+                .branches = facts.branches,
+                .rectifies = facts.rectifies};
+    }
     std::string path(const char* name) const { return path_.empty() ? std::string(name) : path_ + "." + name; }
     int layer() const { return open_.empty() ? -1 : open_.back(); }
 

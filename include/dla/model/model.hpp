@@ -47,6 +47,7 @@ public:
         if constexpr (requires { resolve(policy); }) table_->policy = resolve(policy);
         Builder<P> count(*table_, false);
         (void)net_.template build<P>(count, input_);
+        count.describe_network(net_.name(), input_, output_, detail::facts_of(net_, input_));
         table_->allocate();
         Builder<P> bind(*table_, true);
         state_ = net_.template build<P>(bind, input_);

@@ -40,6 +40,8 @@ struct CounterRow {
 /// One layer or container, in the order in which the network is built (a container before what it contains).
 struct LayerRow {
     std::string path, name;
+    std::string type;      ///< the name without the numbers that shapes say too: `Conv2d`
+    std::string settings;  ///< what shapes do not say: `stride=2, padding=1`
     Shape in, out;
     index_t macs = 0;  ///< multiply-adds of one sample; of containers 0
     int depth = 0;
@@ -62,6 +64,7 @@ struct ParamIndex {
     std::vector<BufferRow> buffers;
     std::vector<CounterRow> counters;
     std::vector<LayerRow> layers;
+    LayerRow network;                           ///< the whole, with an empty path; what it consists of is in `layers`
     index_t value_count = 0, buffer_count = 0;  // with padding
 
     /// Number of trainable and frozen values, as PyTorch counts them.
