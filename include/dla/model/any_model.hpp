@@ -20,7 +20,11 @@ public:
 
     /// Claims the memory of a training step for up to `batch` samples; `evaluate` and `predict` take as many.
     virtual void reserve(index_t batch, const CrossEntropy& loss) = 0;
+    /// Bytes that `reserve` would claim for training steps.
     virtual MemoryPlan plan(index_t batch, const CrossEntropy& loss) const = 0;
+    /// Bytes that are claimed now: for training steps, and for the parameters.
+    virtual MemoryPlan memory() const = 0;
+    virtual ParamMemory param_memory() const = 0;
 
     /// Gradients and one optimizer step. clip_norm > 0 limits the global gradient norm. A loss (or, when clipping, a norm) that is not finite is returned as
     /// the loss, without a step.
@@ -84,6 +88,8 @@ public:
         inference(batch, loss);
     }
     MemoryPlan plan(index_t batch, const CrossEntropy& loss) const override { return model_.plan(batch, loss); }
+    MemoryPlan memory() const override { return model_.memory(); }
+    ParamMemory param_memory() const override { return table().memory(); }
     LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
                           double clip_norm) override {
         table().zero_gradients();

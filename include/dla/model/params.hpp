@@ -11,6 +11,14 @@
 
 namespace dla {
 
+/// Bytes of a table's memory, by use.
+struct ParamMemory {
+    index_t weights = 0, gradients = 0;
+    index_t optimizer = 0;  ///< slots; claimed by an optimizer's first step
+    index_t buffers = 0;    ///< running statistics and counters
+    index_t control = 0;    ///< what kernels of the optimizer and of the gradient norm are told
+};
+
 /// Rows and their memory: values and gradients in two flat arenas with the same offsets, optimizer slots likewise, buffers, counters.
 template <class P>
 class ParamTable : public ParamIndex {
@@ -126,8 +134,14 @@ public:
         if (counters_.bytes() > 0) P::copy(counters_.data(), kept[1].data(), counters_.bytes());
     }
 
-    index_t bytes_of_values() const { return values_.bytes(); }
-    index_t bytes_of_slots() const { return slots_[0].bytes() + slots_[1].bytes(); }
+    /// Bytes that are claimed now.
+    ParamMemory memory() const {
+        return {.weights = values_.bytes(),
+                .gradients = gradients_.bytes(),
+                .optimizer = slots_[0].bytes() + slots_[1].bytes(),
+                .buffers = buffers_.bytes() + counters_.bytes(),
+                .control = control_.bytes() + scratch_.bytes() + norm_.bytes()};
+    }
 
 private:
     static constexpr index_t control_bytes = 128;
