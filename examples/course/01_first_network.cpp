@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
     dla::Model<Net, dla::Shape{1}> model(dla::Seed{42});  // one input value; the same seed gives the same weights everywhere
     dla::Adam adam({.learning_rate = 3e-3});
     const dla::MeanSquaredError<> loss;
-    std::printf("%s\n", dla::summary(model, 256).c_str());
+    std::printf("%s\n", dla::summary(model, {.batch = 256}, loss).c_str());
 
     for (int step = 1; step <= steps; ++step) {
         const float before = dla::train_step(model, adam, loss, x, y);

@@ -53,6 +53,15 @@ public:
     virtual std::string find_non_finite(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) = 0;
 };
 
+/// As for a Model: what training on `batch` samples will take, what it has claimed, and the table of all of it.
+[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const CrossEntropy& loss = {}) {
+    return detail::training_memory(model.plan(batch, loss), detail::planned_parameters(model.index(), sizeof(float), slots, model.param_memory()));
+}
+[[nodiscard]] inline TrainingMemory claimed_memory(const AnyModel& model) { return detail::training_memory(model.memory(), model.param_memory()); }
+[[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const CrossEntropy& loss = {}) {
+    return summary(model.index(), planned_memory(model, options.batch, options.optimizer_slots, loss), claimed_memory(model), options);
+}
+
 namespace detail {
 
 /// Notes the first layer that gives a value which is not finite.

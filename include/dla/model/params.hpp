@@ -17,6 +17,7 @@ struct ParamMemory {
     index_t optimizer = 0;  ///< slots; claimed by an optimizer's first step
     index_t buffers = 0;    ///< running statistics and counters
     index_t control = 0;    ///< what kernels of the optimizer and of the gradient norm are told
+    bool operator==(const ParamMemory&) const = default;
 };
 
 /// Rows and their memory: values and gradients in two flat arenas with the same offsets, optimizer slots likewise, buffers, counters.

@@ -2,11 +2,23 @@
 // A model as a table: layers, shapes, parameters, multiply-adds, memory.
 #pragma once
 
-#include <dla/model/model.hpp>
+#include <dla/model/layer_tree.hpp>
+#include <dla/model/memory.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <limits>
 
 namespace dla {
+
+/// What `summary` shows.
+struct SummaryOptions {
+    index_t batch = 128;                              ///< N of the shapes and of the memory
+    bool collapse = true;                             ///< equal consecutive layers and blocks in one row
+    int max_depth = std::numeric_limits<int>::max();  ///< rows nested deeper are summed in the row that holds them; 0: only the outermost
+    int optimizer_slots = 2;                          ///< what the optimizer remembers for each value: 2 for Adam, `slot_count()` of any optimizer
+};
 
 namespace detail {
 
@@ -27,56 +39,112 @@ inline std::string byte_text(index_t bytes) {
     return line;
 }
 
-}  // namespace detail
+template <std::size_t Columns>
+using TableLine = std::array<std::string, Columns>;
 
-/// One line for each layer, containers indented around what they hold, and the totals. `scalar_bytes`: of one parameter; `plan`: of a training step;
-/// `slots`: values an optimizer keeps for each parameter.
-[[nodiscard]] inline std::string summary(const ParamIndex& index, const MemoryPlan& plan, index_t scalar_bytes = 4, int slots = 2) {
-    struct Line {
-        std::string cell[5];
-    };
-    std::vector<Line> lines{{{"Layer", "Input", "Output", "Parameters", "MACs"}}};
-    index_t macs = 0, frozen = 0;
-    for (const LayerRow& row : index.layers) {
-        index_t count = 0;
-        if (row.leaf)
-            for (std::size_t i = row.first_param; i < row.end_param; ++i) count += index.parameters[i].count;
-        macs += row.macs;
-        lines.push_back({{std::string(static_cast<std::size_t>(2 * row.depth), ' ') + row.path + "  " + row.name, std::string(to_text(row.in).view()),
-                          std::string(to_text(row.out).view()), count > 0 ? detail::grouped(count) : "", row.macs > 0 ? detail::grouped(row.macs) : ""}});
-    }
-    for (const ParamRow& row : index.parameters) frozen += row.trainable ? 0 : row.count;
-    std::size_t width[5]{};
-    for (const Line& line : lines)
-        for (int i = 0; i < 5; ++i) width[i] = std::max(width[i], line.cell[i].size());
-    std::string out;
-    for (std::size_t n = 0; n < lines.size(); ++n) {
-        std::string text;
-        for (int i = 0; i < 5; ++i) {
-            const std::string pad(width[i] - lines[n].cell[i].size(), ' ');
-            text += (i ? "  " : "") + (i < 3 ? lines[n].cell[i] + pad : pad + lines[n].cell[i]);
+/// Columns as wide as they need to be, the first `left` of them flush left; empty columns are left out. A rule stands below the first line.
+template <std::size_t Columns>
+std::string table_text(const std::vector<TableLine<Columns>>& lines, std::size_t left) {
+    std::array<std::size_t, Columns> width{};
+    std::array<bool, Columns> used{};
+    for (std::size_t n = 0; n < lines.size(); ++n)
+        for (std::size_t i = 0; i < Columns; ++i) {
+            width[i] = std::max(width[i], lines[n][i].size());
+            used[i] = used[i] || (n > 0 && !lines[n][i].empty());
         }
-        text.erase(text.find_last_not_of(' ') + 1);
-        out += text + "\n";
-        if (n == 0) out += std::string(width[0] + width[1] + width[2] + width[3] + width[4] + 8, '-') + "\n";
+    std::string out;
+    std::size_t rule = 0;
+    for (std::size_t n = 0; n < lines.size(); ++n) {
+        std::string line;
+        for (std::size_t i = 0; i < Columns; ++i) {
+            if (!used[i]) continue;
+            const std::string pad(width[i] - lines[n][i].size(), ' ');
+            line += (line.empty() ? "" : "  ") + (i < left ? lines[n][i] + pad : pad + lines[n][i]);
+        }
+        rule = line.size();
+        line.erase(line.find_last_not_of(' ') + 1);
+        out += line + "\n";
+        if (n == 0) out += std::string(rule, '-') + "\n";
     }
-    const index_t count = index.parameter_count();
-    out += "parameters: " + detail::grouped(count) + " (" + detail::byte_text(count * scalar_bytes) + ")" +
-           (frozen > 0 ? ", " + detail::grouped(frozen) + " of them frozen" : "") + "\n";
-    out += "multiply-adds for one sample: " + detail::grouped(macs) + "\n";
-    out += "training step of " + std::to_string(plan.batch) + " samples: activations " + detail::byte_text(plan.activations) + " (" +
-           detail::byte_text(plan.unshared) + " without sharing), scratch " + detail::byte_text(plan.scratch) + ", gradients " +
-           detail::byte_text(index.value_count * scalar_bytes) + ", optimizer " + detail::byte_text(slots * index.value_count * scalar_bytes) + "\n";
     return out;
 }
 
-/// The table of a model, with the memory that a training step on `batch` samples would need.
-template <class Net, Shape Input, class P>
-[[nodiscard]] std::string summary(const Model<Net, Input, P>& model, index_t batch = 128) {
-    struct {
-        index_t scratch(const P&, index_t, const Shape&) const { return 0; }
-    } no_loss;
-    return summary(static_cast<const ParamIndex&>(model.parameters()), model.plan(batch, no_loss), sizeof(typename P::scalar));
+/// `[128, 32, 14, 14]`.
+inline std::string batch_shape_text(index_t batch, const Shape& s) { return "[" + std::to_string(batch) + ", " + std::string(to_text(s).view().substr(1)); }
+/// Sizes of the first parameter that belongs to the layer itself: of its weight.
+inline std::string kernel_text(const ParamIndex& index, const LayerRow& row) {
+    if (!row.leaf || row.first_param == row.end_param) return "";
+    const Dims& dims = index.parameters[row.first_param].dims;
+    std::string out = "[";
+    for (int i = 0; i < dims.rank; ++i) out += (i ? ", " : "") + std::to_string(dims.d[i]);
+    return out + "]";
+}
+
+inline constexpr std::size_t summary_columns = 8;
+
+inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const ParamIndex& index, index_t scalar_bytes, const SummaryOptions& o,
+                     std::vector<TableLine<summary_columns>>& lines) {
+    for (const LayerNode& node : nodes) {
+        const bool whole = node.children.empty() || depth >= o.max_depth;  // what it holds is not shown by rows of its own
+        const std::string times = node.copies > 1 ? std::to_string(node.copies) + " x " : "";
+        const auto count = [&](index_t n) { return n > 0 && (whole || node.copies > 1) ? times + grouped(n) : std::string(); };
+        std::string layer(static_cast<std::size_t>(2 * depth), ' ');
+        if (!node.path.empty()) layer += node.path + "  ";
+        layer += node.row ? node.row->type + (node.row->settings.empty() ? "" : " " + node.row->settings) : "Repeat";
+        if (node.copies > 1) layer += " x" + std::to_string(node.copies);
+        const bool all = node.trainable == node.parameters;
+        lines.push_back({layer, batch_shape_text(o.batch, node.in()), batch_shape_text(o.batch, node.out()), node.row ? kernel_text(index, *node.row) : "",
+                         count(node.parameters), whole && !all ? (node.trainable > 0 ? "in part" : "yes") : "", count(node.macs),
+                         whole ? times + byte_text(o.batch * node.out().size() * scalar_bytes) : ""});
+        if (!whole) add_rows(node.children, depth + 1, index, scalar_bytes, o, lines);
+    }
+}
+
+}  // namespace detail
+
+/// The table of the rows in `index`: for each layer path, type and settings, shapes with the batch in front, size of the weight, parameters, multiply-adds,
+/// bytes of the output; then the totals, and the memory of training as `planned` and, if a step of this batch was reserved or taken, as `claimed`.
+/// `scalar_bytes`: of one value.
+[[nodiscard]] inline std::string summary(const ParamIndex& index, const TrainingMemory& planned, const TrainingMemory& claimed, const SummaryOptions& options,
+                                         index_t scalar_bytes = 4) {
+    using detail::byte_text, detail::grouped;
+    const std::vector<LayerNode> tree = layer_tree(index, options.collapse);
+    const std::string n = std::to_string(options.batch);
+    std::vector<detail::TableLine<detail::summary_columns>> lines{
+        {"Layer", "Input", "Output", "Kernel", "Parameters", "Frozen", "MACs of a sample", "Output of " + n}};
+    detail::add_rows(tree, 0, index, scalar_bytes, options, lines);
+    std::string out = detail::table_text(lines, 4);
+
+    index_t macs = 0, trainable = 0, buffers = 0;
+    for (const LayerNode& node : tree) macs += node.copies * node.macs, trainable += node.copies * node.trainable;
+    for (const BufferRow& row : index.buffers) buffers += row.count;
+    const index_t count = index.parameter_count();
+    out += "\nparameters: " + grouped(count) + " (" + grouped(trainable) + " trainable, " + grouped(count - trainable) + " frozen)\n";
+    out += "buffers: " + grouped(buffers) + " values of running statistics, " + grouped(static_cast<index_t>(index.counters.size())) + " counters\n";
+    out += "multiply-adds (MACs): " + grouped(macs) + " for one sample, " + grouped(macs * options.batch) + " for " + n + "\n\n";
+
+    const bool both = claimed.batch == options.batch;
+    std::vector<detail::TableLine<4>> memory{{"Bytes of training, batch of " + n, "planned", both ? "claimed" : "", ""}};
+    const auto row = [&](const std::string& what, index_t plan, index_t claim) {
+        memory.push_back({what, grouped(plan), both ? (claim > 0 || plan == 0 ? grouped(claim) : "not yet") : "", plan >= 1024 ? byte_text(plan) : ""});
+    };
+    const ParamMemory &p = planned.parameters, &c = claimed.parameters;
+    row("weights", p.weights, c.weights);
+    row("gradients", p.gradients, c.gradients);
+    row("optimizer (" + std::to_string(options.optimizer_slots) + " values for each weight)", p.optimizer, c.optimizer);
+    row("running statistics", p.buffers, c.buffers);
+    row("control of optimizer and clipping", p.control, c.control);
+    row("activations (" + byte_text(planned.unshared) + " without sharing)", planned.activations, claimed.activations);
+    row("scratch of kernels", planned.scratch, claimed.scratch);
+    row("total", planned.total(), claimed.total());
+    return out + detail::table_text(memory, 1);
+}
+
+/// The table of a model, typed or with its type forgotten (AnyModel). `loss` may need scratch memory of its own.
+template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
+[[nodiscard]] std::string summary(const Model<Net, Input, P>& model, const SummaryOptions& options = {}, const Loss& loss = {}) {
+    return summary(model.parameters(), planned_memory(model, options.batch, options.optimizer_slots, loss), claimed_memory(model), options,
+                   sizeof(typename P::scalar));
 }
 
 }  // namespace dla

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// What training takes: as planned, before anything is claimed, and as claimed.
+#pragma once
+
+#include <dla/model/model.hpp>
+
+namespace dla {
+
+/// Bytes of training on batches of `batch` samples: the model with what an optimizer remembers, and the buffers of a step.
+struct TrainingMemory {
+    index_t batch = 0;
+    ParamMemory parameters;
+    index_t activations = 0;  ///< activations, their gradients and tapes, sharing memory as far as lifetimes allow
+    index_t unshared = 0;     ///< the same if every buffer had memory of its own; not part of the total
+    index_t scratch = 0;      ///< of the largest kernel
+
+    index_t total() const {
+        return parameters.weights + parameters.gradients + parameters.optimizer + parameters.buffers + parameters.control + activations + scratch;
+    }
+    bool operator==(const TrainingMemory&) const = default;
+};
+
+namespace detail {
+
+/// Stands for a loss that needs no scratch memory.
+struct NoLoss {
+    template <class P>
+    index_t scratch(const P&, index_t, const Shape&) const {
+        return 0;
+    }
+};
+
+inline TrainingMemory training_memory(const MemoryPlan& plan, const ParamMemory& parameters) {
+    return {plan.batch, parameters, plan.activations, plan.unshared, plan.scratch};
+}
+/// What the rows of `index` come to; `claimed` says how much control memory the table's kernels take.
+inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_bytes, int slots, const ParamMemory& claimed) {
+    const index_t values = align_up(index.value_count * scalar_bytes);
+    return {.weights = values,
+            .gradients = values,
+            .optimizer = slots * values,
+            .buffers = align_up(index.buffer_count * scalar_bytes) + align_up(static_cast<index_t>(index.counters.size() * sizeof(std::int64_t))),
+            .control = claimed.control};
+}
+
+}  // namespace detail
+
+/// Bytes that training on `batch` samples will take. `slots`: what the optimizer remembers for each value, 2 for Adam (`slot_count()` of any optimizer).
+template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
+[[nodiscard]] TrainingMemory planned_memory(const Model<Net, Input, P>& model, index_t batch, int slots = 2, const Loss& loss = {}) {
+    const ParamTable<P>& table = model.parameters();
+    return detail::training_memory(model.plan(batch, loss), detail::planned_parameters(table, sizeof(typename P::scalar), slots, table.memory()));
+}
+
+/// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.
+template <class Net, Shape Input, class P>
+[[nodiscard]] TrainingMemory claimed_memory(const Model<Net, Input, P>& model) {
+    return detail::training_memory(model.memory(), model.parameters().memory());
+}
+
+}  // namespace dla
