@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Pictures of a network: to_dot for Graphviz, to_svg that needs nothing else.
+#pragma once
+
+#include <dla/model/any_model.hpp>
+#include <dla/model/graph_dot.hpp>
+#include <dla/model/graph_svg.hpp>
+
+namespace dla {
+
+template <class Net, Shape Input, class P>
+[[nodiscard]] std::string to_dot(const Model<Net, Input, P>& model, const GraphOptions& options = {}) {
+    return to_dot(model.parameters(), options);
+}
+[[nodiscard]] inline std::string to_dot(const AnyModel& model, const GraphOptions& options = {}) { return to_dot(model.index(), options); }
+
+template <class Net, Shape Input, class P>
+[[nodiscard]] std::string to_svg(const Model<Net, Input, P>& model, const GraphOptions& options = {}) {
+    return to_svg(model.parameters(), options);
+}
+[[nodiscard]] inline std::string to_svg(const AnyModel& model, const GraphOptions& options = {}) { return to_svg(model.index(), options); }
+
+}  // namespace dla
