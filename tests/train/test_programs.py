@@ -317,6 +317,46 @@ class Outcome(Case):
         self.assertEqual([line["best"] for line in epochs[-3:]], [True, False, False])
         self.assertIn("stopped early: no better validation accuracy in 2 epochs", done.stdout)
 
+    def test_stats(self):
+        """Statistics of layers change nothing of the run, are told once for each epoch, also by a run that was killed, and end as a table."""
+        name = "mlp_residual_digits"
+        config = self.config({**MLP, "training.num_epochs": "4"})
+        plain, done = self.ok(self.train(config, "plain")), self.ok(self.train(config, "stats", "--stats"))
+        for kind in ("final", "best", "epoch_2", "epoch_4"):
+            file = os.path.join("checkpoints", f"{name}_{kind}.safetensors")
+            self.assertEqual(digest(read(self.path("plain", file))), digest(read(self.path("stats", file))), f"{kind} differs")
+        self.assertFalse([line for line in self.metrics("plain", name) if line["type"] == "stats"])
+        stats = [line for line in self.metrics("stats", name) if line["type"] == "stats"]
+        self.assertEqual([line["epoch"] for line in stats], [1, 2, 3, 4])
+        layers = {layer["path"]: layer for layer in stats[-1]["layers"]}
+        self.assertEqual(list(layers)[:4], ["1.0", "1.1", "1.2", "2"])
+        self.assertEqual(set(layers["1.0"]), {"path", "layer", "gradient_norm", "weight_norm", "update_ratio"})
+        self.assertEqual(set(layers["1.2"]), {"path", "layer", "dead"})
+        for layer in layers.values():
+            self.assertTrue(all(v >= 0 for k, v in layer.items() if k not in ("path", "layer")), layer)
+        self.assertGreater(layers["1.0"]["gradient_norm"], 0)
+        self.assertTrue(1e-5 < layers["1.0"]["update_ratio"] < 1, layers["1.0"])
+        shown = scalars(self.path("stats", "runs", name))
+        for tag, key in (("Gradient_norm", "gradient_norm"), ("Weight_norm", "weight_norm"), ("Update_ratio", "update_ratio"), ("Dead_units", "dead")):
+            for line in stats:
+                for layer in line["layers"]:
+                    if key in layer:
+                        self.assertAlmostEqual(shown[f"{tag}/{layer['path']}"][line["epoch"]], layer[key], delta=1e-6 * max(1, layer[key]))
+        self.assertAlmostEqual(shown["Gradient_norm/mean_over_parameters"][4], stats[-1]["mean_gradient_norm"], delta=1e-6)
+        table = done.stdout[done.stdout.index("each layer after the last epoch"):]
+        self.assertRegex(table, r"Layer +Parameters +Gradient norm +Weight norm +Update/weight +Dead units\n")
+        self.assertIn("1.0  Linear<Dyn, 64>", table)
+        self.assertIn(f"{layers['1.0']['gradient_norm']:.3e}", table)
+        self.assertNotIn("Gradient norm", plain.stdout)
+
+        process = self.start(config, "killed", "--stats")
+        self.wait_for_step(process, "killed", name, 100)  # behind the checkpoint of epoch 2
+        process.kill()
+        process.communicate()
+        self.ok(self.train(config, "killed", "--stats", "--resume"))
+        self.assertEqual([line for line in self.metrics("killed", name) if line["type"] == "stats"], stats)
+        self.assertEqual(scalars(self.path("killed", "runs", name)), shown)
+
     def test_seeds_differ(self):
         config = self.config({**MLP, "training.num_epochs": "1"})
         for out, seed in (("a", "1"), ("b", "2"), ("c", "1")):
