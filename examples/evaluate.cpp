@@ -10,27 +10,6 @@
 
 namespace {
 
-/// The configuration in a checkpoint, which may be damaged. Throws Error(checkpoint).
-dla::ExperimentConfig config_of(const dla::Checkpoint& checkpoint) {
-    try {
-        return dla::parse_config(checkpoint.state().config, "config");
-    } catch (const dla::Error& e) {
-        std::string problems = e.what();
-        std::ranges::replace(problems, '\n', ' ');
-        dla::fail(dla::ErrorCode::checkpoint, checkpoint.where(), "its configuration is damaged: " + problems);
-    }
-}
-
-/// Bytes that the largest arrays of the network take in a file; fewer than there are in all.
-std::uint64_t least_bytes(const dla::ModelConfig& m) {
-    const auto product = [](std::int64_t a, std::int64_t b) { return 4 * static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b); };
-    const auto& sizes = m.name == "mlp" ? m.layer_sizes : m.filters;
-    const std::int64_t window = m.name == "mlp" ? 1 : m.kernel_size * m.kernel_size;
-    std::uint64_t bytes = product(m.input_shape[0] * (m.name == "mlp" ? m.input_shape[1] * m.input_shape[2] : window), sizes[0]);
-    for (std::size_t i = 0; i + 1 < sizes.size(); ++i) bytes += product(sizes[i] * window, sizes[i + 1]);
-    return bytes;
-}
-
 /// What another program needs to check ours: images [N, C, H, W] as the network sees them, labels and logits.
 struct Outputs {
     std::vector<float> images, logits;
@@ -54,13 +33,7 @@ struct Outputs {
 };
 
 int evaluate(const std::string& file, const std::string& logits_file, const experiment::Setting& setting) {
-    const dla::Checkpoint checkpoint(file);
-    const dla::ExperimentConfig config = config_of(checkpoint);
-    if (const auto least = least_bytes(config.model); least > std::filesystem::file_size(file))  // before that much memory is claimed
-        dla::fail(dla::ErrorCode::checkpoint, file,
-                  "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
-    auto model = experiment::make_model(config.model, dla::Seed{0}, setting.threads);
-    checkpoint.load_weights(*model);
+    const auto [config, model] = experiment::load_network(file, setting.threads);
     const dla::DatasetPair data = experiment::load_data(config, setting, true);
 
     constexpr dla::index_t batch_size = 256;

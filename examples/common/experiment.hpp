@@ -22,6 +22,14 @@ struct Setting {
 /// The network of a configuration with initial weights. Throws dla::Error(shape) when it does not fit its input.
 std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::Seed seed, int threads);
 
+/// A trained network and what it was trained by.
+struct SavedNetwork {
+    dla::ExperimentConfig config;
+    std::unique_ptr<dla::AnyModel> model;
+};
+/// Rebuilds the network of a checkpoint from the file alone. Throws dla::Error(checkpoint) when it is damaged, before much memory is claimed.
+SavedNetwork load_network(const std::string& checkpoint, int threads);
+
 dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& config);
 dla::AnySchedule make_schedule(const dla::TrainingConfig& config, dla::index_t steps_per_epoch);
 

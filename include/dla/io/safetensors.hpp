@@ -80,7 +80,7 @@ private:
         for (auto& e : entries) {
             const auto [begin, end] = e.offsets;
             const std::string name = "tensor \"" + e.tensor.name.substr(0, 100) + "\"";
-            const std::string range = "[" + std::to_string(begin) + ", " + std::to_string(end) + "]";
+            const std::string range = std::string("[").append(std::to_string(begin)).append(", ").append(std::to_string(end)).append("]");
             if (begin != position)
                 refuse(name + (begin < position ? " overlaps another one" : " leaves a gap") + "; expected it to begin at " + std::to_string(position) +
                        ", got data_offsets " + range);
