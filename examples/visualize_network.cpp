@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// Shows the network of a configuration or a checkpoint: a table of its layers, the memory that training takes, pictures, statistics of a batch.
+#include "common/experiment.hpp"
+
+#include <dla/model/graph.hpp>
+#include <dla/train/grad_stats.hpp>
+#include <dla/version.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace {
+
+struct Arguments {
+    std::string config, checkpoint, dot, svg;
+    std::vector<std::string> overrides;
+    dla::index_t batch = 0;
+    bool full = false, stats = false;
+    experiment::Setting setting;
+};
+
+experiment::SavedNetwork make_network(const Arguments& a) {
+    if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting.threads);
+    experiment::SavedNetwork made{.config = dla::load_config(a.config, a.overrides), .model = nullptr};
+    made.model = experiment::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting.threads);
+    return made;
+}
+
+std::vector<float> noise(dla::index_t count) {
+    dla::RandomStream random({0, 0, 0}, dla::RandomUse::synthesis);
+    std::vector<float> values(static_cast<std::size_t>(count));
+    for (float& v : values) v = static_cast<float>(2 * random.uniform() - 1);
+    return values;
+}
+
+/// Statistics of the first `batch` training images, as text.
+std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::CrossEntropy& loss, dla::index_t batch,
+                       const experiment::Setting& setting) {
+    const dla::DatasetPair data = experiment::load_data(config, setting);
+    dla::Loader loader(data.train, dla::all_samples(data.train), dla::evaluation_options(batch));
+    loader.start_epoch(0);
+    const dla::Batch* images = loader.next();
+    const dla::GradStats stats = dla::grad_stats(model, loss, images->images, images->labels);
+    return "gradients on " + std::to_string(images->count) + " training images of " + config.dataset.name + ":\n" + dla::to_text(stats);
+}
+
+int visualize(const Arguments& a) {
+    const auto [config, model] = make_network(a);
+    const dla::index_t batch = a.batch > 0 ? a.batch : config.training.batch_size;
+    const dla::GraphOptions picture{.collapse = !a.full, .title = run_name(config)};
+    if (!a.dot.empty()) dla::write_file(a.dot, dla::to_dot(*model, picture));
+    if (!a.svg.empty()) dla::write_file(a.svg, dla::to_svg(*model, picture));
+
+    const dla::CrossEntropy loss{.label_smoothing = config.training.label_smoothing};
+    dla::AnyOptimizer optimizer = experiment::make_optimizer(config.training);
+    const auto table = [&] { return dla::summary(*model, {.batch = batch, .collapse = !a.full, .optimizer_slots = optimizer.slot_count()}, loss); };
+    const std::string heading = (a.checkpoint.empty() ? a.config : a.checkpoint) + ": " + run_name(config);
+    const std::string planned = table();  // before any memory is claimed
+    std::string stats;
+    std::vector<float> scores;
+    try {
+        if (a.stats) stats = statistics(*model, config, loss, batch, a.setting);
+        const std::vector<float> images = noise(batch * model->input_shape().size());
+        scores.resize(static_cast<std::size_t>(batch * model->output_shape().size()));
+        model->predict(images, scores);
+        model->reserve(batch, loss);
+        // The optimizer claims its memory in its first step. Batch normalisation cannot train on a single sample.
+        const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
+        if (batch > 1) model->train_step(optimizer, loss, images, labels, config.training.clip_grad_norm);
+    } catch (const std::bad_alloc&) {
+        std::printf("%s\n\n%s\n", heading.c_str(), planned.c_str());
+        dla::fail(dla::ErrorCode::io, "memory", "the system gives no more than a part of what the table says; try a smaller --batch");
+    }
+
+    std::printf("%s\n\n%s\n", heading.c_str(), table().c_str());
+    const bool finite = dla::detail::all_finite(std::span<const float>(scores));
+    std::printf("forward pass: noise %s gives %s, %s\n", dla::detail::batch_shape_text(batch, model->input_shape()).c_str(),
+                dla::detail::batch_shape_text(batch, model->output_shape()).c_str(), finite ? "all values finite" : "not all values finite");
+    if (!a.dot.empty()) std::printf("DOT: %s (dot -Tsvg %s)\n", a.dot.c_str(), a.dot.c_str());
+    if (!a.svg.empty()) std::printf("SVG: %s\n", a.svg.c_str());
+    if (!stats.empty()) std::printf("\n%s", stats.c_str());
+    if (!finite) dla::fail(dla::ErrorCode::numeric, "forward pass", "the output holds values that are not finite");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments a;
+    a.setting.quiet = true;
+    CLI::App app("Shows a network: its layers as a table, the memory of training, pictures, statistics.");
+    app.add_option("--config", a.config, "the network of this experiment, with initial weights");
+    app.add_option("--checkpoint", a.checkpoint, "the network of this .safetensors file that train wrote");
+    app.add_option("--set", a.overrides, "change a setting of --config: table.key=value (repeatable)")->expected(1)->take_all();
+    app.add_option("--batch", a.batch, "samples in a batch (default: training.batch_size)")->check(CLI::Range(1, 65536));
+    app.add_option("--dot", a.dot, "also write the network there in the DOT language of Graphviz");
+    app.add_option("--svg", a.svg, "also draw the network there; needs no other program");
+    app.add_flag("--full", a.full, "show equal layers and blocks one by one");
+    app.add_flag("--stats", a.stats, "gradient norms and dead ReLUs of each layer on a batch of training images");
+    app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets for --stats (default: $DLA_DATA_DIR, else dataset.data_dir)");
+    app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use)")->check(CLI::Range(1, 1024));
+    app.set_version_flag("--version", "visualize_network (dla) " DLA_VERSION_STRING);
+    const auto refuse = [](const std::string& why) {
+        std::fprintf(stderr, "error[usage] visualize_network: %s; see --help\n", why.c_str());
+        return 2;
+    };
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return e.get_exit_code() == 0 ? app.exit(e) : refuse(e.what());
+    }
+    if (a.config.empty() == a.checkpoint.empty()) return refuse("expected either --config FILE or --checkpoint FILE");
+    if (a.config.empty() && !a.overrides.empty()) return refuse("--set changes a --config; a checkpoint is shown as it is");
+    return experiment::run_program([&] { return visualize(a); });
+}
