@@ -182,6 +182,18 @@ TEST_CASE("the first value that is not finite is named") {
     }
 }
 
+TEST_CASE("a unit is a channel of an image, or a feature of every row") {
+    const std::vector<std::int32_t> labels{0, 1};
+    Model<Sequential<ReLU, Flatten, Linear<Dyn, 2>>, Shape{2, 3}, Reference<double>> rows(Seed{1});
+    // [rows, features]: feature 1 is on in one row of one sample, the others never.
+    const GradStats a = grad_stats(rows, CrossEntropy{}, std::vector<double>{-1, -1, -1, -1, 2, -1, -1, -1, -1, -1, -1, -1}, labels);
+    CHECK(a.layers.at(0).dead == doctest::Approx(2.0 / 3));
+    Model<Sequential<ReLU, Flatten, Linear<Dyn, 2>>, Shape{2, 3, 1}, Reference<double>> images(Seed{1});
+    // [2, 3, 1] in memory: pixel by pixel, two channels each; only channel 1 is ever on.
+    const GradStats b = grad_stats(images, CrossEntropy{}, std::vector<double>{-1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1, 1}, labels);
+    CHECK(b.layers.at(0).dead == 0.5);
+}
+
 TEST_CASE("frozen parameters do not count in the mean, updates need the same model") {
     Model<support::Mlp, support::image, Reference<double>> model(Seed{6});
     const support::Data<double> data(6);

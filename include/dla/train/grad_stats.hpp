@@ -91,8 +91,8 @@ public:
         NonFiniteFinder<T>::after_forward(layer, y);
         const auto row = static_cast<std::size_t>(layer);
         if (!index_.layers[row].rectifies || y.size() == 0) return;
-        // Channels are contiguous; for values without pixels every feature is a unit.
-        const auto units = static_cast<std::size_t>(y.shape.d[0]);
+        // Images lie channels last, rows of features feature last: a unit is a channel or a feature.
+        const auto units = static_cast<std::size_t>(y.shape.d[y.shape.rank == 2 ? 1 : 0]);
         std::vector<char> alive(units, 0);
         for (std::size_t i = 0; i < static_cast<std::size_t>(y.size()); ++i)
             if (y.data[i] != T(0)) alive[i % units] = 1;
