@@ -8,6 +8,7 @@
 namespace {
 
 std::atomic<long> count{0};
+std::atomic<long long> aligned{0};
 
 void* allocate(std::size_t bytes, std::size_t align) {
     ++count;
@@ -19,9 +20,13 @@ void* allocate(std::size_t bytes, std::size_t align) {
 }  // namespace
 
 long support::allocations() { return count; }
+long long support::aligned_bytes() { return aligned; }
 
 void* operator new(std::size_t bytes) { return allocate(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new(std::size_t bytes, std::align_val_t align) { return allocate(bytes, static_cast<std::size_t>(align)); }
+void* operator new(std::size_t bytes, std::align_val_t align) {
+    aligned += static_cast<long long>(bytes);
+    return allocate(bytes, static_cast<std::size_t>(align));
+}
 void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
 void operator delete(void* block, std::align_val_t) noexcept { std::free(block); }

@@ -9,8 +9,8 @@ namespace dla {
 
 /// What `to_dot` and `to_svg` draw.
 struct GraphOptions {
-    bool collapse = true;  ///< equal consecutive layers and blocks once, with their number
-    std::string title;     ///< above the picture, UTF-8; empty: none
+    bool collapse = true;    ///< equal consecutive layers and blocks once, with their number
+    std::string title = {};  ///< above the picture, UTF-8; empty: none
 };
 
 namespace detail {
