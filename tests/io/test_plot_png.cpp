@@ -6,8 +6,10 @@
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 namespace {
 
@@ -86,6 +88,120 @@ TEST_CASE("pages with nothing, one point, or values a logarithm cannot take are 
     CHECK(result.message == "");
     CHECK(png_size(folder / "p.png") == std::pair(1600u, 1120u));
     CHECK(dla::draw_plot({}, folder / "empty").drawn);
+}
+
+TEST_CASE("ticks of logarithmic axes") {
+    const auto ticks = [](double low, double high) { return dla::detail::log_ticks(dla::detail::log_axis({low, high})); };
+    const auto labels = [&](double low, double high) {  // a label stands before the value, an empty one marks a small tick
+        const std::string text = ticks(low, high);
+        std::string found;
+        for (std::size_t at = 0; (at = text.find('\'', at)) != std::string::npos;) {
+            const std::size_t end = text.find('\'', at + 1);
+            if (end > at + 1) found += text.substr(at + 1, end - at - 1) + " ";
+            at = end + 1;
+        }
+        return found;
+    };
+    CHECK(labels(1, 1) == "0.5 1 2 ");  // of one value: from 0.45 to 2.2
+    CHECK(labels(1.5, 5) == "2 3 5 ");
+    CHECK(labels(0.07, 2.3) == "0.1 0.2 0.5 1 2 ");
+    CHECK(labels(5e-7, 0.1) == "10⁻⁶ 10⁻⁵ 10⁻⁴ 10⁻³ 10⁻² 10⁻¹ ");
+    CHECK(labels(2e-8, 6e-8) == "2·10⁻⁸ 3·10⁻⁸ 5·10⁻⁸ ");
+    CHECK(labels(1e-20, 1) == "10⁻¹⁸ 10⁻¹⁵ 10⁻¹² 10⁻⁹ 10⁻⁶ 10⁻³ 10⁰ ");
+    CHECK(contains(ticks(0.07, 2.3), "'' 3e-1 1"));
+    for (const double scale : {1e-250, 1e-9, 1e-3, 1.0, 1e4, 1e250})
+        for (double low = 1; low < 10; low += 0.1)
+            for (const double factor : {1.0, 1.5, 4.0, 30.0, 2000.0, 1e30}) {
+                CAPTURE(low * scale);
+                CAPTURE(factor);
+                const std::string found = labels(low * scale, low * scale * factor);
+                const auto count = std::count(found.begin(), found.end(), ' ');
+                CHECK(count >= 2);
+                CHECK(count <= 11);
+            }
+}
+
+TEST_CASE("fixed ticks keep each value and leave labels out that would run into each other") {
+    const std::vector<double> depths{100, 5, 10, 20, 98, -1};
+    CHECK(dla::detail::fixed_ticks(depths, {4, 120}, true, 600) == "('5' 5, '10' 10, '20' 20, '98' 98, '' 100)");
+    CHECK(dla::detail::fixed_ticks(depths, {-2, 120}, false, 60000) == "('-1' -1, '5' 5, '10' 10, '20' 20, '98' 98, '100' 100)");
+}
+
+TEST_CASE("bands, bars, a legend for all panels and equal axes") {
+    dla::PlotPage page;
+    page.panels.resize(2);
+    dla::PlotSeries band{"", {1, 2, 3}, {0.5, 0.4, std::nan("")}, 1, true};
+    band.low = {0.4, 0, 0.3};  // a band cannot be drawn down to 0 on a logarithmic axis
+    band.high = {0.6, 0.5, 0.5};
+    page.panels[0].series = {band};
+    page.panels[0].log_y = true;
+    dla::PlotSeries bar{"", {1}, {7}, dla::plot_black};
+    bar.low = {6};
+    bar.high = {70};
+    page.panels[1].series = {bar};
+    page.panels[1].log_y = true;
+    page.panels[1].x_ticks = {1};
+    page.same_y = true;
+    page.svg = true;
+    page.x_label = "common";
+    page.y_label = "both";
+    page.note =
+        "a note of many words, so many that they do not fit into one line, even though the page is wide and the type is small, because a note goes on and on "
+        "and on";
+    page.legend = {"depth", {{"plain", true, true}, {"residual"}}, {{"5", 0}, {"10", 12}}};
+    TemporaryFolder folder;
+    const auto result = dla::draw_plot(page, folder / "p");
+    const std::string data = file_text(folder / "p.dat"), script = file_text(folder / "p.gp");
+    CHECK(contains(data, "\n1 0.5 0.4 0.6\n2 0.4 NaN NaN\n3 NaN NaN NaN\n\n\n1 7 6 70\n"));
+    CHECK(contains(script, "data index 0 using 1:3:4 with filledcurves fs transparent solid 0.18 noborder lc rgb '#d55e00'"));
+    CHECK(contains(script, "data index 0 using 1:2 with lines lw 2.5 dt (12,6) lc rgb '#d55e00'"));
+    CHECK(contains(script, "data index 1 using 1:2:3:4 with yerrorbars pt 0 lw 2 lc rgb '#000000'"));
+    CHECK(contains(script, "set xtics ('1' 1)"));
+    const std::size_t range = script.find("set yrange"), second = script.find("set yrange", range + 1);
+    CHECK(script.substr(range, script.find('\n', range) - range) == script.substr(second, script.find('\n', second) - second));
+    for (const char* label : {"'common'", "'both'", "'depth'", "'plain'", "'residual'", "'5'", "'10'"}) CHECK(contains(script, label));
+    const std::size_t line = script.find("font ',14'");  // of the note: two lines for each of PNG and SVG
+    CHECK(contains(script.substr(line + 1, 300), "font ',14'"));
+    CHECK_FALSE(contains(script, page.note));
+    CHECK(contains(script, "lc rgb '" + dla::detail::plot_color(12) + "'"));
+    if (!have_gnuplot()) return;
+    CHECK(result.message == "");
+    CHECK(png_size(folder / "p.png") == std::pair(1600u, 1120u));
+}
+
+TEST_CASE("an SVG has gaps where values are missing, and solid lines in a legend of one colour") {
+    if (!have_gnuplot()) {
+        MESSAGE("skipped: gnuplot is not installed");
+        return;
+    }
+    TemporaryFolder folder;
+    dla::PlotPage page;
+    page.svg = true;
+    page.panels.resize(1);
+    page.panels[0].series = {{"", {1, 2, 3, 4, 5}, {1, 2, std::nan(""), 2, 1}}};
+    page.legend = {"", {{"plain", true}, {"residual"}}, {{"", dla::plot_black}}};
+    REQUIRE(dla::draw_plot(page, folder / "p").drawn);
+    const std::string svg = file_text(folder / "p.svg");
+    const auto strokes = [&](std::size_t at) {  // of the path that begins there
+        REQUIRE(at != std::string::npos);
+        const std::size_t begin = svg.find(" d='", at), end = svg.find("'/>", begin);
+        return std::count(svg.begin() + static_cast<std::ptrdiff_t>(begin), svg.begin() + static_cast<std::ptrdiff_t>(end), 'M');
+    };
+    const std::size_t dashed = svg.find("stroke-dasharray");
+    CHECK(strokes(dashed) == 1);
+    CHECK(svg.find("stroke-dasharray", dashed + 1) == std::string::npos);
+    const std::size_t curve = svg.rfind("stroke='rgb(  0, 114, 178)'");
+    CHECK(strokes(curve) + (svg.find("stroke='rgb(  0, 114, 178)'") < curve ? 1 : 0) == 2);
+}
+
+TEST_CASE("colours are as many as are asked for") {
+    std::set<std::string> colors;
+    for (int i = 0; i < 60; ++i) colors.insert(dla::detail::plot_color(i));
+    CHECK(colors.size() == 60);
+    CHECK(dla::detail::hsl_color(0, 1, 0.5) == "#ff0000");
+    CHECK(dla::detail::hsl_color(120, 1, 0.25) == "#008000");
+    CHECK(dla::detail::hsl_color(240, 0.5, 0.5) == "#4040bf");
+    CHECK(dla::detail::plot_color(dla::plot_black) == "#000000");
 }
 
 TEST_CASE("without gnuplot the script and the data stay, and the run goes on") {

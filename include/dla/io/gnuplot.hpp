@@ -4,6 +4,7 @@
 
 #include <dla/io/atomic_file.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -33,11 +34,27 @@ inline std::string plot_number(double v) {
     return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
-/// Distinct in colour, in grey and for colour-blind readers (Okabe and Ito, 2008, without yellow; then darker relatives).
+/// `#rrggbb` of a hue in degrees, a saturation and a lightness between 0 and 1.
+inline std::string hsl_color(double hue, double saturation, double lightness) {
+    const auto part = [&](double n) {
+        const double k = std::fmod(n + hue / 30, 12.0);
+        const double v = lightness - saturation * std::min(lightness, 1 - lightness) * std::max(-1.0, std::min({k - 3, 9 - k, 1.0}));
+        return static_cast<unsigned>(std::lround(255 * v));
+    };
+    char text[8];
+    std::snprintf(text, sizeof text, "#%02x%02x%02x", part(0) & 255u, part(8) & 255u, part(4) & 255u);
+    return text;
+}
+
+/// Distinct in colour, in grey and for colour-blind readers (Okabe and Ito, 2008, without yellow; then darker relatives). From the thirteenth on: hues as
+/// far from each other as can be had one after another. Negative: black.
 inline std::string plot_color(int index) {
     constexpr std::string_view colors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
                                            "#7f3c8d", "#8b4513", "#666666", "#004d40", "#b22222", "#808000"};
-    return index < 0 ? "#000000" : std::string(colors[static_cast<std::size_t>(index) % std::size(colors)]);
+    constexpr int count = std::size(colors);
+    if (index < 0) return "#000000";
+    if (index < count) return std::string(colors[static_cast<std::size_t>(index)]);
+    return hsl_color(std::fmod(137.508 * (index - count), 360), 0.7, index % 2 == 0 ? 0.35 : 0.6);
 }
 
 /// Runs `gnuplot SCRIPT` in `folder`. Returns its exit status, 127 if there is no such program; `output` gets what it printed (cut).
