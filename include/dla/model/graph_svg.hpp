@@ -204,7 +204,8 @@ private:
     void label(double x, double y, double room, double size, const std::string& type, const std::string& more, const char* anchor = "start") {
         const std::string first = cut_text(type, room, size, true);
         const double rest = room - size * (text_width(first, true) + text_width(" "));
-        canvas_.text(x, y, first, {.size = size, .bold = true, .anchor = anchor}, more.empty() || rest < 2 * size ? "" : cut_text(more, rest, size));
+        const bool hopeless = rest < 2 * size && rest < size * text_width(more);  // an ellipsis alone would be left
+        canvas_.text(x, y, first, {.size = size, .bold = true, .anchor = anchor}, hopeless ? "" : cut_text(more, rest, size));
     }
     void frame(const LayerNode& node, double x, double y, const Extent& e) {
         const double behind = node.copies > 1 ? 2 * stack : 0, width = e.left + e.right - behind, height = e.height - behind;

@@ -87,7 +87,7 @@ public:
         out_ += "<circle cx=\"" + svg_number(x) + "\" cy=\"" + svg_number(y) + "\" r=\"" + svg_number(radius) + "\" " + style + "/>\n";
     }
     void path(const std::string& d, const std::string& style) { out_ += "<path d=\"" + d + "\" " + style + "/>\n"; }
-    /// `more`: a blank behind the text, in the plain face.
+    /// `more`: a blank behind the text, in the plain face. A blank character would be left out by some viewers.
     void text(double x, double y, const std::string& content, const TextStyle& s, const std::string& more = {}, const std::string& transform = {}) {
         out_ += "<text x=\"" + svg_number(x) + "\" y=\"" + svg_number(y) + "\" font-size=\"" + svg_number(s.size) + "\" fill=\"" + s.color + "\"" +
                 (std::string_view(s.anchor) == "start" ? "" : std::string(" text-anchor=\"") + s.anchor + "\"") + transform + ">";
