@@ -93,7 +93,9 @@ Settings read_settings(const Value& v) {
     try {
         config = dla::parse_config(s.config, "config");
     } catch (const dla::Error& e) {
-        v["config"].wrong("the TOML text of an experiment (" + std::string(e.what()) + ")");
+        std::string why = e.what();  // a line for each problem
+        std::replace(why.begin(), why.end(), '\n', ' ');
+        v["config"].wrong("the TOML text of an experiment (" + why + ")");
     }
     if (config.dataset.name != s.dataset) v["dataset"].wrong("\"" + config.dataset.name + "\" as in settings.config");
     if (config.training.num_epochs != s.epochs) v["epochs"].wrong(std::to_string(config.training.num_epochs) + " as in settings.config");
@@ -139,7 +141,7 @@ Experiment read_experiment(const Value& v, const Results& study) {
 Json to_json(const Results& r) {
     std::vector<const Experiment*> sorted;
     for (const Experiment& e : r.experiments) sorted.push_back(&e);
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Experiment* a, const Experiment* b) { return order(*a) < order(*b); });
+    std::sort(sorted.begin(), sorted.end(), [](const Experiment* a, const Experiment* b) { return order(*a) < order(*b); });
     Json experiments = Json::array();
     for (const Experiment* e : sorted) {
         Json history = Json::array(), layers = Json::array();
@@ -208,7 +210,7 @@ Results read_results(const std::string& path) {
         r.experiments.push_back(read_experiment(e, r));
         if (!seen.insert(order(r.experiments.back())).second) e.wrong("a depth, residual and run that no experiment before it has");
     });
-    std::stable_sort(r.experiments.begin(), r.experiments.end(), [](const Experiment& a, const Experiment& b) { return order(a) < order(b); });
+    std::sort(r.experiments.begin(), r.experiments.end(), [](const Experiment& a, const Experiment& b) { return order(a) < order(b); });
     return r;
 }
 

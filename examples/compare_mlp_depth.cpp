@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Compares plain and residual MLPs of different depth: trains them, measures their gradients, and draws what it found.
+#include "depth_study/report.hpp"
+#include "depth_study/run.hpp"
+
+#include <dla/version.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <filesystem>
+
+namespace {
+
+using depth_study::Results;
+
+struct Arguments {
+    std::vector<int> depths{5, 10, 20, 30, 50, 100};
+    int epochs = 0, runs = 1;
+    std::int64_t seed = -1;
+    std::string load;
+    bool wants_load = false;
+    std::vector<std::string> overrides;
+    experiment::Setting setting;
+};
+
+/// What the experiments share. The model's sizes and whether it is residual are the study's to choose.
+constexpr std::string_view base = R"(
+[model]
+name = "mlp"
+[training]
+optimizer = "adam"
+learning_rate = 0.001
+weight_decay = 0.0001
+batch_size = 128
+num_epochs = 20
+scheduler = "reduce_lr"
+early_stopping_patience = 5
+[dataset]
+name = "mnist"
+val_size = 5000
+)";
+
+dla::ExperimentConfig base_config(const Arguments& a) {
+    std::vector<std::string> overrides = a.overrides;
+    for (const std::string& o : overrides)
+        if (o.substr(0, o.find_first_of(".=")).find("model") != std::string::npos)
+            dla::fail(dla::ErrorCode::usage, "--set " + o.substr(0, o.find('=')),
+                      "the study chooses its models; expected a key of training or dataset; see --depths");
+    if (a.epochs > 0) overrides.push_back("training.num_epochs=" + std::to_string(a.epochs));
+    if (a.seed >= 0) overrides.push_back("training.seed=" + std::to_string(a.seed));
+    return dla::parse_config(base, "compare_mlp_depth", overrides);
+}
+
+/// The file to draw: the one that was named, or the final results in the output folder, or what there is of them.
+std::string file_to_load(const Arguments& a) {
+    if (!a.load.empty()) return a.load;
+    for (const char* name : {"final_results.json", "intermediate_results.json"})
+        if (const std::string file = experiment::in_output_dir(a.setting, name); std::filesystem::exists(file)) return file;
+    dla::fail(dla::ErrorCode::io, a.setting.output_dir,
+              "no results to load; expected final_results.json or intermediate_results.json; train first, or name a file");
+}
+
+void report(const Results& results, const experiment::Setting& setting) {
+    const auto plots = depth_study::write_report(results, setting.output_dir);
+    std::printf("%s%s", setting.quiet ? "" : "\n", depth_study::results_table(results).c_str());
+    const auto missing = std::count_if(plots.begin(), plots.end(), [](const dla::PlotResult& plot) { return !plot.drawn; });
+    for (const dla::PlotResult& plot : plots) {
+        if (plot.drawn) continue;
+        const bool all = missing == std::ssize(plots);  // for one reason: it is said once
+        std::fprintf(stderr, "note: %s%s\n", plot.message.c_str(), all ? "; the other figures likewise" : "");
+        if (all) break;
+    }
+    if (setting.quiet) return;
+    std::printf("\ntable: %s\n", experiment::in_output_dir(setting, "results.md").c_str());
+    for (const dla::PlotResult& plot : plots)
+        if (plot.drawn) std::printf("figure: %s\n", plot.files[0].c_str());
+}
+
+int load(Arguments a, bool names_folder) {
+    const std::string file = file_to_load(a);
+    const Results results = depth_study::read_results(file);
+    if (!names_folder && !a.load.empty()) a.setting.output_dir = std::filesystem::path(file).parent_path().string();
+    if (a.setting.output_dir.empty()) a.setting.output_dir = ".";
+    std::error_code error;
+    std::filesystem::create_directories(a.setting.output_dir, error);
+    if (error) dla::fail(dla::ErrorCode::io, a.setting.output_dir, "cannot create the folder for the report: " + error.message());
+    if (!a.setting.quiet) std::printf("%s: %zu experiments\n", file.c_str(), results.experiments.size());
+    report(results, a.setting);
+    return 0;
+}
+
+int study(const Arguments& a) {
+    const depth_study::StudyOptions options{.depths = a.depths, .runs = a.runs, .base = base_config(a), .setting = a.setting};
+    if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
+    Results results;
+    if (const int status = depth_study::run_study(options, results)) {
+        const std::string file = experiment::in_output_dir(a.setting, "intermediate_results.json");
+        std::printf("interrupted; %zu of %zu experiments are in %s; the same command continues, --load %s shows what is there\n", results.experiments.size(),
+                    2 * a.depths.size() * static_cast<std::size_t>(a.runs), file.c_str(), file.c_str());
+        return status;
+    }
+    report(results, a.setting);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Arguments a;
+    a.setting.output_dir = "mlp_results";
+    CLI::App app("Compares plain and residual MLPs of different depth. Depth d: hidden layers of 128, 64, then 32 units up to d of them.");
+    const auto number = [](const char* what, int high) { return CLI::Range(1, high, what); };
+    CLI::Option* depths =
+        app.add_option("--depths", a.depths, "numbers of hidden layers (default: 5 10 20 30 50 100)")->check(number("1 to 1000", depth_study::max_depth));
+    CLI::Option* epochs = app.add_option("--epochs", a.epochs, "at most, for each network (default: 20)")->check(number("1 to 1000000", 1000000));
+    CLI::Option* runs =
+        app.add_option("--runs", a.runs, "train each network this often, with seeds one apart (default: 1)")->check(number("1 to 100", depth_study::max_runs));
+    CLI::Option* loads = app.add_option("--load", a.load,
+                                        "draw table and figures from a file of results without training; without FILE: from the output folder; "
+                                        "they go to the output folder, or beside FILE if none is named")
+                             ->expected(0, 1);
+    CLI::Option* sets =
+        app.add_option("--set", a.overrides, "change a setting of all networks: training.key=value or dataset.key=value (repeatable)")->expected(1)->take_all();
+    CLI::Option* data_dir = app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else dataset.data_dir)");
+    CLI::Option* output_dir = app.add_option("--output-dir", a.setting.output_dir, "where results, table and figures go (default: mlp_results)");
+    CLI::Option* seed = app.add_option("--seed", a.seed, "overrides training.seed, 42")
+                            ->check(CLI::Range(std::int64_t{0}, std::int64_t{9'000'000'000'000'000}, "0 to 9000000000000000"));
+    CLI::Option* threads = app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use); results do not depend on it")
+                               ->check(CLI::Range(1, 1024));
+    app.add_flag("--quiet", a.setting.quiet, "only the table");
+    app.set_version_flag("--version", "compare_mlp_depth (dla) " DLA_VERSION_STRING);
+    for (CLI::Option* training : {depths, epochs, runs, sets, data_dir, seed, threads}) loads->excludes(training);
+    try {
+        app.parse(argc, argv);
+        std::vector<int> sorted = a.depths;
+        std::sort(sorted.begin(), sorted.end());
+        if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
+            throw CLI::ValidationError("--depths", "each depth once; got " + std::to_string(*twice) + " twice");
+    } catch (const CLI::ParseError& e) {
+        if (e.get_exit_code() == 0) return app.exit(e);
+        std::fprintf(stderr, "error[usage] compare_mlp_depth: %s; see --help\n", e.what());
+        return 2;
+    }
+    a.wants_load = loads->count() > 0;
+    return experiment::run_program([&] { return a.wants_load ? load(a, output_dir->count() > 0) : study(a); });
+}

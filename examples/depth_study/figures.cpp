@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#include "report.hpp"
+#include "summary.hpp"
+
+namespace depth_study {
+
+namespace {
+
+using Values = std::vector<double>;
+
+/// True when the largest value of the curves is more than ten times the smallest positive one.
+bool spans_decades(const std::vector<dla::PlotSeries>& curves) {
+    dla::detail::PlotRange range;
+    for (const auto& s : curves)
+        for (const double y : s.y)
+            if (dla::detail::can_draw(y, true)) range.add(y);
+    return range.high > 10 * range.low;
+}
+
+/// A logarithm has no place for zero; the reader must not take a gap for a value that was not measured.
+std::string zero_note(const std::vector<dla::PlotSeries>& curves, const char* sentence) {
+    for (const auto& s : curves)
+        for (const double y : s.y)
+            if (y == 0) return sentence;
+    return "";
+}
+
+/// Mean over the runs that have a value there, with a band of one standard deviation to both sides when there are several. The band does not go below the
+/// smallest value: on a logarithmic axis it would reach down to nothing.
+dla::PlotSeries curve(const std::vector<Values>& runs) {
+    dla::PlotSeries s;
+    std::size_t length = 0;
+    for (const Values& v : runs) length = std::max(length, v.size());
+    for (std::size_t i = 0; i < length; ++i) {
+        Values here;
+        for (const Values& v : runs)
+            if (i < v.size()) here.push_back(v[i]);
+        const Summary summary(here);
+        s.x.push_back(static_cast<double>(i + 1));
+        s.y.push_back(summary.mean);
+        if (runs.size() < 2) continue;
+        s.low.push_back(std::max(summary.mean - summary.deviation, summary.low));
+        s.high.push_back(summary.mean + summary.deviation);
+    }
+    return s;
+}
+
+/// What all figures have in common.
+struct Study {
+    const Results& results;
+    std::vector<Group> all = groups(results);
+    std::vector<int> depths = sorted(results.depths);
+
+    static std::vector<int> sorted(std::vector<int> v) {
+        std::sort(v.begin(), v.end());
+        return v;
+    }
+    int color(int depth) const { return static_cast<int>(std::find(depths.begin(), depths.end(), depth) - depths.begin()); }
+
+    /// A curve for each group, of `values` of each of its experiments, those that diverged included.
+    template <class Get>
+    std::vector<dla::PlotSeries> curves(Get&& values, int only_depth = 0) const {
+        std::vector<dla::PlotSeries> series;
+        for (const Group& g : all) {
+            if (only_depth > 0 && g.depth != only_depth) continue;
+            std::vector<Values> runs;
+            for (const Experiment* e : g.tested) runs.push_back(values(*e));
+            for (const Experiment* e : g.diverged) runs.push_back(values(*e));
+            dla::PlotSeries s = curve(runs);
+            s.color = color(g.depth);
+            s.dashed = !g.residual;
+            series.push_back(std::move(s));
+        }
+        return series;
+    }
+    /// One colour for each depth. `points`: the curves are single points.
+    dla::PlotLegend legend_of_depths(bool points) const {
+        dla::PlotLegend legend{"depth", {{"plain", true, points}, {"residual", false, points}}, {}};
+        for (const int d : depths) legend.columns.push_back({std::to_string(d), color(d)});
+        return legend;
+    }
+    std::string title(const std::string& what) const { return what + " of plain and residual MLPs on " + dataset_title(results.settings.dataset); }
+    /// `text` and what else must be known to read the figure. With several runs: `lines` says over which of them the means are, `spread` what shows the
+    /// deviation.
+    std::string note(std::string text, const std::string& lines, const char* spread) const {
+        if (results.runs > 1)
+            text += " Mean over " + lines + "; " + spread + ": ± one sample standard deviation, on a logarithmic axis not below the smallest value.";
+        std::string diverged, missing;
+        const auto add = [&](std::string& list, const Group& g, std::size_t count) {
+            if (count == 0) return;
+            list += (list.empty() ? "" : ", ") + g.name();
+            if (results.runs > 1) list += " (" + std::to_string(count) + " of " + runs() + ")";
+        };
+        for (const Group& g : all) {
+            add(diverged, g, g.diverged.size());
+            add(missing, g, static_cast<std::size_t>(results.runs) - g.count());
+        }
+        if (!diverged.empty()) text += " Diverged: " + diverged + ".";
+        if (!missing.empty()) text += " Not trained: " + missing + ".";
+        return text;
+    }
+    std::string runs() const { return std::to_string(results.runs) + " runs"; }
+};
+
+dla::PlotPage over_epochs(const Study& study, const std::string& title, const std::string& y_label, const std::string& note, bool logarithmic,
+                          std::vector<dla::PlotSeries> series) {
+    const bool points = std::all_of(series.begin(), series.end(), [](const dla::PlotSeries& s) { return s.x.size() <= 1; });
+    dla::PlotPanel p;
+    p.x_label = "Epoch";
+    p.y_label = y_label;
+    p.whole_x = true;
+    p.log_y = logarithmic;
+    p.series = std::move(series);
+    dla::PlotPage page;
+    page.title = study.title(title);
+    page.panels = {std::move(p)};
+    page.columns = 1;
+    page.legend = study.legend_of_depths(points);
+    page.height = 1000 + 98 * (static_cast<int>(study.depths.size() - 1) / 14);  // for the lines of the legend
+    page.note = study.note(note, "those of " + study.runs() + " that reached the epoch", "bands");
+    return page;
+}
+
+/// A line over depth, and on it a point in the colour of each depth.
+dla::PlotPanel over_depths(const Study& study, const std::string& y_label, bool error) {
+    dla::PlotPanel p;
+    p.x_label = "Depth (hidden layers)";
+    p.y_label = y_label;
+    p.log_x = true;
+    p.log_y = error;
+    for (const int d : study.depths) p.x_ticks.push_back(d);
+    std::vector<dla::PlotSeries> points;
+    for (const bool residual : {false, true}) {
+        dla::PlotSeries line;
+        line.color = dla::plot_black;
+        line.dashed = !residual;
+        for (const Group& g : study.all) {
+            if (g.residual != residual) continue;
+            const Summary s = g.summary([&](const Experiment& e) { return error ? 100 - e.test_accuracy : e.test_accuracy; });
+            line.x.push_back(g.depth);
+            line.y.push_back(s.mean);
+            dla::PlotSeries point;
+            point.x = {static_cast<double>(g.depth)};
+            point.y = {s.mean};
+            if (s.count > 1) {
+                point.low = {error ? std::max(s.mean - s.deviation, s.low) : s.mean - s.deviation};
+                point.high = {s.mean + s.deviation};
+            }
+            point.color = study.color(g.depth);
+            point.dashed = !residual;
+            points.push_back(std::move(point));
+        }
+        p.series.push_back(std::move(line));
+    }
+    std::move(points.begin(), points.end(), std::back_inserter(p.series));
+    return p;
+}
+
+}  // namespace
+
+std::vector<dla::PlotPage> figures(const Results& results) {
+    const Study study{results};
+    std::vector<dla::PlotPage> pages;
+
+    auto losses = study.curves([](const Experiment& e) {
+        Values v;
+        for (const dla::EpochMetrics& m : e.history) v.push_back(m.val_loss);
+        return v;
+    });
+    const bool logarithmic = spans_decades(losses);
+    pages.push_back(over_epochs(study, "Validation loss", logarithmic ? "Validation loss (cross-entropy), logarithmic" : "Validation loss (cross-entropy)",
+                                "A curve ends where training stopped.", logarithmic, std::move(losses)));
+
+    dla::PlotPage test;
+    test.title = study.title("Test accuracy");
+    test.panels = {over_depths(study, "Test accuracy (%)", false), over_depths(study, "Test error (%), logarithmic", true)};
+    test.height = 800;
+    test.legend = {"", {{"plain", true, true}, {"residual", false, true}}, {{"", dla::plot_black}}};
+    test.note =
+        study.note("Weights of the epoch with the best validation accuracy." + zero_note(test.panels[1].series, " An error of 0 % has no place on the right."),
+                   study.runs(), "bars");
+    pages.push_back(std::move(test));
+
+    auto norms = study.curves([](const Experiment& e) { return e.gradient_norms; });
+    const std::string zero = zero_note(norms, " A gradient of 0 is not drawn.");
+    pages.push_back(over_epochs(study, "Gradient magnitude", "Mean L2 norm of the gradients, logarithmic",
+                                "Mean over all parameters of the L2 norm of the gradient of one fixed training batch, after each epoch." + zero, true,
+                                std::move(norms)));
+
+    dla::PlotPage layers;
+    layers.title = study.title("Gradients by layer");
+    layers.columns = std::max(1, static_cast<int>(std::ceil(std::sqrt(static_cast<double>(study.depths.size())))));
+    std::string zero_layers;
+    for (const int d : study.depths) {
+        dla::PlotPanel p;
+        p.title = "depth " + std::to_string(d);
+        p.log_y = p.whole_x = true;
+        p.series = study.curves(
+            [](const Experiment& e) {
+                Values v;
+                for (const LayerGradient& l : e.layers) v.push_back(l.norm);
+                return v;
+            },
+            d);
+        const bool few = std::all_of(p.series.begin(), p.series.end(), [](const dla::PlotSeries& s) { return s.x.size() <= 16; });
+        for (auto& s : p.series) s.points = few;
+        if (zero_layers.empty()) zero_layers = zero_note(p.series, " A gradient of 0 is not drawn.");
+        layers.panels.push_back(std::move(p));
+    }
+    layers.same_y = true;
+    layers.x_label = "Weight layer, from input to output";
+    layers.y_label = "L2 norm of the gradient, logarithmic";
+    const int rows = (static_cast<int>(study.depths.size()) + layers.columns - 1) / layers.columns;
+    layers.height = 190 + std::max(600, 430 * rows);
+    layers.legend = {"", {{"plain", true}, {"residual", false}}, {{"", dla::plot_black}}};
+    layers.note = study.note(
+        "Gradient of each weight matrix on one training batch, at the weights that were tested. "
+        "A residual network has about twice as many weight layers, and those of shortcuts." +
+            zero_layers,
+        study.runs(), "bands");
+    pages.push_back(std::move(layers));
+
+    for (auto& page : pages) page.svg = true;
+    return pages;
+}
+
+}  // namespace depth_study

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// The experiments of a depth study that differ in nothing but the run, and their means.
+#pragma once
+
+#include "results.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace depth_study {
+
+/// Of the finite ones among some values; the standard deviation is that of a sample (n - 1), 0 for a single value.
+struct Summary {
+    int count = 0;
+    double mean = nan, deviation = 0, low = nan;  ///< `low`: the smallest value
+
+    explicit Summary(const std::vector<double>& values) {
+        double sum = 0, squares = 0;
+        for (const double v : values)
+            if (std::isfinite(v)) {
+                sum += v;
+                low = count++ == 0 ? v : std::min(low, v);
+            }
+        if (count == 0) return;
+        mean = sum / count;
+        for (const double v : values)
+            if (std::isfinite(v)) squares += (v - mean) * (v - mean);
+        if (count > 1) deviation = std::sqrt(squares / (count - 1));
+    }
+};
+
+inline std::string dataset_title(const std::string& name) {
+    return name == "mnist" ? "MNIST" : name == "fashion_mnist" ? "Fashion-MNIST" : name == "cifar10" ? "CIFAR-10" : name;
+}
+
+/// The runs of one network.
+struct Group {
+    int depth = 0;
+    bool residual = false;
+    std::vector<const Experiment*> tested, diverged;  ///< in the order of the runs
+
+    std::size_t count() const { return tested.size() + diverged.size(); }
+    /// `value` of each experiment that was tested.
+    template <class Value>
+    Summary summary(Value&& value) const {
+        std::vector<double> values;
+        for (const Experiment* e : tested) values.push_back(value(*e));
+        return Summary(values);
+    }
+    /// `depth 30 plain`
+    std::string name() const { return "depth " + std::to_string(depth) + (residual ? " residual" : " plain"); }
+};
+
+/// By depth, plain before residual; groups without experiments are there too.
+inline std::vector<Group> groups(const Results& r) {
+    std::vector<int> depths = r.depths;
+    std::sort(depths.begin(), depths.end());
+    std::vector<Group> all;
+    for (const int depth : depths)
+        for (const bool residual : {false, true}) {
+            Group& g = all.emplace_back(Group{depth, residual, {}, {}});
+            for (int run = 0; run < r.runs; ++run)
+                for (const Experiment& e : r.experiments)
+                    if (e.is(depth, residual, run)) (e.diverged.empty() ? g.tested : g.diverged).push_back(&e);
+        }
+    return all;
+}
+
+}  // namespace depth_study
