@@ -1,0 +1,565 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs `compare_mlp_depth`: its table and figures from results that are made up here, and what it refuses.
+
+usage: test_depth_study.py COMPARE_MLP_DEPTH SOURCE_ROOT [unittest options]
+"""
+import copy
+import json
+import math
+import os
+import random
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+import zlib
+
+COMPARE, ROOT = map(os.path.abspath, sys.argv[1:3])  # meson gives relative paths when it builds inside the source
+# No data from outside: a proxy that nobody answers for keeps downloads from leaving this machine.
+ENV = {k: v for k, v in os.environ.items() if k != "DLA_DATA_DIR" and not k.lower().endswith("_proxy")}
+ENV |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "OMP_WAIT_POLICY": "passive"}
+HAVE_GNUPLOT = shutil.which("gnuplot") is not None
+
+FIGURES = ("validation_losses", "test_accuracies", "gradient_magnitudes", "layer_gradient_comparison")
+PALETTE = [tuple(bytes.fromhex(c)) for c in ("0072b2", "d55e00", "009e73", "cc79a7", "e69f00", "56b4e9")]  # dla/io/gnuplot.hpp
+CONFIG = """[model]
+name = "mlp"
+layer_sizes = [128, 10]
+[training]
+num_epochs = {epochs}
+seed = 42
+[dataset]
+name = "mnist"
+"""
+
+
+def made_up(depths=(5, 10, 20, 30, 50, 100), epochs=20, runs=1, seed=1):
+    """Results as a study could give them. No network was trained for these numbers."""
+    draw = random.Random(seed)
+    experiments = []
+    for run in range(runs):
+        for depth in depths:
+            for residual in (False, True):
+                stuck = not residual and depth >= 100
+                accuracy = 11.35 if stuck else 98.2 - (0.01 if residual else 0.05) * depth + draw.gauss(0, 0.1)
+                history = [{"epoch": e, "train_loss": 2.3 / (1 if stuck else e), "train_accuracy": accuracy,
+                            "val_loss": (2.3 + 0.002 * depth + 0.1 * residual) / (1 if stuck else e),
+                            "val_accuracy": accuracy if e == epochs else accuracy - 5 / e, "learning_rate": 1e-3,
+                            "gradient_norm": 0.02 * math.exp(-(0 if residual else depth / 25) - e / 12 + draw.gauss(0, 0.2))} for e in range(1, epochs + 1)]
+                layers = [{"path": f"{i}.weight", "gradient_norm": 0.1 * math.exp(-i * (0.01 if residual else 0.1) + draw.gauss(0, 0.2))}
+                          for i in range((depth + 1) * (2 if residual else 1))]
+                experiments.append({"depth": depth, "residual": residual, "run": run, "seed": 42 + run, "parameters": 1000 * depth, "diverged": "",
+                                    "best_epoch": epochs, "test_loss": 0.1, "test_accuracy": accuracy, "seconds": 1.5 * depth, "history": history,
+                                    "layers": layers})
+    return {"kind": "dla depth study", "schema": 1, "version": "made up by test_depth_study.py", "isa": "none",
+            "settings": {"config": CONFIG.format(epochs=epochs), "dataset": "mnist", "epochs": epochs, "seed": 42, "data_fingerprint": "0"},
+            "depths": list(depths), "runs": runs, "experiments": experiments}
+
+
+def diverge(experiment, epochs):
+    experiment.update(diverged="error[numeric] step 9: the loss is not finite", test_loss=None, test_accuracy=None, layers=[], best_epoch=epochs,
+                      history=experiment["history"][:epochs])
+
+
+def plus(a, b, mask=0x7F):
+    """a + b for each byte, modulo 256."""
+    low = int.from_bytes(bytes([mask]) * len(a), "little")
+    x, y = int.from_bytes(a, "little"), int.from_bytes(b, "little")
+    return ((x & low) + (y & low) ^ (x ^ y) & ~low).to_bytes(len(a), "little")
+
+
+def unfiltered(kind, row, up, size):
+    """A row of a PNG (8 bits a channel, `size` bytes a pixel) without its filter."""
+    if kind == 0:
+        return row
+    if kind == 2:
+        return plus(row, up)
+    now = bytearray(len(row))
+    at = 0
+    while at < len(row):
+        left, corner = (now[at - size:at], up[at - size:at]) if at else (bytes(size), bytes(size))
+        if kind == 4 and left == corner and row[at] == 0:  # a run of zeros repeats the row above
+            end = len(row) - len(row[at:].lstrip(b"\0"))
+            end -= end % size if end < len(row) else 0
+            if end > at:
+                now[at:end] = up[at:end]
+                at = end
+                continue
+        for i in range(size):
+            a, b, c = left[i], up[at + i], corner[i]
+            if kind == 1:
+                guess = a
+            elif kind == 3:
+                guess = (a + b) // 2
+            else:
+                pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+                guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
+            now[at + i] = row[at + i] + guess & 255
+        at += size
+    return bytes(now)
+
+
+class Image:
+    """The pixels of an RGB PNG; every checksum is verified."""
+
+    def __init__(self, path):
+        with open(path, "rb") as f:
+            data = f.read()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n", path
+        at, body = 8, b""
+        while at < len(data):
+            length, kind = struct.unpack(">I4s", data[at:at + 8])
+            content = data[at + 8:at + 8 + length]
+            assert zlib.crc32(kind + content) == struct.unpack(">I", data[at + 8 + length:at + 12 + length])[0], path
+            if kind == b"IHDR":
+                self.width, self.height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", content)
+                assert (depth, color, interlaced) == (8, 2, 0), "another kind of PNG than gnuplot's pngcairo writes"
+            body += content if kind == b"IDAT" else b""
+            at += 12 + length
+        assert kind == b"IEND", path
+        raw, stride = zlib.decompress(body), 3 * self.width + 1
+        assert len(raw) == stride * self.height, path
+        self.rows, up = [], bytes(stride - 1)
+        for y in range(self.height):
+            up = unfiltered(raw[y * stride], raw[y * stride + 1:(y + 1) * stride], up, 3)
+            self.rows.append(up)
+
+    def count(self, color, y):
+        """Pixels of exactly this colour in a row."""
+        row, found, at = self.rows[y], 0, -1
+        while (at := row.find(bytes(color), at + 1)) >= 0:
+            found += at % 3 == 0
+        return found
+
+    def bands(self, color, top, bottom):
+        """Runs of rows with this colour, as the largest count in each: horizontal lines, from the top."""
+        found, inside = [], False
+        for y in range(top, bottom):
+            n = self.count(color, y)
+            if n and not inside:
+                found.append(0)
+            inside = n > 0
+            if n:
+                found[-1] = max(found[-1], n)
+        return found
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="dla_test_")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def compare(self, *options, timeout=60, env=ENV):
+        done = subprocess.run([COMPARE, *options], capture_output=True, text=True, env=env, timeout=timeout, cwd=self.folder)
+        self.assertNotRegex(done.stderr, "terminate called|Sanitizer|Segmentation")
+        return done
+
+    def write(self, results, *parts):
+        os.makedirs(os.path.dirname(self.path(*parts)), exist_ok=True)
+        with open(self.path(*parts), "w") as f:
+            json.dump(results, f)
+        return self.path(*parts)
+
+    def text(self, *parts):
+        with open(self.path(*parts), encoding="utf-8") as f:
+            return f.read()
+
+    def ok(self, done):
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done
+
+    def refused(self, done, code, pattern, lines=1):
+        """Exit status, and error lines on stderr and nothing else there."""
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        self.assertEqual(len(done.stderr.splitlines()), lines, done.stderr)
+        self.assertRegex(done.stderr, pattern)
+
+    def table(self, text):
+        """Rows of the table of results, as lists of cells; its columns must stand under each other."""
+        lines = [line for line in text.splitlines() if line.startswith("|")]
+        places = [[i for i, c in enumerate(line) if c == "|"] for line in lines]
+        self.assertEqual(places, places[:1] * len(places), text)
+        self.assertTrue(lines, text)
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+        self.assertEqual(rows[0], ["Depth", "Residual", "Train Loss", "Val Loss", "Train Acc", "Val Acc", "Test Acc", "Epochs"])
+        self.assertRegex("".join(rows[1]), r"^[-:]+$")
+        return rows[2:]
+
+
+# Drawing is left out where only the table counts, to save its time.
+NO_GNUPLOT = ENV | {"PATH": "/nonexistent"}
+
+
+class Table(Case):
+    def load(self, results, *options):
+        file = self.write(results, "final_results.json")
+        done = self.ok(self.compare("--load", file, "--output-dir", self.path("out"), *options, env=NO_GNUPLOT))
+        text = self.text("out", "results.md")
+        self.assertNotRegex(done.stdout + text, r"(?i)\b(nan|inf|null|none yet)\b")
+        rows = self.table(text)
+        self.assertEqual(self.table(done.stdout), rows)  # the terminal shows the same
+        return rows, text
+
+    def test_one_run(self):
+        results = made_up()
+        first = results["experiments"][0]  # early stopping: the best epoch is not the last
+        first["best_epoch"] = 3
+        first["history"][2].update(train_loss=0.12344, val_loss=0.23456, train_accuracy=97.123, val_accuracy=96.456)
+        first["test_accuracy"] = 95.559
+        random.Random(3).shuffle(results["experiments"])
+        rows, text = self.load(results)
+        self.assertEqual(rows[0], ["5", "no", "0.1234", "0.2346", "97.12 %", "96.46 %", "95.56 %", "20"])
+        self.assertEqual([row[:2] for row in rows], [[str(d), r] for d in results["depths"] for r in ("no", "yes")])
+        self.assertEqual(rows[10][6], "11.35 %")
+        self.assertNotIn("±", text)
+        for part in ("MNIST", "5, 10, 20, 30, 50, 100", "seed 42", "at most 20 epochs", "num_epochs = 20", "made up by test_depth_study.py"):
+            self.assertIn(part, text)
+        for figure in FIGURES:
+            self.assertIn(f"]({figure}.png)", text)
+
+    def test_several_runs(self):
+        results = made_up(depths=(5, 10), runs=4)
+        rows, text = self.load(results)
+        values = [e["test_accuracy"] for e in results["experiments"] if e["depth"] == 10 and e["residual"]]
+        self.assertEqual(rows[3][6], f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} %")
+        self.assertEqual(rows[0][7], "20.0 ± 0.0")
+        self.assertIn("4 runs, seeds 42 to 45", text)
+
+    def test_missing_and_diverged(self):
+        results = made_up(depths=(5, 10, 30), runs=3)
+        keep = {(5, True): (0, 1), (10, False): ()}
+        results["experiments"] = [e for e in results["experiments"] if e["run"] in keep.get((e["depth"], e["residual"]), (0, 1, 2))]
+        for e in results["experiments"]:
+            if (e["depth"], e["residual"]) == (30, False) or (e["depth"], e["residual"], e["run"]) == (30, True, 1):
+                diverge(e, 2)
+        rows, text = self.load(results)
+        self.assertEqual(rows[1][7], "20.0 ± 0.0 (2 of 3 runs)")
+        self.assertEqual(rows[2][2:], ["not trained"] * 5 + ["0"])
+        self.assertEqual(rows[4][2:], ["diverged"] * 5 + ["2.0 ± 0.0"])
+        values = [e["test_accuracy"] for e in results["experiments"] if e["depth"] == 30 and e["residual"] and not e["diverged"]]
+        self.assertEqual(rows[5][6:], [f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} %", "20.0 ± 0.0 (2 of 3 runs)"])
+        for line in ("- depth 5 residual: 1 of 3 runs not trained yet", "- depth 10 plain: 3 of 3 runs not trained yet",
+                     "- depth 30 residual, run 2 diverged after 2 epochs: `error[numeric] step 9: the loss is not finite`"):
+            self.assertIn(line + "\n", text)
+
+    def test_nothing_yet(self):
+        results = made_up(depths=(5,))
+        results["experiments"] = []
+        rows, text = self.load(results)
+        self.assertEqual(rows[0][2:], ["not trained"] * 5 + ["0"])
+        self.assertIn("- depth 5 plain not trained yet\n", text)
+
+    def test_quiet(self):
+        file = self.write(made_up(), "final_results.json")
+        done = self.ok(self.compare("--load", file, "--quiet", env=NO_GNUPLOT))
+        self.assertTrue(all(line.startswith("|") for line in done.stdout.splitlines()), done.stdout)
+
+    def test_which_file(self):
+        for name, depths in (("intermediate", (7, 8)), ("final", (3, 4))):
+            self.write(made_up(depths=depths, epochs=2), "mlp_results", name + "_results.json")
+        self.assertIn("|     3 |", self.ok(self.compare("--load", env=NO_GNUPLOT)).stdout)  # the default folder, the final results
+        os.remove(self.path("mlp_results", "final_results.json"))
+        self.assertIn("|     7 |", self.ok(self.compare("--load", env=NO_GNUPLOT)).stdout)
+        os.rename(self.path("mlp_results"), self.path("other"))
+        self.assertIn("|     7 |", self.ok(self.compare("--load", "--output-dir", "other", env=NO_GNUPLOT)).stdout)
+        self.refused(self.compare("--load"), 6, r"\Aerror\[io\] mlp_results: no results to load")
+        os.remove(self.path("other", "results.md"))
+        self.ok(self.compare("--load", self.path("other", "intermediate_results.json"), env=NO_GNUPLOT))  # beside the file that was named
+        self.assertTrue(os.path.exists(self.path("other", "results.md")))
+        self.assertFalse(os.path.exists(self.path("mlp_results")))
+
+
+class Figures(Case):
+    def setUp(self):
+        super().setUp()
+        if not HAVE_GNUPLOT:
+            self.skipTest("gnuplot is not installed")
+
+    def draw(self, results):
+        done = self.ok(self.compare("--load", self.write(results, "r.json"), "--output-dir", self.path("out")))
+        self.assertEqual(done.stderr, "")
+        return done
+
+    def image(self, figure):
+        image = Image(self.path("out", figure + ".png"))
+        self.assertEqual(image.width, 1600)
+        white = b"\xff" * (3 * image.width)
+        for y in (*range(4), *range(image.height - 4, image.height)):  # nothing is cut off at the edges
+            self.assertEqual(image.rows[y], white, f"{figure} row {y}")
+        for row in image.rows:
+            self.assertEqual((row[:12], row[-12:]), (white[:12], white[:12]), figure)
+        return image
+
+    def test_all(self):
+        done = self.draw(made_up())
+        names = {"results.md"} | {f + end for f in FIGURES for end in (".png", ".svg", ".gp", ".dat")}
+        self.assertEqual(set(os.listdir(self.path("out"))), names)
+        for figure in FIGURES:
+            self.assertIn(os.path.join("out", figure + ".png"), done.stdout)
+            self.assertIn("</svg>", self.text("out", figure + ".svg")[-20:])
+            image = self.image(figure)
+            for color in PALETTE:  # the same colour for the same depth in all of them
+                pixels = sum(image.count(color, y) for y in range(image.height))
+                self.assertGreater(pixels, 60, f"{figure} {color}")
+            if figure in ("validation_losses", "gradient_magnitudes"):
+                for color in PALETTE:  # the legend, below the axes: plain dashed over residual solid
+                    lines = image.bands(color, image.height - 200, image.height)
+                    self.assertEqual(len(lines), 2, f"{figure} {color}")
+                    self.assertGreater(lines[0], 0.4 * lines[1])
+                    self.assertLess(lines[0], 0.8 * lines[1])
+
+    def test_dashed_and_solid(self):
+        results = made_up(depths=(5,))
+        for e in results["experiments"]:
+            for row in e["history"]:
+                row["val_loss"] = 1.5 if e["residual"] else 2.5
+        self.draw(results)
+        image = self.image("validation_losses")
+        plain, residual = image.bands(PALETTE[0], 0, image.height - 200)
+        self.assertGreater(residual, 1300)  # nearly as wide as the axes
+        self.assertLess(plain, 0.8 * residual)
+        self.assertGreater(plain, 0.4 * residual)
+
+    def test_one_epoch_is_visible(self):
+        self.draw(made_up(depths=(5, 10), epochs=1))
+        for figure in ("validation_losses", "gradient_magnitudes"):
+            image = self.image(figure)
+            for color in PALETTE[:2]:
+                self.assertGreater(sum(image.count(color, y) for y in range(image.height - 200)), 30, figure)
+
+    def test_several_runs_have_bands(self):
+        results = made_up(depths=(5, 10), runs=3)
+        self.draw(results)
+        for figure, style in zip(FIGURES, ("filledcurves", "yerrorbars", "filledcurves", "filledcurves")):
+            self.assertIn(style, self.text("out", figure + ".gp"))
+            self.assertIn("one sample standard deviation", self.text("out", figure + ".gp"))
+        values = [[e["history"][i]["gradient_norm"] for e in results["experiments"] if e["depth"] == 5 and not e["residual"]] for i in range(20)]
+        rows = [list(map(float, line.split())) for line in self.text("out", "gradient_magnitudes.dat").splitlines()[1:21]]
+        for (epoch, mean, low, high), v in zip(rows, values):
+            deviation = statistics.stdev(v)
+            self.assertAlmostEqual(mean, statistics.mean(v), 12)
+            self.assertAlmostEqual(high, mean + deviation, 12)
+            self.assertAlmostEqual(low, max(mean - deviation, min(v)), 12)
+        self.assertTrue(any(abs(low - min(v)) < 1e-12 for (_, _, low, _), v in zip(rows, values)))
+        self.draw(made_up(depths=(5, 10), runs=1))
+        self.assertNotIn("filledcurves", self.text("out", "gradient_magnitudes.gp"))
+
+    def test_curves_of_different_length(self):
+        results = made_up(depths=(5,), runs=3)
+        for e in results["experiments"]:
+            if not e["residual"]:
+                length = 4 + e["run"]  # 4, 5, 6
+                e.update(history=e["history"][:length], best_epoch=length)
+                for row in e["history"]:
+                    row["val_loss"] = 1.0 + e["run"]
+        self.draw(results)
+        rows = [list(map(float, line.split())) for line in self.text("out", "validation_losses.dat").splitlines()[1:7]]
+        self.assertEqual([row[:2] for row in rows], [[1, 2], [2, 2], [3, 2], [4, 2], [5, 2.5], [6, 3]])
+
+    def test_ticks_at_the_depths(self):
+        self.draw(made_up())
+        self.assertEqual(self.text("out", "test_accuracies.gp").count("set xtics ('5' 5, '10' 10, '20' 20, '30' 30, '50' 50, '100' 100)"), 4)  # panels, formats
+
+    def test_same_axes_for_all_depths(self):
+        self.draw(made_up())
+        script = self.text("out", "layer_gradient_comparison.gp")
+        ranges = re.findall(r"set yrange (.*)", script)
+        self.assertEqual(len(ranges), 12)  # panels, formats
+        self.assertEqual(len(set(ranges)), 1)
+
+    def test_zeros_and_nothing(self):
+        results = made_up(depths=(5, 10), epochs=3)
+        for e in results["experiments"]:
+            e["test_accuracy"] = 100.0
+            for row in e["history"] + e["layers"]:
+                row["gradient_norm"] = 0.0
+        self.draw(results)
+        self.assertIn("A gradient of 0 is not drawn.", self.text("out", "gradient_magnitudes.gp"))
+        self.assertIn("An error of 0 % has no place", self.text("out", "test_accuracies.gp"))
+        results["experiments"] = []
+        self.draw(results)
+        self.assertIn("Not trained: depth 5 plain", self.text("out", "gradient_magnitudes.gp"))
+
+
+class Study(Case):
+    """Networks that are really trained, on digits."""
+    SMALL = ("--depths", "3", "1", "--epochs", "2", "--set", 'dataset.name="digits"', "--set", "dataset.size=600", "--set", "dataset.val_size=100")
+
+    def test_from_training_to_table(self):
+        done = self.ok(self.compare(*self.SMALL, "--runs", "2", env=NO_GNUPLOT))
+        with open(self.path("mlp_results", "final_results.json")) as f:
+            results = json.load(f)
+        self.assertEqual((results["kind"], results["schema"], results["depths"], results["runs"]), ("dla depth study", 1, [3, 1], 2))
+        order = [(e["run"], e["depth"], e["residual"]) for e in results["experiments"]]
+        self.assertEqual(order, [(run, depth, residual) for run in (0, 1) for depth in (1, 3) for residual in (False, True)])
+        rows = self.table(self.text("mlp_results", "results.md"))
+        self.assertEqual(rows, self.table(done.stdout))
+        self.assertEqual([row[:2] for row in rows], [["1", "no"], ["1", "yes"], ["3", "no"], ["3", "yes"]])
+        for row in rows:
+            runs = [e for e in results["experiments"] if (str(e["depth"]), "yes" if e["residual"] else "no") == tuple(row[:2])]
+            best = [max(e["history"], key=lambda m: m["val_accuracy"]) for e in runs]
+            self.assertEqual([e["best_epoch"] for e in runs], [b["epoch"] for b in best])
+            for column, values in ((3, [b["val_loss"] for b in best]), (6, [e["test_accuracy"] for e in runs])):
+                digits, unit = (4, "") if column == 3 else (2, " %")
+                self.assertEqual(row[column], f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}{unit}")
+        before = self.text("mlp_results", "results.md")
+        os.remove(self.path("mlp_results", "results.md"))
+        self.ok(self.compare("--load", env=NO_GNUPLOT))
+        self.assertEqual(self.text("mlp_results", "results.md"), before)
+
+
+class Faults(Case):
+    def test_usage(self):
+        file = self.write(made_up(), "r.json")
+        for arguments, pattern in ((("--depths", "0"), "--depths: Value 0 not in range 1 to 1000"), (("--depths", "1001"), "1 to 1000"),
+                                   (("--depths", "5", "x"), "--depths"), (("--depths", "5", "7", "5"), "each depth once; got 5 twice"),
+                                   (("--epochs", "0"), "--epochs: Value 0"), (("--runs", "0"), "1 to 100"), (("--runs", "101"), "1 to 100"),
+                                   (("--threads", "0"), "--threads"), (("--seed", "-1"), "--seed"), (("--seed", "9999999999999999999"), "--seed"),
+                                   (("--nonsense",), "nonsense"), (("extra",), "extra"),
+                                   (("--load", file, "--epochs", "3"), "--epochs excludes --load|--load excludes --epochs"),
+                                   (("--load", file, "--depths", "5"), "excludes"), (("--load", file, "--runs", "2"), "excludes"),
+                                   (("--load", file, "--set", "training.seed=1"), "excludes"),
+                                   (("--set", "model.residual=true"), "--set model.residual: the study chooses its models")):
+            with self.subTest(arguments=arguments):
+                self.refused(self.compare(*arguments), 2, r"\Aerror\[usage\] .*(" + pattern + ")")
+        for arguments, pattern in ((("--set", "training.nothing=1"), "--set training.nothing: unknown key"),
+                                   (("--set", "training.seed"), "expected table.key=value"),
+                                   (("--set", "dataset.val_size=0"), "--set dataset.val_size: out of range")):
+            with self.subTest(arguments=arguments):
+                self.refused(self.compare(*arguments), 2, r"\Aerror\[config\] [^\n]*\n.*" + pattern, 2)
+        self.assertEqual(os.listdir(self.folder), ["r.json"])  # nothing was begun
+        self.assertIn("--load", self.ok(self.compare("--help")).stdout)
+        self.assertRegex(self.ok(self.compare("--version")).stdout, r"compare_mlp_depth \(dla\) \d+\.\d+\.\d+")
+
+    def test_output(self):
+        file = self.write(made_up(), "r.json")
+        self.refused(self.compare("--load", file, "--output-dir", file), 6, r"\Aerror\[io\] .*r\.json")
+        os.makedirs(self.path("out", "results.md"))
+        self.refused(self.compare("--load", file, "--output-dir", self.path("out")), 6, r"\Aerror\[io\] .*results\.md")
+
+    def test_without_gnuplot(self):
+        file = self.write(made_up(), "r.json")
+        os.makedirs(self.path("out"))
+        with open(self.path("out", "test_accuracies.png"), "w") as f:
+            f.write("an old image")
+        done = self.ok(self.compare("--load", file, "--output-dir", self.path("out"), env=NO_GNUPLOT))
+        self.assertRegex(done.stderr, r"\Anote: .*gnuplot is not installed \(Debian: apt install gnuplot-nox\); then: gnuplot .*; the other figures "
+                                      r"likewise\n\Z")
+        self.assertEqual(set(os.listdir(self.path("out"))), {"results.md"} | {f + end for f in FIGURES for end in (".gp", ".dat")})
+        if HAVE_GNUPLOT:  # the script draws where it lies
+            subprocess.run(["gnuplot", "validation_losses.gp"], cwd=self.path("out"), check=True)
+            self.assertGreater(os.path.getsize(self.path("out", "validation_losses.png")), 10000)
+
+    def test_not_results(self):
+        good = made_up(depths=(5, 10), epochs=3)
+        here = r"\Aerror\[io\] [^\n]*r\.json: "
+        for content, pattern in ((b"", "not JSON"), (b"{", "not JSON"), (b"[]", "not the results of a depth study"), (b"\x89PNG\r\n\x1a\n", "not JSON"),
+                                 (b"{}", "not the results"),
+                                 (b'{"kind": "dla depth study"}', "not the results"), (json.dumps(good).encode() + b"x", "not JSON"),
+                                 (json.dumps(good).encode()[:-1], "not JSON"), (b"[" * 100000, "JSON nested too deeply"),
+                                 (json.dumps({**good, "kind": "other"}).encode(), "not the results"),
+                                 (json.dumps({**good, "schema": 2}).encode(), "written by a newer version of this program; expected schema 1, got 2")):
+            with self.subTest(content=content[:40]):
+                with open(self.path("r.json"), "wb") as f:
+                    f.write(content)
+                self.refused(self.compare("--load", "r.json"), 6, here + pattern)
+
+        def change(*keys_and_value):
+            results = copy.deepcopy(good)
+            *keys, last, value = keys_and_value
+            target = results
+            for key in keys:
+                target = target[key]
+            if value is KeyError:
+                del target[last]
+            else:
+                target[last] = value
+            return results
+
+        x, row = ("experiments", 2), ("experiments", 2, "history", 1)
+        config = good["settings"]["config"]
+        cases = [
+            (change("schema", "1"), r'schema is wrong; expected an integer from 1 to \d+, got "1"'), (change("schema", 0), "schema is wrong"),
+            (change("runs", 0), "runs is wrong; expected an integer from 1 to 100, got 0"), (change("runs", 1.5), "runs is wrong"),
+            (change("runs", KeyError), 'the file has no "runs"'), (change("more", 1), 'the file has the unknown key "more"'),
+            (change("depths", []), "depths is wrong; expected at least one depth"), (change("depths", [5, 10, 5]), r"depths\[2\] is wrong"),
+            (change("depths", [5, 1001]), r"depths\[1\] is wrong; expected an integer from 1 to 1000, got 1001"),
+            (change("depths", {}), "depths is wrong; expected an array"),
+            (change("depths", [5]), r"experiments\[2\]\.depth is wrong; expected one of the numbers in depths, got 10"),
+            (change("settings", 3), "settings is wrong; expected an object, got 3"),
+            (change("settings", "epochs", 2), r"settings\.epochs is wrong; expected 3 as in settings\.config, got 2"),
+            (change("settings", "seed", 2**64), r"settings\.seed is wrong"), (change("settings", "seed", 41), "expected 42 as in"),
+            (change("settings", "dataset", "cifar10"), 'expected "mnist" as in'),
+            (change("settings", "config", "[training]\nfast = 1\n"), r"settings\.config is wrong; expected the TOML text"),
+            (change("settings", "config", config.replace("= 3", "= 2")), "expected 2 as in"),
+            (change("experiments", "x"), "experiments is wrong; expected an array"),
+            (change("experiments", 0, None), r"experiments\[0\] is wrong; expected an object, got null"),
+            (change(*x, "residual", 1), r"experiments\[2\]\.residual is wrong; expected true or false, got 1"),
+            (change(*x, "run", 1), r"experiments\[2\]\.run is wrong; expected an integer from 0 to 0, got 1"),
+            (change(*x, "depth", 5), r"experiments\[2\] is wrong; expected a depth, residual and run that no experiment before it has"),
+            (change(*x, "best_epoch", 4), r"best_epoch is wrong; expected an integer from 1 to 3, got 4"),
+            (change(*x, "best_epoch", 0), "best_epoch is wrong"),
+            (change(*x, "test_accuracy", 100.5), r"test_accuracy is wrong; expected a number from 0 to 100\.0, got 100\.5"),
+            (change(*x, "test_accuracy", None), "test_accuracy is wrong"),
+            (change(*x, "seconds", -1), "seconds is wrong"), (change(*x, "parameters", "many"), "parameters is wrong"),
+            (change(*x, "layers", {"a": 1}), "layers is wrong"),
+            (change(*x, "layers", 0, "gradient_norm", 1e300), r"layers\[0\]\.gradient_norm is wrong; expected a number from 0 to 1e\+100, got 1e\+300"),
+            (change(*x, "history", good["experiments"][2]["history"] * 2), "history is wrong; expected at most settings.epochs rows"),
+            (change(*row, "epoch", 3), r"experiments\[2\]\.history\[1\]\.epoch is wrong; expected an integer from 2 to 2, got 3"),
+            (change(*row, "val_loss", KeyError), r'experiments\[2\]\.history\[1\] has no "val_loss"'), (change(*row, "val_loss", "low"), "val_loss is wrong"),
+            (change(*row, "val_loss", -0.5), "val_loss is wrong"), (change(*row, "learning_rate", None), "learning_rate is wrong"),
+            (change(*row, "x" * 300, None), "has the unknown key string of 302 characters"),
+        ]
+        for results, pattern in cases:
+            with self.subTest(pattern=pattern):
+                self.refused(self.compare("--load", self.write(results, "r.json")), 6, here + "[^\n]*" + pattern)
+        self.assertEqual(os.listdir(self.folder), ["r.json"])
+        self.ok(self.compare("--load", self.write(change(*row, "val_loss", None), "r.json"), env=NO_GNUPLOT))  # null: not finite
+        os.mkfifo(self.path("pipe"))
+        for name in ("absent", "", "pipe"):
+            self.refused(self.compare("--load", self.path(name)), 6, r"\Aerror\[io\] ")
+
+    def test_mutations(self):
+        draw = random.Random(7)
+        data = json.dumps(made_up(depths=(2, 3), epochs=2, runs=2)).encode()
+        damaged = [data[:draw.randrange(len(data))] for _ in range(20)]
+        must_fail = len(damaged)
+        for _ in range(250):
+            changed = bytearray(data)
+            for _ in range(draw.choice((1, 1, 1, 5))):
+                at = draw.randrange(len(changed))
+                kind = draw.randrange(4)
+                if kind == 0:
+                    changed[at] ^= 1 << draw.randrange(8)
+                elif kind == 1:
+                    changed[at] = draw.choice(b'0123456789-+.eE"[]{},:ntf')
+                elif kind == 2:
+                    del changed[at:at + draw.randrange(1, 9)]
+                else:
+                    changed[at:at] = changed[at:at + draw.randrange(1, 99)]
+            damaged.append(bytes(changed))
+        accepted = 0
+        for i, content in enumerate(damaged):
+            with open(self.path("r.json"), "wb") as f:
+                f.write(content)
+            done = self.compare("--load", "r.json", "--quiet", env=NO_GNUPLOT)
+            with self.subTest(number=i):
+                if i < must_fail or done.returncode != 0:
+                    self.refused(done, 6, r"\Aerror\[io\] r\.json: ")
+                else:
+                    accepted += 1
+                    self.assertNotRegex(self.text("results.md"), r"(?i)\b(nan|inf)\b")
+        self.assertGreater(accepted, 0)  # a digit of a loss may change unseen
+        self.assertLess(accepted, 200)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
