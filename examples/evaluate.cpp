@@ -16,10 +16,8 @@ struct Outputs {
     std::vector<std::int32_t> labels;
 
     void add(const dla::Batch& batch, const dla::Shape& shape, std::span<const float> batch_logits) {
-        const auto channels = static_cast<std::size_t>(shape.d[0]), pixels = static_cast<std::size_t>(shape.size()) / channels;
-        for (std::size_t n = 0; n < static_cast<std::size_t>(batch.count); ++n)
-            for (std::size_t c = 0; c < channels; ++c)
-                for (std::size_t p = 0; p < pixels; ++p) images.push_back(batch.images[(n * pixels + p) * channels + c]);
+        images.resize(images.size() + batch.images.size());
+        dla::nhwc_to_nchw(batch.images, std::span(images).last(batch.images.size()), batch.count, shape);
         logits.insert(logits.end(), batch_logits.begin(), batch_logits.end());
         labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
     }

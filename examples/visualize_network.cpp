@@ -13,7 +13,7 @@
 namespace {
 
 struct Arguments {
-    std::string config, checkpoint, dot, svg;
+    std::string config, checkpoint, dot, svg, gradients;
     std::vector<std::string> overrides;
     dla::index_t batch = 0;
     bool full = false, stats = false;
@@ -34,15 +34,33 @@ std::vector<float> noise(dla::index_t count) {
     return values;
 }
 
+/// What another program needs to check our gradients: the weights by their names, `gradient.NAME`, and the batch, images as [N, C, H, W].
+void write_gradients(const std::string& path, const dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::Batch& batch) {
+    const dla::Shape& shape = model.input_shape();
+    std::vector<float> images(batch.images.size());
+    dla::nhwc_to_nchw(batch.images, images, batch.count, shape);
+    std::vector<dla::StoredTensor> tensors{dla::stored_tensor<float>("batch.images", {batch.count, shape.d[0], shape.d[1], shape.d[2]}, images),
+                                           dla::stored_tensor<std::int32_t>("batch.labels", {batch.count}, batch.labels)};
+    const dla::Weights weights = dla::take_weights(model);
+    dla::detail::add_weights(tensors, model.index(), "", weights);
+    std::vector<std::vector<float>> gradients;
+    gradients.reserve(model.index().parameters.size());
+    for (const dla::ParamRow& row : model.index().parameters) {
+        model.read(dla::ParamPart::gradient, row, gradients.emplace_back(static_cast<std::size_t>(row.count)));
+        tensors.push_back(dla::stored_tensor<float>("gradient." + row.path, dla::detail::stored_shape(row.dims), gradients.back()));
+    }
+    dla::write_safetensors(path, tensors, {{"config", dla::to_toml(config)}});
+}
+
 /// Statistics of the first `batch` training images, as text.
-std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::CrossEntropy& loss, dla::index_t batch,
-                       const experiment::Setting& setting) {
-    const dla::DatasetPair data = experiment::load_data(config, setting);
+std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::CrossEntropy& loss, dla::index_t batch, const Arguments& a) {
+    const dla::DatasetPair data = experiment::load_data(config, a.setting);
     dla::Loader loader(data.train, dla::all_samples(data.train), dla::evaluation_options(batch));
     loader.start_epoch(0);
     const dla::Batch* images = loader.next();
     const dla::GradStats stats = dla::grad_stats(model, loss, images->images, images->labels);
-    return "gradients on " + std::to_string(images->count) + " training images of " + config.dataset.name + ":\n" + dla::to_text(stats);
+    if (!a.gradients.empty()) write_gradients(a.gradients, model, config, *images);
+    return "gradients on the first " + std::to_string(images->count) + " training images of " + config.dataset.name + ":\n" + dla::to_text(stats);
 }
 
 int visualize(const Arguments& a) {
@@ -60,7 +78,7 @@ int visualize(const Arguments& a) {
     std::string stats;
     std::vector<float> scores;
     try {
-        if (a.stats) stats = statistics(*model, config, loss, batch, a.setting);
+        if (a.stats || !a.gradients.empty()) stats = statistics(*model, config, loss, batch, a);
         const std::vector<float> images = noise(batch * model->input_shape().size());
         scores.resize(static_cast<std::size_t>(batch * model->output_shape().size()));
         model->predict(images, scores);
@@ -98,6 +116,7 @@ int main(int argc, char** argv) {
     app.add_option("--svg", a.svg, "also draw the network there; needs no other program");
     app.add_flag("--full", a.full, "show equal layers and blocks one by one");
     app.add_flag("--stats", a.stats, "gradient norms and dead ReLUs of each layer on a batch of training images");
+    app.add_option("--gradients", a.gradients, "as --stats, and write weights, batch and gradients there for scripts/load_in_pytorch.py to compare");
     app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets for --stats (default: $DLA_DATA_DIR, else dataset.data_dir)");
     app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use)")->check(CLI::Range(1, 1024));
     app.set_version_flag("--version", "visualize_network (dla) " DLA_VERSION_STRING);

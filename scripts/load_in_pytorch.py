@@ -6,6 +6,9 @@ usage: load_in_pytorch.py CHECKPOINT [--logits FILE]
 
 --logits FILE: what `evaluate --checkpoint CHECKPOINT --logits FILE` wrote. PyTorch then computes the same test images: prints its accuracy
 and the largest difference from our logits; exit status 1 when that is above 1e-4 (relative, for logits above 1).
+A file of `visualize_network --gradients FILE` in place of the checkpoint: PyTorch computes the gradients of the same batch, in double, and prints each
+parameter's L2 norm beside ours; exit status 1 when a gradient is further off than rounding explains: by more than 1e-2 of its norm (a value at a ReLU's
+edge falls to either side) and more than ten times as far as PyTorch's own float, whose error in deep networks is large.
 Needs Python >= 3.11, torch and numpy (Debian: apt install python3-torch).
 """
 import argparse
@@ -88,19 +91,57 @@ def network(model):
     return nn.Sequential(*body, nn.Flatten(), *head)
 
 
+def compare_gradients(build, weights, tensors, training):
+    """PyTorch's gradients beside ours, for every parameter; 0 when they agree."""
+    if any(isinstance(m, nn.Dropout) and m.p > 0 for m in build().modules()):
+        sys.exit("this network has dropout, whose random numbers differ; write the file with --set model.dropout=0")
+    images, labels = tensors["batch.images"], tensors["batch.labels"].long()
+
+    def gradients(dtype):
+        model = build().to(dtype).train()
+        model.load_state_dict(weights, strict=True)
+        loss = F.cross_entropy(model(images.to(dtype)), labels, label_smoothing=training.get("label_smoothing", 0.0))
+        loss.backward()
+        return {name: p.grad.double() for name, p in model.named_parameters()}, loss.item()
+
+    exact, loss = gradients(torch.float64)
+    rounded, _ = gradients(torch.float32)
+    ours = {name: tensors["gradient." + name].double() for name in exact}
+    mean = torch.stack([g.norm() for g in exact.values()]).mean()
+    print(f"{'parameter':<32} {'PyTorch':>12} {'ours':>12}")
+    errors, errors_float = {}, {}
+    for name, g in exact.items():
+        scale = torch.maximum(g.norm(), 1e-3 * mean)  # a bias in front of a normalisation has gradient 0
+        errors[name], errors_float[name] = (((other[name] - g).norm() / scale).item() for other in (ours, rounded))
+        print(f"{name:<32} {g.norm().item():12.5e} {ours[name].norm().item():12.5e}")
+    worst, worst_float = max(errors.values()), max(errors_float.values())
+    failed = [name for name, error in errors.items() if not error <= max(1e-2, 10 * worst_float)]
+    print(f"{len(labels)} images, loss {loss:.6f}; mean over parameters of the norm: PyTorch {mean.item():.6e}, "
+          f"ours {torch.stack([g.norm() for g in ours.values()]).mean().item():.6e}")
+    print(f"largest difference of a gradient from PyTorch's in double: {worst:.1e} of its norm (PyTorch's own in float: {worst_float:.1e})")
+    if worst_float > 0.1:
+        print("this network amplifies rounding so much that floats say little about its gradients")
+    if failed:
+        print("too far off: " + ", ".join(failed))
+    return 1 if failed else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("--logits", metavar="FILE")
     options = parser.parse_args()
     metadata, tensors = read_safetensors(options.checkpoint)
-    config = tomllib.loads(metadata["config"])["model"]
+    experiment = tomllib.loads(metadata["config"])
+    config = experiment["model"]
     model = network(config)
     # A checkpoint that can be resumed holds the optimizer and the best weights as well.
-    weights = {name: t for name, t in tensors.items() if not name.startswith(("optimizer.", "best."))}
+    weights = {name: t for name, t in tensors.items() if not name.startswith(("optimizer.", "best.", "batch.", "gradient."))}
     model.load_state_dict(weights, strict=True)
     model.eval()
     print(f"{len(weights)} arrays of {options.checkpoint} fit PyTorch's {type(model).__name__}, {sum(p.numel() for p in model.parameters())} parameters")
+    if "batch.images" in tensors:
+        return compare_gradients(lambda: network(config), weights, tensors, experiment.get("training", {}))
     if not options.logits:
         with torch.no_grad():
             print("logits of a black image:", model(torch.zeros(1, *config["input_shape"]))[0].tolist())
