@@ -308,8 +308,8 @@ TEST_CASE("only parts that are equal in everything are one row") {
     // A group of several layers: the first Linear is wider, so groups begin at the Linear, not at the ReLU before it.
     CHECK(folds_of(Sequential<Linear<8, 4>, ReLU, Repeat<Linear<4, 4>, ReLU>, Linear<4, 2>>{{}, {}, Repeat<Linear<4, 4>, ReLU>(3), {}}, {8}) ==
           Set{"2-7 group x3"});
-    CHECK(folds_of(Sequential<Residual<Linear<4, 4>, Linear<4, 4>>, Flatten>{}, {4}).empty());  // side by side, not one after another
-    CHECK(folds_of(Sequential<ReLU, ReLU>{}, {4}).empty());                                     // nothing to gain
+    CHECK(folds_of(Sequential<Residual<Block, Block>, Flatten>{}, {4}).empty());  // side by side, not one after another
+    CHECK(folds_of(Sequential<ReLU, ReLU>{}, {4}).empty());                       // nothing to gain
     CHECK(folds_of(Sequential<ReLU, ReLU, ReLU>{}, {4}) == Set{"0-2 x3"});
     CHECK(folds_of(support::resnet(), support::image) == Set{"1-4 group x2"});
     CHECK(folds_of(Sequential<Sequential<Repeat<Linear<4, 4>>>, Linear<4, 2>>{{Repeat<Linear<4, 4>>(5)}, {}}, {4}) == Set{"0.0-4 x5"});
