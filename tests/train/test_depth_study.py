@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs `compare_mlp_depth`: its table and figures from results that are made up here, and what it refuses.
+"""Runs `compare_mlp_depth`: small studies that are trained, killed and continued; table and figures of made-up results; what it refuses.
 
-usage: test_depth_study.py COMPARE_MLP_DEPTH SOURCE_ROOT [unittest options]
+usage: test_depth_study.py COMPARE_MLP_DEPTH TRAIN SOURCE_ROOT [unittest options]
 """
 import copy
 import json
@@ -11,15 +11,17 @@ import os
 import random
 import re
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import zlib
 
-COMPARE, ROOT = map(os.path.abspath, sys.argv[1:3])  # meson gives relative paths when it builds inside the source
+COMPARE, TRAIN, ROOT = map(os.path.abspath, sys.argv[1:4])  # meson gives relative paths when it builds inside the source
 # No data from outside: a proxy that nobody answers for keeps downloads from leaving this machine.
 ENV = {k: v for k, v in os.environ.items() if k != "DLA_DATA_DIR" and not k.lower().endswith("_proxy")}
 ENV |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "OMP_WAIT_POLICY": "passive"}
@@ -157,8 +159,8 @@ class Case(unittest.TestCase):
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
 
-    def compare(self, *options, timeout=60, env=ENV):
-        done = subprocess.run([COMPARE, *options], capture_output=True, text=True, env=env, timeout=timeout, cwd=self.folder)
+    def compare(self, *options, program=COMPARE, timeout=60, env=ENV):
+        done = subprocess.run([program, *options], capture_output=True, text=True, env=env, timeout=timeout, cwd=self.folder)
         self.assertNotRegex(done.stderr, "terminate called|Sanitizer|Segmentation")
         return done
 
@@ -389,6 +391,13 @@ class Figures(Case):
         self.assertIn("Not trained: depth 5 plain", self.text("out", "gradient_magnitudes.gp"))
 
 
+DIGITS = {"dataset.name": "digits", "dataset.size": "1500", "dataset.val_size": "300", "training.batch_size": "64"}
+
+
+def sets(settings):
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
 class Study(Case):
     """Networks that are really trained, on digits."""
     SMALL = ("--depths", "3", "1", "--epochs", "2", "--set", 'dataset.name="digits"', "--set", "dataset.size=600", "--set", "dataset.val_size=100")
@@ -414,6 +423,165 @@ class Study(Case):
         os.remove(self.path("mlp_results", "results.md"))
         self.ok(self.compare("--load", env=NO_GNUPLOT))
         self.assertEqual(self.text("mlp_results", "results.md"), before)
+
+    def study(self, out, *options, settings=None):
+        return self.compare("--depths", "1", "3", "--epochs", "2", *sets(settings or DIGITS), "--output-dir", self.path(out), *options)
+
+    def results(self, out, name="final_results.json"):
+        with open(self.path(out, name)) as f:
+            return json.load(f)
+
+    def measured(self, out, name="final_results.json"):
+        """Results without what depends on the clock."""
+        results = self.results(out, name)
+        for e in results["experiments"]:
+            del e["seconds"]
+        return results
+
+    def test_a_study(self):
+        done = self.ok(self.study("out"))
+        self.assertEqual(done.stderr, "")
+        self.assertNotRegex(done.stdout, "[\r\033]")
+        lines = re.findall(r"^\[ *(\d)/4\] depth +(\d) (plain   |residual) .*val acc +[\d.]+ %  test acc +[\d.]+ %", done.stdout, re.M)
+        self.assertEqual([(n, d, k.strip()) for n, d, k in lines], [("1", "1", "plain"), ("2", "1", "residual"), ("3", "3", "plain"), ("4", "3", "residual")])
+        results = self.results("out")
+        self.assertEqual(results, self.results("out", "intermediate_results.json"))
+        self.assertEqual([(e["depth"], e["residual"], e["run"], e["seed"]) for e in results["experiments"]],
+                         [(1, False, 0, 42), (1, True, 0, 42), (3, False, 0, 42), (3, True, 0, 42)])
+        for e in results["experiments"]:
+            self.assertEqual([m["epoch"] for m in e["history"]], [1, 2])
+            self.assertTrue(all(m["gradient_norm"] > 0 for m in e["history"]))
+            best = max(e["history"], key=lambda m: m["val_accuracy"])
+            self.assertEqual(e["best_epoch"], best["epoch"])
+            self.assertTrue(10 < e["test_accuracy"] <= 100)
+            self.assertTrue(all(layer["gradient_norm"] > 0 for layer in e["layers"]))
+        # Plain: depth + 1 Linear layers. Residual: the first, two for each block, a projection where widths differ, the last.
+        paths = [[layer["path"] for layer in e["layers"]] for e in results["experiments"]]
+        self.assertEqual(paths[0], ["1.0.weight", "2.weight"])
+        self.assertEqual(paths[1], ["1.0.weight", "2.block.0.0.weight", "2.block.1.0.weight", "2.shortcut.weight", "3.weight"])
+        self.assertEqual(len(paths[2]), 4)
+        self.assertEqual(len(paths[3]), 1 + 3 * 2 + 3 + 1)
+        # [128, 10]: (784 + 1) 128 + 2 128 + (128 + 1) 10
+        self.assertEqual(results["experiments"][0]["parameters"], 785 * 128 + 256 + 1290)
+        for name in ("validation_losses", "test_accuracies", "gradient_magnitudes", "layer_gradient_comparison"):
+            if shutil.which("gnuplot"):
+                self.assertTrue(os.path.getsize(self.path("out", name + ".png")) > 10000, name)
+        with open(self.path("out", "results.md")) as f:
+            table = f.read()
+        for e in results["experiments"]:
+            self.assertIn(f"{e['test_accuracy']:.2f}", table)
+
+    def test_threads_do_not_matter(self):
+        self.ok(self.study("one", "--threads", "1"))
+        self.ok(self.study("two", "--threads", "2"))
+        self.assertEqual(self.measured("one"), self.measured("two"))
+
+    def test_an_experiment_is_what_train_does(self):
+        self.ok(self.study("out"))
+        for residual in (False, True):
+            settings = {**DIGITS, "model.name": "mlp", "model.input_shape": "[1, 28, 28]", "model.layer_sizes": "[128, 64, 32, 10]",
+                        "model.residual": "true" if residual else "false", "training.num_epochs": "2", "training.early_stopping_patience": "5"}
+            with open(self.path("empty.toml"), "w"):
+                pass
+            name = "mlp_residual_digits" if residual else "mlp_digits"
+            done = self.ok(self.compare("--config", self.path("empty.toml"), *sets(settings), "--stats", "--output-dir", self.path(name), program=TRAIN))
+            with open(self.path(name, "runs", name, "metrics.jsonl")) as f:
+                lines = [json.loads(line) for line in f]
+            e = next(e for e in self.results("out")["experiments"] if (e["depth"], e["residual"]) == (3, residual))
+            keys = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")
+            self.assertEqual([{k: m[k] for k in keys} for m in e["history"]], [{k: line[k] for k in keys} for line in lines if line["type"] == "epoch"])
+            self.assertEqual([m["gradient_norm"] for m in e["history"]], [line["mean_gradient_norm"] for line in lines if line["type"] == "stats"])
+            self.assertEqual([e["test_accuracy"]], [line["test_accuracy"] for line in lines if line["type"] == "test"])
+            self.assertIn(f"test accuracy: {e['test_accuracy']:.2f} %", done.stdout)
+
+    def start(self, out, *options):
+        command = [COMPARE, "--depths", "1", "3", "--epochs", "2", *sets(DIGITS), "--output-dir", self.path(out), *options]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+
+    def wait_for(self, process, out, experiments):
+        """Until that many are finished, or the process has ended."""
+        end = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < end:
+            try:
+                if len(self.results(out, "intermediate_results.json")["experiments"]) >= experiments:
+                    return
+            except FileNotFoundError:
+                pass
+            time.sleep(0.001)
+
+    def test_killed(self):
+        self.ok(self.study("whole"))
+        draw = random.Random(5)
+        for finished in (0, 1, 2, 3):
+            out = f"killed{finished}"
+            process = self.start(out)
+            self.wait_for(process, out, finished)
+            time.sleep(draw.random() * 0.05)
+            process.kill()
+            process.communicate()
+            kept = self.results(out, "intermediate_results.json")["experiments"] if os.path.exists(self.path(out, "intermediate_results.json")) else []
+            self.assertGreaterEqual(len(kept), finished)
+            done = self.ok(self.study(out))
+            self.assertEqual(done.stdout.count("(from an earlier run)"), len(kept))
+            self.assertEqual(self.results(out)["experiments"][:len(kept)], kept)  # with their seconds: not trained again
+            self.assertEqual(self.measured(out), self.measured("whole"))
+            self.assertEqual(self.text(out, "results.md"), self.text("whole", "results.md"))
+
+    def test_interrupted(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(signal=number):
+                out = f"out{code}"
+                process = self.start(out)
+                self.wait_for(process, out, 1)
+                process.send_signal(number)
+                output, errors = process.communicate(timeout=60)
+                self.assertEqual((process.returncode, errors), (code, ""))
+                self.assertIn("interrupted", output)
+                self.assertFalse(os.path.exists(self.path(out, "final_results.json")))
+                kept = self.results(out, "intermediate_results.json")["experiments"]
+                self.ok(self.study(out))
+                self.assertEqual(self.results(out)["experiments"][:len(kept)], kept)
+
+    def test_a_larger_study_keeps_what_is_there(self):
+        self.ok(self.study("out"))
+        before = self.results("out")["experiments"]
+        done = self.ok(self.compare("--depths", "3", "2", "--epochs", "2", "--runs", "2", *sets(DIGITS), "--output-dir", self.path("out")))
+        self.assertEqual(done.stdout.count("(from an earlier run)"), 2)
+        after = self.results("out")["experiments"]
+        self.assertEqual({(e["depth"], e["residual"], e["run"], e["seed"]) for e in after},
+                         {(d, r, run, 42 + run) for d in (2, 3) for r in (False, True) for run in (0, 1)})
+        for e in before:
+            self.assertTrue(e["depth"] == 1 or e in after)
+        self.assertTrue(all(e in self.results("out", "intermediate_results.json")["experiments"] for e in before + after))
+        again = self.ok(self.compare("--depths", "3", "2", "--epochs", "2", "--runs", "2", *sets(DIGITS), "--output-dir", self.path("out")))
+        self.assertEqual(again.stdout.count("(from an earlier run)"), 8)
+        self.assertEqual(self.results("out")["experiments"], after)
+
+    def test_other_settings_are_refused(self):
+        self.ok(self.study("out"))
+        before = self.results("out", "intermediate_results.json")
+        for options, pattern in ((("--set", "training.learning_rate=0.01"), "learning_rate"), (("--seed", "7"), "seed"),
+                                 (("--set", "dataset.size=1200"), "training data|size")):
+            with self.subTest(options=options):
+                self.refused(self.study("out", *options), 2, r"error\[config\] .*intermediate_results.json: .*" + pattern)
+        self.assertEqual(self.results("out", "intermediate_results.json"), before)
+        with open(self.path("out", "intermediate_results.json"), "w") as f:
+            f.write('{"kind": "dla depth st')
+        self.refused(self.study("out"), 6, r"error\[io\] .*intermediate_results.json")
+        with open(self.path("out", "intermediate_results.json")) as f:
+            self.assertEqual(f.read(), '{"kind": "dla depth st')  # nothing is lost
+
+    def test_divergence_is_a_result(self):
+        settings = {**DIGITS, "training.optimizer": "sgd", "training.momentum": "0.0", "training.learning_rate": "1.9", "training.weight_decay": "1.0",
+                    "training.scheduler": "none", "training.num_epochs": "12", "training.early_stopping_patience": "0"}
+        done = self.ok(self.compare("--depths", "1", *sets(settings), "--output-dir", self.path("out"), "--epochs", "12"))
+        self.assertIn("diverged", done.stdout)
+        for e in self.results("out")["experiments"]:
+            self.assertRegex(e["diverged"], "not finite")
+            self.assertIsNone(e["test_accuracy"])
+            self.assertLess(len(e["history"]), 12)
+        with open(self.path("out", "results.md")) as f:
+            self.assertIn("diverged", f.read())
 
 
 class Faults(Case):
@@ -562,4 +730,4 @@ class Faults(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
