@@ -164,10 +164,10 @@ class Table(Case):
 
     def test_stats(self):
         text = self.show("--config", self.digits(), "--stats", "--batch", "50")
-        self.assertIn("\ngradients on 50 training images of digits:\n", text)
+        self.assertIn("\ngradients on the first 50 training images of digits:\n", text)
         self.assertRegex(text, r"\n1\.0  .* 12,560 +\d\.\d+e[+-]\d+ ")
         self.assertRegex(text, r"\nloss \d")
-        self.check_memory(text[:text.index("\ngradients on")] + "\n\n", 50)
+        self.check_memory(text[:text.index("\ngradients on the")] + "\n\n", 50)
         done = self.run_program(VISUALIZE, "--config", config("m_mlp.toml"), "--stats", "--data-dir", self.path("absent"))
         self.refused_last(done, 3, r"error\[data\] ")
 
@@ -215,7 +215,7 @@ class Table(Case):
 
     def test_output_that_cannot_be_written(self):
         os.mkdir(self.path("folder"))
-        for option in ("--dot", "--svg"):
+        for option in ("--dot", "--svg", "--gradients"):
             for place in (self.path("absent", "x"), self.path("folder")):
                 self.refused(self.run_program(VISUALIZE, "--config", self.digits(), option, place), 6, r"\Aerror\[io\] " + re.escape(place))
         self.assertEqual(os.listdir(self.path("folder")), [])
