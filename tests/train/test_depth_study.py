@@ -525,7 +525,7 @@ class Study(Case):
             self.assertEqual(done.stdout.count("(from an earlier run)"), len(kept))
             self.assertEqual(self.results(out)["experiments"][:len(kept)], kept)  # with their seconds: not trained again
             self.assertEqual(self.measured(out), self.measured("whole"))
-            self.assertEqual(self.text(out, "results.md"), self.text("whole", "results.md"))
+            self.assertEqual(self.table(self.text(out, "results.md")), self.table(self.text("whole", "results.md")))
 
     def test_interrupted(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
