@@ -43,7 +43,7 @@ void check(const Case& c, const GradStats& stats, double tolerance) {
     }
     for (const LayerStats& l : stats.layers) {
         CAPTURE(l.path);
-        CAPTURE(l.name);
+        CAPTURE(l.type);
         if (l.parameters > 0) {
             const auto& s = squares.at(l.layer);
             close(l.value_norm, std::sqrt(s[0]), 1e-12, 0);

@@ -22,8 +22,8 @@ struct ParamStats {
 
 /// One layer that has parameters of its own or ends with a ReLU. NaN: does not apply, or was not measured.
 struct LayerStats {
-    int layer = -1;  ///< row of ParamIndex::layers
-    std::string path, name;
+    int layer = -1;          ///< row of ParamIndex::layers
+    std::string path, type;  ///< "3.block.0", "Linear"; of a ReLU inside of another layer "Residual, its ReLU"
     index_t parameters = 0;
     double value_norm = std::numeric_limits<double>::quiet_NaN();     ///< L2 over all parameters of the layer
     double gradient_norm = std::numeric_limits<double>::quiet_NaN();  ///< likewise
@@ -126,7 +126,7 @@ inline void sum_layers(GradStats& stats) {
 }
 
 inline std::string stats_number(const char* format, double value) {
-    if (std::isnan(value)) return "-";
+    if (std::isnan(value)) return "";
     char text[32];
     std::snprintf(text, sizeof text, format, value);
     return text;
@@ -157,8 +157,9 @@ template <class M, class Loss, class Images, class Targets>
     if (stats.non_finite.empty()) stats.non_finite = observer.found();
     for (std::size_t i = 0; i < index.layers.size(); ++i) {
         const LayerRow& row = index.layers[i];
-        LayerStats layer{.layer = static_cast<int>(i), .path = row.path, .name = row.name, .dead = observer.dead[i]};
+        LayerStats layer{.layer = static_cast<int>(i), .path = row.path, .type = row.type, .dead = observer.dead[i]};
         for (const ParamStats& p : stats.parameters) layer.parameters += p.layer == layer.layer ? p.count : 0;
+        if (row.rectifies && row.type != "ReLU") layer.type += ", its ReLU";
         if (layer.parameters > 0 || row.rectifies) stats.layers.push_back(std::move(layer));
     }
     detail::sum_layers(stats);
@@ -193,23 +194,12 @@ void add_updates(GradStats& stats, const M& model, const std::vector<std::vector
 
 /// The layers as a table for the terminal.
 [[nodiscard]] inline std::string to_text(const GradStats& stats) {
-    std::vector<std::vector<std::string>> lines{{"Layer", "Parameters", "Gradient norm", "Weight norm", "Update/weight", "Dead units"}};
+    std::vector<detail::TableLine<6>> lines{{"Layer", "Parameters", "Gradient norm", "Weight norm", "Update/weight", "Dead units"}};
     for (const LayerStats& l : stats.layers)
-        lines.push_back({l.path + "  " + l.name + (l.parameters == 0 && l.name != "ReLU" ? ", its ReLU" : ""),
-                         l.parameters > 0 ? detail::grouped(l.parameters) : "-", detail::stats_number("%.3e", l.gradient_norm),
+        lines.push_back({l.path + "  " + l.type, l.parameters > 0 ? detail::grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm),
                          detail::stats_number("%.3e", l.value_norm), detail::stats_number("%.2e", l.update_ratio),
                          detail::stats_number("%.1f %%", 100 * l.dead)});
-    std::vector<std::size_t> width(lines[0].size());
-    for (const auto& line : lines)
-        for (std::size_t i = 0; i < width.size(); ++i) width[i] = std::max(width[i], line[i].size());
-    std::string out;
-    for (const auto& line : lines) {
-        for (std::size_t i = 0; i < width.size(); ++i) {
-            const std::string pad(width[i] - line[i].size(), ' ');
-            out += i == 0 ? line[i] + pad : "  " + pad + line[i];
-        }
-        out += "\n";
-    }
+    std::string out = detail::table_text(lines, 1);
     out += "loss " + detail::stats_number("%.4f", stats.loss) + ", mean over parameters of the gradient norm " +
            detail::stats_number("%.3e", stats.mean_gradient_norm()) + "\n";
     if (!stats.non_finite.empty()) out += "not finite: " + stats.non_finite + "\n";

@@ -118,7 +118,7 @@ private:
         };
         Json layers = Json::array();
         for (const LayerStats& l : stats.layers) {
-            Json layer{{"path", l.path}, {"layer", l.name}};
+            Json layer{{"path", l.path}, {"layer", l.type}};
             const auto put = [&](const char* key, const std::string& tag, double value) {
                 scalar(tag + "/" + l.path, value);
                 if (std::isfinite(value)) layer[key] = value;
