@@ -171,6 +171,54 @@ class Table(Case):
         done = self.run_program(VISUALIZE, "--config", config("m_mlp.toml"), "--stats", "--data-dir", self.path("absent"))
         self.refused_last(done, 3, r"error\[data\] ")
 
+    def gradients(self, settings, file):
+        """Writes gradients of a network on digits, and gives the path of the file and the mean norm that was printed."""
+        with open(self.path("network.toml"), "w") as f:
+            f.write(f'[model]\ninput_shape = [1, 28, 28]\n{settings}\n[training]\nlabel_smoothing = 0.1\n[dataset]\nname = "digits"\n'
+                    'size = 100\nval_size = 10\n')
+        text = self.show("--config", self.path("network.toml"), "--gradients", self.path(file), "--batch", "64")
+        return self.path(file), float(re.search(r"mean over parameters of the gradient norm ([\d.e+-]+)", text)[1])
+
+    def test_norms_are_those_of_the_gradients(self):
+        file, mean = self.gradients('name = "mlp"\nlayer_sizes = [24, 16, 10]', "g.safetensors")
+        with open(file, "rb") as f:
+            data = f.read()
+        begin = 8 + struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8:begin])
+        norms = []
+        for name, entry in header.items():
+            if name.startswith("gradient."):
+                at, end = entry["data_offsets"]
+                norms.append(sum(v * v for v, in struct.iter_unpack("<f", data[begin + at:begin + end])) ** 0.5)
+                self.assertEqual(entry["shape"], header[name.removeprefix("gradient.")]["shape"])
+        self.assertEqual(len(norms), 10)
+        self.assertAlmostEqual(sum(norms) / len(norms), mean, delta=1e-3 * mean)
+        self.assertEqual(header["batch.images"]["shape"], [64, 1, 28, 28])
+
+    def test_same_gradients_in_pytorch(self):
+        python = "/usr/bin/python3"
+        if subprocess.run([python, "-c", "import torch, tomllib"], capture_output=True).returncode != 0:
+            self.skipTest("no PyTorch in /usr/bin/python3")
+        script = os.path.join(ROOT, "scripts", "load_in_pytorch.py")
+        for settings in ('name = "mlp"\nlayer_sizes = [24, 16, 16, 10]', 'name = "mlp"\nlayer_sizes = [24, 16, 16, 10]\nresidual = true',
+                         'name = "cnn"\ndropout = 0.0\nfilters = [4, 8, 6]', 'name = "cnn"\ndropout = 0.0\nfilters = [4, 4, 8]\nresidual = true'):
+            with self.subTest(settings=settings):
+                file, mean = self.gradients(settings, "g.safetensors")
+                done = self.run_program(python, script, file)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertAlmostEqual(float(re.search(r"norm: PyTorch ([\d.e+-]+), ", done.stdout)[1]), mean, delta=1e-3 * mean)
+        with open(file, "rb") as f:
+            data = bytearray(f.read())
+        begin = 8 + struct.unpack("<Q", data[:8])[0]
+        at, end = json.loads(data[8:begin])["gradient.1.block.0.0.weight"]["data_offsets"]
+        for i in range(begin + at, begin + end, 4):  # a gradient that is a tenth too large
+            struct.pack_into("<f", data, i, 1.1 * struct.unpack_from("<f", data, i)[0])
+        with open(file, "wb") as f:
+            f.write(data)
+        done = self.run_program(python, script, file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("too far off: 1.block.0.0.weight", done.stdout)
+
     def refused_last(self, done, code, pattern):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         self.assertRegex(done.stderr.splitlines()[-1], pattern)  # a failed download speaks before
