@@ -584,6 +584,19 @@ class Study(Case):
             self.assertIn("diverged", f.read())
 
 
+class Published(Case):
+    def test_the_documented_table_is_the_results(self):
+        folder = os.path.join(ROOT, "docs", "depth_study")
+        done = self.ok(self.compare("--load", os.path.join(folder, "final_results.json"), "--output-dir", self.path("out"), env=NO_GNUPLOT))
+        with open(folder + ".md", encoding="utf-8") as f:
+            page = f.read()
+        table = "".join(line + "\n" for line in done.stdout.splitlines() if line.startswith("|"))
+        self.assertEqual(table.count("\n"), 14)
+        self.assertIn("\n\n" + table + "\n", page)
+        for picture in re.findall(r"\]\((depth_study/[^)]*\.png)\)", page):
+            self.assertEqual(Image(os.path.join(ROOT, "docs", picture)).width, 1600)
+
+
 class Faults(Case):
     def test_usage(self):
         file = self.write(made_up(), "r.json")
