@@ -90,6 +90,61 @@ TEST_CASE("a link in place of the temporary file is not followed") {
     CHECK(file_text(folder / "victim") == "safe");
 }
 
+TEST_CASE("of a link the target is replaced, in its own folder, there or not") {
+    TemporaryFolder folder;
+    std::filesystem::create_directories(folder / "data");
+    put_file(folder / "data/a", "old");
+    std::filesystem::create_symlink("data/a", folder / "inner");
+    std::filesystem::create_symlink(folder / "inner", folder / "outer");
+    std::filesystem::create_symlink("data/new", folder / "dangling");
+    std::filesystem::create_symlink("data", folder / "to_folder");
+    std::filesystem::create_symlink("circle", folder / "circle");
+    dla::write_file(folder / "outer", "first");
+    dla::write_file(folder / "dangling", "second");
+    CHECK(file_text(folder / "data/a") == "first");
+    CHECK(file_text(folder / "data/new") == "second");
+    CHECK(contains(error_of([&] { dla::write_file(folder / "to_folder", "x"); }), "Is a directory"));
+    for (const char* link : {"inner", "outer", "dangling", "to_folder"}) CHECK(std::filesystem::is_symlink(folder / link));
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path)) CHECK(entry.path().extension() != ".tmp");
+}
+
+TEST_CASE("devices and pipes are written to, not replaced") {
+    TemporaryFolder folder;
+    std::filesystem::create_symlink("/dev/full", folder / "full");  // a device that any user may write to
+    CHECK(contains(error_of([&] { dla::write_file(folder / "full", "x"); }), "cannot write: No space left on device"));
+    CHECK(std::filesystem::is_symlink(folder / "full"));
+    CHECK(std::filesystem::is_character_file("/dev/full"));
+    const std::string pipe = folder / "pipe";
+    REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+    const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+    dla::write_file(pipe, "through");
+    char text[8] = {};
+    CHECK(::read(reader, text, sizeof text) == 7);
+    CHECK(std::string(text) == "through");
+    ::close(reader);
+    CHECK(std::filesystem::is_fifo(pipe));
+}
+
+TEST_CASE("what standard output goes to gets the text where the output stands") {
+    TemporaryFolder folder;
+    const std::string path = folder / "out.txt", link = folder / "stdout";
+    std::filesystem::create_symlink("/proc/self/fd/1", link);  // what /dev/stdout is
+    std::fflush(stdout);
+    const int saved = ::dup(1), file = ::open(path.c_str(), O_WRONLY | O_CREAT, 0600);
+    ::dup2(file, 1);
+    std::printf("before, ");
+    const std::string by_device = error_of([&] { dla::write_file(link, "device, "); });
+    const std::string by_name = error_of([&] { dla::write_file(path, "name, "); });
+    std::printf("after");
+    std::fflush(stdout);
+    ::dup2(saved, 1);
+    ::close(saved);
+    ::close(file);
+    CHECK(by_device == "no error");
+    CHECK(by_name == "no error");
+    CHECK(file_text(path) == "before, device, name, after");
+}
+
 TEST_CASE("kill -9 at any moment leaves the old or the new content") {
     TemporaryFolder folder;
     const std::string path = folder / "a.bin";

@@ -69,14 +69,32 @@ inline std::string parent_folder(const std::string& path) {
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// The file that a path's symbolic links lead to, there or not; after 40 links (a circle) the one reached.
+inline std::string link_target(std::string path) {
+    char target[4096];
+    for (int links = 0; links < 40; ++links) {
+        const ssize_t length = ::readlink(path.c_str(), target, sizeof target);
+        if (length <= 0 || static_cast<std::size_t>(length) == sizeof target) break;
+        const std::string name(target, static_cast<std::size_t>(length));
+        path = name[0] == '/' ? name : parent_folder(path) + "/" + name;
+    }
+    return path;
+}
+
 }  // namespace detail
 
 /// Replaces `path` atomically: bytes go to `path.tmp` in the same folder; `commit` syncs them, renames, and syncs the folder.
 /// Without `commit` (or after an error) the temporary file is removed and `path` is as it was. A temporary file that a killed
-/// process left behind is reused; two writers at once are refused. Throws Error(io) with the path and the system's reason.
+/// process left behind is reused; two writers at once are refused. Of a symbolic link the target is replaced, not the link.
+/// What cannot be replaced is written to directly: a device, a pipe, and what standard output or standard error goes to.
+/// Throws Error(io) with the path and the system's reason.
 class AtomicFile {
 public:
-    explicit AtomicFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".tmp") {
+    explicit AtomicFile(std::string path) : path_(std::move(path)), target_(path_), temporary_(path_) {
+        struct stat old {};
+        if (::stat(path_.c_str(), &old) == 0 && open_directly(old)) return;
+        target_ = detail::link_target(path_);
+        temporary_ = target_ + ".tmp";
         for (int attempt = 0; attempt < 100; ++attempt) {
             file_ = detail::FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
             if (!file_) stop("cannot create " + temporary_, errno);
@@ -106,19 +124,41 @@ public:
     }
     void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+    /// Where the bytes are until `commit`, for programs that write them themselves.
+    const std::string& temporary() const { return temporary_; }
+
     /// Makes the new content durable under its final name.
     void commit() {
+        if (!owned_) {
+            if (file_.close() != 0) stop("cannot close", errno);
+            return;
+        }
         if (::fsync(file_.get()) != 0) stop("cannot sync to disk", errno);
-        if (::rename(temporary_.c_str(), path_.c_str()) != 0) stop("cannot rename " + temporary_ + " to it", errno);
+        if (::rename(temporary_.c_str(), target_.c_str()) != 0) stop("cannot rename " + temporary_ + " to it", errno);
         owned_ = false;
         if (file_.close() != 0) stop("cannot close", errno);
-        const std::string folder = detail::parent_folder(path_);
+        const std::string folder = detail::parent_folder(target_);
         detail::FileDescriptor directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         // EINVAL: a file system that cannot sync folders; nothing more can be done there.
         if (!directory || (::fsync(directory.get()) != 0 && errno != EINVAL)) stop("cannot sync its folder", errno);
     }
 
 private:
+    /// Whether `old`, which is at `path_`, is now open to be written to as it is.
+    bool open_directly(const struct stat& old) {
+        for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {  // /dev/stdout: opened anew, a file would be written from its start
+            struct stat stream {};
+            if (::fstat(fd, &stream) != 0 || stream.st_dev != old.st_dev || stream.st_ino != old.st_ino) continue;
+            std::fflush(stdout);  // what was printed before comes first
+            file_ = detail::FileDescriptor(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+            if (!file_) stop("cannot open", errno);
+            return true;
+        }
+        if (S_ISREG(old.st_mode) || S_ISDIR(old.st_mode)) return false;
+        file_ = detail::FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+        if (!file_) stop("cannot open", errno);
+        return true;
+    }
     [[noreturn]] void stop(std::string_view what, int error) {
         discard();
         fail(ErrorCode::io, path_, detail::errno_sentence(what, error));
@@ -129,13 +169,14 @@ private:
         file_.close();
     }
 
-    std::string path_;
+    std::string path_;    ///< as given
+    std::string target_;  ///< without links
     std::string temporary_;
     detail::FileDescriptor file_;
     bool owned_ = false;
 };
 
-/// Replaces the content of `path` atomically (see AtomicFile).
+/// Makes `text` the content of `path`, atomically (see AtomicFile).
 inline void write_file(const std::string& path, std::string_view text) {
     AtomicFile file(path);
     file.write(text);
