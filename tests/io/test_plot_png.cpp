@@ -7,9 +7,12 @@
 #include <support/temporary_folder.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <set>
+
+#include <sys/resource.h>
 
 namespace {
 
@@ -40,11 +43,30 @@ dla::TrainingCurves curves() {
     return c;
 }
 
-struct PathWithoutPrograms {
-    std::string saved = std::getenv("PATH") ? std::getenv("PATH") : "";
-    PathWithoutPrograms() { ::setenv("PATH", "/nonexistent", 1); }
-    ~PathWithoutPrograms() { ::setenv("PATH", saved.c_str(), 1); }
+/// An environment variable with another value, until the end of the scope.
+struct Variable {
+    std::string name;
+    std::optional<std::string> saved;
+    Variable(const char* n, const std::string& value) : name(n) {
+        if (const char* old = std::getenv(n)) saved = old;
+        ::setenv(n, value.c_str(), 1);
+    }
+    Variable(const Variable&) = delete;
+    ~Variable() { saved ? ::setenv(name.c_str(), saved->c_str(), 1) : ::unsetenv(name.c_str()); }
 };
+
+/// A page with a PNG and an SVG.
+dla::PlotPage page_with_svg() {
+    auto page = dla::training_plot(curves());
+    page.svg = true;
+    return page;
+}
+
+std::set<std::string> names_in(const std::string& folder) {
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename());
+    return names;
+}
 
 bool have_gnuplot() { return std::system("command -v gnuplot > /dev/null 2>&1") == 0; }
 
@@ -206,15 +228,105 @@ TEST_CASE("colours are as many as are asked for") {
 
 TEST_CASE("without gnuplot the script and the data stay, and the run goes on") {
     TemporaryFolder folder;
-    put_file(folder / "p.png", "an old image");
-    const PathWithoutPrograms guard;
+    put_file(folder / "p.png", "an image of other data");
+    const Variable guard("PATH", "/nonexistent");
     const auto result = dla::draw_plot(dla::training_plot(curves()), folder / "p");
     CHECK_FALSE(result.drawn);
-    CHECK(contains(result.message, "gnuplot is not installed (Debian: apt install gnuplot-nox)"));
+    CHECK(contains(result.message, "no image " + (folder / "p.png") + ": gnuplot is not installed (Debian: apt install gnuplot-nox)"));
     CHECK(result.files == std::vector<std::string>{folder / "p.gp", folder / "p.dat"});
-    CHECK_FALSE(std::filesystem::exists(folder / "p.png"));
+    CHECK(names_in(folder.path) == std::set<std::string>{"p.gp", "p.dat"});
     for (const auto& file : result.files) CHECK(std::filesystem::file_size(file) > 100);
     CHECK(contains(dla::draw_plot({}, folder / "no/p").message, "cannot create"));
+}
+
+TEST_CASE("without gnuplot an image of the same data stays, of other data or another script it goes") {
+    TemporaryFolder folder;
+    const Variable guard("PATH", "/nonexistent");
+    const auto old_image_stays = [&](const dla::PlotPage& page) {
+        put_file(folder / "p.png", "an image");
+        put_file(folder / "p.svg", "an image");
+        const auto result = dla::draw_plot(page, folder / "p");
+        const bool stays = std::filesystem::exists(folder / "p.png");
+        CHECK(std::filesystem::exists(folder / "p.svg") == stays);
+        CHECK(contains(result.message, stays ? "no new image" : "no image"));
+        return stays;
+    };
+    auto page = page_with_svg();
+    CHECK_FALSE(old_image_stays(page));
+    CHECK(old_image_stays(page));
+    page.panels[0].series[0].y[0] = 0.75;
+    CHECK_FALSE(old_image_stays(page));
+    page.title = "another";
+    CHECK_FALSE(old_image_stays(page));
+    CHECK(old_image_stays(page));
+}
+
+TEST_CASE("a full disk leaves no part of an image, and is told") {
+    if (!have_gnuplot()) {
+        MESSAGE("skipped: gnuplot is not installed");
+        return;
+    }
+    TemporaryFolder folder;
+    REQUIRE(dla::draw_plot(page_with_svg(), folder / "p").drawn);
+    const auto png = std::filesystem::file_size(folder / "p.png"), svg = std::filesystem::file_size(folder / "p.svg");
+    for (const auto room : {std::min(png, svg) - 1, std::max(png, svg) - 1}) {  // neither fits, or only one
+        CAPTURE(room);
+        REQUIRE(std::filesystem::file_size(folder / "p.gp") < room);
+        const pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {  // a file size limit, which gnuplot inherits, stands in for the disk
+            std::signal(SIGXFSZ, SIG_IGN);
+            const rlimit limit{room, room};
+            setrlimit(RLIMIT_FSIZE, &limit);
+            const auto result = dla::draw_plot(page_with_svg(), folder / "p");
+            _exit(!result.drawn && result.files.size() == 2 && contains(result.message, "is the disk full?") ? 42 : 1);
+        }
+        int status = 0;
+        REQUIRE(waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status));
+        CHECK(WEXITSTATUS(status) == 42);
+        CHECK(names_in(folder.path) == std::set<std::string>{"p.gp", "p.dat"});
+    }
+    const std::string command = "cd '" + folder.path + "' && gnuplot p.gp";
+    CHECK(std::system(command.c_str()) == 0);  // by hand
+    CHECK(std::filesystem::file_size(folder / "p.png") == png);
+    CHECK(std::filesystem::file_size(folder / "p.svg") == svg);
+}
+
+TEST_CASE("the user's settings of gnuplot do not change an image") {
+    if (!have_gnuplot()) {
+        MESSAGE("skipped: gnuplot is not installed");
+        return;
+    }
+    TemporaryFolder folder;
+    REQUIRE(dla::draw_plot(page_with_svg(), folder / "p").drawn);
+    const std::string png = file_text(folder / "p.png"), svg = file_text(folder / "p.svg");
+    std::filesystem::create_directory(folder / "home");
+    put_file(folder / "home/.gnuplot", "set datafile separator ','\nset xlabel 'mine'\nset key top\nset linetype 1 lw 9\n");
+    const Variable home("HOME", folder / "home"), terminal("GNUTERM", "nonsense"), library("GNUPLOT_LIB", "/nonexistent");
+    const auto result = dla::draw_plot(page_with_svg(), folder / "p");
+    CHECK(result.message == "");
+    CHECK(file_text(folder / "p.png") == png);
+    CHECK(file_text(folder / "p.svg") == svg);
+}
+
+TEST_CASE("images that end too early are known") {
+    TemporaryFolder folder;
+    const auto whole = [&](const std::string& text) {
+        put_file(folder / "i", text);
+        return std::pair(dla::detail::whole_png(folder / "i"), dla::detail::whole_svg(folder / "i"));
+    };
+    using namespace std::string_literals;
+    const std::string png = "\x89PNG\r\n\x1a\n\0\0\0\3IDATabcCRC4\0\0\0\0IENDCRC4"s;
+    CHECK(whole(png) == std::pair(true, false));
+    for (std::size_t n = 0; n < png.size(); ++n) CHECK(whole(png.substr(0, n)) == std::pair(false, false));
+    CHECK(whole(png + "x") == std::pair(false, false));
+    CHECK(whole(png.substr(0, 11) + "\2" + png.substr(12)) == std::pair(false, false));
+    CHECK(whole(png.substr(0, 8) + "\xff\xff\xff\xff" + png.substr(12)) == std::pair(false, false));
+    CHECK(whole("<svg></svg>\n\n") == std::pair(false, true));
+    CHECK(whole("<svg></svg") == std::pair(false, false));
+    CHECK_FALSE(dla::detail::whole_png(folder / "none"));
+    CHECK_FALSE(dla::detail::whole_svg(folder.path));
 }
 
 TEST_CASE("png") {

@@ -57,8 +57,10 @@ inline std::string plot_color(int index) {
     return hsl_color(std::fmod(137.508 * (index - count), 360), 0.7, index % 2 == 0 ? 0.35 : 0.6);
 }
 
-/// Runs `gnuplot SCRIPT` in `folder`. Returns its exit status, 127 if there is no such program; `output` gets what it printed (cut).
-inline int run_gnuplot(const std::string& folder, const std::string& script, std::string& output) {
+/// Runs gnuplot in `folder`: first the commands `before`, then the file `script`. Neither the user's settings (~/.gnuplot) nor gnuplot's environment
+/// variables count. Returns its exit status, 127 if there is no such program; `output` gets what it printed (cut). Status 0 does not mean that an image was
+/// written: a full disk is no error to gnuplot.
+inline int run_gnuplot(const std::string& folder, const std::string& before, const std::string& script, std::string& output) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return 126;
     FileDescriptor reader(ends[0]), writer(ends[1]);
@@ -68,10 +70,14 @@ inline int run_gnuplot(const std::string& folder, const std::string& script, std
     ::posix_spawn_file_actions_adddup2(&actions, writer.get(), 1);
     ::posix_spawn_file_actions_adddup2(&actions, writer.get(), 2);
     ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-    std::string name = "gnuplot", argument = script;
-    char* const arguments[] = {name.data(), argument.data(), nullptr};
+    std::string words[] = {"gnuplot", "-d", "-e", before, script};
+    char* const arguments[] = {words[0].data(), words[1].data(), words[2].data(), words[3].data(), words[4].data(), nullptr};
+    std::vector<char*> variables;
+    for (char** v = environ; *v != nullptr; ++v)
+        if (!std::string_view(*v).starts_with("GNU")) variables.push_back(*v);  // GNUTERM, GNUPLOT_LIB, ...
+    variables.push_back(nullptr);
     pid_t child = 0;
-    const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments, environ);
+    const int error = ::posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments, variables.data());
     ::posix_spawn_file_actions_destroy(&actions);
     if (error != 0) {
         output = std::generic_category().message(error);
@@ -87,6 +93,33 @@ inline int run_gnuplot(const std::string& folder, const std::string& script, std
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 125;
+}
+
+/// Whether the file is a PNG from its signature to its end chunk.
+inline bool whole_png(const std::string& path) try {
+    const auto bytes = read_file(path, std::uint64_t{1} << 30);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!text.starts_with("\x89PNG\r\n\x1a\n")) return false;
+    for (std::size_t at = 8; text.size() - at >= 12;) {  // chunks: length, kind, content, checksum
+        std::size_t length = 0;
+        for (std::size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<unsigned char>(text[at + i]);
+        if (length > text.size() - at - 12) return false;
+        const bool last = text.substr(at + 4, 4) == "IEND";
+        at += 12 + length;
+        if (last) return at == text.size();
+    }
+    return false;
+} catch (const Error&) {
+    return false;
+}
+
+/// Whether the file is text that ends as an SVG does.
+inline bool whole_svg(const std::string& path) try {
+    const auto bytes = read_file(path, std::uint64_t{1} << 30);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return text.substr(0, text.find_last_not_of(" \r\n") + 1).ends_with("</svg>");
+} catch (const Error&) {
+    return false;
 }
 
 }  // namespace dla::detail
