@@ -52,11 +52,17 @@ dla::ExperimentConfig base_config(const Arguments& a) {
     return dla::parse_config(base, "compare_mlp_depth", overrides);
 }
 
-/// The file to draw: the one that was named, or the final results in the output folder, or what there is of them.
+/// The file to draw: the one that was named, or of those in the output folder the newer one: the final results are written last, but may belong to an
+/// earlier study than the one that was interrupted.
 std::string file_to_load(const Arguments& a) {
     if (!a.load.empty()) return a.load;
-    for (const char* name : {"final_results.json", "intermediate_results.json"})
-        if (const std::string file = experiment::in_output_dir(a.setting, name); std::filesystem::exists(file)) return file;
+    const std::string final = experiment::in_output_dir(a.setting, "final_results.json");
+    const std::string intermediate = experiment::in_output_dir(a.setting, "intermediate_results.json");
+    std::error_code no_final, no_intermediate;
+    const auto final_time = std::filesystem::last_write_time(final, no_final);
+    const auto intermediate_time = std::filesystem::last_write_time(intermediate, no_intermediate);
+    if (!no_final && (no_intermediate || final_time >= intermediate_time)) return final;
+    if (!no_intermediate) return intermediate;
     dla::fail(dla::ErrorCode::io, a.setting.output_dir,
               "no results to load; expected final_results.json or intermediate_results.json; train first, or name a file");
 }
@@ -93,6 +99,7 @@ int load(Arguments a, bool names_folder) {
 int study(const Arguments& a) {
     const depth_study::StudyOptions options{.depths = a.depths, .runs = a.runs, .base = base_config(a), .setting = a.setting};
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
+    const depth_study::FolderLock lock(a.setting.output_dir);
     Results results;
     if (const int status = depth_study::run_study(options, results)) {
         const std::string file = experiment::in_output_dir(a.setting, "intermediate_results.json");
@@ -116,10 +123,11 @@ int main(int argc, char** argv) {
     CLI::Option* epochs = app.add_option("--epochs", a.epochs, "at most, for each network (default: 20)")->check(number("1 to 1000000", 1000000));
     CLI::Option* runs =
         app.add_option("--runs", a.runs, "train each network this often, with seeds one apart (default: 1)")->check(number("1 to 100", depth_study::max_runs));
-    CLI::Option* loads = app.add_option("--load", a.load,
-                                        "draw table and figures from a file of results without training; without FILE: from the output folder; "
-                                        "they go to the output folder, or beside FILE if none is named")
-                             ->expected(0, 1);
+    CLI::Option* loads =
+        app.add_option("--load", a.load,
+                       "draw table and figures from a file of results without training; without FILE: from the newer of those in the output folder; "
+                       "they go to the output folder, or beside FILE if none is named")
+            ->expected(0, 1);
     CLI::Option* sets =
         app.add_option("--set", a.overrides, "change a setting of all networks: training.key=value or dataset.key=value (repeatable)")->expected(1)->take_all();
     CLI::Option* data_dir = app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else dataset.data_dir)");

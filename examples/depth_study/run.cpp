@@ -4,6 +4,8 @@
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/version.hpp>
 
+#include <sys/file.h>
+
 #include <cstdio>
 #include <set>
 
@@ -13,7 +15,13 @@ using dla::Error, dla::ErrorCode, dla::fail;
 
 namespace {
 
-/// Where the study stands, for the progress line. Work is counted in layers times epochs.
+/// `kept` and `now`, comma-separated, each name once.
+std::string joined(const std::string& kept, const std::string& now) {
+    if ((", " + kept + ",").find(", " + now + ",") != std::string::npos) return kept;
+    return kept.empty() ? now : kept + ", " + now;
+}
+
+/// Where the study stands, for the progress line.
 class Progress {
 public:
     Progress(bool quiet, std::size_t total, double work) : quiet_(quiet), total_(total), line_(quiet), work_(work) { line_.start("", 0); }
@@ -28,8 +36,8 @@ public:
     void update(int epoch, double share, double val_accuracy) {
         if (!line_.is_due()) return;
         char numbers[120];
-        std::snprintf(numbers, sizeof numbers, "epoch %d/%d  val acc %s  elapsed %s  ETA %s", epoch, epochs_, accuracy(val_accuracy).c_str(),
-                      dla::duration_text(line_.seconds()).c_str(), eta((epoch - 1 + share) * epoch_work_).c_str());
+        std::snprintf(numbers, sizeof numbers, "epoch %d/%d  ETA %s  elapsed %s  val acc %s", epoch, epochs_, eta((epoch - 1 + share) * epoch_work_).c_str(),
+                      dla::duration_text(line_.seconds()).c_str(), accuracy(val_accuracy).c_str());
         line_.draw(place(finished_ + 1) + title_, (done_ + (epoch - 1 + share) * epoch_work_) / work_, numbers);
     }
     void finish(const Experiment& e, bool was_there) {
@@ -179,6 +187,15 @@ std::vector<Experiment> chosen(const std::vector<Experiment>& all, const StudyOp
 
 }  // namespace
 
+FolderLock::FolderLock(const std::string& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) fail(ErrorCode::io, folder, "cannot create the folder for results: " + error.message());
+    file_ = dla::detail::FileDescriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)  // file systems without locks are used without
+        fail(ErrorCode::io, folder, "another compare_mlp_depth is writing its results there; wait for it, or use another --output-dir");
+}
+
 dla::Integers layer_sizes(int depth) {
     dla::Integers sizes{128, 64};
     sizes.resize(static_cast<std::size_t>(depth), 32);
@@ -188,34 +205,28 @@ dla::Integers layer_sizes(int depth) {
 
 int run_study(const StudyOptions& options, Results& results) {
     const dla::DatasetPair data = experiment::load_data(options.base, options.setting);
-    const std::string folder = options.setting.output_dir;
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) fail(ErrorCode::io, folder, "cannot create the folder for results: " + error.message());
-
-    results = {.settings = settings_of(options, data),
-               .depths = options.depths,
-               .runs = options.runs,
-               .version = DLA_VERSION_STRING,
-               .isa = std::string(dla::to_string(dla::active_isa())),
-               .experiments = {}};
-    const std::string kept = folder + "/intermediate_results.json";
+    const std::string folder = options.setting.output_dir, kept = folder + "/intermediate_results.json";
+    const std::string isa(dla::to_string(dla::active_isa()));
+    results = {.settings = settings_of(options, data), .depths = options.depths, .runs = options.runs, .version = "", .isa = "", .experiments = {}};
     Results all = results;
     if (std::filesystem::exists(kept)) {
         all = read_results(kept);
         require_same_study(all.settings, results.settings, kept);
-        if (all.isa != results.isa)
+        if (!all.isa.empty() && all.isa != isa)
             std::fprintf(stderr, "note: %s was begun with %s kernels, this process uses %s: last digits may differ\n", kept.c_str(), all.isa.c_str(),
-                         results.isa.c_str());
+                         isa.c_str());
         std::set<int> depths(all.depths.begin(), all.depths.end());
         depths.insert(options.depths.begin(), options.depths.end());
         all.depths.assign(depths.begin(), depths.end());
         all.runs = std::max(all.runs, options.runs);
+    } else {
+        write_results(kept, all);  // a folder that cannot be written to is better known now than after the first network
     }
 
     const dla::SignalGuard signals;
     const int epochs = results.settings.epochs;
-    const auto work = [&](int depth, bool residual) { return static_cast<double>(epochs) * (depth + 1) * (residual ? 2 : 1); };
+    // In layers times epochs; batches and the first layer, which all networks have alike, took as long as some 60 layers where it was measured.
+    const auto work = [&](int depth, bool residual) { return static_cast<double>(epochs) * (60 + (depth + 1) * (residual ? 2 : 1)); };
     double total = 0;
     for (const int depth : options.depths) total += options.runs * (work(depth, false) + work(depth, true));
     Progress progress(options.setting.quiet, 2 * options.depths.size() * static_cast<std::size_t>(options.runs), total);
@@ -232,15 +243,23 @@ int run_study(const StudyOptions& options, Results& results) {
                     continue;
                 }
                 Experiment e{.depth = depth, .residual = residual, .run = run, .seed = results.settings.seed + static_cast<std::uint64_t>(run)};
-                if (const int signal = train(options, data, e, progress)) {
+                int signal = train(options, data, e, progress);
+                if (signal == 0) {
+                    all.experiments.push_back(std::move(e));
+                    all.version = joined(all.version, DLA_VERSION_STRING);
+                    all.isa = joined(all.isa, isa);
+                    write_results(kept, all);
+                    progress.finish(all.experiments.back(), false);
+                    signal = dla::SignalGuard::caught();  // during validation, test or writing
+                }
+                if (signal != 0) {
                     progress.clear();
                     results.experiments = chosen(all.experiments, options);
                     return 128 + signal;
                 }
-                all.experiments.push_back(std::move(e));
-                write_results(kept, all);
-                progress.finish(all.experiments.back(), false);
             }
+    results.version = all.version;
+    results.isa = all.isa;
     results.experiments = chosen(all.experiments, options);
     write_results(folder + "/final_results.json", results);
     return 0;

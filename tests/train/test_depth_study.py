@@ -8,6 +8,7 @@ import copy
 import json
 import math
 import os
+import pty
 import random
 import re
 import shutil
@@ -541,6 +542,62 @@ class Study(Case):
                 kept = self.results(out, "intermediate_results.json")["experiments"]
                 self.ok(self.study(out))
                 self.assertEqual(self.results(out)["experiments"][:len(kept)], kept)
+
+    def test_one_study_at_a_time(self):
+        process = self.start("out", "--depths", "40")
+        self.wait_for(process, "out", 0)
+        self.refused(self.study("out"), 6, r"error\[io\] .*out: another compare_mlp_depth is writing its results there")
+        process.kill()
+        process.communicate()
+        self.ok(self.study("out"))  # the lock ends with the process
+
+    def test_load_shows_the_study_that_was_interrupted(self):
+        self.ok(self.study("out"))
+        self.assertIn("final_results.json: 4 experiments", self.ok(self.compare("--load", "--output-dir", self.path("out"), env=NO_GNUPLOT)).stdout)
+        os.remove(self.path("out", "intermediate_results.json"))
+        process = self.start("out", "--set", "training.learning_rate=0.01")
+        self.wait_for(process, "out", 1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        shown = self.ok(self.compare("--load", "--output-dir", self.path("out"), env=NO_GNUPLOT)).stdout
+        self.assertRegex(shown, r"intermediate_results.json: [123] experiments")
+
+    def test_whose_kernels(self):
+        """Results say what they were computed with, also when another process writes them."""
+        self.ok(self.compare("--depths", "1", "--epochs", "1", *sets(DIGITS), env=NO_GNUPLOT | {"DLA_SIMD": "base"}))
+        for name in ("final_results.json", "intermediate_results.json"):
+            self.assertEqual(self.results("mlp_results", name)["isa"], "base")
+        done = self.ok(self.compare("--depths", "1", "--epochs", "1", *sets(DIGITS), env=NO_GNUPLOT))
+        for name in ("final_results.json", "intermediate_results.json"):
+            self.assertEqual(self.results("mlp_results", name)["isa"], "base")  # nothing was trained
+        best = re.search(r"dla [\d.]+: cpu, (\w+)", done.stdout)[1]
+        if best != "base":
+            done = self.ok(self.compare("--depths", "1", "2", "--epochs", "1", *sets(DIGITS), env=NO_GNUPLOT))
+            self.assertRegex(done.stderr, f"\\Anote: .* was begun with base kernels, this process uses {best}: last digits may differ\n")
+            self.assertEqual(self.results("mlp_results")["isa"], f"base, {best}")
+            self.assertIn(f"`base, {best}`", self.text("mlp_results", "results.md"))
+
+    def test_progress_fits_the_terminal(self):
+        for columns in (50, 80, 140):
+            with self.subTest(columns=columns):
+                end, terminal = pty.openpty()
+                process = subprocess.Popen([COMPARE, "--depths", "30", "--epochs", "8", *sets(DIGITS | {"dataset.size": "6000"}), "--output-dir", self.path(str(columns))],
+                                           stdout=terminal, env=ENV | {"COLUMNS": str(columns)})
+                os.close(terminal)
+                shown = b""
+                try:
+                    while part := os.read(end, 4096):
+                        shown += part
+                except OSError:  # the other end is closed
+                    pass
+                os.close(end)
+                self.assertEqual(process.wait(timeout=60), 0)
+                redrawn = [re.sub("\033\\[[^a-zA-Z]*[a-zA-Z]", "", line) for line in re.split("[\r\n]+", shown.decode())]
+                redrawn = [line for line in redrawn if re.match(r"\[[12]/2\] depth  30", line) and "test acc" not in line]
+                self.assertTrue(redrawn)
+                self.assertTrue(all(len(line) < columns for line in redrawn), redrawn)
+                self.assertTrue(all("epoch " in line and "ETA " in line for line in redrawn), redrawn)
 
     def test_a_larger_study_keeps_what_is_there(self):
         self.ok(self.study("out"))

@@ -98,7 +98,7 @@ TEST_CASE("statistics of layers in double are PyTorch's") {
             const auto before_values = support::weights(model.parameters());
             GradStats stats = grad_stats(model, CrossEntropy{}, data.images, data.labels);
             CHECK(hash(support::weights(model.parameters())) == hash(before_values));  // running means too
-            const auto before = parameter_values<double>(model);
+            const auto before = parameter_values(model);
             step(warm_up + 1);
             add_updates(stats, model, before);
             check(c, stats, 1e-8);
@@ -180,6 +180,44 @@ TEST_CASE("the first value that is not finite is named") {
         model.parameters().write(ParamPart::value, row, std::vector<double>(static_cast<std::size_t>(row.count), 1e300));
         CHECK(stats().non_finite == "the output of layer 1 Linear<Dyn, 16>");
     }
+}
+
+TEST_CASE("a network that is a single layer, or a Residual, has statistics too") {
+    const std::vector<std::int32_t> labels{0, 1};
+    const std::vector<double> images{-1, -2, -3, -4, -5, -6};
+    Model<Linear<3, 2>, Shape{3}, Reference<double>> linear(Seed{1});
+    const GradStats a = grad_stats(linear, CrossEntropy{}, images, labels);
+    REQUIRE(a.layers.size() == 1);
+    CHECK(a.layers[0].layer == -1);
+    CHECK(a.layers[0].parameters == 8);
+    CHECK(a.layers[0].gradient_norm == doctest::Approx(std::hypot(a.parameters[0].gradient_norm, a.parameters[1].gradient_norm)));
+    CHECK(to_text(a).find("\nLinear           8 ") != std::string::npos);
+
+    Model<Residual<Linear<3, 3>, Identity, ReLU>, Shape{3}, Reference<double>> residual(Seed{1});
+    for (const ParamRow& row : residual.parameters().parameters) residual.parameters().write(ParamPart::value, row, std::vector<double>(9, 0.0));
+    const GradStats b = grad_stats(residual, CrossEntropy{}, std::vector<double>{-1, -2, -3, -4, 5, -6}, labels);
+    REQUIRE(b.layers.size() == 2);
+    CHECK(b.layers[0].type == "Residual, its ReLU");
+    CHECK(b.layers[0].dead == doctest::Approx(2.0 / 3));
+    CHECK(b.layers[1].path == "block");
+}
+
+TEST_CASE("gradients and losses that are not finite are named where every output is finite") {
+    const std::vector<std::int32_t> labels{0, 1};
+    // Reference<float>: kernels of Cpu<float> compiled here, for less speed, could take the place of those that test_threads.cpp hashes.
+    Model<Sequential<Linear<1, 1>, Linear<1, 2>>, Shape{1}, Reference<float>> model(Seed{1});
+    auto& table = model.parameters();
+    table.write(ParamPart::value, table.parameters[0], std::vector<float>{1e-25f});
+    table.write(ParamPart::value, table.parameters[2], std::vector<float>{1e20f, -1e20f});
+    table.freeze("1");
+    const GradStats stats = grad_stats(model, CrossEntropy{}, std::vector<float>{1e20f, 1e20f}, labels);
+    CHECK(stats.non_finite == "the gradient of parameter 0.weight");
+    CHECK(to_text(stats).find("inf") != std::string::npos);
+    CHECK(to_text(stats).find("1  Linear, frozen") != std::string::npos);
+
+    Model<Linear<1, 2>, Shape{1}, Reference<float>> single(Seed{1});
+    single.parameters().write(ParamPart::value, single.parameters().parameters[0], std::vector<float>{3e38f, 3e38f});
+    CHECK(grad_stats(single, CrossEntropy{}, std::vector<float>{2, 2}, labels).non_finite == "the output of the network");
 }
 
 TEST_CASE("a unit is a channel of an image, or a feature of every row") {

@@ -7,7 +7,8 @@
 
 namespace dla {
 
-/// Sees every layer's output and gradient as they are made; set in a Context only when somebody wants to know.
+/// Sees every layer's output and gradient as they are made; set in a Context only when somebody wants to know. `layer` is the row of
+/// ParamIndex::layers, or -1 for the whole network, which comes last.
 template <class P>
 class Observer {
 public:

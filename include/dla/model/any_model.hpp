@@ -75,9 +75,9 @@ public:
 
 private:
     void look(int layer, const ConstView<Reference<T>>& v, const char* what) {
-        const LayerRow& row = index_.layers[static_cast<std::size_t>(layer)];
+        const LayerRow& row = index_.layer(layer);
         if (!found_.empty() || !row.leaf || all_finite(std::span(v.data, static_cast<std::size_t>(v.size())))) return;
-        found_ = std::string(what) + " layer " + row.path + " " + row.name;
+        found_ = std::string(what) + (layer < 0 ? " the network" : " layer " + row.path + " " + row.name);
     }
     const ParamIndex& index_;
     std::string found_;

@@ -101,12 +101,14 @@ public:
         const ConstView<P> x(to_device<T>(images, workspace_.input.data), batch, input_);
         const View<P> y(workspace_.output.data, batch, output_);
         net_.forward(c, state_, x, y, workspace_.tape);
+        if (c.observer) c.observer->after_forward(-1, y);
         const View<P> dy(workspace_.output_gradient.data, batch, output_);
         loss.evaluate(c, ConstView<P>(y), targets_to_device(targets), class_weights(loss, class_weights_.template at<T>(0)), result_slot(), dy);
         const LossResult result = read_result(result_slot());
         loss.verify(result, targets.data(), output_);
         const View<P> dx(workspace_.gives_input_gradient() ? workspace_.input_gradient.data : typename P::template pointer<T>{}, batch, input_);
         net_.backward(c, state_, x, y, dy, dx, workspace_.tape);
+        if (c.observer) c.observer->after_backward(-1, dx);
         return result;
     }
 
@@ -118,6 +120,7 @@ public:
         Context<P> c = context();
         const View<P> y(workspace_.output.data, x.batch, output_);
         net_.forward(c, state_, x, y, workspace_.tape);
+        if (c.observer) c.observer->after_forward(-1, y);
         return y;
     }
     /// Backward pass of the last `forward` on the same x: parameter gradients are added to; dx may be an empty view.
@@ -130,6 +133,7 @@ public:
         Context<P> c = context();
         const View<P> target(own ? workspace_.input_gradient.data : typename P::template pointer<T>{}, x.batch, input_);
         net_.backward(c, state_, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy, target, workspace_.tape);
+        if (c.observer) c.observer->after_backward(-1, target);
         if (dx) copy(c.policy, dx.size(), target.data, dx.data);
     }
     /// From now on backward passes also compute the gradient of the input.

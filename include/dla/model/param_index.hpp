@@ -67,6 +67,8 @@ struct ParamIndex {
     LayerRow network;                           ///< the whole, with an empty path; what it consists of is in `layers`
     index_t value_count = 0, buffer_count = 0;  // with padding
 
+    /// Row of `layers`, or of the whole network for -1.
+    const LayerRow& layer(int row) const { return row < 0 ? network : layers[static_cast<std::size_t>(row)]; }
     /// Number of trainable and frozen values, as PyTorch counts them.
     index_t parameter_count() const {
         index_t n = 0;

@@ -22,9 +22,9 @@ struct ParamStats {
 
 /// One layer that has parameters of its own or ends with a ReLU. NaN: does not apply, or was not measured.
 struct LayerStats {
-    int layer = -1;          ///< row of ParamIndex::layers
+    int layer = -1;          ///< row of ParamIndex::layers, -1: the whole network, when it is a single layer or a Residual
     std::string path, type;  ///< "3.block.0", "Linear"; of a ReLU inside of another layer "Residual, its ReLU"
-    index_t parameters = 0;
+    index_t parameters = 0, trainable = 0;
     double value_norm = std::numeric_limits<double>::quiet_NaN();     ///< L2 over all parameters of the layer
     double gradient_norm = std::numeric_limits<double>::quiet_NaN();  ///< likewise
     double update_ratio = std::numeric_limits<double>::quiet_NaN();   ///< L2 norm of the last optimizer step over that of the values before it
@@ -48,6 +48,15 @@ struct GradStats {
 };
 
 namespace detail {
+
+template <class M>
+struct ScalarOf {
+    using type = float;  // of every AnyModel
+};
+template <class Net, Shape Input, class P>
+struct ScalarOf<Model<Net, Input, P>> {
+    using type = typename P::scalar;
+};
 
 inline const ParamIndex& rows_of(const AnyModel& model) { return model.index(); }
 inline void read_values(const AnyModel& model, ParamPart part, const ParamRow& row, std::vector<float>& host) {
@@ -85,18 +94,17 @@ template <class T>
 class StatsObserver final : public NonFiniteFinder<T> {
 public:
     using View = ConstView<Reference<T>>;
-    explicit StatsObserver(const ParamIndex& index) : NonFiniteFinder<T>(index), index_(index), dead(index.layers.size(), no_value) {}
+    explicit StatsObserver(const ParamIndex& index) : NonFiniteFinder<T>(index), index_(index), dead(index.layers.size() + 1, no_value) {}
 
     void after_forward(int layer, const View& y) override {
         NonFiniteFinder<T>::after_forward(layer, y);
-        const auto row = static_cast<std::size_t>(layer);
-        if (!index_.layers[row].rectifies || y.size() == 0) return;
+        if (!index_.layer(layer).rectifies || y.size() == 0) return;
         // Images lie channels last, rows of features feature last: a unit is a channel or a feature.
         const auto units = static_cast<std::size_t>(y.shape.d[y.shape.rank == 2 ? 1 : 0]);
         std::vector<char> alive(units, 0);
         for (std::size_t i = 0; i < static_cast<std::size_t>(y.size()); ++i)
             if (y.data[i] != T(0)) alive[i % units] = 1;
-        dead[row] = static_cast<double>(std::count(alive.begin(), alive.end(), 0)) / static_cast<double>(units);
+        dead[static_cast<std::size_t>(layer + 1)] = static_cast<double>(std::count(alive.begin(), alive.end(), 0)) / static_cast<double>(units);
     }
 
 private:
@@ -104,7 +112,7 @@ private:
 
 public:
     static constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
-    std::vector<double> dead;  // for each layer
+    std::vector<double> dead;  // of the network, then of each layer
 };
 
 /// Sums what the parameters of each layer say.
@@ -125,11 +133,11 @@ inline void sum_layers(GradStats& stats) {
     }
 }
 
-inline std::string stats_number(const char* format, double value) {
-    if (std::isnan(value)) return "";
+/// A number of a table; blank when it does not apply or was not measured.
+inline std::string stats_number(const char* format, double value, bool applies) {
     char text[32];
     std::snprintf(text, sizeof text, format, value);
-    return text;
+    return applies ? text : "";
 }
 
 }  // namespace detail
@@ -144,21 +152,27 @@ template <class M, class Loss, class Images, class Targets>
     GradStats stats;
     stats.loss = detail::run_inspection(model, loss, std::span<const T>(images), std::span<const typename Loss::Target>(targets), observer).loss;
     std::vector<T> host;
+    std::string bad_value, bad_gradient;
+    const auto norm = [&](const char* what, const ParamRow& row, std::string& bad) {
+        if (bad.empty() && !detail::all_finite(std::span<const T>(host))) bad = what + row.path;
+        return std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
+    };
     for (const ParamRow& row : index.parameters) {
         ParamStats p{.path = row.path, .kind = row.kind, .layer = row.layer, .count = row.count, .trainable = row.trainable};
         detail::read_values(model, ParamPart::value, row, host);
-        p.value_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
-        if (stats.non_finite.empty() && !detail::all_finite(std::span<const T>(host))) stats.non_finite = "parameter " + row.path;
+        p.value_norm = norm("parameter ", row, bad_value);
         detail::read_values(model, ParamPart::gradient, row, host);
-        p.gradient_norm = std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
+        p.gradient_norm = norm("the gradient of parameter ", row, bad_gradient);
         stats.parameters.push_back(std::move(p));
     }
-    if (stats.non_finite.empty() && !detail::all_finite(std::span<const T>(images))) stats.non_finite = "the input";
-    if (stats.non_finite.empty()) stats.non_finite = observer.found();
-    for (std::size_t i = 0; i < index.layers.size(); ++i) {
-        const LayerRow& row = index.layers[i];
-        LayerStats layer{.layer = static_cast<int>(i), .path = row.path, .type = row.type, .dead = observer.dead[i]};
-        for (const ParamStats& p : stats.parameters) layer.parameters += p.layer == layer.layer ? p.count : 0;
+    const std::string bad_input = detail::all_finite(std::span<const T>(images)) ? "" : "the input", bad_loss = std::isfinite(stats.loss) ? "" : "the loss";
+    for (const std::string& bad : {bad_value, bad_input, observer.found(), bad_gradient, bad_loss})
+        if (stats.non_finite.empty()) stats.non_finite = bad;
+    for (int i = -1; i < static_cast<int>(index.layers.size()); ++i) {
+        const LayerRow& row = index.layer(i);
+        LayerStats layer{.layer = i, .path = row.path, .type = row.type, .dead = observer.dead[static_cast<std::size_t>(i + 1)]};
+        for (const ParamStats& p : stats.parameters)
+            if (p.layer == i) layer.parameters += p.count, layer.trainable += p.trainable ? p.count : 0;
         if (row.rectifies && row.type != "ReLU") layer.type += ", its ReLU";
         if (layer.parameters > 0 || row.rectifies) stats.layers.push_back(std::move(layer));
     }
@@ -166,11 +180,11 @@ template <class M, class Loss, class Images, class Targets>
     return stats;
 }
 
-/// The values of all parameters, for `add_updates`.
-template <class T = float, class M>
-[[nodiscard]] std::vector<std::vector<T>> parameter_values(const M& model) {
-    std::vector<std::vector<T>> values;
-    for (const ParamRow& row : detail::rows_of(model).parameters) detail::read_values(model, ParamPart::value, row, values.emplace_back());
+/// One array of all parameters; their values are what `add_updates` takes.
+template <class M>
+[[nodiscard]] auto parameter_values(const M& model, ParamPart part = ParamPart::value) {
+    std::vector<std::vector<typename detail::ScalarOf<M>::type>> values;
+    for (const ParamRow& row : detail::rows_of(model).parameters) detail::read_values(model, part, row, values.emplace_back());
     return values;
 }
 
@@ -196,12 +210,14 @@ void add_updates(GradStats& stats, const M& model, const std::vector<std::vector
 [[nodiscard]] inline std::string to_text(const GradStats& stats) {
     std::vector<detail::TableLine<6>> lines{{"Layer", "Parameters", "Gradient norm", "Weight norm", "Update/weight", "Dead units"}};
     for (const LayerStats& l : stats.layers)
-        lines.push_back({l.path + "  " + l.type, l.parameters > 0 ? detail::grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm),
-                         detail::stats_number("%.3e", l.value_norm), detail::stats_number("%.2e", l.update_ratio),
-                         detail::stats_number("%.1f %%", 100 * l.dead)});
+        lines.push_back({(l.path.empty() ? "" : l.path + "  ") + l.type + (l.parameters > 0 && l.trainable == 0 ? ", frozen" : ""),
+                         l.parameters > 0 ? detail::grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm, l.parameters > 0),
+                         detail::stats_number("%.3e", l.value_norm, l.parameters > 0),
+                         detail::stats_number("%.2e", l.update_ratio, !std::isnan(l.update_ratio)),
+                         detail::stats_number("%.1f %%", 100 * l.dead, !std::isnan(l.dead))});
     std::string out = detail::table_text(lines, 1);
-    out += "loss " + detail::stats_number("%.4f", stats.loss) + ", mean over parameters of the gradient norm " +
-           detail::stats_number("%.3e", stats.mean_gradient_norm()) + "\n";
+    out += "loss " + detail::stats_number("%.4f", stats.loss, true) + ", mean over parameters of the gradient norm " +
+           detail::stats_number("%.3e", stats.mean_gradient_norm(), true) + "\n";
     if (!stats.non_finite.empty()) out += "not finite: " + stats.non_finite + "\n";
     return out;
 }

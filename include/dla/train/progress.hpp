@@ -65,13 +65,16 @@ public:
         if (!terminal_) {
             std::fprintf(out_, "%s  %s\n", title.c_str(), numbers.c_str());
         } else {
-            const int room = columns() - static_cast<int>(title.size() + numbers.size()) - 6;
-            const int width = std::clamp(room, 0, 40);
-            const int full = static_cast<int>(width * std::clamp(share, 0.0, 1.0));
+            // A line that is wider than the terminal would wrap, and each redraw would scroll.
+            const int width = columns() - 1, room = width - static_cast<int>(title.size() + numbers.size()) - 5;
+            const int cells = std::clamp(room, 0, 40), full = static_cast<int>(cells * std::clamp(share, 0.0, 1.0));
             std::string bar;
-            for (int i = 0; i < width; ++i) bar += i < full ? "█" : "·";
-            if (color_) bar = "\033[32m" + bar + "\033[0m";
-            std::fprintf(out_, "\r%s %s  %s\033[K", title.c_str(), bar.c_str(), numbers.c_str());
+            for (int i = 0; i < cells; ++i) bar += i < full ? "█" : "·";
+            if (color_ && cells > 0) bar = "\033[32m" + bar + "\033[0m";
+            if (cells > 0)
+                std::fprintf(out_, "\r%s %s  %s\033[K", title.c_str(), bar.c_str(), numbers.c_str());
+            else
+                std::fprintf(out_, "\r%.*s\033[K", width, (title + "  " + numbers).c_str());
         }
         std::fflush(out_);
     }

@@ -112,8 +112,10 @@ public:
     /// The fixed batch again, with the weights that the model holds now: after `run`, the best ones. Only when the options ask for statistics.
     GradStats measure_stats() { return grad_stats(model_, loss_, fixed_images_, fixed_labels_); }
 
-    /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set.
+    /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set. Gives its path, empty when the options
+    /// name no folder for checkpoints.
     std::string save_final(double test_accuracy) {
+        if (options_.checkpoint_dir.empty()) return "";
         state_.kind = "final";
         state_.test_accuracy = test_accuracy;
         const std::string file = path("_final");
@@ -174,8 +176,10 @@ private:
         const bool best = state_.stopping.update(m.epoch, m.val_accuracy);
         progress.clear();
         if (options_.stats) {
+            const auto gradients = parameter_values(model_, ParamPart::gradient);  // of the last step, for those who look at the model next
             stats_ = grad_stats(model_, loss_, fixed_images_, fixed_labels_);
             add_updates(stats_, model_, before_);
+            for (std::size_t i = 0; i < gradients.size(); ++i) model_.write(ParamPart::gradient, model_.index().parameters[i], gradients[i]);
         }
         log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
         if (best) {
@@ -219,7 +223,7 @@ private:
         fail(ErrorCode::numeric, when,
              what + " is not finite; " +
                  (culprit.empty() ? std::string("every layer's output is finite, the loss itself overflows") : "first not finite: " + culprit) +
-                 "; try a smaller learning_rate or clip_grad_norm = 1; the last checkpoint is kept");
+                 "; try a smaller learning_rate or clip_grad_norm = 1" + (options_.checkpoint_dir.empty() ? "" : "; the last checkpoint is kept"));
     }
 
     AnyModel& model_;
