@@ -11,6 +11,7 @@ import os
 import pty
 import random
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -227,6 +228,8 @@ class Table(Case):
             self.assertIn(part, text)
         for figure in FIGURES:
             self.assertIn(f"]({figure}.png)", text)
+        for part in ("d + 1 weight layers", "2d + 2 weight layers on its longest path", "Linear from 10 to 10"):
+            self.assertIn(part, text)
 
     def test_several_runs(self):
         results = made_up(depths=(5, 10), runs=4)
@@ -290,6 +293,11 @@ class Figures(Case):
         done = self.ok(self.compare("--load", self.write(results, "r.json"), "--output-dir", self.path("out")))
         self.assertEqual(done.stderr, "")
         return done
+
+    def rows(self, figure):
+        """The numbers a figure is drawn from."""
+        lines = self.text("out", figure + ".dat").splitlines()
+        return [list(map(float, line.split())) for line in lines if line and line[0] != "#"]
 
     def image(self, figure):
         image = Image(self.path("out", figure + ".png"))
@@ -364,8 +372,57 @@ class Figures(Case):
                 for row in e["history"]:
                     row["val_loss"] = 1.0 + e["run"]
         self.draw(results)
-        rows = [list(map(float, line.split())) for line in self.text("out", "validation_losses.dat").splitlines()[1:7]]
-        self.assertEqual([row[:2] for row in rows], [[1, 2], [2, 2], [3, 2], [4, 2], [5, 2.5], [6, 3]])
+        rows = self.rows("validation_losses")[:6]
+        self.assertEqual([row[:2] for row in rows[:5]], [[1, 2], [2, 2], [3, 2], [4, 2], [5, 2.5]])
+        self.assertEqual([row[2:] for row in rows[:4]], [[1, 3]] * 4)  # a linear axis: the whole deviation
+        self.assertTrue(all(map(math.isnan, rows[5][1:])), rows)  # one run of three is left
+        results["experiments"] = [e for e in results["experiments"] if e["run"] != 1]
+        self.draw(results)
+        rows = self.rows("validation_losses")[:6]
+        self.assertEqual([row[:2] for row in rows], [[1, 2], [2, 2], [3, 2], [4, 2], [5, 3], [6, 3]])
+        self.assertTrue(all(not math.isnan(low) and low < high for _, _, low, high in rows[:4]), rows)
+        self.assertTrue(all(math.isnan(v) for row in rows[4:] for v in row[2:]), rows)  # one of two: no spread can be known
+        results["experiments"] = [e for e in results["experiments"] if e["residual"] or e["run"] == 0]
+        self.draw(results)
+        self.assertEqual(self.text("out", "validation_losses.gp").count("filledcurves"), 2)  # PNG, SVG: of the residual networks only
+        diverge(next(e for e in results["experiments"] if e["residual"] and e["run"] == 2), 2)
+        for e in results["experiments"]:
+            if e["residual"] and not e["diverged"]:
+                copied = e
+        for run in (1, 3, 4):
+            results["experiments"].append({**copied, "run": run, "seed": 42 + run})
+            if run > 1:
+                diverge(results["experiments"][-1], 2)
+        results["runs"] = 5  # residual: 2 trained, 3 diverged
+        self.draw(results)
+        losses, layers = (self.rows(figure) for figure in ("validation_losses", "layer_gradient_comparison"))
+        self.assertEqual([math.isnan(row[1]) for row in losses[4:]], [False] * 2 + [True] * 18)
+        self.assertEqual(sum(math.isnan(row[1]) for row in layers), 0)  # of those that were tested
+
+    def test_captions(self):
+        """They speak of a logarithmic axis where there is one, and of means where there are several runs."""
+        results = made_up(depths=(5,), runs=3)
+        for span, logarithmic in ((1.5, False), (100, True)):
+            for e in results["experiments"]:
+                for row in e["history"]:
+                    row["val_loss"] = 1.0 if row["epoch"] == 1 else span
+            self.draw(results)
+            script = self.text("out", "validation_losses.gp").replace("'\n", " ")
+            self.assertEqual("not below the smallest" in script, logarithmic)
+            self.assertIn("as long as these are at least half", re.sub(r"' at screen .*?label \d+ '", " ", script))
+            self.assertNotIn("A curve ends", script)
+            for figure in FIGURES[1:]:
+                self.assertIn("logarithmic axis", self.text("out", figure + ".gp"))
+        self.draw(made_up(depths=(5,)))
+        script = self.text("out", "validation_losses.gp")
+        self.assertIn("A curve ends where training stopped.", script)
+        self.assertNotIn("deviation", script)
+
+    def test_one_depth_is_named(self):
+        self.draw(made_up(depths=(7,)))
+        for figure in ("validation_losses", "gradient_magnitudes", "layer_gradient_comparison"):
+            self.assertIn("depth 7", self.text("out", figure + ".gp"))
+        self.assertIn("'7' 7", self.text("out", "test_accuracies.gp"))
 
     def test_ticks_at_the_depths(self):
         self.draw(made_up())
@@ -642,14 +699,16 @@ class Study(Case):
 
 
 class Published(Case):
-    def test_the_documented_table_is_the_results(self):
+    def test_the_documented_tables_are_the_results(self):
         folder = os.path.join(ROOT, "docs", "depth_study")
-        done = self.ok(self.compare("--load", os.path.join(folder, "final_results.json"), "--output-dir", self.path("out"), env=NO_GNUPLOT))
         with open(folder + ".md", encoding="utf-8") as f:
             page = f.read()
-        table = "".join(line + "\n" for line in done.stdout.splitlines() if line.startswith("|"))
-        self.assertEqual(table.count("\n"), 14)
-        self.assertIn("\n\n" + table + "\n", page)
+        for name in ("final_results.json", "five_runs/final_results.json"):
+            with self.subTest(name=name):
+                done = self.ok(self.compare("--load", os.path.join(folder, name), "--output-dir", self.path("out"), env=NO_GNUPLOT))
+                table = "".join(line + "\n" for line in done.stdout.splitlines() if line.startswith("|"))
+                self.assertEqual(table.count("\n"), 14)
+                self.assertIn("\n\n" + table + "\n", page)
         for picture in re.findall(r"\]\((depth_study/[^)]*\.png)\)", page):
             self.assertEqual(Image(os.path.join(ROOT, "docs", picture)).width, 1600)
 
@@ -692,9 +751,32 @@ class Faults(Case):
         self.assertRegex(done.stderr, r"\Anote: .*gnuplot is not installed \(Debian: apt install gnuplot-nox\); then: gnuplot .*; the other figures "
                                       r"likewise\n\Z")
         self.assertEqual(set(os.listdir(self.path("out"))), {"results.md"} | {f + end for f in FIGURES for end in (".gp", ".dat")})
-        if HAVE_GNUPLOT:  # the script draws where it lies
-            subprocess.run(["gnuplot", "validation_losses.gp"], cwd=self.path("out"), check=True)
-            self.assertGreater(os.path.getsize(self.path("out", "validation_losses.png")), 10000)
+        if not HAVE_GNUPLOT:
+            return
+        subprocess.run(["gnuplot", "validation_losses.gp"], cwd=self.path("out"), check=True)  # the script draws where it lies
+        self.assertGreater(os.path.getsize(self.path("out", "validation_losses.png")), 10000)
+        self.ok(self.compare("--load", file, "--output-dir", self.path("out")))
+        images = [f + end for f in FIGURES for end in (".png", ".svg")]
+        done = self.ok(self.compare("--load", file, "--output-dir", self.path("out"), env=NO_GNUPLOT))
+        self.assertRegex(done.stderr, r"\Anote: no new image .*, the old one is of the same data: gnuplot is not installed")
+        self.assertLess(set(images), set(os.listdir(self.path("out"))))
+        self.ok(self.compare("--load", self.write(made_up(seed=2), "r.json"), "--output-dir", self.path("out"), env=NO_GNUPLOT))
+        self.assertFalse(set(images) & set(os.listdir(self.path("out"))))
+
+    def test_full_disk(self):
+        if not HAVE_GNUPLOT:
+            self.skipTest("gnuplot is not installed")
+        file = self.write(made_up(), "r.json")
+
+        def limit():  # stands in for the disk
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (25000, 25000))
+
+        done = subprocess.run([COMPARE, "--load", file, "--output-dir", self.path("out")], capture_output=True, text=True, env=ENV, timeout=60,
+                              preexec_fn=limit)
+        self.ok(done)
+        self.assertRegex(done.stderr, r"\Anote: no image .*: gnuplot did not write all of it; is the disk full\?")
+        self.assertEqual(set(os.listdir(self.path("out"))), {"results.md"} | {f + end for f in FIGURES for end in (".gp", ".dat")})
 
     def test_not_results(self):
         good = made_up(depths=(5, 10), epochs=3)

@@ -121,6 +121,22 @@ def scalars(folder):
     return shown
 
 
+def histograms(folder):
+    """{(tag, step): bytes of the histogram} of a folder's event files."""
+    found = {}
+    for name in sorted(n for n in os.listdir(folder) if n.startswith("events.")):
+        data, at = read(os.path.join(folder, name)), 0
+        while at + 12 <= len(data):
+            size = struct.unpack_from("<Q", data, at)[0]
+            event = list(fields(data[at + 12:at + 12 + size]))
+            at += 16 + size
+            for _, summary in (item for number, value in event if number == 5 for item in fields(value)):
+                content = dict(fields(summary))
+                if 5 in content:
+                    found[content[1].decode(), dict(event).get(2, 0)] = content[5]
+    return found
+
+
 class Case(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="dla_test_")
@@ -326,6 +342,9 @@ class Outcome(Case):
             file = os.path.join("checkpoints", f"{name}_{kind}.safetensors")
             self.assertEqual(digest(read(self.path("plain", file))), digest(read(self.path("stats", file))), f"{kind} differs")
         self.assertFalse([line for line in self.metrics("plain", name) if line["type"] == "stats"])
+        shown = histograms(self.path("plain", "runs", name))
+        self.assertEqual(len([tag for tag in shown if tag[0].startswith("Gradients/")]), 4 * len([tag for tag in shown if tag[1] == 4]) // 2)
+        self.assertEqual(shown, histograms(self.path("stats", "runs", name)))
         stats = [line for line in self.metrics("stats", name) if line["type"] == "stats"]
         self.assertEqual([line["epoch"] for line in stats], [1, 2, 3, 4])
         layers = {layer["path"]: layer for layer in stats[-1]["layers"]}
