@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace depth_study {
 
@@ -53,17 +55,19 @@ struct Group {
 
 /// By depth, plain before residual; groups without experiments are there too.
 inline std::vector<Group> groups(const Results& r) {
-    std::vector<int> depths = r.depths;
-    std::sort(depths.begin(), depths.end());
-    std::vector<Group> all;
-    for (const int depth : depths)
-        for (const bool residual : {false, true}) {
-            Group& g = all.emplace_back(Group{depth, residual, {}, {}});
-            for (int run = 0; run < r.runs; ++run)
-                for (const Experiment& e : r.experiments)
-                    if (e.is(depth, residual, run)) (e.diverged.empty() ? g.tested : g.diverged).push_back(&e);
-        }
-    return all;
+    std::map<std::pair<int, bool>, Group> all;
+    for (const int depth : r.depths)
+        for (const bool residual : {false, true}) all.emplace(std::pair(depth, residual), Group{depth, residual, {}, {}});
+    std::vector<const Experiment*> by_run;
+    for (const Experiment& e : r.experiments)
+        if (e.run < r.runs) by_run.push_back(&e);
+    std::stable_sort(by_run.begin(), by_run.end(), [](const Experiment* a, const Experiment* b) { return a->run < b->run; });
+    for (const Experiment* e : by_run)
+        if (const auto group = all.find({e->depth, e->residual}); group != all.end())
+            (e->diverged.empty() ? group->second.tested : group->second.diverged).push_back(e);
+    std::vector<Group> sorted;
+    for (auto& [network, group] : all) sorted.push_back(std::move(group));
+    return sorted;
 }
 
 }  // namespace depth_study
