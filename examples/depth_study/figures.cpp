@@ -25,9 +25,10 @@ std::string zero_note(const std::vector<dla::PlotSeries>& curves, const char* se
     return "";
 }
 
-/// Mean over the runs that have a value there, with a band of one standard deviation to both sides when there are several. The band does not go below the
-/// smallest value: on a logarithmic axis it would reach down to nothing.
-dla::PlotSeries curve(const std::vector<Values>& runs) {
+/// Mean over the runs that have a value there, as long as these are at least half of them: the mean of the few that are left last is that of other networks.
+/// With a band of one standard deviation to both sides where there are two values or more. On a logarithmic axis the band does not go below the smallest
+/// value: it would reach down to nothing.
+dla::PlotSeries curve(const std::vector<Values>& runs, bool logarithmic) {
     dla::PlotSeries s;
     std::size_t length = 0;
     for (const Values& v : runs) length = std::max(length, v.size());
@@ -36,11 +37,12 @@ dla::PlotSeries curve(const std::vector<Values>& runs) {
         for (const Values& v : runs)
             if (i < v.size()) here.push_back(v[i]);
         const Summary summary(here);
+        const auto count = static_cast<std::size_t>(summary.count);
         s.x.push_back(static_cast<double>(i + 1));
-        s.y.push_back(summary.mean);
+        s.y.push_back(2 * count >= runs.size() ? summary.mean : nan);
         if (runs.size() < 2) continue;
-        s.low.push_back(std::max(summary.mean - summary.deviation, summary.low));
-        s.high.push_back(summary.mean + summary.deviation);
+        s.low.push_back(count < 2 ? nan : logarithmic ? std::max(summary.mean - summary.deviation, summary.low) : summary.mean - summary.deviation);
+        s.high.push_back(count < 2 ? nan : summary.mean + summary.deviation);
     }
     return s;
 }
@@ -57,24 +59,43 @@ struct Study {
     }
     int color(int depth) const { return static_cast<int>(std::find(depths.begin(), depths.end(), depth) - depths.begin()); }
 
-    /// A curve for each group, of `values` of each of its experiments, those that diverged included.
+    /// A curve over epochs for each group, of `values` of each of its experiments, those that diverged included.
     template <class Get>
-    std::vector<dla::PlotSeries> curves(Get&& values, int only_depth = 0) const {
+    std::vector<dla::PlotSeries> epoch_curves(Get&& values, bool logarithmic) const {
         std::vector<dla::PlotSeries> series;
         for (const Group& g : all) {
-            if (only_depth > 0 && g.depth != only_depth) continue;
             std::vector<Values> runs;
             for (const Experiment* e : g.tested) runs.push_back(values(*e));
             for (const Experiment* e : g.diverged) runs.push_back(values(*e));
-            dla::PlotSeries s = curve(runs);
-            s.color = color(g.depth);
-            s.dashed = !g.residual;
-            series.push_back(std::move(s));
+            series.push_back(colored(curve(runs, logarithmic), g));
         }
         return series;
     }
+    /// Curves over the weight layers of the networks of one depth, on a logarithmic axis; there are no layers of what diverged.
+    std::vector<dla::PlotSeries> layer_curves(int depth) const {
+        std::vector<dla::PlotSeries> series;
+        for (const Group& g : all) {
+            if (g.depth != depth) continue;
+            std::vector<Values> runs;
+            for (const Experiment* e : g.tested) {
+                Values& v = runs.emplace_back();
+                for (const LayerGradient& l : e->layers) v.push_back(l.norm);
+            }
+            series.push_back(colored(curve(runs, true), g));
+        }
+        return series;
+    }
+    dla::PlotSeries colored(dla::PlotSeries s, const Group& g) const {
+        s.color = color(g.depth);
+        s.dashed = !g.residual;
+        return s;
+    }
     /// One colour for each depth. `points`: the curves are single points.
     dla::PlotLegend legend_of_depths(bool points) const {
+        if (depths.size() == 1) {
+            const std::string depth = "depth " + std::to_string(depths[0]);
+            return {"", {{depth + " plain", true, points}, {depth + " residual", false, points}}, {{"", 0}}};
+        }
         dla::PlotLegend legend{"depth", {{"plain", true, points}, {"residual", false, points}}, {}};
         for (const int d : depths) legend.columns.push_back({std::to_string(d), color(d)});
         return legend;
@@ -82,9 +103,10 @@ struct Study {
     std::string title(const std::string& what) const { return what + " of plain and residual MLPs on " + dataset_title(results.settings.dataset); }
     /// `text` and what else must be known to read the figure. With several runs: `lines` says over which of them the means are, `spread` what shows the
     /// deviation.
-    std::string note(std::string text, const std::string& lines, const char* spread) const {
+    std::string note(std::string text, const std::string& lines, const char* spread, bool logarithmic) const {
         if (results.runs > 1)
-            text += " Mean over " + lines + "; " + spread + ": ± one sample standard deviation, on a logarithmic axis not below the smallest value.";
+            text += " Mean over " + lines + "; " + spread + ": ± one sample standard deviation" +
+                    (logarithmic ? ", on a logarithmic axis not below the smallest value." : ".");
         std::string diverged, missing;
         const auto add = [&](std::string& list, const Group& g, std::size_t count) {
             if (count == 0) return;
@@ -117,7 +139,7 @@ dla::PlotPage over_epochs(const Study& study, const std::string& title, const st
     page.columns = 1;
     page.legend = study.legend_of_depths(points);
     page.height = 1000 + 98 * (static_cast<int>(study.depths.size() - 1) / 14);  // for the lines of the legend
-    page.note = study.note(note, "those of " + study.runs() + " that reached the epoch", "bands");
+    page.note = study.note(note, "those of " + study.runs() + " that reached the epoch, as long as these are at least half", "bands", logarithmic);
     return page;
 }
 
@@ -162,14 +184,14 @@ std::vector<dla::PlotPage> figures(const Results& results) {
     const Study study{results};
     std::vector<dla::PlotPage> pages;
 
-    auto losses = study.curves([](const Experiment& e) {
+    const auto val_losses = [](const Experiment& e) {
         Values v;
         for (const dla::EpochMetrics& m : e.history) v.push_back(m.val_loss);
         return v;
-    });
-    const bool logarithmic = spans_decades(losses);
+    };
+    const bool logarithmic = spans_decades(study.epoch_curves(val_losses, true));
     pages.push_back(over_epochs(study, "Validation loss", logarithmic ? "Validation loss (cross-entropy), logarithmic" : "Validation loss (cross-entropy)",
-                                "A curve ends where training stopped.", logarithmic, std::move(losses)));
+                                results.runs > 1 ? "" : "A curve ends where training stopped.", logarithmic, study.epoch_curves(val_losses, logarithmic)));
 
     dla::PlotPage test;
     test.title = study.title("Test accuracy");
@@ -178,10 +200,10 @@ std::vector<dla::PlotPage> figures(const Results& results) {
     test.legend = {"", {{"plain", true, true}, {"residual", false, true}}, {{"", dla::plot_black}}};
     test.note =
         study.note("Weights of the epoch with the best validation accuracy." + zero_note(test.panels[1].series, " An error of 0 % has no place on the right."),
-                   study.runs(), "bars");
+                   study.runs(), "bars", true);
     pages.push_back(std::move(test));
 
-    auto norms = study.curves([](const Experiment& e) { return e.gradient_norms; });
+    auto norms = study.epoch_curves([](const Experiment& e) { return e.gradient_norms; }, true);
     const std::string zero = zero_note(norms, " A gradient of 0 is not drawn.");
     pages.push_back(over_epochs(study, "Gradient magnitude", "Mean L2 norm of the gradients, logarithmic",
                                 "Mean over all parameters of the L2 norm of the gradient of one fixed training batch, after each epoch." + zero, true,
@@ -195,13 +217,7 @@ std::vector<dla::PlotPage> figures(const Results& results) {
         dla::PlotPanel p;
         p.title = "depth " + std::to_string(d);
         p.log_y = p.whole_x = true;
-        p.series = study.curves(
-            [](const Experiment& e) {
-                Values v;
-                for (const LayerGradient& l : e.layers) v.push_back(l.norm);
-                return v;
-            },
-            d);
+        p.series = study.layer_curves(d);
         const bool few = std::all_of(p.series.begin(), p.series.end(), [](const dla::PlotSeries& s) { return s.x.size() <= 16; });
         for (auto& s : p.series) s.points = few;
         if (zero_layers.empty()) zero_layers = zero_note(p.series, " A gradient of 0 is not drawn.");
@@ -217,7 +233,7 @@ std::vector<dla::PlotPage> figures(const Results& results) {
         "Gradient of each weight matrix on one training batch, at the weights that were tested. "
         "A residual network has about twice as many weight layers, and those of shortcuts." +
             zero_layers,
-        study.runs(), "bands");
+        study.runs(), "bands", true);
     pages.push_back(std::move(layers));
 
     for (auto& page : pages) page.svg = true;

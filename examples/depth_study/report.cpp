@@ -110,9 +110,11 @@ std::string results_markdown(const Results& r) {
     std::string text = "# Depth study: plain and residual MLPs on " + dataset_title(r.settings.dataset) + "\n\n## Settings\n\n";
     const auto item = [&](const std::string& line) { text += "- " + line + "\n"; };
     const auto number = [](double v) { return formatted("%g", v); };
-    item("Networks: depths " + list(r.depths) +
-         ", plain and residual. Depth d has d hidden layers of 128, 64, then 32 units (Linear, BatchNorm, ReLU) and a linear output layer. "
-         "In the residual network each layer after the first is a block of two Linear and BatchNorm with a shortcut around them.");
+    item((r.depths.size() == 1 ? "Networks: depth " : "Networks: depths ") + list(r.depths) +
+         ", plain and residual. A plain network of depth d has d hidden layers of 128, 64, then 32 units (Linear, BatchNorm, ReLU) and a linear output layer: "
+         "d + 1 weight layers. A residual one has a first layer of 128 units (Linear, BatchNorm, ReLU), then d blocks to 64, 32, ..., and in the last one 10 "
+         "units, and a Linear from 10 to 10 units: 2d + 2 weight layers on its longest path. A block is Linear, BatchNorm, ReLU, Linear, BatchNorm; its input "
+         "is added, through a Linear where the widths differ, and a ReLU follows the sum.");
     item("Training: " + c.training.optimizer + ", learning rate " + number(c.training.learning_rate) + ", weight decay " + number(c.training.weight_decay) +
          ", batches of " + std::to_string(c.training.batch_size) + ", schedule " + c.training.scheduler + ", at most " + std::to_string(r.settings.epochs) +
          " epochs, " +
@@ -135,10 +137,11 @@ std::string results_markdown(const Results& r) {
         text += "\nMean ± sample standard deviation over " + std::to_string(r.runs) +
                 " runs, which differ in everything random: initial weights, validation images, order.\n";
     text += "\n## Figures\n\nPlain networks are dashed, residual ones solid; a depth has the same colour in all figures. Each is there as SVG too.\n";
-    const auto figure = [&](const char* file, const char* title, const char* what) {
+    const auto figure = [&](const char* file, const char* title, const std::string& what) {
         text += "\n![" + std::string(title) + "](" + file + ".png)\n\n" + title + ": " + what + "\n";
     };
-    figure("validation_losses", "Validation loss", "cross-entropy on the validation images after each epoch. A curve ends where training stopped early.");
+    figure("validation_losses", "Validation loss",
+           "cross-entropy on the validation images after each epoch" + std::string(r.runs > 1 ? "." : "; a curve ends where training stopped early."));
     figure("test_accuracies", "Test accuracy",
            "left the whole range; right the error (100 % - accuracy) on a logarithmic axis, which tells good networks apart.");
     figure("gradient_magnitudes", "Gradient magnitude",
@@ -147,8 +150,8 @@ std::string results_markdown(const Results& r) {
            "L2 norm of the gradient of each layer's weights, from input to output, on that batch, with the weights that were tested.");
     if (r.runs > 1)
         text +=
-            "\nLines are means over the runs that reached the epoch, bands and bars reach one sample standard deviation to both sides; on a logarithmic axis "
-            "they do not go below the smallest value.\n";
+            "\nLines are means, over epochs those of the runs that reached the epoch, and end where these are fewer than half. Bands and bars reach one sample "
+            "standard deviation to both sides; on a logarithmic axis they do not go below the smallest value. Where one run is left they end.\n";
     return text;
 }
 

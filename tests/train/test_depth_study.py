@@ -299,6 +299,11 @@ class Figures(Case):
         lines = self.text("out", figure + ".dat").splitlines()
         return [list(map(float, line.split())) for line in lines if line and line[0] != "#"]
 
+    def caption(self, figure):
+        """The note under a figure: lines in small type, the last one first."""
+        lines = re.findall(r"set label \d+ '(.*)' at .* font ',14'", self.text("out", figure + ".gp"))
+        return " ".join(lines[:len(lines) // 2][::-1])  # PNG, SVG
+
     def image(self, figure):
         image = Image(self.path("out", figure + ".png"))
         self.assertEqual(image.width, 1600)
@@ -407,16 +412,14 @@ class Figures(Case):
                 for row in e["history"]:
                     row["val_loss"] = 1.0 if row["epoch"] == 1 else span
             self.draw(results)
-            script = self.text("out", "validation_losses.gp").replace("'\n", " ")
-            self.assertEqual("not below the smallest" in script, logarithmic)
-            self.assertIn("as long as these are at least half", re.sub(r"' at screen .*?label \d+ '", " ", script))
-            self.assertNotIn("A curve ends", script)
+            caption = self.caption("validation_losses")
+            self.assertEqual("on a logarithmic axis not below the smallest value" in caption, logarithmic)
+            self.assertIn("as long as these are at least half", caption)
+            self.assertNotIn("A curve ends", caption)
             for figure in FIGURES[1:]:
-                self.assertIn("logarithmic axis", self.text("out", figure + ".gp"))
+                self.assertIn("on a logarithmic axis not below the smallest value", self.caption(figure))
         self.draw(made_up(depths=(5,)))
-        script = self.text("out", "validation_losses.gp")
-        self.assertIn("A curve ends where training stopped.", script)
-        self.assertNotIn("deviation", script)
+        self.assertEqual(self.caption("validation_losses"), "A curve ends where training stopped.")
 
     def test_one_depth_is_named(self):
         self.draw(made_up(depths=(7,)))
@@ -760,7 +763,8 @@ class Faults(Case):
         done = self.ok(self.compare("--load", file, "--output-dir", self.path("out"), env=NO_GNUPLOT))
         self.assertRegex(done.stderr, r"\Anote: no new image .*, the old one is of the same data: gnuplot is not installed")
         self.assertLess(set(images), set(os.listdir(self.path("out"))))
-        self.ok(self.compare("--load", self.write(made_up(seed=2), "r.json"), "--output-dir", self.path("out"), env=NO_GNUPLOT))
+        self.ok(self.compare("--load", self.write(made_up((5, 10), seed=2), "r.json"), "--output-dir", self.path("out"),
+                             env=NO_GNUPLOT))
         self.assertFalse(set(images) & set(os.listdir(self.path("out"))))
 
     def test_full_disk(self):

@@ -223,13 +223,14 @@ private:
             const std::size_t n = std::min(s.x.size(), s.y.size());
             const bool spread = n > 0 && s.low.size() >= n && s.high.size() >= n;
             std::string rows;
-            bool visible = false;
+            bool visible = false, spread_visible = false;
             for (std::size_t k = 0; k < n; ++k) {
                 const bool drawable = can_draw(s.x[k], p.log_x) && can_draw(s.y[k], p.log_y);
                 rows += row(s.x[k], drawable ? s.y[k] : std::nan(""));
                 if (spread) {
                     const bool both = drawable && can_draw(s.low[k], p.log_y) && can_draw(s.high[k], p.log_y);
                     rows.back() = ' ';
+                    spread_visible = spread_visible || both;
                     rows += row(both ? s.low[k] : std::nan(""), both ? s.high[k] : std::nan(""));
                 }
                 visible = visible || drawable;
@@ -239,8 +240,8 @@ private:
             const int color = s.color == -1 ? static_cast<int>(i) : s.color;
             const std::string paint = " lc rgb '" + plot_color(color) + "'";
             const bool points = s.points || !s.line || n == 1, bars = s.bars || n == 1;
-            if (spread && bars) plot(bands, block, "1:2:3:4 with yerrorbars pt 0 lw 2" + paint, "");
-            if (spread && !bars) plot(bands, block, "1:3:4 with filledcurves fs transparent solid 0.18 noborder" + paint, "");
+            if (spread_visible && bars) plot(bands, block, "1:2:3:4 with yerrorbars pt 0 lw 2" + paint, "");
+            if (spread_visible && !bars) plot(bands, block, "1:3:4 with filledcurves fs transparent solid 0.18 noborder" + paint, "");
             const std::string style = points ? "points" : s.steps ? "steps" : "lines";
             if (!points)
                 plot(lines, block, "1:2 with " + style + stroke(color, s.dashed), s.label);
