@@ -66,6 +66,9 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
 int visualize(const Arguments& a) {
     const auto [config, model] = make_network(a);
     const dla::index_t batch = a.batch > 0 ? a.batch : config.training.batch_size;
+    if (batch < 2 && (a.stats || !a.gradients.empty()))
+        dla::fail(dla::ErrorCode::usage, "--batch 1",
+                  "batch normalisation has no statistics of a single sample; expected at least 2 for --stats and --gradients");
     const dla::GraphOptions picture{.collapse = !a.full, .title = run_name(config)};
     if (!a.dot.empty()) dla::write_file(a.dot, dla::to_dot(*model, picture));
     if (!a.svg.empty()) dla::write_file(a.svg, dla::to_svg(*model, picture));

@@ -58,11 +58,13 @@ dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& c) {
 dla::AnySchedule make_schedule(const dla::TrainingConfig& c, dla::index_t steps_per_epoch) {
     dla::AnyScheduleOptions options;
     options.learning_rate = c.learning_rate;
-    if (c.warmup_epochs > 0) options.warmup = dla::LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = dla::ScheduleUnit::step});
+    if (c.warmup_epochs > 0)
+        options.warmup = dla::LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = dla::ScheduleUnit::step});
     const std::int64_t epochs = std::max<std::int64_t>(1, c.num_epochs - c.warmup_epochs);
     if (c.scheduler == "reduce_lr") options.rule = dla::ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
     if (c.scheduler == "cosine") options.rule = dla::CosineSchedule({.length = epochs});
-    if (c.scheduler == "one_cycle") options.rule = dla::OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
+    if (c.scheduler == "one_cycle")
+        options.rule = dla::OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
     return dla::AnySchedule(options);
 }
 
@@ -98,13 +100,17 @@ std::string in_output_dir(const Setting& setting, const std::string& path) {
 std::string start_line(const Setting& setting) {
     const char* wish = std::getenv("DLA_SIMD");
     const int threads = dla::thread_count(setting.threads);
-    return "dla " DLA_VERSION_STRING ": cpu, " + std::string(dla::to_string(dla::active_isa())) + (wish && *wish ? " (DLA_SIMD asks for it), " : " (the best this processor has), ") +
-           std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+    return "dla " DLA_VERSION_STRING ": cpu, " + std::string(dla::to_string(dla::active_isa())) +
+           (wish && *wish ? " (DLA_SIMD asks for it), " : " (the best this processor has), ") + std::to_string(threads) +
+           (threads == 1 ? " thread" : " threads");
 }
 
 int run_program(const std::function<int()>& body) {
     try {
-        return body();
+        const int status = body();
+        if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+        std::fprintf(stderr, "error[io] standard output: not all of it could be written; is the disk full?\n");
+        return status != 0 ? status : 6;
     } catch (const Error& e) {
         std::fflush(stdout);
         std::fprintf(stderr, "%s\n", e.what());

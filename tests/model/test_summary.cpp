@@ -8,6 +8,8 @@
 #include <support/count_new.hpp>
 #include <support/networks.hpp>
 
+#include <iterator>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -269,6 +271,33 @@ TEST_CASE("frozen parameters are marked and counted") {
     CHECK(text.find("in part") < text.find("\n2  "));
     CHECK(count(text, " yes ") == 2);
     CHECK(folds(layer_tree(model.parameters())) == std::set<std::string>{"5-6 x2"});  // 3 is wider at its input, 4 frozen
+}
+
+TEST_CASE("a container's own parameters and multiply-adds stand in its row") {
+    ParamIndex index;
+    LayerRow scaled, linear;
+    scaled.path = "0", scaled.type = "Scaled", scaled.in = scaled.out = Shape{2}, scaled.macs = 7, scaled.end = 2, scaled.end_param = 2, scaled.leaf = false;
+    linear.path = "0.0", linear.type = "Linear", linear.in = linear.out = Shape{2}, linear.macs = 5, linear.depth = 1, linear.end = 2;
+    linear.first_param = 1, linear.end_param = 2;
+    index.layers = {scaled, linear};
+    ParamRow scale, weight;
+    scale.path = "0.scale", scale.count = 1000, scale.layer = 0, scale.trainable = false;
+    weight.path = "0.0.weight", weight.count = 4, weight.layer = 1;
+    index.parameters = {scale, weight};
+    const std::string text = summary(index, TrainingMemory{}, TrainingMemory{}, {.batch = 3});
+    std::map<std::string, std::vector<std::string>> words;  // of the lines, by their first
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream in(line);
+        std::vector<std::string> all{std::istream_iterator<std::string>(in), {}};
+        if (!all.empty()) words[all[0]] = all;
+    }
+    const auto has = [&](const char* row, const char* word) { return std::count(words[row].begin(), words[row].end(), word) == 1; };
+    CHECK(has("0", "1,000"));
+    CHECK(has("0", "yes"));
+    CHECK(has("0", "7"));
+    CHECK(has("0.0", "4"));
+    CHECK(contains(text, "parameters: 1,004 (4 trainable, 1,000 frozen)"));
 }
 
 TEST_CASE("equal consecutive parts are one row") {

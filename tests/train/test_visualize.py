@@ -171,6 +171,17 @@ class Table(Case):
         done = self.run_program(VISUALIZE, "--config", config("m_mlp.toml"), "--stats", "--data-dir", self.path("absent"))
         self.refused_last(done, 3, r"error\[data\] ")
 
+    def test_one_sample_has_no_statistics(self):
+        for option in (("--stats",), ("--gradients", self.path("g"))):
+            self.refused(self.run_program(VISUALIZE, "--config", self.digits(), "--batch", "1", *option), 2, r"error\[usage\] --batch 1: batch norm")
+        self.assertEqual(os.listdir(self.folder), ["digits.toml"])
+
+    def test_output_that_is_lost(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([VISUALIZE, "--config", self.digits()], stdout=full, stderr=subprocess.PIPE, text=True, env=ENV)
+        self.assertEqual(done.returncode, 6)
+        self.assertRegex(done.stderr, r"\Aerror\[io\] standard output: ")
+
     def gradients(self, settings, file):
         """Writes gradients of a network on digits, and gives the path of the file and the mean norm that was printed."""
         with open(self.path("network.toml"), "w") as f:

@@ -143,7 +143,9 @@ struct AnyBuilder {
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither),
 ///           `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample),
-///           `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets).
+///           `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets),
+///           `static constexpr bool rectifies` (its outputs are a ReLU's), `static constexpr bool branches` (a container whose children lie side by side and
+///           are added).
 template <class L>
 concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
     { layer.out_shape(in) } -> std::same_as<ShapeResult>;

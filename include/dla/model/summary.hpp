@@ -87,14 +87,22 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
     for (const LayerNode& node : nodes) {
         const bool whole = node.children.empty() || depth >= o.max_depth;  // what it holds is not shown by rows of its own
         const std::string times = node.copies > 1 ? std::to_string(node.copies) + " x " : "";
-        const auto count = [&](index_t n) { return n > 0 && (whole || node.copies > 1) ? times + grouped(n) : std::string(); };
+        // A row that is followed by rows of what it holds shows what is its own; one of several copies all of a copy.
+        LayerNode own = node;
+        if (!whole && node.copies == 1)
+            for (const LayerNode& child : node.children) {
+                own.parameters -= child.copies * child.parameters;
+                own.trainable -= child.copies * child.trainable;
+                own.macs -= child.copies * child.macs;
+            }
+        const auto count = [&](index_t n) { return n > 0 ? times + grouped(n) : std::string(); };
         std::string layer(static_cast<std::size_t>(2 * depth), ' ');
         if (!node.path.empty()) layer += node.path + "  ";
         layer += node.row ? node.row->type + (node.row->settings.empty() ? "" : " " + node.row->settings) : "Repeat";
         if (node.copies > 1) layer += " x" + std::to_string(node.copies);
-        const bool all = node.trainable == node.parameters;
+        const bool frozen = own.trainable != own.parameters && (whole || node.copies == 1);
         lines.push_back({layer, batch_shape_text(o.batch, node.in()), batch_shape_text(o.batch, node.out()), node.row ? kernel_text(index, *node.row) : "",
-                         count(node.parameters), whole && !all ? (node.trainable > 0 ? "in part" : "yes") : "", count(node.macs),
+                         count(own.parameters), frozen ? (own.trainable > 0 ? "in part" : "yes") : "", count(own.macs),
                          whole ? times + byte_text(o.batch * node.out().size() * scalar_bytes) : ""});
         if (!whole) add_rows(node.children, depth + 1, index, scalar_bytes, o, lines);
     }
