@@ -100,6 +100,7 @@ int visualize(const Arguments& a) {
                 dla::detail::batch_shape_text(batch, model->output_shape()).c_str(), finite ? "all values finite" : "not all values finite");
     if (!a.dot.empty()) std::printf("DOT: %s (dot -Tsvg %s)\n", a.dot.c_str(), a.dot.c_str());
     if (!a.svg.empty()) std::printf("SVG: %s\n", a.svg.c_str());
+    if (!a.gradients.empty()) std::printf("gradients: %s (scripts/load_in_pytorch.py %s)\n", a.gradients.c_str(), a.gradients.c_str());
     if (!stats.empty()) std::printf("\n%s", stats.c_str());
     if (!finite) dla::fail(dla::ErrorCode::numeric, "forward pass", "the output holds values that are not finite");
     return 0;

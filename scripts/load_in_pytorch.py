@@ -113,7 +113,8 @@ def compare_gradients(build, weights, tensors, training):
     for name, g in exact.items():
         scale = torch.maximum(g.norm(), 1e-3 * mean)  # a bias in front of a normalisation has gradient 0
         errors[name], errors_float[name] = (((other[name] - g).norm() / scale).item() for other in (ours, rounded))
-        print(f"{name:<32} {g.norm().item():12.5e} {ours[name].norm().item():12.5e}")
+        zero = "  zero but for rounding" if g.norm() < 1e-9 * mean else ""
+        print(f"{name:<32} {g.norm().item():12.5e} {ours[name].norm().item():12.5e}{zero}")
     worst, worst_float = max(errors.values()), max(errors_float.values())
     failed = [name for name, error in errors.items() if not error <= max(1e-2, 10 * worst_float)]
     print(f"{len(labels)} images, loss {loss:.6f}; mean over parameters of the norm: PyTorch {mean.item():.6e}, "

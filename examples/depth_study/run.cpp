@@ -262,6 +262,9 @@ int run_study(const StudyOptions& options, Results& results) {
     results.isa = all.isa;
     results.experiments = chosen(all.experiments, options);
     write_results(folder + "/final_results.json", results);
+    if (all.experiments.size() > results.experiments.size() && !options.setting.quiet)
+        std::printf("%s also holds %zu experiments of other depths or runs; they are not part of this study\n", kept.c_str(),
+                    all.experiments.size() - results.experiments.size());
     return 0;
 }
 

@@ -670,6 +670,7 @@ class Study(Case):
         for e in before:
             self.assertTrue(e["depth"] == 1 or e in after)
         self.assertTrue(all(e in self.results("out", "intermediate_results.json")["experiments"] for e in before + after))
+        self.assertIn("also holds 2 experiments of other depths or runs", done.stdout)
         again = self.ok(self.compare("--depths", "3", "2", "--epochs", "2", "--runs", "2", *sets(DIGITS), "--output-dir", self.path("out")))
         self.assertEqual(again.stdout.count("(from an earlier run)"), 8)
         self.assertEqual(self.results("out")["experiments"], after)
