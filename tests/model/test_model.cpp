@@ -366,16 +366,18 @@ struct Counter final : Observer<Reference32> {
 
 }  // namespace
 
-TEST_CASE("an observer sees every layer once forward and once backward") {
+TEST_CASE("an observer sees every layer once forward and once backward, and the network last") {
     ModelOf<support::ResNet> model(support::resnet(), Seed{1});
     Counter counter;
     model.observer = &counter;
     const Data<float> data(3);
     model.compute_gradients(CrossEntropy{}, data.images, data.labels);
+    CHECK(counter.forward.back() == -1);
+    CHECK(counter.backward.back() == -1);
     auto sorted = counter.forward;
     std::sort(sorted.begin(), sorted.end());
-    std::vector<int> all(model.parameters().layers.size());
-    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
+    std::vector<int> all(model.parameters().layers.size() + 1);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i) - 1;
     CHECK(sorted == all);
     std::sort(counter.backward.begin(), counter.backward.end());
     CHECK(counter.backward == all);

@@ -32,7 +32,10 @@ void check(const Case& c, const GradStats& stats, double tolerance) {
     std::map<int, std::array<double, 4>> squares;  // of each layer's parameters: value, gradient, update; count
     for (const ParamStats& p : stats.parameters) {
         CAPTURE(p.path);
-        close(p.value_norm, expected(c, "value." + p.path), tolerance, 1e-3);
+        // A bias in front of a normalisation moves by its weight decay, of which the rounding of a float gradient that should be 0 is a part: Adam
+        // makes steps of full size out of both.
+        const bool rounding_moves = tolerance > 1e-6 && expected(c, "gradient." + p.path) < 1e-6;
+        close(p.value_norm, expected(c, "value." + p.path), rounding_moves ? 10 * tolerance : tolerance, 1e-3);
         close(p.gradient_norm, expected(c, "gradient." + p.path), tolerance, 1e-2);
         CHECK(p.value_before == p.value_norm);  // measured just before the step
         // Adam makes steps of full size out of rounding where the gradient is 0.
