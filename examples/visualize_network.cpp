@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace {
@@ -63,12 +64,19 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
     return "gradients on the first " + std::to_string(images->count) + " training images of " + config.dataset.name + ":\n" + dla::to_text(stats);
 }
 
+/// Whether a batch normalisation has one value for each channel of a sample, and so nothing to normalise by when a batch is a single sample.
+bool needs_two_samples(const dla::AnyModel& model) {
+    return std::ranges::any_of(model.index().layers,
+                               [](const dla::LayerRow& row) { return row.type.starts_with("BatchNorm") && row.in.size() == row.in.d[0]; });
+}
+
 int visualize(const Arguments& a) {
     const auto [config, model] = make_network(a);
     const dla::index_t batch = a.batch > 0 ? a.batch : config.training.batch_size;
-    if (batch < 2 && (a.stats || !a.gradients.empty()))
+    const bool trainable = batch > 1 || !needs_two_samples(*model);
+    if (!trainable && (a.stats || !a.gradients.empty()))
         dla::fail(dla::ErrorCode::usage, "--batch 1",
-                  "batch normalisation has no statistics of a single sample; expected at least 2 for --stats and --gradients");
+                  "batch normalisation of this network has no statistics of a single sample; expected at least 2 for --stats and --gradients");
     const dla::GraphOptions picture{.collapse = !a.full, .title = run_name(config)};
     if (!a.dot.empty()) dla::write_file(a.dot, dla::to_dot(*model, picture));
     if (!a.svg.empty()) dla::write_file(a.svg, dla::to_svg(*model, picture));
@@ -86,9 +94,9 @@ int visualize(const Arguments& a) {
         scores.resize(static_cast<std::size_t>(batch * model->output_shape().size()));
         model->predict(images, scores);
         model->reserve(batch, loss);
-        // The optimizer claims its memory in its first step. Batch normalisation cannot train on a single sample.
+        // The optimizer claims its memory in its first step.
         const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
-        if (batch > 1) model->train_step(optimizer, loss, images, labels, config.training.clip_grad_norm);
+        if (trainable) model->train_step(optimizer, loss, images, labels, config.training.clip_grad_norm);
     } catch (const std::bad_alloc&) {
         std::printf("%s\n\n%s\n", heading.c_str(), planned.c_str());
         dla::fail(dla::ErrorCode::io, "memory", "the system gives no more than a part of what the table says; try a smaller --batch");

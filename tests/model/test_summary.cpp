@@ -8,8 +8,6 @@
 #include <support/count_new.hpp>
 #include <support/networks.hpp>
 
-#include <iterator>
-#include <map>
 #include <set>
 #include <sstream>
 
@@ -125,6 +123,50 @@ void check_memory(const Net& net, const Shape& in, index_t batch) {
     }
 }
 
+/// A container as a user writes it: y = scale * (A(x) + B(x)), with a scale for each feature of its own. It runs as slowly as it likes: only its rows are
+/// looked at.
+template <class A, class B>
+struct ScaledSum {
+    A a;
+    B b;
+    template <class P>
+    struct State {
+        typename A::template State<P> a;
+        typename B::template State<P> b;
+        Param<P> scale;
+    };
+    template <class P>
+    using Tape = Nothing;
+    constexpr Text name() const { return "ScaledSum"; }
+    constexpr ShapeResult out_shape(Shape in) const { return a.out_shape(in); }
+    constexpr index_t macs(const Shape& in) const { return out_shape(in).shape.size(); }
+    template <class P, class Builder>
+    State<P> build(Builder& builder, const Shape& in) const {
+        State<P> state;
+        int id = -1;
+        Shape out;
+        {
+            const auto scope = builder.scope("a");
+            state.a = detail::build_child<P>(a, builder, in, id, out);
+        }
+        {
+            const auto scope = builder.scope("b");
+            state.b = detail::build_child<P>(b, builder, in, id, out);
+        }
+        state.scale = builder.parameter("scale", ParamKind::weight, {out.d[0]}, {.fixed = 1});
+        return state;
+    }
+    template <class P>
+    void infer(Context<P>&, const State<P>&, ConstView<P>, View<P>) const {}
+    template <class P>
+    void forward(Context<P>&, State<P>&, ConstView<P>, View<P>, Nothing&) const {}
+    template <class P>
+    void backward(Context<P>&, State<P>&, ConstView<P>, ConstView<P>, ConstView<P>, View<P>, Nothing&) const {}
+};
+template <class A, class B>
+struct Beside : ScaledSum<A, B> {
+    static constexpr bool branches = true;
+};
 }  // namespace
 
 TEST_CASE("the memory that training takes is the memory that was planned: the four families") {
@@ -274,30 +316,62 @@ TEST_CASE("frozen parameters are marked and counted") {
 }
 
 TEST_CASE("a container's own parameters and multiply-adds stand in its row") {
-    ParamIndex index;
-    LayerRow scaled, linear;
-    scaled.path = "0", scaled.type = "Scaled", scaled.in = scaled.out = Shape{2}, scaled.macs = 7, scaled.end = 2, scaled.end_param = 2, scaled.leaf = false;
-    linear.path = "0.0", linear.type = "Linear", linear.in = linear.out = Shape{2}, linear.macs = 5, linear.depth = 1, linear.end = 2;
-    linear.first_param = 1, linear.end_param = 2;
-    index.layers = {scaled, linear};
-    ParamRow scale, weight;
-    scale.path = "0.scale", scale.count = 1000, scale.layer = 0, scale.trainable = false;
-    weight.path = "0.0.weight", weight.count = 4, weight.layer = 1;
-    index.parameters = {scale, weight};
-    const std::string text = summary(index, TrainingMemory{}, TrainingMemory{}, {.batch = 3});
-    std::map<std::string, std::vector<std::string>> words;  // of the lines, by their first
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream in(line);
-        std::vector<std::string> all{std::istream_iterator<std::string>(in), {}};
-        if (!all.empty()) words[all[0]] = all;
-    }
-    const auto has = [&](const char* row, const char* word) { return std::count(words[row].begin(), words[row].end(), word) == 1; };
-    CHECK(has("0", "1,000"));
-    CHECK(has("0", "yes"));
-    CHECK(has("0", "7"));
-    CHECK(has("0.0", "4"));
-    CHECK(contains(text, "parameters: 1,004 (4 trainable, 1,000 frozen)"));
+    using Sum = ScaledSum<Linear<4, 4>, Sequential<Linear<4, 4>, ReLU>>;
+    auto model = build(Sequential<Sum, Linear<4, 2>>{}, {4});
+    model.parameters().freeze("0.scale");
+    std::string text = squeezed(summary(model, {.batch = 3}));
+    CHECK(contains(text, "\n0 ScaledSum [3, 4] [3, 4] 4 yes 4 \n"));
+    CHECK(contains(text, "\n0.a Linear [3, 4] [3, 4] [4, 4] 20 16 48 B \n"));
+    CHECK(contains(text, "\n0.b Sequential [3, 4] [3, 4] \n"));  // nothing of its own
+    CHECK(contains(text, "\nparameters: 54 (50 trainable, 4 frozen) \n"));
+    CHECK(contains(text, ": 44 for one sample, 132 for 3 \n"));
+    CHECK(contains(squeezed(summary(model, {.batch = 3, .max_depth = 0})), "\n0 ScaledSum [3, 4] [3, 4] 44 in part 36 48 B \n"));
+
+    // The network itself may be such a container.
+    auto whole = build(Sum{}, {4});
+    whole.parameters().freeze("scale");
+    text = squeezed(summary(whole, {.batch = 3}));
+    CHECK(contains(text, "\nScaledSum [3, 4] [3, 4] 4 yes 4 \n"));
+    CHECK(contains(text, "\na Linear [3, 4] [3, 4] [4, 4] 20 16 48 B \n"));
+    CHECK(contains(text, "\nparameters: 44 (40 trainable, 4 frozen) \n"));
+    CHECK(contains(text, ": 36 for one sample, 108 for 3 \n"));
+
+    // Of copies, all that a copy holds.
+    auto many = build(Repeat<Sum>(3), {4});
+    for (const char* scale : {"0.scale", "1.scale", "2.scale"}) many.parameters().freeze(scale);
+    CHECK(contains(squeezed(summary(many, {.batch = 3})), "\n0-2 ScaledSum x3 [3, 4] [3, 4] 3 x 44 in part 3 x 36 \n"));
+}
+
+TEST_CASE("a user's container is drawn as it says: side by side, or one after another") {
+    using Wide = Sequential<Linear<4, 8>, ReLU, Linear<8, 4>>;
+    using Other = Sequential<Linear<4, 4>, Sigmoid>;
+    const auto beside = build(Sequential<Linear<4, 4>, Beside<Wide, Other>>{}, {4});
+    const auto after = build(Sequential<Linear<4, 4>, ScaledSum<Wide, Other>>{}, {4});
+    const auto edges = [](const std::string& dot, const std::string& end) {  // how many come from or go to the node with this label
+        const std::size_t at = dot.find("label=\"" + end + "\"");
+        const std::size_t begin = dot.rfind('\n', at) + 1, id = dot.find('n', begin);
+        const std::string node = dot.substr(id, dot.find(' ', id) - id);
+        return std::pair{count(dot, "-> " + node + " "), count(dot, " " + node + " ->")};
+    };
+    using Pair = std::pair<std::size_t, std::size_t>;
+    const std::string dot = to_dot(beside), svg = to_svg(beside);
+    CHECK(edges(dot, "+") == Pair{2, 1});  // of both branches, to the output
+    CHECK(edges(dot, "") == Pair{1, 2});   // the fork
+    CHECK(count(dot, "class=\"shortcut\"") == 1);
+    CHECK_FALSE(contains(dot, "dashed"));  // no identity beside two branches
+    CHECK(count(svg, "<g class=\"sum\"") == 1);
+    CHECK(count(svg, "class=\"shortcut\"") == 1);
+    CHECK_FALSE(contains(svg, "stroke-dasharray"));
+    CHECK(count(svg, "<g class=\"layer\"") == 6);
+    CHECK(contains(svg, ">ScaledSum<"));
+
+    const std::string chain = to_dot(after), picture = to_svg(after);
+    CHECK_FALSE(contains(chain, "label=\"+\""));
+    CHECK(count(chain, " -> ") == 7);  // six layers, input and output in one line
+    CHECK(contains(chain, "label=\"1  ScaledSum\""));
+    CHECK_FALSE(contains(picture, "class=\"sum\""));
+    CHECK(count(picture, "<g class=\"layer\"") == 6);
+    CHECK(count(picture, "<g class=\"frame\"") == 3);  // it and its two chains
 }
 
 TEST_CASE("equal consecutive parts are one row") {

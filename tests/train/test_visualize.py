@@ -176,6 +176,13 @@ class Table(Case):
             self.refused(self.run_program(VISUALIZE, "--config", self.digits(), "--batch", "1", *option), 2, r"error\[usage\] --batch 1: batch norm")
         self.assertEqual(os.listdir(self.folder), ["digits.toml"])
 
+    def test_one_image_has_statistics(self):
+        small = ("--set", "model.filters=[4, 8]", "--set", "dataset.name=digits", "--set", "model.input_shape=[1, 28, 28]")
+        done = self.run_program(VISUALIZE, "--config", config("m_cnn.toml"), *small, "--batch", "1", "--stats")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("gradients on the first 1 training images", done.stdout)
+        self.assertNotIn("not yet", done.stdout)  # a step was taken
+
     def test_output_that_is_lost(self):
         with open("/dev/full", "w") as full:
             done = subprocess.run([VISUALIZE, "--config", self.digits()], stdout=full, stderr=subprocess.PIPE, text=True, env=ENV)

@@ -142,7 +142,7 @@ struct AnyBuilder {
 /// requires: `out_shape(Shape)` gives the shape of one output sample or `refuse("expected ...")`, usable in constant expressions;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither),
-///           `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample),
+///           `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
 ///           `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets),
 ///           `static constexpr bool rectifies` (its outputs are a ReLU's), `static constexpr bool branches` (a container whose children lie side by side and
 ///           are added).

@@ -4,6 +4,7 @@
 
 #include <dla/model/param_index.hpp>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -31,7 +32,9 @@ public:
     std::vector<LayerNode> build() {
         const LayerRow& network = index_.network;
         std::vector<Numbered> top;
-        if (index_.layers.empty() || network.branches)
+        // A network that only holds others in a row needs no node; one that is a layer, adds branches, or owns something does.
+        const bool owns = network.macs > 0 || std::ranges::any_of(index_.parameters, [](const ParamRow& p) { return p.layer < 0; });
+        if (index_.layers.empty() || network.branches || owns)
             top.push_back(node(network, -1));
         else
             top = children(0, static_cast<int>(index_.layers.size()), true);

@@ -100,7 +100,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
         if (!node.path.empty()) layer += node.path + "  ";
         layer += node.row ? node.row->type + (node.row->settings.empty() ? "" : " " + node.row->settings) : "Repeat";
         if (node.copies > 1) layer += " x" + std::to_string(node.copies);
-        const bool frozen = own.trainable != own.parameters && (whole || node.copies == 1);
+        const bool frozen = own.trainable != own.parameters;
         lines.push_back({layer, batch_shape_text(o.batch, node.in()), batch_shape_text(o.batch, node.out()), node.row ? kernel_text(index, *node.row) : "",
                          count(own.parameters), frozen ? (own.trainable > 0 ? "in part" : "yes") : "", count(own.macs),
                          whole ? times + byte_text(o.batch * node.out().size() * scalar_bytes) : ""});
