@@ -92,6 +92,30 @@ TEST_CASE("without a terminal, progress writes no control characters and says li
     CHECK(printed([](std::FILE* out) { Progress(true, out).clear(); }).empty());
 }
 
+TEST_CASE("a trainer without a folder for checkpoints writes and removes no file") {
+    const TemporaryFolder folder;
+    // Where checkpoints would lie if "" were the root folder.
+    const std::string name = folder.path.substr(1) + "/x", other = folder / "x_interrupted.safetensors";
+    std::ofstream(other) << "somebody else's";
+    const Dataset digits = make_digits(60, Seed{1});
+    ModelConfig config;
+    config.name = "mlp";
+    config.input_shape = {1, 28, 28};
+    config.layer_sizes = {4, 10};
+    const auto model = experiment::make_model(config, Seed{1}, 1);
+    AnyOptimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
+    AnySchedule schedule{AnyScheduleOptions{}};
+    const CrossEntropy loss;
+    Loader train(digits, all_samples(digits), {.batch_size = 20}), validation(digits, all_samples(digits), evaluation_options(20));
+    Trainer trainer(*model, optimizer, schedule, loss, train, validation, {.name = name, .checkpoint_dir = "", .epochs = 1, .quiet = true});
+    TrainingCallback nobody;
+    const TrainingResult result = trainer.run(nobody);
+    CHECK(result.checkpoint.empty());
+    CHECK(trainer.save_final(50).empty());
+    CHECK(file_text(other) == "somebody else's");
+    CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
+}
+
 TEST_CASE("the log of a resumed run has every line once") {
     const TemporaryFolder folder;
     const std::string run = folder / "runs/x", lines = run + "/metrics.jsonl";

@@ -191,8 +191,10 @@ private:
         if (last || (options_.save_every > 0 && state_.epoch % options_.save_every == 0)) {
             state_.kind = "epoch";
             save(result, "_epoch_" + std::to_string(state_.epoch));
-            std::error_code ignored;
-            std::filesystem::remove(path("_interrupted"), ignored);  // the run is past it
+            if (!options_.checkpoint_dir.empty()) {
+                std::error_code ignored;
+                std::filesystem::remove(path("_interrupted"), ignored);  // the run is past it
+            }
         }
     }
 
