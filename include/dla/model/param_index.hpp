@@ -43,7 +43,7 @@ struct LayerRow {
     std::string type;      ///< the name without the numbers that shapes say too: `Conv2d`
     std::string settings;  ///< what shapes do not say: `stride=2, padding=1`
     Shape in, out;
-    index_t macs = 0;  ///< multiply-adds of one sample; of containers 0
+    index_t macs = 0;  ///< multiply-adds of one sample; of a container its own, without those of what it holds
     int depth = 0;
     int end = 0;  ///< one past the last row that lies inside
     std::size_t first_param = 0, end_param = 0;
