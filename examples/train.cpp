@@ -48,17 +48,8 @@ int train(const Arguments& a) {
     const dla::Seed seed{static_cast<std::uint64_t>(t.seed)};
     auto model = experiment::make_model(config.model, seed, a.setting.threads);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
-    const dla::Split split = dla::random_split(data.train.size(), config.dataset.val_size, seed);
-    dla::Loader train_loader(
-        data.train, split.train,
-        {.batch_size = t.batch_size, .augmentation = config.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed});
-    dla::Loader validation_loader(data.train, split.validation, dla::evaluation_options(t.batch_size));
-    dla::Loader test_loader(data.test, dla::all_samples(data.test), dla::evaluation_options(t.batch_size));
-
-    dla::AnyOptimizer optimizer = experiment::make_optimizer(t);
-    dla::AnySchedule schedule = experiment::make_schedule(t, train_loader.batches());
-    const dla::CrossEntropy loss{.label_smoothing = t.label_smoothing};
-    dla::Trainer trainer(*model, optimizer, schedule, loss, train_loader, validation_loader,
+    experiment::Run run(config, data, seed);
+    dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation,
                          {.name = name,
                           .checkpoint_dir = folder,
                           .epochs = static_cast<int>(t.num_epochs),
@@ -84,15 +75,15 @@ int train(const Arguments& a) {
     dla::RunLog log(experiment::in_output_dir(a.setting, "runs/" + name), a.setting.quiet, trainer.state().step, trainer.state().epoch);
     if (!a.setting.quiet)
         std::printf("%s: %s parameters, %lld training, %lld validation and %lld test images of %s\n", name.c_str(),
-                    dla::detail::grouped(model->index().parameter_count()).c_str(), static_cast<long long>(split.train.size()),
-                    static_cast<long long>(split.validation.size()), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
+                    dla::detail::grouped(model->index().parameter_count()).c_str(), static_cast<long long>(run.split.train.size()),
+                    static_cast<long long>(run.split.validation.size()), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
 
     const dla::TrainingResult result = trainer.run(log);
     if (result.interrupted_by != 0) {
         std::printf("interrupted; everything is in %s; continue with the same command and --resume\n", result.checkpoint.c_str());
         return 128 + result.interrupted_by;
     }
-    const dla::RunningMean test = dla::Trainer::evaluate(*model, loss, test_loader);
+    const dla::RunningMean test = dla::Trainer::evaluate(*model, run.loss, run.test);
     log.test(test, result.state.epoch, result.state.step);
     const std::string final_file = trainer.save_final(test.accuracy());
     const dla::PlotResult plot = log.plot(result.state, name);

@@ -90,6 +90,16 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
     return data;
 }
 
+Run::Run(const dla::ExperimentConfig& config, const dla::DatasetPair& data, dla::Seed seed)
+    : split(dla::random_split(data.train.size(), config.dataset.val_size, seed)),
+      train(data.train, split.train,
+            {.batch_size = config.training.batch_size, .augmentation = config.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed}),
+      validation(data.train, split.validation, dla::evaluation_options(config.training.batch_size)),
+      test(data.test, dla::all_samples(data.test), dla::evaluation_options(config.training.batch_size)),
+      optimizer(make_optimizer(config.training)),
+      schedule(make_schedule(config.training, train.batches())),
+      loss{.label_smoothing = config.training.label_smoothing} {}
+
 std::string in_output_dir(const Setting& setting, const std::string& path) {
     const std::filesystem::path p(path);
     std::string joined = (p.is_absolute() || setting.output_dir.empty() ? p : std::filesystem::path(setting.output_dir) / p).string();

@@ -37,6 +37,17 @@ dla::AnySchedule make_schedule(const dla::TrainingConfig& config, dla::index_t s
 /// `test_only`: nobody will look at the training images, so digits are not drawn for them.
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only = false);
 
+/// What a run of a configuration trains and is tested with. `config` and `data` must outlive it.
+struct Run {
+    dla::Split split;
+    dla::Loader train, validation, test;
+    dla::AnyOptimizer optimizer;
+    dla::AnySchedule schedule;
+    dla::CrossEntropy loss;
+
+    Run(const dla::ExperimentConfig& config, const dla::DatasetPair& data, dla::Seed seed);
+};
+
 /// Joins a relative path to the output folder.
 std::string in_output_dir(const Setting& setting, const std::string& path);
 

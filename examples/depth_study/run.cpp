@@ -123,16 +123,8 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     const dla::Seed seed{e.seed};
     auto model = experiment::make_model(model_of(o, e.depth, e.residual), seed, o.setting.threads);
     e.parameters = model->index().parameter_count();
-    const dla::Split split = dla::random_split(data.train.size(), o.base.dataset.val_size, seed);
-    dla::Loader train_loader(
-        data.train, split.train,
-        {.batch_size = t.batch_size, .augmentation = o.base.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed});
-    dla::Loader validation_loader(data.train, split.validation, dla::evaluation_options(t.batch_size));
-    dla::Loader test_loader(data.test, dla::all_samples(data.test), dla::evaluation_options(t.batch_size));
-    dla::AnyOptimizer optimizer = experiment::make_optimizer(t);
-    dla::AnySchedule schedule = experiment::make_schedule(t, train_loader.batches());
-    const dla::CrossEntropy loss{.label_smoothing = t.label_smoothing};
-    dla::Trainer trainer(*model, optimizer, schedule, loss, train_loader, validation_loader,
+    experiment::Run run(o.base, data, seed);
+    dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation,
                          {.checkpoint_dir = "",
                           .epochs = static_cast<int>(t.num_epochs),
                           .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
@@ -143,7 +135,7 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     Recorder recorder(e, progress);
     try {
         if (const int signal = trainer.run(recorder).interrupted_by) return signal;
-        const dla::RunningMean test = dla::Trainer::evaluate(*model, loss, test_loader);
+        const dla::RunningMean test = dla::Trainer::evaluate(*model, run.loss, run.test);
         e.test_loss = test.loss();
         e.test_accuracy = test.accuracy();
         for (const dla::ParamStats& p : trainer.measure_stats().parameters)
