@@ -12,41 +12,36 @@ struct Hidden {
     L layer;
 
     template <class P>
-    using State = typename L::template State<P>;
+    using State = dla::LayerState<L, P>;
     template <class P>
-    using Tape = typename L::template Tape<P>;
+    using Tape = dla::LayerTape<L, P>;
     static constexpr bool has_parameters = true;
 
     constexpr dla::Text name() const { return layer.name(); }
     constexpr dla::ShapeResult out_shape(dla::Shape s) const { return layer.out_shape(s); }
     template <class P, class Builder>
     State<P> build(Builder& b, const dla::Shape& s) const {
-        return layer.template build<P>(b, s);
+        return dla::build_layer<P>(layer, b, s);
     }
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const P& state, const dla::Shape& in, dla::index_t batch, auto& tape) const {
-        if constexpr (requires { layer.rehearse_forward(plan, state, in, batch, tape); }) layer.rehearse_forward(plan, state, in, batch, tape);
+    template <class Claim, class Tape>
+    void keep(const Claim& claim, Tape& tape, const dla::Shape& s, dla::index_t batch) const {
+        if constexpr (requires { layer.keep(claim, tape, s, batch); }) layer.keep(claim, tape, s, batch);
     }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const P& state, const dla::Shape& in, dla::index_t batch, auto& tape, bool want_dx) const {
-        if constexpr (requires { layer.rehearse_backward(plan, state, in, batch, tape, want_dx); })
-            layer.rehearse_backward(plan, state, in, batch, tape, want_dx);
-    }
-    template <class Plan, class P>
-    void rehearse_infer(Plan& plan, const P& state, const dla::Shape& in, dla::index_t batch) const {
-        if constexpr (requires { layer.rehearse_infer(plan, state, in, batch); }) layer.rehearse_infer(plan, state, in, batch);
+    template <class P>
+    dla::index_t scratch(const P& policy, const dla::Shape& s, dla::index_t batch, dla::Pass pass) const {
+        return dla::scratch_of(layer, policy, s, batch, pass);
     }
     template <class P>
     void infer(dla::Context<P>& c, const State<P>& state, dla::ConstView<P> x, dla::View<P> y) const {
-        layer.infer(c, state, x, y);
+        dla::infer_layer<P>(layer, c, state, x, y);
     }
     template <class P>
     void forward(dla::Context<P>& c, State<P>& state, dla::ConstView<P> x, dla::View<P> y, Tape<P>& tape) const {
-        layer.forward(c, state, x, y, tape);
+        dla::forward_layer<P>(layer, c, state, x, y, tape);
     }
     template <class P>
     void backward(dla::Context<P>& c, State<P>& state, dla::ConstView<P> x, dla::ConstView<P> y, dla::ConstView<P> dy, dla::View<P> dx, Tape<P>& tape) const {
-        layer.backward(c, state, x, y, dy, dx, tape);
+        if (dx || dla::detail::has_parameters<L, P>()) dla::backward_layer<P>(layer, c, state, x, y, dy, dx, tape);
     }
 };
 
@@ -58,8 +53,8 @@ template <class... Ls>
 auto hide(const dla::Sequential<Ls...>& net);
 template <class B, class S, class A>
 auto hide(const dla::Residual<B, S, A>& net);
-template <class L>
-auto hide(const dla::Repeat<L>& net);
+template <class... Ls>
+auto hide(const dla::Repeat<Ls...>& net);
 
 template <class... Ls>
 auto hide(const dla::Sequential<Ls...>& net) {
@@ -77,10 +72,10 @@ auto hide(const dla::Residual<B, S, A>& net) {
         return dla::Residual<std::remove_const_t<decltype(block)>, std::remove_const_t<decltype(shortcut)>, A>(block, shortcut, net.activation);
     }
 }
-template <class L>
-auto hide(const dla::Repeat<L>& net) {
-    dla::Repeat<decltype(hide(std::declval<const L&>()))> hidden;
-    for (const L& block : net.blocks) hidden.blocks.push_back(hide(block));
+template <class... Ls>
+auto hide(const dla::Repeat<Ls...>& net) {
+    dla::Repeat<decltype(hide(std::declval<const Ls&>()))...> hidden;
+    for (const auto& block : net.blocks) hidden.blocks.push_back(hide(block));
     return hidden;
 }
 

@@ -27,10 +27,10 @@ public:
         : net_(net), in_(in), out_(net.out_shape(in).shape), batch_(batch), want_dx_(want_dx) {
         table.policy = policy;
         dla::Builder<P> count(table, false);
-        (void)net_.template build<P>(count, in_);
+        (void)dla::build_layer<P>(net_, count, in_);
         table.allocate();
         dla::Builder<P> bind(table, true);
-        state = net_.template build<P>(bind, in_);
+        state = dla::build_layer<P>(net_, bind, in_);
         dla::initialise(table, dla::Seed{7});
         dla::RandomStream random({11, 0, 0}, dla::RandomUse::split);
         for (const dla::ParamRow& row : table.parameters) {
@@ -87,15 +87,15 @@ public:
         Outcome<T> result;
         c.scratch = inference_.scratch();
         c.stack = inference_.stack();
-        net_.infer(c, std::as_const(state), xv, yv);
+        dla::infer_layer<P>(net_, c, std::as_const(state), xv, yv);
         result.inferred = get(2, dy.size());
 
         put(2, poison);
         c.scratch = workspace_.scratch();
         table.zero_gradients();
-        net_.forward(c, state, xv, yv, workspace_.tape);
+        dla::forward_layer<P>(net_, c, state, xv, yv, workspace_.tape);
         result.y = get(2, dy.size());
-        net_.backward(c, state, xv, dla::ConstView<P>(yv), dyv, dxv, workspace_.tape);
+        if (want_dx_ || dla::detail::has_parameters<Net, P>()) dla::backward_layer<P>(net_, c, state, xv, dla::ConstView<P>(yv), dyv, dxv, workspace_.tape);
         result.dx = get(3, want_dx_ ? x.size() : 0);
         for (const dla::ParamRow& row : table.parameters) {
             Values v(static_cast<std::size_t>(row.count));
@@ -113,7 +113,7 @@ public:
     const dla::MemoryPlan& plan() const { return workspace_.plan(); }
 
     dla::ParamTable<P> table;
-    typename Net::template State<P> state{};
+    dla::LayerState<Net, P> state{};
 
 private:
     auto random_position() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The memory plan: a rehearsal records which buffers a step needs and for how long; a greedy pass gives them places; a second rehearsal hands them out.
+// The memory plan: a dry run records which buffers a step needs and for how long; a greedy pass gives them places; a second dry run hands them out.
 #pragma once
 
 #include <dla/layers/concept.hpp>
@@ -11,8 +11,7 @@
 
 namespace dla {
 
-/// Hands out the buffers of one step. Use: rehearse on a new planner, `place()`, allocate `bytes()` of memory, `bind(base)`, rehearse again.
-/// Both rehearsals must make the same calls in the same order.
+/// Hands out the buffers of one step. Use: a dry run on a new planner, `place()`, allocate `bytes()` of memory, `bind(base)`, the same dry run again.
 template <class P>
 class Planner {
 public:
@@ -96,84 +95,4 @@ private:
     Bytes base_{};
 };
 
-namespace detail {
-
-// The optional members of a layer.
-template <class L, class Plan, class P>
-void rehearse_forward(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch,
-                      typename L::template Tape<P>& tape) {
-    if constexpr (requires { layer.rehearse_forward(plan, state, in, batch, tape); }) layer.rehearse_forward(plan, state, in, batch, tape);
-}
-template <class L, class Plan, class P>
-void rehearse_backward(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch,
-                       typename L::template Tape<P>& tape, bool want_dx) {
-    if constexpr (requires { layer.rehearse_backward(plan, state, in, batch, tape, want_dx); }) layer.rehearse_backward(plan, state, in, batch, tape, want_dx);
-}
-template <class L, class Plan, class P>
-void rehearse_infer(const L& layer, Plan& plan, const typename L::template State<P>& state, const Shape& in, index_t batch) {
-    if constexpr (requires { layer.rehearse_infer(plan, state, in, batch); }) layer.rehearse_infer(plan, state, in, batch);
-}
-template <class L>
-constexpr bool is_identity(const L& layer) {
-    if constexpr (requires { layer.is_identity(); })
-        return layer.is_identity();
-    else
-        return false;
-}
-template <class L>
-constexpr index_t macs(const L& layer, const Shape& in) {
-    if constexpr (requires { layer.macs(in); })
-        return layer.macs(in);
-    else
-        return 0;
-}
-
-/// Optional facts about a layer that pictures and statistics use: `static constexpr bool branches` (contains layers side by side, added),
-/// `static constexpr bool rectifies` (ends with a ReLU).
-template <class L>
-constexpr bool branches() {
-    if constexpr (requires { L::branches; })
-        return L::branches;
-    else
-        return false;
-}
-template <class L>
-constexpr bool rectifies() {
-    if constexpr (requires { L::rectifies; })
-        return L::rectifies;
-    else
-        return false;
-}
-
-/// What tables and pictures show of a layer besides its shapes.
-struct LayerFacts {
-    Text type;      ///< `Conv2d`; of a layer without `settings` its whole name
-    Text settings;  ///< what shapes do not say: `stride=2, padding=1`
-    index_t macs = 0;
-    bool branches = false, rectifies = false;
-};
-template <class L>
-LayerFacts facts_of(const L& layer, const Shape& in) {
-    const Text name = layer.name();
-    LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .branches = branches<L>(), .rectifies = rectifies<L>()};
-    if constexpr (requires { layer.settings(); }) {
-        facts.type = Text(name.view().substr(0, name.view().find('<')));
-        facts.settings = layer.settings();
-    }
-    return facts;
-}
-
-/// Builds a child: checks its input, notes it in the builder's table of layers, declares its parameters.
-template <class P, class L, class Builder>
-auto build_child(const L& layer, Builder& b, const Shape& in, int& id, Shape& out) {
-    const ShapeResult result = layer.out_shape(in);
-    if (!result.ok()) b.refused(refusal(layer.name(), in, result));
-    out = result.shape;
-    id = b.enter_layer(layer.name(), in, out, facts_of(layer, in));
-    auto state = layer.template build<P>(b, in);
-    b.leave_layer(id);
-    return state;
-}
-
-}  // namespace detail
 }  // namespace dla

@@ -22,6 +22,9 @@ struct RepeatedBlock<L> {
     using type = L;
 };
 
+template <class T>
+using Vector = std::vector<T>;
+
 }  // namespace detail
 
 /// Copies of one TYPE of block, one after another; sizes may differ from copy to copy, 0 copies are the identity. `Repeat<A, B>` repeats A then B.
@@ -34,7 +37,11 @@ struct Repeat {
 
     std::vector<Block> blocks;
 
-    static constexpr Needs needs = detail::needs_of<Block>();
+    static constexpr bool is_container = true;
+    template <class P>
+    static constexpr Needs needs_on = detail::needs_of<Block, P>();
+    template <class P>
+    static constexpr bool has_parameters_on = detail::has_parameters<Block, P>();
 
     constexpr Repeat() = default;
     constexpr Repeat(std::initializer_list<Block> copies) : blocks(copies) {}
@@ -47,14 +54,15 @@ struct Repeat {
     template <class P>
     struct State {
         static_assert(LayerOn<Block, P>, "dla: the layer of this Repeat cannot run on this policy; the notes say what it lacks");
-        std::vector<typename Block::template State<P>> children;
+        std::vector<LayerState<Block, P>> children;
         std::vector<Shape> shapes;
-        std::vector<int> ids;
+        std::vector<LayerRows> rows;
+        BasicSchedule<detail::Vector> schedule;  // of as many copies as there are; none of 0
     };
     template <class P>
     struct Tape {
-        std::vector<typename Block::template Tape<P>> children;
-        std::vector<Planned<P>> values, gradients;  // element i: input of copy i; element 0 is the caller's
+        std::vector<LayerTape<Block, P>> children;
+        std::vector<Planned<P>> buffers;
     };
 
     constexpr Text name() const { return text("Repeat x", blocks.size()); }
@@ -88,8 +96,10 @@ struct Repeat {
         if (blocks.size() != 1 || is_group) return build_numbered<P>(b, in, number);
         State<P> state;
         state.shapes.assign(2, in);
-        state.ids.assign(1, -1);
-        state.children.push_back(detail::build_child<P>(blocks[0], b, in, state.ids[0], state.shapes[1]));
+        int id = -1;
+        state.children.push_back(detail::build_child<P>(blocks[0], b, in, id, state.shapes[1]));
+        state.rows.push_back({{id}, {id}});
+        schedule(state);
         return state;
     }
     template <class P, class Builder>
@@ -98,102 +108,88 @@ struct Repeat {
         state.shapes.push_back(in);
         for (const Block& block : blocks) {
             const Shape s = state.shapes.back();
-            int id = -1;
             Shape out;
             if constexpr (is_group) {
                 state.children.push_back(block.template build_from<P>(b, s, number));
                 out = block.out_shape(s).shape;
+                state.rows.emplace_back();
             } else {
                 const auto scope = b.scope(text(number++));
+                int id = -1;
                 state.children.push_back(detail::build_child<P>(block, b, s, id, out));
+                state.rows.push_back({{id}, {id}});
             }
-            state.ids.push_back(id);
             state.shapes.push_back(out);
         }
+        schedule(state);
         return state;
     }
 
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>& state, const Shape&, index_t batch, Tape<P>& tape) const {
-        const std::size_t n = blocks.size();
-        tape.children.resize(n);
-        tape.values.resize(n + 1);
-        tape.gradients.resize(n + 1);
-        for (std::size_t i = 0; i < n; ++i) {
-            if (i + 1 < n) plan.allocate(tape.values[i + 1], batch * state.shapes[i + 1].size());
-            detail::rehearse_forward<Block, Plan, P>(blocks[i], plan, state.children[i], state.shapes[i], batch, tape.children[i]);
-            if (i > 0 && !needs.x && !needs.y) plan.release(tape.values[i]);
+    template <class V, class P>
+    void walk_forward(V& v, State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+        if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, x, y); });
+        if constexpr (V::plans) {
+            tape.children.resize(blocks.size());
+            tape.buffers.resize(static_cast<std::size_t>(state.schedule.buffers));
         }
+        const auto& value = state.schedule.value;
+        const auto& mode = state.schedule.modes[static_cast<std::size_t>(wants)];
+        detail::walk_events(v, mode.forward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t i) {
+            const ConstView<P> in(detail::data_at<P>(value[i], x.data, kernel::ConstPtr<P>(y.data), tape.buffers), x.batch, state.shapes[i]);
+            const View<P> out(detail::data_at<P>(value[i + 1], kernel::Ptr<P>{}, y.data, tape.buffers), x.batch, state.shapes[i + 1]);
+            v.forward(blocks[i], state.children[i], in, out, tape.children[i], mode.child[i], state.rows[i]);
+        });
     }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>& state, const Shape&, index_t batch, Tape<P>& tape, bool want_dx) const {
-        for (std::size_t i = blocks.size(); i-- > 0;) {
-            const bool want = want_dx || (i > 0 && detail::has_parameters<Block, P>());
-            if (i > 0 && want) plan.allocate(tape.gradients[i], batch * state.shapes[i].size());
-            if (want || detail::has_parameters<Block, P>())
-                detail::rehearse_backward<Block, Plan, P>(blocks[i], plan, state.children[i], state.shapes[i], batch, tape.children[i], want);
-            if (i + 1 < blocks.size() && (want_dx || detail::has_parameters<Block, P>())) plan.release(tape.gradients[i + 1]);
-            if (i + 1 < blocks.size() && (needs.x || needs.y)) plan.release(tape.values[i + 1]);
+    template <class V, class P>
+    void walk_backward(V& v, State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+                       Gradients wants) const {
+        if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, dy, dx); });
+        const auto& value = state.schedule.value;
+        const auto& mode = state.schedule.modes[static_cast<std::size_t>(wants)];
+        detail::walk_events(v, mode.backward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t i) {
+            const Shape &before = state.shapes[i], &after = state.shapes[i + 1];
+            const ConstView<P> in(detail::data_at<P>(value[i], x.data, y.data, tape.buffers), x.batch, before);
+            const ConstView<P> out(detail::data_at<P>(value[i + 1], x.data, y.data, tape.buffers), x.batch, after);
+            const ConstView<P> from(detail::data_at<P>(mode.gradient[i + 1], kernel::ConstPtr<P>(dx.data), dy.data, tape.buffers), x.batch, after);
+            const View<P> to(detail::data_at<P>(mode.gradient[i], dx.data, kernel::Ptr<P>{}, tape.buffers), x.batch, before);
+            v.backward(blocks[i], state.children[i], in, out, from, to, tape.children[i], mode.child[i], state.rows[i]);
+        });
+    }
+    template <class V, class P>
+    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
+        if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, x, y); });
+        const auto& place = state.schedule.inferred;
+        const index_t room = x.batch * detail::largest_between<P>(state.shapes);
+        std::array<Planned<P>, 2> rooms;
+        if (room > 0)
+            for (auto& r : rooms) r.data = v.push(room);
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+            if (detail::is_view<Block>() && place[i] == place[i + 1]) continue;
+            const ConstView<P> in(detail::data_at<P>(place[i], x.data, kernel::ConstPtr<P>(y.data), rooms), x.batch, state.shapes[i]);
+            const View<P> out(detail::data_at<P>(place[i + 1], kernel::Ptr<P>{}, y.data, rooms), x.batch, state.shapes[i + 1]);
+            v.infer(blocks[i], state.children[i], in, out);
         }
-    }
-    template <class Plan, class P>
-    void rehearse_infer(Plan& plan, const State<P>& state, const Shape&, index_t batch) const {
-        const index_t room = batch * largest_between<P>(state);
-        if (room > 0) plan.push(2 * room);
-        for (std::size_t i = 0; i < blocks.size(); ++i) detail::rehearse_infer<Block, Plan, P>(blocks[i], plan, state.children[i], state.shapes[i], batch);
-        if (room > 0) plan.pop(2 * room);
+        if (room > 0) v.pop(room), v.pop(room);
     }
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        if (blocks.empty()) return detail::pass_on<P>(c, x, y);
-        const index_t room = x.batch * largest_between<P>(state);
-        kernel::Ptr<P> rooms[2]{};
-        if (room > 0) rooms[0] = c.stack.push(2 * room), rooms[1] = rooms[0] + room;
-        ConstView<P> value = x;
-        for (std::size_t i = 0; i < blocks.size(); ++i) {
-            const View<P> out(i + 1 < blocks.size() ? rooms[i % 2] : y.data, x.batch, state.shapes[i + 1]);
-            blocks[i].infer(c, state.children[i], value, out);
-            value = out;
-        }
-        if (room > 0) c.stack.pop(2 * room);
+        detail::run_infer<P>(*this, c, state, x, y);
     }
-
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        if (blocks.empty()) return detail::pass_on<P>(c, x, y);
-        for (std::size_t i = 0; i < blocks.size(); ++i) {
-            const View<P> out(i + 1 < blocks.size() ? tape.values[i + 1].data : y.data, x.batch, state.shapes[i + 1]);
-            blocks[i].forward(c, state.children[i], input<P>(state, tape, x, i), out, tape.children[i]);
-            if (c.observer && state.ids[i] >= 0) c.observer->after_forward(state.ids[i], out);
-        }
+        detail::run_forward<P>(*this, c, state, x, y, tape);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        if (blocks.empty()) return detail::pass_on<P>(c, dy, dx);
-        const std::size_t n = blocks.size();
-        constexpr bool has_parameters = detail::has_parameters<Block, P>();
-        for (std::size_t i = n; i-- > 0;) {
-            const bool want = dx || (i > 0 && has_parameters);
-            if (!want && !has_parameters) return;
-            const ConstView<P> from(i + 1 < n ? ConstView<P>(tape.gradients[i + 1].data, dy.batch, state.shapes[i + 1]) : dy);
-            const ConstView<P> out(i + 1 < n ? ConstView<P>(tape.values[i + 1].data, dy.batch, state.shapes[i + 1]) : y);
-            const View<P> to(!want ? kernel::Ptr<P>{} : i > 0 ? tape.gradients[i].data : dx.data, dy.batch, state.shapes[i]);
-            blocks[i].backward(c, state.children[i], input<P>(state, tape, x, i), out, from, to, tape.children[i]);
-            if (c.observer && state.ids[i] >= 0) c.observer->after_backward(state.ids[i], to);
-        }
+        detail::run_backward<P>(*this, c, state, x, y, dy, dx, tape);
     }
 
 private:
     template <class P>
-    static ConstView<P> input(const State<P>& state, const Tape<P>& tape, const ConstView<P>& x, std::size_t i) {
-        return i == 0 ? x : ConstView<P>(tape.values[i].data, x.batch, state.shapes[i]);
-    }
-    template <class P>
-    static index_t largest_between(const State<P>& state) {
-        index_t largest = 0;
-        for (std::size_t i = 1; i + 1 < state.shapes.size(); ++i) largest = std::max(largest, state.shapes[i].size());
-        return padded_count<typename P::scalar>(largest);
+    void schedule(State<P>& state) const {
+        const std::vector<Link> links(blocks.size(), detail::link_of<Block, P>());
+        if (!links.empty()) make_schedule(std::span<const Link>(links), state.schedule);
     }
 };
 

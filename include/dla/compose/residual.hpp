@@ -14,18 +14,21 @@ template <class Block, class Shortcut = Identity, class Act = Identity>
 struct Residual {
     static_assert(Layer<Block> && Layer<Shortcut> && Layer<Act>, "dla: Residual takes layers: Residual<Block, Shortcut = Identity, Act = Identity>");
     static_assert(
-        std::is_same_v<Act, Identity> ||
-            (!detail::needs_of<Act>().x && detail::in_place_of<Act>().forward && std::is_same_v<typename Act::template State<Reference<float>>, Nothing>),
+        std::is_same_v<Act, Identity> || (!detail::needs_of<Act, Reference<float>>().x && detail::in_place_of<Act>().forward &&
+                                          std::is_empty_v<LayerState<Act, Reference<float>>> && std::is_empty_v<LayerTape<Act, Reference<float>>>),
         "dla: the activation of a Residual must work in place from its output (ReLU, Sigmoid, Tanh); put others behind it: Sequential<Residual<Block>, GELU>");
 
     Block block;
     Shortcut shortcut;
     [[no_unique_address]] Act activation;
 
-    static constexpr Needs block_needs = detail::needs_of<Block>(), shortcut_needs = detail::needs_of<Shortcut>();
+    static constexpr bool is_container = true;
     static constexpr bool branches = true, rectifies = detail::rectifies<Act>();
     static constexpr bool activates = !std::is_same_v<Act, Identity>;
-    static constexpr Needs needs{.x = block_needs.x || shortcut_needs.x, .y = detail::needs_of<Act>().y};
+    template <class P>
+    static constexpr Needs needs_on{.x = detail::needs_of<Block, P>().x || detail::needs_of<Shortcut, P>().x, .y = detail::needs_of<Act, P>().y};
+    template <class P>
+    static constexpr bool has_parameters_on = detail::has_parameters<Block, P>() || detail::has_parameters<Shortcut, P>();
 
     constexpr Residual() = default;
     constexpr explicit Residual(const Block& b, const Shortcut& s = {}, const Act& a = {}) : block(b), shortcut(s), activation(a) {}
@@ -33,16 +36,17 @@ struct Residual {
     template <class P>
     struct State {
         static_assert(LayerOn<Block, P> && LayerOn<Shortcut, P>, "dla: a layer of this Residual cannot run on this policy; the notes say what it lacks");
-        typename Block::template State<P> block;
-        typename Shortcut::template State<P> shortcut;
+        LayerState<Block, P> block;
+        LayerState<Shortcut, P> shortcut;
         Shape in, out;
-        int block_id = -1, shortcut_id = -1;
-        bool identity = false;  // the shortcut does nothing
+        LayerRows block_rows, shortcut_rows;
+        bool identity = false;   // the shortcut does nothing
+        bool reorders = false;   // but put the features of a flattened image into the block's order
     };
     template <class P>
     struct Tape {
-        typename Block::template Tape<P> block;
-        typename Shortcut::template Tape<P> shortcut;
+        LayerTape<Block, P> block;
+        LayerTape<Shortcut, P> shortcut;
         Planned<P> block_out;     // only when the block reads its output in backward
         Planned<P> shortcut_out;  // only when the shortcut is not the identity
         Planned<P> gradient;      // of the sum, only with an activation
@@ -53,10 +57,11 @@ struct Residual {
     Text settings() const { return activates ? detail::Settings().add("activation", activation.name()).text : Text(); }
 
     constexpr ShapeResult out_shape(Shape in) const {
-        const ShapeResult a = block.out_shape(in);
+        const ShapeResult a = detail::checked_out_shape(block, in);
         if (!a.ok()) return detail::child_refusal("block", block.name(), in, a);
-        const ShapeResult b = shortcut.out_shape(in);
+        ShapeResult b = detail::checked_out_shape(shortcut, in);
         if (!b.ok()) return detail::child_refusal("shortcut", shortcut.name(), in, b);
+        if (reorders(a.shape, b.shape)) b.shape.d[1] = b.shape.d[2] = 0;
         if (a.shape.is_flattened_image() != b.shape.is_flattened_image() && a.shape.rank == 1 && b.shape.rank == 1)
             return refuse("features of a flattened image cannot be added to features of another order; put a Linear between Flatten and the Residual");
         if (!compatible(a.shape, b.shape))
@@ -76,93 +81,136 @@ struct Residual {
         state.in = in;
         {
             const auto scope = b.scope("block");
-            state.block = detail::build_child<P>(block, b, in, state.block_id, state.out);
+            int id = -1;
+            state.block = detail::build_child<P>(block, b, in, id, state.out);
+            state.block_rows = {{id}, {id}};
         }
         state.identity = detail::is_identity(shortcut);
+        state.reorders = reorders(state.out, in);
         if (!state.identity) {
             const auto scope = b.scope("shortcut");
+            int id = -1;
             Shape out;
-            state.shortcut = detail::build_child<P>(shortcut, b, in, state.shortcut_id, out);
+            state.shortcut = detail::build_child<P>(shortcut, b, in, id, out);
+            state.shortcut_rows = {{id}, {id}};
         }
         return state;
     }
 
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>& state, const Shape& in, index_t batch, Tape<P>& tape) const {
-        if (block_needs.y) plan.allocate(tape.block_out, batch * state.out.size());
-        detail::rehearse_forward<Block, Plan, P>(block, plan, state.block, in, batch, tape.block);
-        if (state.identity) return;
-        plan.allocate(tape.shortcut_out, batch * state.out.size());
-        detail::rehearse_forward<Shortcut, Plan, P>(shortcut, plan, state.shortcut, in, batch, tape.shortcut);
-        if (!shortcut_needs.y) plan.release(tape.shortcut_out);
-    }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>& state, const Shape& in, index_t batch, Tape<P>& tape, bool want_dx) const {
-        if (activates) plan.allocate(tape.gradient, batch * state.out.size());
-        detail::rehearse_backward<Block, Plan, P>(block, plan, state.block, in, batch, tape.block, want_dx);
-        if (block_needs.y) plan.release(tape.block_out);
-        if (!state.identity) {
-            if (want_dx) plan.allocate(tape.shortcut_dx, batch * in.size());
-            detail::rehearse_backward<Shortcut, Plan, P>(shortcut, plan, state.shortcut, in, batch, tape.shortcut, want_dx);
-            if (want_dx) plan.release(tape.shortcut_dx);
-            if (shortcut_needs.y) plan.release(tape.shortcut_out);
+    template <class V, class P>
+    void walk_forward(V& v, State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+        constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
+        const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
+        const index_t count = x.batch * state.out.size();
+        if (keeps_block) v.claim(tape.block_out, count);
+        const View<P> inner(keeps_block ? tape.block_out.data : y.data, x.batch, state.out);
+        v.forward(block, state.block, x, inner, tape.block, of_block, state.block_rows);
+        if (state.identity && !state.reorders) {
+            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, x, y); });
+        } else {
+            v.claim(tape.shortcut_out, count);
+            const View<P> other(tape.shortcut_out.data, x.batch, state.out);
+            if (state.reorders)
+                v.compute([&](Context<P>& c) { to_block_order<P>(c, state.in, x, other); });
+            else
+                v.forward(shortcut, state.shortcut, x, other, tape.shortcut, of_shortcut, state.shortcut_rows);
+            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, other, y); });
+            if (!keeps_shortcut || of_shortcut == Gradients::none || state.reorders) v.release(tape.shortcut_out);
         }
-        if (activates) plan.release(tape.gradient);
+        if (keeps_block && of_block == Gradients::none) v.release(tape.block_out);
     }
-    template <class Plan, class P>
-    void rehearse_infer(Plan& plan, const State<P>& state, const Shape& in, index_t batch) const {
-        detail::rehearse_infer<Block, Plan, P>(block, plan, state.block, in, batch);
-        if (state.identity) return;
-        const index_t room = batch * padded_count<typename P::scalar>(state.out.size());
-        plan.push(room);
-        detail::rehearse_infer<Shortcut, Plan, P>(shortcut, plan, state.shortcut, in, batch);
-        plan.pop(room);
+    template <class V, class P>
+    void walk_backward(V& v, State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+                       Gradients wants) const {
+        constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
+        const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
+        const bool want_dx = wants == Gradients::input;
+        ConstView<P> gradient = dy;
+        if constexpr (activates) {
+            v.claim(tape.gradient, x.batch * state.out.size());
+            const View<P> own(tape.gradient.data, x.batch, state.out);
+            v.compute([&](Context<P>& c) {
+                LayerState<Act, P> no_state;
+                LayerTape<Act, P> no_tape;
+                backward_layer<P>(activation, c, no_state, ConstView<P>{}, y, dy, own, no_tape);
+            });
+            gradient = own;
+        }
+        if (of_block != Gradients::none) {
+            const ConstView<P> inner(keeps_block ? ConstView<P>(tape.block_out.data, x.batch, state.out) : y);
+            v.backward(block, state.block, x, inner, gradient, dx, tape.block, of_block, state.block_rows);
+            if (keeps_block) v.release(tape.block_out);
+        }
+        if (state.identity && !state.reorders) {
+            if (want_dx) v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, gradient.data, dx.data); });
+        } else {
+            if (want_dx) v.claim(tape.shortcut_dx, x.batch * state.in.size());
+            const View<P> other_dx(want_dx ? tape.shortcut_dx.data : kernel::Ptr<P>{}, x.batch, state.in);
+            if (state.reorders) {
+                if (want_dx) v.compute([&](Context<P>& c) { to_image_order<P>(c, state.in, gradient, other_dx); });
+            } else if (of_shortcut != Gradients::none) {
+                const ConstView<P> other(tape.shortcut_out.data, x.batch, state.out);
+                v.backward(shortcut, state.shortcut, x, other, gradient, other_dx, tape.shortcut, of_shortcut, state.shortcut_rows);
+                if (keeps_shortcut) v.release(tape.shortcut_out);
+            }
+            if (want_dx) {
+                v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, other_dx.data, dx.data); });
+                v.release(tape.shortcut_dx);
+            }
+        }
+        if constexpr (activates) v.release(tape.gradient);
+    }
+    template <class V, class P>
+    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
+        v.infer(block, state.block, x, y);
+        if (state.identity && !state.reorders) return v.compute([&](Context<P>& c) { add_activated<P>(c, y, x, y); });
+        const index_t room = x.batch * padded_count<typename P::scalar>(state.out.size());
+        const View<P> other(v.push(room), x.batch, state.out);
+        if (state.reorders)
+            v.compute([&](Context<P>& c) { to_block_order<P>(c, state.in, x, other); });
+        else
+            v.infer(shortcut, state.shortcut, x, other);
+        v.compute([&](Context<P>& c) { add_activated<P>(c, y, other, y); });
+        v.pop(room);
     }
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        block.infer(c, state.block, x, y);
-        if (state.identity) return add_activated(c, y, x, y);
-        const index_t room = x.batch * padded_count<typename P::scalar>(state.out.size());
-        const View<P> other(c.stack.push(room), x.batch, state.out);
-        shortcut.infer(c, state.shortcut, x, other);
-        add_activated<P>(c, y, other, y);
-        c.stack.pop(room);
+        detail::run_infer<P>(*this, c, state, x, y);
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        const View<P> inner(block_needs.y ? tape.block_out.data : y.data, x.batch, state.out);
-        block.forward(c, state.block, x, inner, tape.block);
-        if (c.observer) c.observer->after_forward(state.block_id, inner);
-        if (state.identity) return add_activated<P>(c, inner, x, y);
-        const View<P> other(tape.shortcut_out.data, x.batch, state.out);
-        shortcut.forward(c, state.shortcut, x, other, tape.shortcut);
-        if (c.observer) c.observer->after_forward(state.shortcut_id, other);
-        add_activated<P>(c, inner, other, y);
+        detail::run_forward<P>(*this, c, state, x, y, tape);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        ConstView<P> gradient = dy;
-        if constexpr (activates) {
-            const View<P> own(tape.gradient.data, dy.batch, state.out);
-            Nothing none;
-            activation.backward(c, none, ConstView<P>{}, y, dy, own, none);
-            gradient = own;
-        }
-        const ConstView<P> inner(block_needs.y ? ConstView<P>(tape.block_out.data, x.batch, state.out) : y);
-        block.backward(c, state.block, x, inner, gradient, dx, tape.block);
-        if (c.observer) c.observer->after_backward(state.block_id, dx);
-        if (state.identity) {
-            if (dx) add(c.policy, dx.size(), dx.data, gradient.data, dx.data);
-            return;
-        }
-        const View<P> other_dx(dx ? tape.shortcut_dx.data : kernel::Ptr<P>{}, x.batch, state.in);
-        shortcut.backward(c, state.shortcut, x, ConstView<P>(tape.shortcut_out.data, x.batch, state.out), gradient, other_dx, tape.shortcut);
-        if (c.observer) c.observer->after_backward(state.shortcut_id, other_dx);
-        if (dx) add(c.policy, dx.size(), dx.data, other_dx.data, dx.data);
+        detail::run_backward<P>(*this, c, state, x, y, dy, dx, tape);
     }
 
 private:
+    /// The identity around a block that takes the features of a flattened image (height, width, channels) and gives features in an order of their own, which
+    /// for PyTorch is that of (channels, height, width).
+    constexpr bool reorders(const Shape& block_out, const Shape& shortcut_out) const {
+        return detail::is_identity(shortcut) && block_out.rank == 1 && block_out.is_known() && !block_out.is_flattened_image() &&
+            shortcut_out.is_flattened_image() && block_out.size() == shortcut_out.size();
+    }
+    template <class P>
+    static void to_block_order(Context<P>& c, const Shape& in, const ConstView<P>& x, const View<P>& y) {
+        const index_t pixels = in.d[1] * in.d[2];
+        transpose(c.policy, x.batch, pixels, in.size() / pixels, x.data, y.data);
+    }
+    template <class P>
+    static void to_image_order(Context<P>& c, const Shape& in, const ConstView<P>& dy, const View<P>& dx) {
+        const index_t pixels = in.d[1] * in.d[2];
+        transpose(c.policy, dy.batch, in.size() / pixels, pixels, dy.data, dx.data);
+    }
+
+    /// What a child's backward is to give.
+    template <class Child, class P>
+    static constexpr Gradients child_wants(Gradients wants) {
+        return wants == Gradients::parameters && !detail::has_parameters<Child, P>() ? Gradients::none : wants;
+    }
+
     /// y = Act(a + b); y may be a.
     template <class P>
     void add_activated(Context<P>& c, const ConstView<P>& a, const ConstView<P>& b, const View<P>& y) const {
@@ -170,8 +218,7 @@ private:
             add_relu(c.policy, y.size(), a.data, b.data, y.data);
         } else {
             add(c.policy, y.size(), a.data, b.data, y.data);
-            Nothing none;
-            if constexpr (activates) activation.forward(c, none, y, y, none);
+            if constexpr (activates) infer_layer<P>(activation, c, LayerState<Act, P>{}, y, y);
         }
     }
 };

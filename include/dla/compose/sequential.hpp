@@ -2,44 +2,29 @@
 // One layer after another.
 #pragma once
 
-#include <dla/compose/plan.hpp>
-#include <dla/compose/sharing.hpp>
-#include <dla/core/pack.hpp>
+#include <dla/compose/groups.hpp>
 
 namespace dla {
 
+template <class... Ls>
+struct Sequential;
+
 namespace detail {
 
-/// Layers that splice their copies into the numbering of the Sequential around them (Repeat).
+/// Links that a layer adds to the chain it stands in: a nested Sequential is taken apart.
 template <class L>
-inline constexpr bool splices = requires(const L& layer, int& number) {
-    layer.out_shape_numbered(Shape{}, number);
-};
-
-/// A refusal inside a container, with the path of the child that refused in front: `layer 3.0 Linear<512, 10> refuses ...`.
-constexpr ShapeResult child_refusal(const Text& number, const Text& name, const Shape& in, const ShapeResult& result) {
-    constexpr std::string_view mark = "layer ";
-    if (result.nested && result.why.view().starts_with(mark)) return ShapeResult(text(mark, number, ".", result.why.view().substr(mark.size())), true);
-    if (result.nested) return ShapeResult(text(mark, number, " ", result.why), true);  // a Repeat of one copy, which has no number
-    return ShapeResult(text(mark, number, " ", refusal(name, in, result.why)), true);
-}
-
-/// Output shape of a child that counts as `number` (advanced by what the child occupies).
+inline constexpr std::size_t links_in = 1;
+template <class... Ls>
+inline constexpr std::size_t links_in<Sequential<Ls...>> = (std::size_t{0} + ... + links_in<Ls>);
 template <class L>
-constexpr ShapeResult child_out_shape(const L& layer, const Shape& in, int& number) {
-    if constexpr (splices<L>) {
-        return layer.out_shape_numbered(in, number);
-    } else {
-        const ShapeResult result = layer.out_shape(in);
-        if (!result.ok()) return child_refusal(text(number), layer.name(), in, result);
-        ++number;
-        return result;
-    }
-}
+inline constexpr bool is_sequential = false;
+template <class... Ls>
+inline constexpr bool is_sequential<Sequential<Ls...>> = true;
 
 }  // namespace detail
 
-/// y = layer_n(... layer_1(x)). Children are numbered 0, 1, 2, ... in paths; the copies of a Repeat count one by one.
+/// y = layer_n(... layer_1(x)). Children are numbered 0, 1, 2, ... in paths; the copies of a Repeat count one by one. To the memory plan and to the policy,
+/// which may fuse neighbours, a Sequential within a Sequential is part of one chain; in paths, tables and files it is a child with a number.
 template <class... Ls>
 struct Sequential {
     static_assert(sizeof...(Ls) >= 1, "dla: Sequential needs at least one layer; Identity is the layer that does nothing");
@@ -48,20 +33,28 @@ struct Sequential {
     Pack<Ls...> layers;
 
     static constexpr std::size_t N = sizeof...(Ls);
-    static constexpr auto sharing = detail::plan_sharing<Ls...>();
-    static constexpr Needs needs = [] {
-        // Our caller's x is read through every leading view; our caller's y by the layers whose output lies there.
-        constexpr auto s = detail::plan_sharing<Ls...>();
-        const std::array<Needs, N> each{detail::needs_of<Ls>()...};
-        Needs all;
-        for (std::size_t i = 0; i < N; ++i) {
-            if (s.buffer[i] == 0) all.x = all.x || each[i].x;
-            if (s.buffer[i + 1] == 0) all.x = all.x || each[i].y;
-            if (s.buffer[i] == s.buffer[N]) all.y = all.y || each[i].x;
-            if (s.buffer[i + 1] == s.buffer[N]) all.y = all.y || each[i].y;
-        }
-        return all;
-    }();
+    static constexpr bool is_container = true;
+
+    /// The chain: all layers, with nested Sequentials taken apart.
+    static constexpr std::size_t link_count = (std::size_t{0} + ... + detail::links_in<Ls>);
+    template <std::size_t J>
+    constexpr const auto& link() const {
+        constexpr std::size_t child = children_of_links[J];
+        const auto& layer = get<child>(layers);
+        if constexpr (detail::is_sequential<std::remove_cvref_t<decltype(layer)>>)
+            return layer.template link<J - first_links[child]>();
+        else
+            return layer;
+    }
+    template <std::size_t J>
+    using LinkType = std::remove_cvref_t<decltype(std::declval<const Sequential&>().template link<J>())>;
+
+    template <class P>
+    using Units = detail::Units<Sequential, P>;
+    template <class P>
+    static constexpr Needs needs_on = Units<P>::schedule.needs;
+    template <class P>
+    static constexpr bool has_parameters_on = (detail::has_parameters<Ls, P>() || ...);
 
     constexpr Sequential() = default;
     constexpr Sequential(const Ls&... ls) requires(sizeof...(Ls) > 0) : Sequential(std::index_sequence_for<Ls...>{}, ls...) {}
@@ -69,14 +62,14 @@ struct Sequential {
     template <class P>
     struct State {
         static_assert((LayerOn<Ls, P> && ...), "dla: a layer of this Sequential cannot run on this policy; the notes say what it lacks");
-        Pack<typename Ls::template State<P>...> children;
-        std::array<Shape, N + 1> shapes;
-        std::array<int, N> ids;  // rows of the table of layers
+        typename Units<P>::State children;
+        std::array<Shape, Units<P>::count + 1> shapes;
+        std::array<LayerRows, Units<P>::count> rows;
     };
     template <class P>
     struct Tape {
-        Pack<typename Ls::template Tape<P>...> children;
-        std::array<Planned<P>, N + 1> values, gradients;
+        typename Units<P>::Tape children;
+        std::array<Planned<P>, static_cast<std::size_t>(Units<P>::schedule.buffers)> buffers;
     };
 
     constexpr Text name() const { return "Sequential"; }
@@ -99,192 +92,188 @@ struct Sequential {
         int number = 0;
         return build_from<P>(b, in, number);
     }
+    /// As build; the first child counts as `number`.
     template <class P, class Builder>
     State<P> build_from(Builder& b, const Shape& in, int& number) const {
         State<P> state;
         state.shapes[0] = in;
-        for_each_index<N>([&](auto i) {
-            using L = std::remove_cvref_t<decltype(get<i>(layers))>;
-            if constexpr (detail::splices<L>) {
-                const auto& layer = get<i>(layers);
-                get<i>(state.children) = layer.template build_numbered<P>(b, state.shapes[i], number);
-                state.shapes[i + 1] = layer.out_shape(state.shapes[i]).shape;
-                state.ids[i] = -1;
-            } else {
-                const auto scope = b.scope(text(number++));
-                get<i>(state.children) = detail::build_child<P>(get<i>(layers), b, state.shapes[i], state.ids[i], state.shapes[i + 1]);
-            }
-        });
+        Shape shape = in;
+        build_links<P, Sequential, 0>(b, state, shape, number);
         return state;
     }
 
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>& state, const Shape&, index_t batch, Tape<P>& tape) const {
-        for_each_index<N>([&](auto i) {
-            constexpr int out = i + 1;
-            if constexpr (sharing.buffer[out] == out && !is_callers(out)) plan.allocate(tape.values[out], batch * state.shapes[out].size());
-            child_rehearse_forward<i>(plan, state, batch, tape);
-            constexpr int in = sharing.buffer[i];
-            if constexpr (!is_callers(in) && sharing.last[in] == int(i) && sharing.kept_until[in] < 0) plan.release(tape.values[in]);
-        });
+    template <class V, class P>
+    void walk_forward(V& v, State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::forward_unit<V, P, Us>...}; }
+        (typename Units<P>::Indices{});
+        const auto& mode = Units<P>::schedule.modes[static_cast<std::size_t>(wants)];
+        const ForwardStep<V, P> step{*this, v, state, x, y, tape, mode};
+        detail::walk_events(v, mode.forward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t u) { run[u](step); });
     }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>& state, const Shape&, index_t batch, Tape<P>& tape, bool want_dx) const {
-        for_each_index_reversed<N>([&](auto i) {
-            constexpr int g = sharing.gradient[i];  // where the gradient of value i lies
-            if (g == int(i) && wanted<P>(i, want_dx) && in_tape<P>(i, want_dx)) plan.allocate(tape.gradients[g], batch * state.shapes[i].size());
-            if (wanted<P>(i + 1, want_dx))
-                detail::rehearse_backward<layer_type<i>, Plan, P>(get<i>(layers), plan, get<i>(state.children), state.shapes[i], batch, get<i>(tape.children),
-                                                                  wanted<P>(i, want_dx));
-            constexpr int above = sharing.gradient[i + 1];
-            if (sharing.gradient_first[i + 1] == int(i) + 1 && wanted<P>(above, want_dx) && in_tape<P>(int(i) + 1, want_dx))
-                plan.release(tape.gradients[above]);
-            for_each_index<N>([&](auto v) {
-                if constexpr (sharing.buffer[v] == int(v) && !is_callers(v) && sharing.kept_until[v] == int(i)) plan.release(tape.values[v]);
-            });
-        });
+    template <class V, class P>
+    void walk_backward(V& v, State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+                       Gradients wants) const {
+        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::backward_unit<V, P, Us>...}; }
+        (typename Units<P>::Indices{});
+        const auto& mode = Units<P>::schedule.modes[static_cast<std::size_t>(wants)];
+        const BackwardStep<V, P> step{*this, v, state, x, y, dy, dx, tape, mode};
+        detail::walk_events(v, mode.backward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t u) { run[u](step); });
     }
-    template <class Plan, class P>
-    void rehearse_infer(Plan& plan, const State<P>& state, const Shape&, index_t batch) const {
-        const index_t room = batch * largest_between<P>(state);
-        if (room > 0) plan.push(2 * room);
-        for_each_index<N>(
-            [&](auto i) { detail::rehearse_infer<layer_type<i>, Plan, P>(get<i>(layers), plan, get<i>(state.children), state.shapes[i], batch); });
-        if (room > 0) plan.pop(2 * room);
+    template <class V, class P>
+    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
+        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::infer_unit<V, P, Us>...}; }
+        (typename Units<P>::Indices{});
+        const index_t room = x.batch * detail::largest_between<P>(state.shapes);
+        InferStep<V, P> step{*this, v, state, x, y, {}};
+        if (room > 0)
+            for (auto& r : step.rooms) r.data = v.push(room);
+        for (const auto unit : run) unit(step);
+        if (room > 0) v.pop(room), v.pop(room);
     }
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        const index_t room = x.batch * largest_between<P>(state);
-        kernel::Ptr<P> rooms[2]{};
-        if (room > 0) rooms[0] = c.stack.push(2 * room), rooms[1] = rooms[0] + room;
-        int side = 0;
-        ConstView<P> value = x;
-        for_each_index<N>([&](auto i) {
-            constexpr bool stays = detail::is_view<layer_type<i>>() || (detail::in_place_of<layer_type<i>>().forward && i > 0 && !only_views_before(i));
-            View<P> out(y.data, x.batch, state.shapes[i + 1]);
-            if constexpr (i + 1 < N) {
-                if constexpr (stays) {
-                    if constexpr (detail::is_view<layer_type<i>>()) {
-                        value.shape = state.shapes[i + 1];
-                        return;
-                    } else {
-                        out.data = rooms[1 - side];  // where the value lies now
-                    }
-                } else {
-                    out.data = rooms[side];
-                    side = 1 - side;
-                }
-            }
-            get<i>(layers).infer(c, get<i>(state.children), value, out);
-            value = out;
-        });
-        if (room > 0) c.stack.pop(2 * room);
+        detail::run_infer<P>(*this, c, state, x, y);
     }
-
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        for_each_index<N>([&](auto i) {
-            const View<P> out = value<P, i + 1>(state, tape, y, x.batch);
-            if constexpr (sharing.buffer[i + 1] == 0) return;  // a view of the caller's x
-            const ConstView<P> in = input<P, i>(state, tape, x, y);
-            get<i>(layers).forward(c, get<i>(state.children), in, out, get<i>(tape.children));
-            if (c.observer && state.ids[i] >= 0) c.observer->after_forward(state.ids[i], out);
-        });
+        detail::run_forward<P>(*this, c, state, x, y, tape);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        const bool want_dx = static_cast<bool>(dx);
-        for_each_index_reversed<N>([&](auto i) {
-            if (!wanted<P>(i + 1, want_dx)) return;
-            ConstView<P> from(dy.data, dy.batch, state.shapes[i + 1]);
-            if constexpr (sharing.gradient[i + 1] != int(N)) from.data = gradient<P, i + 1>(tape, dx);
-            View<P> to(kernel::Ptr<P>{}, dy.batch, state.shapes[i]);
-            if constexpr (sharing.gradient[i] == int(N)) {
-                return;  // a view of the caller's dy
-            } else {
-                if (wanted<P>(i, want_dx)) to.data = gradient<P, i>(tape, dx);
-                get<i>(layers).backward(c, get<i>(state.children), input<P, i>(state, tape, x, y), input<P, i + 1>(state, tape, x, y), from, to,
-                                        get<i>(tape.children));
-                if (c.observer && state.ids[i] >= 0) c.observer->after_backward(state.ids[i], to);
-            }
-        });
+        detail::run_backward<P>(*this, c, state, x, y, dy, dx, tape);
     }
 
 private:
+    template <class...>
+    friend struct Sequential;
+
+    /// First link of each child, and the child of each link.
+    static constexpr std::array<std::size_t, N> first_links = [] {
+        const std::array<std::size_t, N> count{detail::links_in<Ls>...};
+        std::array<std::size_t, N> first{};
+        for (std::size_t i = 1; i < N; ++i) first[i] = first[i - 1] + count[i - 1];
+        return first;
+    }();
+    static constexpr std::array<std::size_t, link_count> children_of_links = [] {
+        const std::array<std::size_t, N> count{detail::links_in<Ls>...};
+        std::array<std::size_t, link_count> child{};
+        std::size_t link = 0;
+        for (std::size_t i = 0; i < N; ++i)
+            for (std::size_t j = 0; j < count[i]; ++j) child[link++] = i;
+        return child;
+    }();
+
     template <std::size_t... Is>
     constexpr Sequential(std::index_sequence<Is...>, const Ls&... ls) {
         ((get<Is>(layers) = ls), ...);
     }
 
-    template <std::size_t I>
-    using layer_type = std::remove_cvref_t<decltype(get<I>(std::declval<const Pack<Ls...>&>()))>;
-
-    /// The value lies in the caller's x or y.
-    static constexpr bool is_callers(int v) {
-        return sharing.buffer[static_cast<std::size_t>(v)] == 0 || sharing.buffer[static_cast<std::size_t>(v)] == sharing.buffer[N];
+    /// Builds the layers as links `First`, `First` + 1, ... of the chain `Outer`; `shape` goes along.
+    template <class P, class Outer, std::size_t First, class Builder>
+    void build_links(Builder& b, typename Outer::template State<P>& state, Shape& shape, int& number) const {
+        using U = typename Outer::template Units<P>;
+        for_each_index<N>([&](auto i) {
+            const auto& layer = get<i>(layers);
+            using L = std::remove_cvref_t<decltype(layer)>;
+            constexpr std::size_t link = First + first_links[i];
+            if constexpr (detail::is_sequential<L>) {
+                const auto scope = b.scope(text(number++));
+                const ShapeResult out = layer.out_shape(shape);
+                if (!out.ok()) b.refused(refusal(layer.name(), shape, out));
+                const int id = b.enter_layer(layer.name(), shape, out.shape, detail::facts_of(layer, shape));
+                int inner = 0;
+                layer.template build_links<P, Outer, link>(b, state, shape, inner);
+                b.leave_layer(id);
+                Outer::template rows_of<P, link>(state).backward.push_back(id);
+                Outer::template rows_of<P, link + detail::links_in<L> - 1>(state).forward.push_back(id);
+            } else {
+                auto& own = U::template state_of_link<link>(state.children);
+                if constexpr (detail::splices<L>) {
+                    own = layer.template build_numbered<P>(b, shape, number);
+                    shape = layer.out_shape(shape).shape;
+                } else {
+                    const auto scope = b.scope(text(number++));
+                    int id = -1;
+                    Shape out;
+                    own = detail::build_child<P>(layer, b, shape, id, out);
+                    LayerRows& rows = Outer::template rows_of<P, link>(state);
+                    rows.forward.push_back(id);
+                    rows.backward.push_back(id);
+                    shape = out;
+                }
+                state.shapes[U::table.unit_of[link] + 1] = shape;
+            }
+        });
     }
-    static constexpr bool only_views_before(std::size_t i) {
-        const std::array<bool, N> view{detail::is_view<Ls>()...};
-        for (std::size_t j = 0; j < i; ++j)
-            if (!view[j]) return false;
-        return true;
-    }
-
-    /// Somebody wants the gradient of value v: the caller, or parameters below.
-    template <class P>
-    static constexpr bool wanted(int v, bool want_dx) {
-        constexpr std::array<bool, N> has{detail::has_parameters<Ls, P>()...};
-        for (int j = 0; j < v; ++j)
-            if (has[static_cast<std::size_t>(j)]) return true;
-        return want_dx;
-    }
-    /// The gradient of value v lies in our own memory: not in the caller's dy, and not in the caller's dx when there is one.
-    template <class P>
-    static constexpr bool in_tape(int v, bool want_dx) {
-        const auto at = static_cast<std::size_t>(v);
-        if (sharing.gradient[at] == int(N)) return false;
-        return sharing.gradient_first[at] != 0 || !want_dx;
-    }
-
-    /// Most values between two layers: what ping-pong buffers of inference must hold.
-    template <class P>
-    static index_t largest_between(const State<P>& state) {
-        index_t largest = 0;
-        for (std::size_t i = 1; i < N; ++i) largest = std::max(largest, state.shapes[i].size());
-        return padded_count<typename P::scalar>(largest);
-    }
-
-    template <std::size_t I, class Plan, class P>
-    void child_rehearse_forward(Plan& plan, const State<P>& state, index_t batch, Tape<P>& tape) const {
-        detail::rehearse_forward<layer_type<I>, Plan, P>(get<I>(layers), plan, get<I>(state.children), state.shapes[I], batch, get<I>(tape.children));
-    }
-
-    template <class P, std::size_t V>
-    static View<P> value(const State<P>& state, Tape<P>& tape, const View<P>& y, index_t batch) {
-        constexpr int where = sharing.buffer[V];
-        if constexpr (where == sharing.buffer[N])
-            return {y.data, batch, state.shapes[V]};
+    template <class P, std::size_t J>
+    static LayerRows& rows_of(State<P>& state) {
+        constexpr std::size_t u = Units<P>::table.unit_of[J];
+        if constexpr (Units<P>::template is_group<u>)
+            return get<u>(state.children).rows[J - Units<P>::table.first[u]];
         else
-            return {tape.values[static_cast<std::size_t>(where)].data, batch, state.shapes[V]};
+            return state.rows[u];
     }
-    /// Value V for reading; y may be a view for writing or reading.
-    template <class P, std::size_t V, class Y>
-    static ConstView<P> input(const State<P>& state, Tape<P>& tape, const ConstView<P>& x, const Y& y) {
-        constexpr int where = sharing.buffer[V];
-        if constexpr (where == 0)
-            return {x.data, x.batch, state.shapes[V]};
-        else if constexpr (where == sharing.buffer[N])
-            return {y.data, x.batch, state.shapes[V]};
-        else
-            return {tape.values[static_cast<std::size_t>(where)].data, x.batch, state.shapes[V]};
+
+    // What a walk hands to each unit; x, y, dy and dx are the caller's.
+    template <class P>
+    using Mode = typename std::remove_cvref_t<decltype(Units<P>::schedule)>::Mode;
+    template <class V, class P>
+    struct ForwardStep {
+        const Sequential& chain;
+        V& v;
+        State<P>& state;
+        const ConstView<P>& x;
+        const View<P>& y;
+        Tape<P>& tape;
+        const Mode<P>& mode;
+    };
+    template <class V, class P>
+    struct BackwardStep {
+        const Sequential& chain;
+        V& v;
+        State<P>& state;
+        const ConstView<P>&x, &y, &dy;
+        const View<P>& dx;
+        Tape<P>& tape;
+        const Mode<P>& mode;
+    };
+    template <class V, class P>
+    struct InferStep {
+        const Sequential& chain;
+        V& v;
+        const State<P>& state;
+        const ConstView<P>& x;
+        const View<P>& y;
+        std::array<Planned<P>, 2> rooms;
+    };
+
+    template <class V, class P, std::size_t U>
+    static void forward_unit(const ForwardStep<V, P>& s) {
+        constexpr auto& value = Units<P>::schedule.value;
+        const ConstView<P> in(detail::data_at<P>(value[U], s.x.data, kernel::ConstPtr<P>(s.y.data), s.tape.buffers), s.x.batch, s.state.shapes[U]);
+        const View<P> out(detail::data_at<P>(value[U + 1], kernel::Ptr<P>{}, s.y.data, s.tape.buffers), s.x.batch, s.state.shapes[U + 1]);
+        s.v.forward(Units<P>::template layer<U>(s.chain), get<U>(s.state.children), in, out, get<U>(s.tape.children), s.mode.child[U], s.state.rows[U]);
     }
-    template <class P, std::size_t V>
-    static kernel::Ptr<P> gradient(Tape<P>& tape, const View<P>& dx) {
-        if constexpr (sharing.gradient_first[V] == 0) {
-            if (dx) return dx.data;
-        }
-        return tape.gradients[static_cast<std::size_t>(sharing.gradient[V])].data;
+    template <class V, class P, std::size_t U>
+    static void backward_unit(const BackwardStep<V, P>& s) {
+        constexpr auto& value = Units<P>::schedule.value;
+        const index_t batch = s.x.batch;
+        const Shape &before = s.state.shapes[U], &after = s.state.shapes[U + 1];
+        const ConstView<P> in(detail::data_at<P>(value[U], s.x.data, s.y.data, s.tape.buffers), batch, before);
+        const ConstView<P> out(detail::data_at<P>(value[U + 1], s.x.data, s.y.data, s.tape.buffers), batch, after);
+        const ConstView<P> from(detail::data_at<P>(s.mode.gradient[U + 1], kernel::ConstPtr<P>(s.dx.data), s.dy.data, s.tape.buffers), batch, after);
+        const View<P> to(detail::data_at<P>(s.mode.gradient[U], s.dx.data, kernel::Ptr<P>{}, s.tape.buffers), batch, before);
+        s.v.backward(Units<P>::template layer<U>(s.chain), get<U>(s.state.children), in, out, from, to, get<U>(s.tape.children), s.mode.child[U],
+                     s.state.rows[U]);
+    }
+    template <class V, class P, std::size_t U>
+    static void infer_unit(const InferStep<V, P>& s) {
+        constexpr auto& place = Units<P>::schedule.inferred;
+        if constexpr (detail::is_view<typename Units<P>::template Layer<U>>() && place[U] == place[U + 1]) return;
+        const ConstView<P> in(detail::data_at<P>(place[U], s.x.data, kernel::ConstPtr<P>(s.y.data), s.rooms), s.x.batch, s.state.shapes[U]);
+        const View<P> out(detail::data_at<P>(place[U + 1], kernel::Ptr<P>{}, s.y.data, s.rooms), s.x.batch, s.state.shapes[U + 1]);
+        s.v.infer(Units<P>::template layer<U>(s.chain), get<U>(s.state.children), in, out);
     }
 };
 

@@ -109,6 +109,7 @@ concept Elementwise = requires(const P& p, index_t n, ConstPtr<P> a, ConstPtr<P>
     add_relu(p, n, a, b, y);  // y = max(a + b, 0), NaN stays
     copy(p, n, a, y);
     fill(p, n, value, y);
+    transpose(p, n, n, n, a, y);  // (count, rows, columns, ..): y [count, columns, rows] = x [count, rows, columns], each matrix transposed; y is not x
 };
 /// ensures: y[i] = keep ? x[i] / (1 - probability) : 0, keep = to_unit_float(word i % 4 of random_block(*at, stream, i / 4)) >= probability;
 /// probability 1 gives exact zeros. The same call on dy is the backward pass.

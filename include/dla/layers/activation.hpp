@@ -16,10 +16,6 @@ struct Pointwise {
     static constexpr Needs needs{.x = !reads_y, .y = reads_y};
     static constexpr InPlace in_place{.forward = true, .backward = true};
     static constexpr bool rectifies = Kind == Activation::relu;
-    template <class P>
-    using State = Nothing;
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const {
         switch (Kind) {
@@ -43,22 +39,14 @@ struct Pointwise {
     Text settings() const { return Kind == Activation::leaky_relu ? detail::Settings().add("slope", slope).text : Text(); }
     constexpr ShapeResult out_shape(Shape s) const { return s; }
 
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         activation_forward(c.policy, Kind, slope, x.size(), x.data, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Nothing&) const {
+    void backward(Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
         const kernel::ConstPtr<P> none{};
-        if (dx) activation_backward(c.policy, Kind, slope, dy.size(), needs.x ? x.data : none, needs.y ? y.data : none, dy.data, dx.data);
+        activation_backward(c.policy, Kind, slope, dy.size(), needs.x ? x.data : none, needs.y ? y.data : none, dy.data, dx.data);
     }
 };
 
@@ -77,10 +65,6 @@ struct Softmax {
 
     static constexpr Needs needs{.x = false, .y = true};
     static constexpr InPlace in_place{.forward = false, .backward = true};
-    template <class P>
-    using State = Nothing;
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return text("Softmax<", Dim, ">"); }
     Text settings() const { return detail::Settings().add("dim", static_cast<index_t>(Dim)).text; }
@@ -89,21 +73,13 @@ struct Softmax {
         return s;
     }
 
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         softmax_forward(c.policy, ops::axis_dims(x.batch, x.shape, Dim), x.data, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P>, ConstView<P> y, ConstView<P> dy, View<P> dx, Nothing&) const {
-        if (dx) softmax_backward(c.policy, ops::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
+    void backward(Context<P>& c, ConstView<P>, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
+        softmax_backward(c.policy, ops::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
     }
 };
 

@@ -66,21 +66,48 @@ struct Param {
     typename P::template pointer<typename P::scalar> grad{};
 };
 
-/// A buffer of a Tape that the memory plan hands out.
+/// A buffer that the memory plan hands out.
 template <class P, class T = typename P::scalar>
 struct Planned {
     typename P::template pointer<T> data{};
     int id = -1;
 };
 
-/// State and Tape of layers that have none.
+/// Stands for the State or the Tape of a layer that has none.
 struct Nothing {};
 
 namespace detail {
 
-template <class L>
+template <class L, class P>
+concept HasState = requires { typename L::template State<P>; };
+template <class L, class P>
+concept HasTape = requires { typename L::template Tape<P>; };
+
+template <class L, class P>
+struct StateOf {
+    using type = Nothing;
+};
+template <class L, class P>
+requires HasState<L, P>
+struct StateOf<L, P> {
+    using type = typename L::template State<P>;
+};
+template <class L, class P>
+struct TapeOf {
+    using type = Nothing;
+};
+template <class L, class P>
+requires HasTape<L, P>
+struct TapeOf<L, P> {
+    using type = typename L::template Tape<P>;
+};
+
+/// What a layer reads in backward. Asked on a policy, because a container's answer depends on which of its layers the policy fuses.
+template <class L, class P>
 consteval Needs needs_of() {
-    if constexpr (requires { L::needs; })
+    if constexpr (requires { L::template needs_on<P>; })
+        return L::template needs_on<P>;
+    else if constexpr (requires { L::needs; })
         return L::needs;
     else
         return {true, true};
@@ -101,10 +128,12 @@ consteval bool is_view() {
 }
 template <class L, class P>
 consteval bool has_parameters() {
-    if constexpr (requires { L::has_parameters; })
+    if constexpr (requires { L::template has_parameters_on<P>; })
+        return L::template has_parameters_on<P>;
+    else if constexpr (requires { L::has_parameters; })
         return L::has_parameters;
     else
-        return !std::is_empty_v<typename L::template State<P>>;
+        return !std::is_empty_v<typename StateOf<L, P>::type>;
 }
 
 /// Collects what a layer's `settings()` gives: `stride=2, padding=1`.
@@ -138,12 +167,21 @@ struct AnyBuilder {
 
 }  // namespace detail
 
+/// When a layer is asked how much scratch memory its kernels take.
+enum class Pass { infer, forward, backward };
+
+/// What layer L keeps for a model on policy P: views of its parameters, and what else backward needs.
+template <class L, class P>
+using LayerState = typename detail::StateOf<L, P>::type;
+template <class L, class P>
+using LayerTape = typename detail::TapeOf<L, P>::type;
+
 /// A description of a layer: small, copyable, knows no policy.
 /// requires: `out_shape(Shape)` gives the shape of one output sample or `refuse("expected ...")`, usable in constant expressions;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
-/// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither),
-///           `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
-///           `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets),
+/// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither; a layer that works in place gives as many
+///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample; a
+///           container's own), `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets),
 ///           `static constexpr bool rectifies` (its outputs are a ReLU's), `static constexpr bool branches` (a container whose children lie side by side and
 ///           are added).
 template <class L>
@@ -152,19 +190,62 @@ concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
     { layer.name() } -> std::convertible_to<Text>;
 };
 
-/// A layer that can run on policy P. `State<P>` holds views of its parameters, `Tape<P>` what else backward needs.
-/// ensures: `build` declares the parameters for a known input shape; `infer` writes y from const state; `forward` does the same in training and fills the
-///          tape; `backward` overwrites dx (unless it is an empty view: not wanted), adds to the parameter gradients, and writes to nothing else.
-/// optional: `rehearse_forward(plan, state, in, batch, tape)`, `rehearse_backward(plan, state, in, batch, tape, want_dx)` and
-///           `rehearse_infer(plan, state, in, batch)` claim tape and scratch memory: the calls a step would make, without the work.
+namespace detail {
+
 template <class L, class P>
-concept LayerOn = Layer<L> && requires(const L& layer, Context<P>& c, detail::AnyBuilder<P>& builder, Shape in, typename L::template State<P>& state,
-                                       const typename L::template State<P>& const_state, typename L::template Tape<P>& tape, ConstView<P> x, ConstView<P> y,
-                                       ConstView<P> dy, View<P> out) {
-    { layer.template build<P>(builder, in) } -> std::same_as<typename L::template State<P>>;
-    layer.infer(c, const_state, x, out);
+concept Builds = !HasState<L, P> || requires(const L& layer, AnyBuilder<P>& builder, Shape in) {
+    { layer.template build<P>(builder, in) } -> std::same_as<LayerState<L, P>>;
+};
+template <class L, class P>
+concept InfersWithState = requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) {
+    layer.infer(c, state, x, out);
+};
+template <class L, class P>
+concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.infer(c, x, out); };
+template <class L, class P>
+concept ForwardWithTape = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
     layer.forward(c, state, x, out, tape);
+};
+template <class L, class P>
+concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) { layer.forward(c, x, out, tape); };
+template <class L, class P>
+concept BackwardWithBoth = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, ConstView<P> y,
+                                    ConstView<P> dy, View<P> out) {
     layer.backward(c, state, x, y, dy, out, tape);
 };
+template <class L, class P>
+concept BackwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
+    layer.backward(c, state, x, y, dy, out);
+};
+template <class L, class P>
+concept BackwardWithTape = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
+    layer.backward(c, x, y, dy, out, tape);
+};
+template <class L, class P>
+concept BackwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
+    layer.backward(c, x, y, dy, out);
+};
+
+template <class L, class P>
+concept Infers = (HasState<L, P> && InfersWithState<L, P>) || (!HasState<L, P> && InfersPlainly<L, P>);
+template <class L, class P>
+concept Trains = !HasTape<L, P> || (HasState<L, P> && ForwardWithTape<L, P>) || (!HasState<L, P> && ForwardWithTapeOnly<L, P>);
+template <class L, class P>
+concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L, P>) || (HasState<L, P> && !HasTape<L, P> && BackwardWithState<L, P>) ||
+    (!HasState<L, P> && HasTape<L, P> && BackwardWithTape<L, P>) || (!HasState<L, P> && !HasTape<L, P> && BackwardPlainly<L, P>);
+
+}  // namespace detail
+
+/// A layer that can run on policy P. `State<P>` holds views of its parameters, `Tape<P>` what else backward needs; a layer without parameters leaves out
+/// `State` and `build`, one that keeps nothing leaves out `Tape`, and their arguments below are left out with them.
+/// ensures: `build(builder, in)` declares the parameters for a known input shape; `infer(c, const state, x, y)` writes y; `forward(c, state, x, y, tape)` does the
+///          same in training and fills the tape (optional where there is no tape: then it is `infer`); `backward(c, state, x, y, dy, dx, tape)` overwrites dx
+///          (unless it is an empty view: not wanted; a layer without parameters is never asked for nothing), adds to the parameter gradients, and writes to
+///          nothing else.
+/// optional: `keep(claim, tape, in, batch)` calls `claim(tape.member, count)` for each buffer that lives from forward to backward, and
+///           `work(claim, tape, in, batch)` for each that lives during backward alone; `scratch(policy, in, batch, pass)` gives the bytes of scratch memory
+///           that its kernels take for up to `batch` samples.
+template <class L, class P>
+concept LayerOn = Layer<L> && detail::Builds<L, P> && detail::Infers<L, P> && detail::Trains<L, P> && detail::Backpropagates<L, P>;
 
 }  // namespace dla

@@ -30,8 +30,6 @@ struct Conv2d {
     struct State {
         Param<P> weight, bias;
     };
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const {
         Text t = text("Conv2d<", dim_text(In), ", ", dim_text(out), ", ", dim_text(kernel.h));
@@ -96,17 +94,10 @@ struct Conv2d {
         return state;
     }
 
-    template <class Plan, class P>
-    void rehearse_infer(Plan& plan, const State<P>&, const Shape& s, index_t batch) const {
-        plan.scratch(conv2d_forward_scratch(plan.policy, dims(s, batch)));
-    }
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>& state, const Shape& s, index_t batch, Nothing&) const {
-        rehearse_infer(plan, state, s, batch);
-    }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Nothing&, bool want_dx) const {
-        plan.scratch(ops::conv2d_backward_scratch(plan.policy, dims(s, batch), want_dx));
+    template <class P>
+    index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
+        const Conv2dDims d = dims(s, batch);
+        return pass == Pass::backward ? ops::conv2d_backward_scratch(policy, d) : conv2d_forward_scratch(policy, d);
     }
 
     template <class P>
@@ -114,11 +105,7 @@ struct Conv2d {
         ops::conv2d_forward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
         ops::conv2d_backward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
     }
 };

@@ -18,8 +18,6 @@ struct Dropout {
     struct State {
         std::uint32_t stream = 0;
     };
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return "Dropout"; }
     Text settings() const { return detail::Settings().add("p", p).text; }
@@ -37,12 +35,12 @@ struct Dropout {
         if (x.data != y.data) copy(c.policy, x.size(), x.data, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Nothing&) const {
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y) const {
         dropout(c.policy, x.size(), p, c.random, state.stream, x.data, y.data);
     }
     template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
-        if (dx) dropout(c.policy, dy.size(), p, c.random, state.stream, dy.data, dx.data);
+    void backward(Context<P>& c, State<P>& state, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        dropout(c.policy, dy.size(), p, c.random, state.stream, dy.data, dx.data);
     }
 };
 

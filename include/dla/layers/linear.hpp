@@ -21,10 +21,7 @@ struct Linear {
     template <class P>
     struct State {
         Param<P> weight, bias;
-        index_t in = 0, out = 0;
     };
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return text("Linear<", dim_text(In), ", ", dim_text(out), ">"); }
 
@@ -49,44 +46,31 @@ struct Linear {
     template <class P, class Builder>
     State<P> build(Builder& b, const Shape& s) const {
         State<P> state;
-        state.in = s.d[s.rank - 1];
-        state.out = out;
-        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(state.in))};
+        const index_t in = s.d[s.rank - 1];
+        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in))};
         const DiskOrder order =
-            s.is_flattened_image() ? DiskOrder{.outer = out, .channels = state.in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
-        state.weight = b.parameter("weight", ParamKind::weight, {out, state.in}, init, order);
+            s.is_flattened_image() ? DiskOrder{.outer = out, .channels = in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        state.weight = b.parameter("weight", ParamKind::weight, {out, in}, init, order);
         if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
         return state;
     }
 
+    constexpr ops::LinearDims dims(const Shape& s, index_t batch) const {
+        return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = s.d[s.rank - 1], .out = out};
+    }
     template <class P>
-    static constexpr ops::LinearDims dims(const State<P>& state, const Shape& s, index_t batch) {
-        return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = state.in, .out = state.out};
-    }
-    template <class Plan, class P>
-    void rehearse_infer(Plan& plan, const State<P>& state, const Shape& s, index_t batch) const {
-        plan.scratch(ops::linear_forward_scratch(plan.policy, dims(state, s, batch)));
-    }
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>& state, const Shape& s, index_t batch, Nothing&) const {
-        rehearse_infer(plan, state, s, batch);
-    }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>& state, const Shape& s, index_t batch, Nothing&, bool want_dx) const {
-        plan.scratch(ops::linear_backward_scratch(plan.policy, dims(state, s, batch), want_dx));
+    index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
+        const ops::LinearDims d = dims(s, batch);
+        return pass == Pass::backward ? ops::linear_backward_scratch(policy, d) : ops::linear_forward_scratch(policy, d);
     }
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        ops::linear_forward<P>(c, dims(state, x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+        ops::linear_forward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
-        ops::linear_backward<P>(c, dims(state, x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        ops::linear_backward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
     }
 };
 

@@ -70,17 +70,14 @@ struct BatchNorm {
         return state;
     }
 
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape) const {
-        plan.allocate(tape.mean, s.d[0]);
-        plan.allocate(tape.invstd, s.d[0]);
-        plan.scratch(batch_norm_scratch(plan.policy, ops::channel_dims(batch, s)));
+    template <class Claim, class P>
+    void keep(const Claim& claim, Tape<P>& tape, const Shape& s, index_t) const {
+        claim(tape.mean, s.d[0]);
+        claim(tape.invstd, s.d[0]);
     }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape, bool) const {
-        plan.scratch(batch_norm_scratch(plan.policy, ops::channel_dims(batch, s)));
-        plan.release(tape.mean);
-        plan.release(tape.invstd);
+    template <class P>
+    index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
+        return pass == Pass::infer ? 0 : batch_norm_scratch(policy, ops::channel_dims(batch, s));
     }
 
     template <class P>
@@ -180,16 +177,14 @@ struct LayerNorm {
         return state;
     }
 
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape) const {
-        plan.allocate(tape.mean, rows(s, batch));
-        plan.allocate(tape.invstd, rows(s, batch));
+    template <class Claim, class P>
+    void keep(const Claim& claim, Tape<P>& tape, const Shape& s, index_t batch) const {
+        claim(tape.mean, rows(s, batch));
+        claim(tape.invstd, rows(s, batch));
     }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const State<P>&, const Shape& s, index_t batch, Tape<P>& tape, bool) const {
-        plan.scratch(layer_norm_scratch(plan.policy, rows(s, batch), columns(s)));
-        plan.release(tape.mean);
-        plan.release(tape.invstd);
+    template <class P>
+    index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
+        return pass == Pass::backward ? layer_norm_scratch(policy, rows(s, batch), columns(s)) : 0;
     }
 
     template <class P>

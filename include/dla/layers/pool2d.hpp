@@ -45,8 +45,6 @@ struct MaxPool2d {
 
     static constexpr Needs needs{.x = false, .y = false};
     template <class P>
-    using State = Nothing;
-    template <class P>
     struct Tape {
         Planned<P, std::int32_t> argmax;
     };
@@ -60,29 +58,21 @@ struct MaxPool2d {
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return ops::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
     constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
 
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
-    template <class Plan, class P>
-    void rehearse_forward(Plan& plan, const Nothing&, const Shape& s, index_t batch, Tape<P>& tape) const {
-        plan.allocate(tape.argmax, batch * out_shape(s).shape.size());
-    }
-    template <class Plan, class P>
-    void rehearse_backward(Plan& plan, const Nothing&, const Shape&, index_t, Tape<P>& tape, bool) const {
-        plan.release(tape.argmax);
+    template <class Claim, class P>
+    void keep(const Claim& claim, Tape<P>& tape, const Shape& s, index_t batch) const {
+        claim(tape.argmax, batch * out_shape(s).shape.size());
     }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         max_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data, kernel::PtrOf<P, std::int32_t>{});
     }
     template <class P>
-    void forward(Context<P>& c, Nothing&, ConstView<P> x, View<P> y, Tape<P>& tape) const {
+    void forward(Context<P>& c, ConstView<P> x, View<P> y, Tape<P>& tape) const {
         max_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data, tape.argmax.data);
     }
     template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        if (dx) max_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, tape.argmax.data, dx.data);
+    void backward(Context<P>& c, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
+        max_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, tape.argmax.data, dx.data);
     }
 };
 
@@ -97,10 +87,6 @@ struct AvgPool2d {
     index_t divisor_override = 0;
 
     static constexpr Needs needs{.x = false, .y = false};
-    template <class P>
-    using State = Nothing;
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
     Text settings() const {
@@ -117,31 +103,19 @@ struct AvgPool2d {
     }
     constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, 1, ceil_mode); }
 
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         avg_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
-        if (dx) avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
+    void backward(Context<P>& c, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
     }
 };
 
 /// Mean over height and width: [C, H, W] -> [C] (AdaptiveAvgPool2d(1) and Flatten in PyTorch).
 struct GlobalAvgPool2d {
     static constexpr Needs needs{.x = false, .y = false};
-    template <class P>
-    using State = Nothing;
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return "GlobalAvgPool2d"; }
     static constexpr Pool2dDims dims(const Shape& s, index_t batch) { return ops::pool2d_dims(batch, s, {s.d[1], s.d[2]}, {s.d[1], s.d[2]}, 0, 1, false); }
@@ -151,21 +125,13 @@ struct GlobalAvgPool2d {
         return Shape{s.d[0]};
     }
 
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         avg_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data);
     }
     template <class P>
-    void forward(Context<P>& c, Nothing& state, ConstView<P> x, View<P> y, Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
-        if (dx) avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
+    void backward(Context<P>& c, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
     }
 };
 

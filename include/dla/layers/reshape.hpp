@@ -20,28 +20,16 @@ void pass_on(Context<P>& c, const ConstView<P>& from, const View<P>& to) {
 struct Identity {
     static constexpr Needs needs{};
     static constexpr bool is_view = true;
-    template <class P>
-    using State = Nothing;
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return "Identity"; }
     constexpr bool is_identity() const { return true; }
     constexpr ShapeResult out_shape(Shape s) const { return s; }
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         detail::pass_on<P>(c, x, y);
     }
     template <class P>
-    void forward(Context<P>& c, Nothing&, ConstView<P> x, View<P> y, Nothing&) const {
-        detail::pass_on<P>(c, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+    void backward(Context<P>& c, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx) const {
         detail::pass_on<P>(c, dy, dx);
     }
 };
@@ -51,10 +39,6 @@ struct Identity {
 struct Flatten {
     static constexpr Needs needs{};
     static constexpr bool is_view = true;
-    template <class P>
-    using State = Nothing;
-    template <class P>
-    using Tape = Nothing;
 
     constexpr Text name() const { return "Flatten"; }
     constexpr ShapeResult out_shape(Shape s) const {
@@ -64,20 +48,12 @@ struct Flatten {
         if (!flat.is_flattened_image() || s.d[0] == 1) flat.d[1] = flat.d[2] = 0;  // one channel, one pixel: both orders are the same
         return flat;
     }
-    template <class P, class Builder>
-    Nothing build(Builder&, const Shape&) const {
-        return {};
-    }
     template <class P>
-    void infer(Context<P>& c, const Nothing&, ConstView<P> x, View<P> y) const {
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         detail::pass_on<P>(c, x, y);
     }
     template <class P>
-    void forward(Context<P>& c, Nothing&, ConstView<P> x, View<P> y, Nothing&) const {
-        detail::pass_on<P>(c, x, y);
-    }
-    template <class P>
-    void backward(Context<P>& c, Nothing&, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx, Nothing&) const {
+    void backward(Context<P>& c, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx) const {
         detail::pass_on<P>(c, dy, dx);
     }
 };

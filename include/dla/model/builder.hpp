@@ -2,7 +2,7 @@
 // Turns a description into state: runs over the network twice, once to count, once to hand out pointers.
 #pragma once
 
-#include <dla/compose/plan.hpp>
+#include <dla/layers/calls.hpp>
 #include <dla/model/params.hpp>
 
 namespace dla {

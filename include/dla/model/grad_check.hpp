@@ -59,10 +59,10 @@ public:
         if (!out.ok()) fail(ErrorCode::shape, "check_gradients", refusal(net.name(), in, out).view());
         out_ = out.shape;
         Builder<P> count(table_, false);
-        (void)net_.template build<P>(count, in_);
+        (void)build_layer<P>(net_, count, in_);
         table_.allocate();
         Builder<P> bind(table_, true);
-        state_ = net_.template build<P>(bind, in_);
+        state_ = build_layer<P>(net_, bind, in_);
         initialise(table_, options.seed);
         position_ = {static_cast<std::uint64_t>(options.seed), 0, 1};
 
@@ -102,12 +102,13 @@ private:
         workspace.poison();
         std::fill(y_.begin(), y_.end(), std::numeric_limits<double>::quiet_NaN());
         Context<P> c = context(workspace);
-        net_.forward(c, state_, ConstView<P>(x_.data(), batch_, in_), View<P>(y_.data(), batch_, out_), workspace.tape);
+        forward_layer<P>(net_, c, state_, ConstView<P>(x_.data(), batch_, in_), View<P>(y_.data(), batch_, out_), workspace.tape);
         return y_;
     }
     void backward(Workspace<Net, P>& workspace, double* dx) {
+        if (dx == nullptr && !detail::has_parameters<Net, P>()) return;
         Context<P> c = context(workspace);
-        net_.backward(c, state_, ConstView<P>(x_.data(), batch_, in_), ConstView<P>(y_.data(), batch_, out_), ConstView<P>(dy_.data(), batch_, out_),
+        backward_layer<P>(net_, c, state_, ConstView<P>(x_.data(), batch_, in_), ConstView<P>(y_.data(), batch_, out_), ConstView<P>(dy_.data(), batch_, out_),
                       View<P>(dx, batch_, in_), workspace.tape);
     }
     Context<P> context(const Workspace<Net, P>& workspace) const {
@@ -157,7 +158,7 @@ private:
         promise(doubled, "backward does not add to the parameter gradients");
 
         // What `needs` does not claim has been given away by the time of backward: it may hold anything.
-        constexpr Needs needs = detail::needs_of<Net>();
+        constexpr Needs needs = detail::needs_of<Net, P>();
         constexpr double nan = std::numeric_limits<double>::quiet_NaN();
         table_.zero_gradients();
         forward(training_);
@@ -206,7 +207,7 @@ private:
     index_t batch_;
     GradientCheckOptions options_;
     ParamTable<P> table_;
-    typename Net::template State<P> state_{};
+    LayerState<Net, P> state_{};
     RandomPosition position_;
     Workspace<Net, P> training_, without_dx_;
     Values x_, y_, dy_, dx_, gradients_;

@@ -24,7 +24,7 @@ public:
     using T = typename P::scalar;
     using Policy = P;
     using Network = Net;
-    using State = typename Net::template State<P>;
+    using State = LayerState<Net, P>;
     using Inference = InferenceWorkspace<Net, P>;
 
     /// The network that the type describes. Throws Error(shape) when sizes are missing or do not fit.
@@ -46,11 +46,11 @@ public:
         table_->policy = policy;
         if constexpr (requires { resolve(policy); }) table_->policy = resolve(policy);
         Builder<P> count(*table_, false);
-        (void)net_.template build<P>(count, input_);
+        (void)build_layer<P>(net_, count, input_);
         count.describe_network(net_.name(), input_, output_, detail::facts_of(net_, input_));
         table_->allocate();
         Builder<P> bind(*table_, true);
-        state_ = net_.template build<P>(bind, input_);
+        state_ = build_layer<P>(net_, bind, input_);
         initialise(*table_, seed);
         position.seed = static_cast<std::uint64_t>(seed);
     }
@@ -100,14 +100,14 @@ public:
         Context<P> c = context();
         const ConstView<P> x(to_device<T>(images, workspace_.input.data), batch, input_);
         const View<P> y(workspace_.output.data, batch, output_);
-        net_.forward(c, state_, x, y, workspace_.tape);
+        forward_layer<P>(net_, c, state_, x, y, workspace_.tape);
         if (c.observer) c.observer->after_forward(-1, y);
         const View<P> dy(workspace_.output_gradient.data, batch, output_);
         loss.evaluate(c, ConstView<P>(y), targets_to_device(targets), class_weights(loss, class_weights_.template at<T>(0)), result_slot(), dy);
         const LossResult result = read_result(result_slot());
         loss.verify(result, targets.data(), output_);
         const View<P> dx(workspace_.gives_input_gradient() ? workspace_.input_gradient.data : typename P::template pointer<T>{}, batch, input_);
-        net_.backward(c, state_, x, y, dy, dx, workspace_.tape);
+        if (dx || detail::has_parameters<Net, P>()) backward_layer<P>(net_, c, state_, x, y, dy, dx, workspace_.tape);
         if (c.observer) c.observer->after_backward(-1, dx);
         return result;
     }
@@ -119,7 +119,7 @@ public:
         forward_batch_ = x.batch;
         Context<P> c = context();
         const View<P> y(workspace_.output.data, x.batch, output_);
-        net_.forward(c, state_, x, y, workspace_.tape);
+        forward_layer<P>(net_, c, state_, x, y, workspace_.tape);
         if (c.observer) c.observer->after_forward(-1, y);
         return y;
     }
@@ -132,7 +132,7 @@ public:
         if (dx && !own) fail(ErrorCode::model, "backward", "the gradient of the input was not planned; call plan_input_gradient() before forward()");
         Context<P> c = context();
         const View<P> target(own ? workspace_.input_gradient.data : typename P::template pointer<T>{}, x.batch, input_);
-        net_.backward(c, state_, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy, target, workspace_.tape);
+        backward_layer<P>(net_, c, state_, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy, target, workspace_.tape);
         if (c.observer) c.observer->after_backward(-1, target);
         if (dx) copy(c.policy, dx.size(), target.data, dx.data);
     }
@@ -143,7 +143,7 @@ public:
     /// May be called from any number of threads at a time; allocates its own workspace.
     std::vector<T> predict(std::span<const T> images) const {
         const index_t batch = batch_of(images.size());
-        const Inference workspace(table_->policy, net_, state_, input_, output_, batch, 0, true);
+        const Inference workspace(table_->policy, net_, state_, input_, output_, batch);
         std::vector<T> out(static_cast<std::size_t>(batch * output_.size()));
         predict(images, out, workspace);
         return out;
@@ -201,7 +201,7 @@ private:
         c.scratch = workspace.scratch();
         c.stack = workspace.stack();
         const View<P> y(workspace.output(), batch, output_);
-        net_.infer(c, state_, ConstView<P>(to_device<T>(images, workspace.input()), batch, input_), y);
+        infer_layer<P>(net_, c, state_, ConstView<P>(to_device<T>(images, workspace.input()), batch, input_), y);
         return y;
     }
     index_t batch_of(std::size_t values) const {

@@ -2,7 +2,7 @@
 // Memory for the activations and gradients of a batch, planned once.
 #pragma once
 
-#include <dla/compose/plan.hpp>
+#include <dla/compose/walk.hpp>
 
 #include <array>
 
@@ -21,7 +21,7 @@ struct MemoryPlan {
 template <class Net, class P>
 class Workspace {
 public:
-    using State = typename Net::template State<P>;
+    using State = LayerState<Net, P>;
 
     Workspace() = default;
 
@@ -30,12 +30,11 @@ public:
         : want_dx_(want_dx) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        fit_smaller_batches(plan, net, state, in, out, batch);
-        rehearse(plan, net, state, in, out, batch);
+        dry_run(plan, net, state, in, out, batch);
         plan.place();
         arena_ = Arena<P>(plan.bytes());
         plan.bind(arena_.data());
-        rehearse(plan, net, state, in, out, batch);
+        dry_run(plan, net, state, in, out, batch);
         scratch_ = Arena<P>(plan.scratch_bytes());
         plan_ = {batch, arena_.bytes(), plan.unshared_bytes(), scratch_.bytes()};
         planned_ = true;
@@ -44,12 +43,11 @@ public:
     /// The plan alone: bytes before any memory is claimed.
     static MemoryPlan measure(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch,
                               bool want_dx = false) {
-        Workspace rehearsal;
-        rehearsal.want_dx_ = want_dx;
+        Workspace measured;
+        measured.want_dx_ = want_dx;
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        rehearsal.fit_smaller_batches(plan, net, state, in, out, batch);
-        rehearsal.rehearse(plan, net, state, in, out, batch);
+        measured.dry_run(plan, net, state, in, out, batch);
         plan.place();
         return {batch, align_up(plan.bytes()), plan.unshared_bytes(), plan.scratch_bytes()};
     }
@@ -68,31 +66,28 @@ public:
             for (index_t at = 0; at < arena->bytes(); at += 4096) P::copy_in(arena->data() + at, bits.data(), std::min<index_t>(4096, arena->bytes() - at));
     }
 
-    typename Net::template Tape<P> tape;
+    LayerTape<Net, P> tape;
     Planned<P> output, output_gradient, input_gradient, input;
     Planned<P> targets_as_scalars;
     Planned<P, std::int32_t> targets;
 
 private:
-    /// Kernels choose their algorithm by size, so a smaller batch may need more scratch memory than a larger one.
-    void fit_smaller_batches(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
-        for (index_t smaller = 0; smaller < batch; ++smaller) {
-            Planner<P> other(plan.policy);
-            rehearse(other, net, state, in, out, smaller);
-            plan.scratch(other.scratch_bytes());
-        }
-    }
-    void rehearse(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
+    /// Makes the claims of a step on a planner. It only looks at the state: a walk takes it as a step would.
+    void dry_run(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
         if (!P::is_host) {
             plan.allocate(input, batch * in.size());
             plan.allocate(targets, batch);
             plan.allocate(targets_as_scalars, batch * out.size());
         }
         plan.allocate(output, batch * out.size());
-        detail::rehearse_forward<Net, Planner<P>, P>(net, plan, state, in, batch, tape);
+        const Gradients wants = want_dx_ ? Gradients::input : detail::has_parameters<Net, P>() ? Gradients::parameters : Gradients::none;
+        Planning<P> v{plan};
+        const ConstView<P> x({}, batch, in), y({}, batch, out);
+        auto& seen = const_cast<State&>(state);
+        v.forward(net, seen, x, View<P>({}, batch, out), tape, wants, {});
         plan.allocate(output_gradient, batch * out.size());
         if (want_dx_) plan.allocate(input_gradient, batch * in.size());
-        detail::rehearse_backward<Net, Planner<P>, P>(net, plan, state, in, batch, tape, want_dx_);
+        if (wants != Gradients::none) v.backward(net, seen, x, y, y, View<P>({}, batch, in), tape, wants, {});
     }
 
     Arena<P> arena_, scratch_;
@@ -105,21 +100,14 @@ private:
 template <class Net, class P>
 class InferenceWorkspace {
 public:
-    using State = typename Net::template State<P>;
+    using State = LayerState<Net, P>;
 
     InferenceWorkspace() = default;
-    /// `exactly`: no smaller batch will come. Otherwise scratch memory fits all of them: kernels choose their algorithm by size, so fewer samples may
-    /// need more.
-    InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0,
-                       bool exactly = false) {
+    InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        for (index_t smaller = exactly ? batch : 0; smaller < batch; ++smaller) {
-            Planner<P> other(policy);
-            detail::rehearse_infer<Net, Planner<P>, P>(net, other, state, in, smaller);
-            plan.scratch(other.scratch_bytes());
-        }
-        detail::rehearse_infer<Net, Planner<P>, P>(net, plan, state, in, batch);
+        Planning<P> v{plan};
+        v.infer(net, state, ConstView<P>({}, batch, in), View<P>({}, batch, out));
         const index_t scalar = static_cast<index_t>(sizeof(typename P::scalar));
         out_offset_ = align_up(plan.stack_bytes());
         in_offset_ = out_offset_ + align_up(batch * out.size() * scalar);

@@ -43,9 +43,8 @@ constexpr Conv2dDims conv2d_dims(index_t batch, const Shape& in, index_t out_cha
 }
 
 template <class P>
-index_t conv2d_backward_scratch(const P& p, const Conv2dDims& d, bool want_dx) {
-    const index_t weights = conv2d_backward_weights_scratch(p, d);
-    return want_dx ? std::max(weights, conv2d_backward_data_scratch(p, d)) : weights;
+index_t conv2d_backward_scratch(const P& p, const Conv2dDims& d) {
+    return std::max(conv2d_backward_weights_scratch(p, d), conv2d_backward_data_scratch(p, d));
 }
 
 /// y = conv(x, w) + bias (bias may be null); sizes as in Conv2dDims.

@@ -22,9 +22,8 @@ index_t linear_forward_scratch(const P& p, const LinearDims& d) {
     return gemm_scratch(p, d.forward());
 }
 template <class P>
-index_t linear_backward_scratch(const P& p, const LinearDims& d, bool want_dx) {
-    const index_t weights = std::max(gemm_scratch(p, d.backward_weights()), column_sum_scratch(p, d.rows, d.out));
-    return want_dx ? std::max(weights, gemm_scratch(p, d.backward_data())) : weights;
+index_t linear_backward_scratch(const P& p, const LinearDims& d) {
+    return std::max({gemm_scratch(p, d.backward_weights()), column_sum_scratch(p, d.rows, d.out), gemm_scratch(p, d.backward_data())});
 }
 
 /// y = x W^T + b; b may be null.

@@ -139,4 +139,12 @@ void dropout(const Reference<T>&, index_t n, double probability, const RandomPos
     }
 }
 
+/// y [count, columns, rows] = x [count, rows, columns], each matrix transposed; y is not x.
+template <class T>
+void transpose(const Reference<T>&, index_t count, index_t rows, index_t columns, const detail::Of<T>* x, detail::Of<T>* y) {
+    for (index_t n = 0; n < count; ++n, x += rows * columns, y += rows * columns)
+        for (index_t r = 0; r < rows; ++r)
+            for (index_t c = 0; c < columns; ++c) y[c * rows + r] = x[r * columns + c];
+}
+
 }  // namespace dla

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// The visitors of a walk through a network: one plans the memory of a step, one does the step. Containers say what happens once, for both.
+#pragma once
+
+#include <dla/compose/plan.hpp>
+#include <dla/compose/schedule.hpp>
+#include <dla/layers/calls.hpp>
+
+#include <vector>
+
+namespace dla {
+
+/// A layer made of layers. It describes a step by `walk_forward(v, state, x, y, tape, wants)`, `walk_backward(v, state, x, y, dy, dx, tape, wants)` and
+/// `walk_infer(v, state, x, y)`, in which the visitor `v` (Planning or Running) claims memory, calls children and computes.
+template <class L>
+concept Container = requires { requires L::is_container; };
+
+/// Rows of the table of layers that an observer is told of when a layer has run: its own, and those of containers that end (begin) with it.
+struct LayerRows {
+    std::vector<int> forward, backward;
+};
+
+template <class P>
+void show_forward(const Context<P>& c, const LayerRows& rows, const std::type_identity_t<ConstView<P>>& y) {
+    if (!c.observer) return;
+    for (const int row : rows.forward) c.observer->after_forward(row, y);
+}
+template <class P>
+void show_backward(const Context<P>& c, const LayerRows& rows, const std::type_identity_t<ConstView<P>>& dx) {
+    if (!c.observer) return;
+    for (const int row : rows.backward) c.observer->after_backward(row, dx);
+}
+
+/// Does the work of a step; memory has been planned.
+template <class P>
+struct Running {
+    static constexpr bool plans = false;
+    Context<P>& c;
+
+    template <class T>
+    void claim(Planned<P, T>&, index_t) {}
+    template <class T>
+    void release(Planned<P, T>&) {}
+    kernel::Ptr<P> push(index_t count) { return c.stack.push(count); }
+    void pop(index_t count) { c.stack.pop(count); }
+
+    template <class L>
+    void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients, const LayerRows& rows) {
+        forward_layer<P>(layer, c, state, x, y, tape);
+        show_forward(c, rows, y);
+    }
+    template <class L>
+    void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+                  LayerTape<L, P>& tape, Gradients, const LayerRows& rows) {
+        backward_layer<P>(layer, c, state, x, y, dy, dx, tape);
+        show_backward(c, rows, dx);
+    }
+    template <class L>
+    void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
+        infer_layer<P>(layer, c, state, x, y);
+    }
+    /// Work of a container's own: f(context).
+    template <class F>
+    void compute(const F& f) {
+        f(c);
+    }
+};
+
+/// Makes the claims of a step on a planner, without the work. Views have shapes and a batch, but no data.
+template <class P>
+struct Planning {
+    static constexpr bool plans = true;
+    Planner<P>& plan;
+
+    template <class T>
+    void claim(Planned<P, T>& buffer, index_t count) {
+        plan.allocate(buffer, count);
+    }
+    template <class T>
+    void release(Planned<P, T>& buffer) {
+        plan.release(buffer);
+    }
+    kernel::Ptr<P> push(index_t count) {
+        plan.push(count);
+        return {};
+    }
+    void pop(index_t count) { plan.pop(count); }
+
+    template <class L>
+    void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
+        if constexpr (Container<L>) {
+            layer.walk_forward(*this, state, x, y, tape, wants);
+        } else {
+            plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::forward));
+            kept(layer, tape, x, true);
+            if (wants == Gradients::none) kept(layer, tape, x, false);
+        }
+    }
+    template <class L>
+    void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+                  LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
+        if constexpr (Container<L>) {
+            layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
+        } else {
+            plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::backward));
+            if constexpr (requires { layer.work([](auto&, index_t) {}, tape, x.shape, x.batch); }) {
+                layer.work([&](auto& buffer, index_t count) { plan.allocate(buffer, count); }, tape, x.shape, x.batch);
+                layer.work([&](auto& buffer, index_t) { plan.release(buffer); }, tape, x.shape, x.batch);
+            }
+            kept(layer, tape, x, false);
+        }
+    }
+    template <class L>
+    void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
+        if constexpr (Container<L>)
+            layer.walk_infer(*this, state, x, y);
+        else
+            plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::infer));
+    }
+    template <class F>
+    void compute(const F&) {}
+
+private:
+    /// Claims or frees what the layer keeps from forward to backward.
+    template <class L>
+    void kept(const L& layer, LayerTape<L, P>& tape, const ConstView<P>& x, bool claims) {
+        if constexpr (requires { layer.keep([](auto&, index_t) {}, tape, x.shape, x.batch); })
+            layer.keep(
+                [&](auto& buffer, index_t count) {
+                    if (claims)
+                        plan.allocate(buffer, count);
+                    else
+                        plan.release(buffer);
+                },
+                tape, x.shape, x.batch);
+    }
+};
+
+namespace detail {
+
+/// What every container's `infer`, `forward` and `backward` are: its walk, done.
+template <class P, class C, class State>
+void run_infer(const C& container, Context<P>& c, const State& state, const ConstView<P>& x, const View<P>& y) {
+    Running<P> run{c};
+    container.walk_infer(run, state, x, y);
+}
+template <class P, class C, class State, class Tape>
+void run_forward(const C& container, Context<P>& c, State& state, const ConstView<P>& x, const View<P>& y, Tape& tape) {
+    Running<P> run{c};
+    container.walk_forward(run, state, x, y, tape, Gradients::input);
+}
+template <class P, class C, class State, class Tape>
+void run_backward(const C& container, Context<P>& c, State& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+                  Tape& tape) {
+    Running<P> run{c};
+    container.walk_backward(run, state, x, y, dy, dx, tape, dx ? Gradients::input : Gradients::parameters);
+}
+
+/// Traits of layer L in a chain on policy P.
+template <class L, class P>
+consteval Link link_of() {
+    return {needs_of<L, P>(), in_place_of<L>(), is_view<L>(), has_parameters<L, P>()};
+}
+
+/// The memory that a place of a chain stands for.
+template <class P, class Pointer, class Buffers>
+Pointer data_at(Place place, const Pointer& input, const Pointer& output, const Buffers& buffers) {
+    return place == at_input ? input : place == at_output ? output : place == nowhere ? Pointer{} : Pointer(buffers[static_cast<std::size_t>(place)].data);
+}
+
+/// Most values between two layers of a chain: what each of the two rooms of inference must hold.
+template <class P, class Shapes>
+index_t largest_between(const Shapes& shapes) {
+    index_t largest = 0;
+    for (std::size_t i = 1; i + 1 < shapes.size(); ++i) largest = std::max(largest, shapes[i].size());
+    return padded_count<typename P::scalar>(largest);
+}
+
+/// Walks through a list of events: `run(layer)` for each that runs; buffers are claimed for `batch` samples and released as the events say.
+template <class V, class Events, class Held, class Buffers, class Shapes, class Run>
+void walk_events(V& v, const Events& events, const Held& held, Buffers& buffers, const Shapes& shapes, index_t batch, const Run& run) {
+    for (const ChainEvent& event : events) {
+        const auto i = static_cast<std::size_t>(event.index);
+        switch (event.kind) {
+            case ChainEvent::Kind::run:
+                run(i);
+                break;
+            case ChainEvent::Kind::claim:
+                if constexpr (V::plans) v.claim(buffers[i], batch * shapes[static_cast<std::size_t>(held[i])].size());
+                break;
+            case ChainEvent::Kind::release:
+                if constexpr (V::plans) v.release(buffers[i]);
+                break;
+        }
+    }
+}
+
+}  // namespace detail
+}  // namespace dla
