@@ -5,6 +5,10 @@
 namespace mine {
 struct Policy : dla::HostMemory {
     using scalar = float;
+    using activation = float;
+    using weight = float;
+    using master = float;
+    using statistic = float;
 };
 inline dla::index_t gemm_scratch(const Policy&, const dla::GemmDims&) { return 0; }
 inline void fill(const Policy&, dla::index_t, float, float*) {}

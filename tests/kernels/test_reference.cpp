@@ -15,6 +15,17 @@ static_assert(kernel::Backend<Cpu<double>>, "a Cpu policy falls back to the refe
 
 namespace {
 
+template <class P, class Activation, class Weight, class Master, class Statistic>
+constexpr bool has_types = std::is_same_v<typename P::scalar, Activation>&& std::is_same_v<typename P::activation, Activation>&&
+    std::is_same_v<typename P::weight, Weight>&& std::is_same_v<typename P::master, Master>&& std::is_same_v<typename P::statistic, Statistic>;
+static_assert(has_types<Reference<float>, float, float, float, float> && has_types<Reference<double>, double, double, double, double>);
+static_assert(has_types<Cpu<float>, float, float, float, float> && has_types<Cpu<double>, double, double, double, double>);
+static_assert(has_types<Reference<bf16>, bf16, bf16, float, float> && has_types<Reference<f16>, f16, f16, float, float>);
+struct OnlyScalar : HostMemory {
+    using scalar = float;
+};
+static_assert(Policy<Reference<float>> && !Policy<OnlyScalar>);
+
 const float not_a_number = std::numeric_limits<float>::quiet_NaN();
 const float infinite = std::numeric_limits<float>::infinity();
 

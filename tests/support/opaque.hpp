@@ -68,7 +68,11 @@ struct Access {
 
 template <class T>
 struct Opaque {
-    using scalar = T;
+    using activation = typename dla::Precision<T>::activation;
+    using weight = typename dla::Precision<T>::weight;
+    using master = typename dla::Precision<T>::master;
+    using statistic = typename dla::Precision<T>::statistic;
+    using scalar = activation;
     template <class U>
     using pointer = Pointer<U>;
     static constexpr bool is_host = false;

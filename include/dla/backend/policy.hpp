@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A policy says which scalar, which memory and which kernels a model uses. Here: the two host policies and the concept.
+// A policy says which number types, which memory and which kernels a model uses. Here: the two host policies and the concept.
 #pragma once
 
+#include <dla/backend/precision.hpp>
 #include <dla/core/arena.hpp>
 #include <dla/core/view.hpp>
 
@@ -16,14 +17,18 @@
 
 namespace dla {
 
-/// requires: a default-constructible, copyable object whose kernels are free functions overloaded on it (see kernels/contract.hpp).
+/// requires: a default-constructible, copyable object whose kernels are free functions overloaded on it (see kernels/contract.hpp), and the types
+///           `activation`, `weight`, `master`, `statistic` (see backend/precision.hpp); `scalar` is another name of `activation`.
 /// ensures:  `pointer<T>` behaves like a pointer except that only kernels may dereference it; `allocate` gives 64-byte-aligned zeroed memory;
 ///           `copy_in` (host to device), `copy_out` (device to host) and `copy` (within the device) move `bytes` bytes; when one returns, the
 ///           host side may be reused. Optional: `resolve(p)` gives the policy with what depends on the moment (a default number of threads) fixed.
 template <class P>
 concept Policy = std::copyable<P> && std::default_initializable<P> &&
     requires(P p, typename P::template pointer<std::byte> device, const void* source, void* target, index_t bytes) {
-    typename P::scalar;
+    requires std::same_as<typename P::scalar, typename P::activation>;
+    typename P::weight;
+    typename P::master;
+    typename P::statistic;
     typename P::template pointer<typename P::scalar>;
     { P::is_host } -> std::convertible_to<bool>;
     { P::allocate(bytes) } -> std::same_as<typename P::template pointer<std::byte>>;
@@ -63,10 +68,14 @@ struct HostMemory {
     }
 };
 
-/// Plain loops for any scalar: the definition of every kernel, its oracle and its fallback. Runs on the calling thread.
+/// Plain loops for any number type, with the types of Precision<T>: the definition of every kernel, its oracle and its fallback. Runs on the calling thread.
 template <class T>
 struct Reference : HostMemory {
-    using scalar = T;
+    using activation = typename Precision<T>::activation;
+    using weight = typename Precision<T>::weight;
+    using master = typename Precision<T>::master;
+    using statistic = typename Precision<T>::statistic;
+    using scalar = activation;
     static constexpr const char* name = "reference";
 };
 
