@@ -38,17 +38,38 @@ void max_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::
                 }
 }
 
+namespace detail {
+
+/// f(oh, ow) for each window of the pooling that has the pixel (ih, iw), in order.
+template <class F>
+void windows_of_pixel(const Pool2dDims& d, index_t ih, index_t iw, const F& f) {
+    for (index_t kh = d.kernel_h - 1; kh >= 0; --kh) {  // the pixel's last place in a window belongs to the first of its windows
+        const index_t top = ih + d.pad_h - kh * d.dilation_h;
+        if (top < 0 || top % d.stride_h != 0 || top / d.stride_h >= d.out_height) continue;
+        for (index_t kw = d.kernel_w - 1; kw >= 0; --kw) {
+            const index_t left = iw + d.pad_w - kw * d.dilation_w;
+            if (left < 0 || left % d.stride_w != 0 || left / d.stride_w >= d.out_width) continue;
+            f(top / d.stride_h, left / d.stride_w);
+        }
+    }
+}
+
+}  // namespace detail
+
 /// dx overwritten; windows that overlap add up in the order of the windows.
 template <class T>
 void max_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* dy, const std::int32_t* argmax, detail::Of<T>* dx) {
-    const index_t pixels = d.height * d.width, windows = d.out_height * d.out_width;
-    std::fill(dx, dx + d.batch * pixels * d.channels, T{0});
     for (index_t n = 0; n < d.batch; ++n)
-        for (index_t window = 0; window < windows; ++window)
-            for (index_t c = 0; c < d.channels; ++c) {
-                const index_t out = (n * windows + window) * d.channels + c;
-                if (argmax[out] >= 0) dx[(n * pixels + argmax[out]) * d.channels + c] += dy[out];
-            }
+        for (index_t ih = 0; ih < d.height; ++ih)
+            for (index_t iw = 0; iw < d.width; ++iw)
+                for (index_t c = 0; c < d.channels; ++c) {
+                    T sum{};
+                    detail::windows_of_pixel(d, ih, iw, [&](index_t oh, index_t ow) {
+                        const index_t out = ((n * d.out_height + oh) * d.out_width + ow) * d.channels + c;
+                        if (argmax[out] == ih * d.width + iw) sum += dy[out];
+                    });
+                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = sum;
+                }
 }
 
 namespace detail {
@@ -93,21 +114,20 @@ void avg_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::
             }
 }
 
-/// dx overwritten: each value of dy is spread evenly over its window.
+/// dx overwritten: each value of dy is spread evenly over its window; windows that overlap add up in the order of the windows.
 template <class T>
 void avg_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* dy, detail::Of<T>* dx) {
-    std::fill(dx, dx + d.batch * d.height * d.width * d.channels, T{0});
     for (index_t n = 0; n < d.batch; ++n)
-        for (index_t oh = 0; oh < d.out_height; ++oh)
-            for (index_t ow = 0; ow < d.out_width; ++ow) {
-                const detail::AverageWindow window(d, oh, ow);
-                if (window.empty()) continue;
-                for (index_t ih = window.top; ih < window.bottom; ++ih)
-                    for (index_t iw = window.left; iw < window.right; ++iw)
-                        for (index_t c = 0; c < d.channels; ++c)
-                            dx[((n * d.height + ih) * d.width + iw) * d.channels + c] +=
-                                dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] / static_cast<T>(window.divisor);
-            }
+        for (index_t ih = 0; ih < d.height; ++ih)
+            for (index_t iw = 0; iw < d.width; ++iw)
+                for (index_t c = 0; c < d.channels; ++c) {
+                    T sum{};
+                    detail::windows_of_pixel(d, ih, iw, [&](index_t oh, index_t ow) {
+                        const auto divisor = static_cast<T>(detail::AverageWindow(d, oh, ow).divisor);
+                        sum += dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] / divisor;
+                    });
+                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = sum;
+                }
 }
 
 }  // namespace dla
