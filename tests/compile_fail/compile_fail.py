@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Compiles every .cpp of this folder with -fsyntax-only. One with a line `// OK` must compile; the others must not, and the compiler's output must
-match every `// EXPECT: regex` in them. Usage: compile_fail.py SOURCE_ROOT COMPILER [ARGUMENT...]; further compilers are taken from $DLA_COMPILERS."""
+match every `// EXPECT: regex` in them. `// ARGUMENTS: ...` adds to the command. Usage: compile_fail.py SOURCE_ROOT COMPILER [ARGUMENT...]; further compilers are taken from $DLA_COMPILERS."""
 import concurrent.futures
 import os
 import pathlib
@@ -19,7 +19,8 @@ def sentence(output):
 
 def compile_one(command, root, source):
     text = source.read_text()
-    arguments = [*command, "-std=c++20", "-fsyntax-only", f"-I{root / 'include'}", f"-I{root / 'tests'}", str(source)]
+    own = " ".join(re.findall(r"^// ARGUMENTS: (.*)$", text, re.M)).split()
+    arguments = [*command, "-std=c++20", "-fsyntax-only", f"-I{root / 'include'}", f"-I{root / 'tests'}", *own, str(source)]
     result = subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     output = sentence(result.stdout + result.stderr)
     if "\n// OK\n" in text:

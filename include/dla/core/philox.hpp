@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 /// The generator's seed.
@@ -102,3 +104,5 @@ constexpr void shuffle(Range& range, RandomStream random) {
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -4,6 +4,8 @@
 
 #include <dla/data/dataset.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 /// What is done at random to a training image. The default does nothing.
@@ -86,3 +88,5 @@ inline void write_image(const std::uint8_t* in, const Shape& shape, const Normal
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

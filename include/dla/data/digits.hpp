@@ -8,6 +8,8 @@
 #include <cmath>
 #include <thread>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 namespace detail {
@@ -194,3 +196,5 @@ inline Dataset make_digits(index_t count, Seed seed, DigitsPart part = DigitsPar
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

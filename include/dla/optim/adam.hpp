@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 namespace detail {
@@ -79,3 +81,5 @@ public:
 };
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/core/error.hpp>
+#include <dla/core/finite.hpp>
 #include <dla/core/text.hpp>
 
 #include <algorithm>
@@ -12,6 +13,8 @@
 #include <numbers>
 #include <variant>
 #include <vector>
+
+#include <dla/core/begin_exact.inl.hpp>
 
 namespace dla {
 
@@ -58,7 +61,7 @@ public:
     explicit CosineSchedule(const CosineOptions& o) : options(o) {
         if (o.length < 1)
             fail(ErrorCode::usage, "CosineSchedule", text("length must be at least 1; got ", o.length, "; give the number of epochs or steps").view());
-        if (!(o.min_learning_rate >= 0 && std::isfinite(o.min_learning_rate)))
+        if (!(o.min_learning_rate >= 0 && is_finite(o.min_learning_rate)))
             fail(ErrorCode::usage, "CosineSchedule", "min_learning_rate must be finite and not negative");
     }
     double learning_rate(double base, std::int64_t t) const {
@@ -120,7 +123,7 @@ public:
     StepScheduleOptions options;
     explicit StepSchedule(const StepScheduleOptions& o) : options(o) {
         if (o.period < 1) fail(ErrorCode::usage, "StepSchedule", text("period must be at least 1; got ", o.period).view());
-        if (!(o.gamma >= 0 && std::isfinite(o.gamma))) fail(ErrorCode::usage, "StepSchedule", "gamma must be finite and not negative");
+        if (!(o.gamma >= 0 && is_finite(o.gamma))) fail(ErrorCode::usage, "StepSchedule", "gamma must be finite and not negative");
     }
     double learning_rate(double base, std::int64_t t) const { return base * std::pow(options.gamma, static_cast<double>(t / options.period)); }
 };
@@ -138,7 +141,7 @@ public:
     explicit MultiStepSchedule(const MultiStepOptions& o) : options(o) {
         for (const std::int64_t m : o.milestones)
             if (m < 0) fail(ErrorCode::usage, "MultiStepSchedule", text("milestones must not be negative; got ", m).view());
-        if (!(o.gamma >= 0 && std::isfinite(o.gamma))) fail(ErrorCode::usage, "MultiStepSchedule", "gamma must be finite and not negative");
+        if (!(o.gamma >= 0 && is_finite(o.gamma))) fail(ErrorCode::usage, "MultiStepSchedule", "gamma must be finite and not negative");
     }
     double learning_rate(double base, std::int64_t t) const {
         const auto reached = std::count_if(options.milestones.begin(), options.milestones.end(), [t](std::int64_t m) { return m <= t; });
@@ -156,7 +159,7 @@ public:
     static constexpr const char* name = "exponential";
     ExponentialOptions options;
     explicit ExponentialSchedule(const ExponentialOptions& o = {}) : options(o) {
-        if (!(o.gamma >= 0 && std::isfinite(o.gamma))) fail(ErrorCode::usage, "ExponentialSchedule", "gamma must be finite and not negative");
+        if (!(o.gamma >= 0 && is_finite(o.gamma))) fail(ErrorCode::usage, "ExponentialSchedule", "gamma must be finite and not negative");
     }
     double learning_rate(double base, std::int64_t t) const { return base * std::pow(options.gamma, static_cast<double>(t)); }
 };
@@ -183,9 +186,9 @@ public:
     explicit ReduceOnPlateau(const ReduceOnPlateauOptions& o = {}) : options(o) {
         if (!(o.factor >= 0 && o.factor < 1)) fail(ErrorCode::usage, "ReduceOnPlateau", "factor must lie in [0, 1)");
         if (o.patience < 0 || o.cooldown < 0) fail(ErrorCode::usage, "ReduceOnPlateau", "patience and cooldown must not be negative");
-        if (!(o.threshold >= 0 && std::isfinite(o.threshold))) fail(ErrorCode::usage, "ReduceOnPlateau", "threshold must be finite and not negative");
+        if (!(o.threshold >= 0 && is_finite(o.threshold))) fail(ErrorCode::usage, "ReduceOnPlateau", "threshold must be finite and not negative");
         if (o.relative && o.threshold >= 1) fail(ErrorCode::usage, "ReduceOnPlateau", "a relative threshold must be below 1");
-        if (!(o.min_learning_rate >= 0 && std::isfinite(o.min_learning_rate) && o.eps >= 0))
+        if (!(o.min_learning_rate >= 0 && is_finite(o.min_learning_rate) && o.eps >= 0))
             fail(ErrorCode::usage, "ReduceOnPlateau", "min_learning_rate and eps must not be negative");
     }
     /// The rate after an epoch that ended with this metric.
@@ -219,3 +222,5 @@ using ScheduleRule =
     std::variant<ConstantSchedule, LinearWarmup, CosineSchedule, OneCycle, StepSchedule, MultiStepSchedule, ExponentialSchedule, ReduceOnPlateau>;
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

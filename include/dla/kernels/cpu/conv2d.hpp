@@ -7,6 +7,8 @@
 #include <dla/kernels/cpu/conv2d_serial.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 namespace detail {
 
@@ -90,3 +92,5 @@ inline void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, con
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

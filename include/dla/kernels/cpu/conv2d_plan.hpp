@@ -7,6 +7,8 @@
 
 #include <numeric>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// One dimension of a correlation: result i, kept at place + i * place_step, sums the taps u < taps of source[origin + i * step + u * spacing] times
@@ -175,3 +177,5 @@ struct ConvWeightsPlan {
 };
 
 }  // namespace dla::detail
+
+#include <dla/core/end_exact.inl.hpp>

@@ -4,6 +4,8 @@
 
 #include <dla/kernels/cpu/conv2d_plan.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// to [rows.size(), columns.size(), channels] = that window of one image; zeros outside.
@@ -184,3 +186,5 @@ inline void conv2d_weights_combine(const TileTarget& tile, const ConvWeightsPlan
 }
 
 }  // namespace dla::detail
+
+#include <dla/core/end_exact.inl.hpp>

@@ -6,6 +6,8 @@
 #include <dla/kernels/cpu/simd_math.hpp>
 #include <dla/kernels/reference/eltwise.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail::base {
 #include <dla/kernels/cpu/eltwise.inl.hpp>
 }  // namespace dla::detail::base
@@ -65,3 +67,5 @@ inline void dropout(const Cpu<float>& p, index_t n, double probability, const Ra
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -7,6 +7,8 @@
 #include <dla/kernels/cpu/tile.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 inline constexpr index_t gemm_steps = 512;         // of the reduction at a time: eight rows of A take half of L1
@@ -192,3 +194,5 @@ inline void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, con
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

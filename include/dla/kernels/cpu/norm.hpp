@@ -6,6 +6,8 @@
 #include <dla/kernels/cpu/simd_math.hpp>
 #include <dla/kernels/reference/norm.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// Rows whose sums are kept in float before they go on in double.
@@ -140,3 +142,5 @@ inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const N
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -5,6 +5,8 @@
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/reference/optim.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// SgdScalars and AdamScalars rounded to float, with what does not depend on the element worked out.
@@ -73,3 +75,5 @@ inline void clip_scale(const Cpu<float>& p, index_t n, const double* squares, do
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

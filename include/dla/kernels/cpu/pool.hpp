@@ -6,6 +6,8 @@
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/reference/pool.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// Pieces of the output rows of all images.
@@ -74,3 +76,5 @@ inline void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const 
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

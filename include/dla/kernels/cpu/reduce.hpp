@@ -6,6 +6,8 @@
 #include <dla/kernels/cpu/norm.hpp>
 #include <dla/kernels/reference/reduce.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// Pieces of a sum over n values.
@@ -86,3 +88,5 @@ inline void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t 
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <limits>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail::base {
 inline constexpr int vector_bytes = 16;
 #include <dla/kernels/cpu/simd.inl.hpp>
@@ -29,3 +31,5 @@ inline constexpr int vector_bytes = 64;
 }  // namespace dla::detail::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
+
+#include <dla/core/end_exact.inl.hpp>

@@ -4,6 +4,8 @@
 
 #include <dla/kernels/cpu/simd.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail::base {
 #include <dla/kernels/cpu/simd_math.inl.hpp>
 }  // namespace dla::detail::base
@@ -21,3 +23,5 @@ namespace dla::detail::avx512 {
 }  // namespace dla::detail::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
+
+#include <dla/core/end_exact.inl.hpp>

@@ -6,6 +6,8 @@
 #include <dla/kernels/cpu/simd_math.hpp>
 #include <dla/kernels/reference/softmax.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// Pieces of rows; an exponential weighs as much as several plain operations.
@@ -112,3 +114,5 @@ inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const Cr
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla::detail {
 
 /// How the reduction walks through A: element t = (t0, t1, t2) of row i is a[i][t0 * step0 + t1 * step1 + t2 * step2]; B follows with its own
@@ -74,3 +76,5 @@ inline const TileTarget& active_tile() { return *select_isa(&base::tile_target, 
 }  // namespace DLA_ABI_TAG
 
 }  // namespace dla::detail
+
+#include <dla/core/end_exact.inl.hpp>
