@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/config/schema.hpp>
+#include <dla/core/finite.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -49,7 +50,7 @@ inline std::string did_you_mean(const std::string& meant) { return meant.empty()
 
 /// Why a value is refused, or empty when it is in its key's range.
 inline std::string range_problem(const ConfigKey& k, const ConfigField& field) {
-    const auto outside = [&](double v) { return !std::isfinite(v) || v < k.low || v > k.high || (k.open_low && v <= k.low) || (k.open_high && v >= k.high); };
+    const auto outside = [&](double v) { return !is_finite(v) || v < k.low || v > k.high || (k.open_low && v <= k.low) || (k.open_high && v >= k.high); };
     const auto refusal = [&](const std::string& got) { return "out of range; expected " + range_of(k) + ", got " + got; };
     if (const auto* text = std::get_if<std::string*>(&field)) {
         if (k.choices.empty()) return (*text)->empty() ? "empty; expected a path" : "";

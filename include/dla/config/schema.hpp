@@ -4,9 +4,9 @@
 
 #include <dla/config/experiment.hpp>
 #include <dla/core/error.hpp>
+#include <dla/core/finite.hpp>
 
 #include <charconv>
-#include <cmath>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -170,7 +170,7 @@ inline std::string range_of(const ConfigKey& k) {
     } else if (type_of(k) != "string") {
         if (type_of(k) == "array of integers")
             text = (k.min_count == k.max_count ? "" : std::to_string(k.min_count) + " to ") + std::to_string(k.max_count) + " values, each ";
-        const bool lower = std::isfinite(k.low), upper = std::isfinite(k.high);
+        const bool lower = is_finite(k.low), upper = is_finite(k.high);
         if (lower) text += bound(k.low) + (k.open_low ? " < " : " <= ");
         text += "x";
         if (upper) text += (k.open_high ? " < " : " <= ") + bound(k.high);

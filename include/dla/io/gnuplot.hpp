@@ -2,6 +2,7 @@
 // Talks to the program gnuplot: quoting, numbers and colours of its language, and running it without a shell.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/io/atomic_file.hpp>
 
 #include <algorithm>
@@ -29,7 +30,7 @@ inline std::string gnuplot_quoted(std::string_view text) {
 
 /// Shortest decimal form; `NaN` for what cannot be drawn.
 inline std::string plot_number(double v) {
-    if (!std::isfinite(v)) return "NaN";
+    if (!is_finite(v)) return "NaN";
     char text[32];
     return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }

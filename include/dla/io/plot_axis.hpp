@@ -2,6 +2,7 @@
 // Ranges and ticks of the axes of a plot.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/io/gnuplot.hpp>
 #include <dla/io/plot_page.hpp>
 
@@ -26,7 +27,7 @@ struct PlotRange {
 };
 
 /// Finite, and positive on a logarithmic axis.
-inline bool can_draw(double v, bool logarithmic) { return std::isfinite(v) && !(logarithmic && v <= 0); }
+inline bool can_draw(double v, bool logarithmic) { return is_finite(v) && !(logarithmic && v <= 0); }
 
 /// What all curves, bands and marks of a panel cover.
 struct PanelRange {

@@ -3,13 +3,13 @@
 // Format: records of u64 length, masked CRC-32C of it, the Event message, masked CRC-32C of that (tensorboard/compat/proto/event.proto).
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/io/atomic_file.hpp>
 #include <dla/io/wire.hpp>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -51,7 +51,7 @@ Histogram histogram(std::span<const T> values, std::size_t bucket_count = 64) {
     Histogram h;
     for (const T value : values) {
         const auto v = static_cast<double>(value);
-        if (!std::isfinite(v)) continue;
+        if (!is_finite(v)) continue;
         h.min = h.count > 0 ? std::min(h.min, v) : v;
         h.max = h.count > 0 ? std::max(h.max, v) : v;
         h.count += 1;
@@ -71,7 +71,7 @@ Histogram histogram(std::span<const T> values, std::size_t bucket_count = 64) {
     h.buckets.assign(bucket_count, 0);
     for (const T value : values) {
         const auto v = static_cast<double>(value);
-        if (!std::isfinite(v)) continue;
+        if (!is_finite(v)) continue;
         const auto at = std::ranges::lower_bound(h.limits, v);  // first limit >= v
         h.buckets[static_cast<std::size_t>(at - h.limits.begin())] += 1;
     }

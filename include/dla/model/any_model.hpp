@@ -2,6 +2,7 @@
 // One interface around any model, so that trainer and programs compile once: a virtual call for each batch, none for each layer.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/model/inspect.hpp>
 #include <dla/model/summary.hpp>
@@ -103,9 +104,9 @@ public:
                           double clip_norm) override {
         table().zero_gradients();
         LossResult result = model_.compute_gradients(loss, images, labels);
-        if (std::isfinite(result.loss) && clip_norm > 0)
-            if (const double norm = table().clip_gradients(clip_norm); !std::isfinite(norm)) result.loss = norm;
-        if (!std::isfinite(result.loss)) return result;
+        if (is_finite(result.loss) && clip_norm > 0)
+            if (const double norm = table().clip_gradients(clip_norm); !is_finite(norm)) result.loss = norm;
+        if (!is_finite(result.loss)) return result;
         optimizer.step(table());
         ++model_.position.step;
         return result;

@@ -2,6 +2,7 @@
 // Checks a layer's or a network's backward pass against central differences in double, and the promises a layer makes about memory.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/kernels/reference.hpp>
 #include <dla/model/builder.hpp>
 #include <dla/model/init.hpp>
@@ -129,7 +130,7 @@ private:
 
     void check_promises() {
         const Values x = x_, dy = dy_, values = parameter_values();
-        const auto finite = [](const Values& v) { return std::all_of(v.begin(), v.end(), [](double e) { return std::isfinite(e); }); };
+        const auto finite = [](const Values& v) { return std::all_of(v.begin(), v.end(), [](double e) { return is_finite(e); }); };
         promise(finite(forward(training_)), "forward left an output unwritten, or reads memory that nobody wrote");
         promise(same_bits(x, x_), "forward writes to its input");
         const Values y = y_;
@@ -193,7 +194,7 @@ private:
             ++report_.checked;
             if (analytic[i] != 0) ++report_.nonzero;
             if (report_.checked == 1 || !(ratio <= report_.worst)) {
-                report_.worst = std::isnan(ratio) ? std::numeric_limits<double>::infinity() : ratio;
+                report_.worst = is_nan(ratio) ? std::numeric_limits<double>::infinity() : ratio;
                 report_.path = path;
                 report_.index = i;
                 report_.numeric = numeric;

@@ -2,6 +2,7 @@
 // A look into a model at work: one batch forward and backward with every layer's values shown, and nothing changed but the gradients.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/model/model.hpp>
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace detail {
 
 template <class T>
 bool all_finite(std::span<const T> values) {
-    return std::all_of(values.begin(), values.end(), [](T v) { return std::isfinite(v); });
+    return std::all_of(values.begin(), values.end(), [](T v) { return is_finite(v); });
 }
 
 /// Hands what a policy's layers make to an observer of host memory; copies only where the policy's memory is another.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/compose/check.hpp>
+#include <dla/core/finite.hpp>
 #include <dla/model/builder.hpp>
 #include <dla/model/init.hpp>
 #include <dla/model/workspace.hpp>
@@ -279,7 +280,7 @@ LossResult train_step_result(Model<Net, Input, P>& model, Optimizer& optimizer, 
     model.parameters().zero_gradients();
     LossResult result = model.compute_gradients(loss, images, targets);
     if (clip_norm > 0)
-        if (const double norm = model.parameters().clip_gradients(clip_norm); !std::isfinite(norm)) {
+        if (const double norm = model.parameters().clip_gradients(clip_norm); !is_finite(norm)) {
             result.loss = norm;
             return result;
         }

@@ -2,6 +2,7 @@
 // The table of a model's parameters: rows with names over flat memory. Optimizers, checkpoints and statistics are loops over it.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/model/param_index.hpp>
 
 #include <algorithm>
@@ -79,7 +80,7 @@ public:
     /// When the norm is infinite or NaN the gradients stay as they are (PyTorch would turn infinities into NaN): the caller skips the step or stops.
     double clip_gradients(double max_norm) {
         const double norm = gradient_norm();
-        if (std::isfinite(norm))
+        if (is_finite(norm))
             for (const Segment& s : trainable_) clip_scale(policy, s.count, norm_.template at<double>(0), max_norm, gradients(s.offset));
         return norm;
     }

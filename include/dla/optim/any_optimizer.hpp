@@ -2,10 +2,10 @@
 // An optimizer chosen at run time.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/optim/adam.hpp>
 #include <dla/optim/sgd.hpp>
 
-#include <cmath>
 #include <concepts>
 #include <optional>
 #include <span>
@@ -51,7 +51,7 @@ public:
     }
     /// Throws Error(usage) for a rate that is negative or not finite.
     void set_learning_rate(double rate) {
-        if (!(rate >= 0 && std::isfinite(rate))) fail(ErrorCode::usage, name(), "learning_rate must be finite and not negative");
+        if (!(rate >= 0 && is_finite(rate))) fail(ErrorCode::usage, name(), "learning_rate must be finite and not negative");
         std::visit([rate](auto& rule) { rule.options.learning_rate = rate; }, rule_);
     }
     /// Momentum of sgd, beta1 of the others.
@@ -123,7 +123,7 @@ inline AnyOptimizer make_optimizer(std::string_view name, const OptimizerOptions
         take(options.learning_rate, o.learning_rate);
         take(options.weight_decay, o.weight_decay);
         take(options.decay_bias_and_norm, o.decay_bias_and_norm);
-        if (!std::isfinite(options.learning_rate) || !std::isfinite(options.weight_decay))
+        if (!is_finite(options.learning_rate) || !is_finite(options.weight_decay))
             fail(ErrorCode::usage, name, "learning_rate and weight_decay must be finite");
         return options;
     };

@@ -2,6 +2,7 @@
 // A learning-rate schedule chosen at run time, with an optional warm-up, as a trainer drives, saves and restores it.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/optim/schedule.hpp>
 
 #include <optional>
@@ -30,7 +31,7 @@ public:
     /// Throws Error(usage) for a rate that is negative or not finite, and for a warm-up in front of one-cycle, which has its own.
     explicit AnySchedule(const AnyScheduleOptions& o = {})
         : base_(o.learning_rate), rule_(o.rule), warmup_(o.warmup), epoch_is_warm_(o.warmup.has_value()), reduced_(o.learning_rate) {
-        if (!(base_ >= 0 && std::isfinite(base_))) fail(ErrorCode::usage, "schedule", "learning_rate must be finite and not negative");
+        if (!(base_ >= 0 && is_finite(base_))) fail(ErrorCode::usage, "schedule", "learning_rate must be finite and not negative");
         if (warmup_ && one_cycle()) fail(ErrorCode::usage, "schedule", "one_cycle warms up by itself; expected no warm-up in front of it");
     }
 

@@ -2,6 +2,7 @@
 // What happens in each layer on one batch: gradient norms, sizes of updates, dead ReLUs, and where values stop being finite.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/model/any_model.hpp>
 
 #include <cstdio>
@@ -165,7 +166,7 @@ template <class M, class Loss, class Images, class Targets>
         p.gradient_norm = norm("the gradient of parameter ", row, bad_gradient);
         stats.parameters.push_back(std::move(p));
     }
-    const std::string bad_input = detail::all_finite(std::span<const T>(images)) ? "" : "the input", bad_loss = std::isfinite(stats.loss) ? "" : "the loss";
+    const std::string bad_input = detail::all_finite(std::span<const T>(images)) ? "" : "the input", bad_loss = is_finite(stats.loss) ? "" : "the loss";
     for (const std::string& bad : {bad_value, bad_input, observer.found(), bad_gradient, bad_loss})
         if (stats.non_finite.empty()) stats.non_finite = bad;
     for (int i = -1; i < static_cast<int>(index.layers.size()); ++i) {
@@ -213,8 +214,8 @@ void add_updates(GradStats& stats, const M& model, const std::vector<std::vector
         lines.push_back({(l.path.empty() ? "" : l.path + "  ") + l.type + (l.parameters > 0 && l.trainable == 0 ? ", frozen" : ""),
                          l.parameters > 0 ? detail::grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm, l.parameters > 0),
                          detail::stats_number("%.3e", l.value_norm, l.parameters > 0),
-                         detail::stats_number("%.2e", l.update_ratio, !std::isnan(l.update_ratio)),
-                         detail::stats_number("%.1f %%", 100 * l.dead, !std::isnan(l.dead))});
+                         detail::stats_number("%.2e", l.update_ratio, !is_nan(l.update_ratio)),
+                         detail::stats_number("%.1f %%", 100 * l.dead, !is_nan(l.dead))});
     std::string out = detail::table_text(lines, 1);
     out += "loss " + detail::stats_number("%.4f", stats.loss, true) + ", mean over parameters of the gradient norm " +
            detail::stats_number("%.3e", stats.mean_gradient_norm(), true) + "\n";

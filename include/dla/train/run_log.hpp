@@ -2,6 +2,7 @@
 // What a run leaves for people and programs: lines on the terminal, metrics.jsonl, TensorBoard events, the training curve.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/io/plot.hpp>
 #include <dla/io/tensorboard.hpp>
 #include <dla/train/callback.hpp>
@@ -114,14 +115,14 @@ private:
     /// Scalars for each parameter and layer, and a line of metrics.jsonl with what can be drawn from one epoch alone.
     void statistics(const GradStats& stats, std::int64_t step, int epoch) {
         const auto scalar = [&](const std::string& tag, double value) {
-            if (std::isfinite(value)) events_.scalar(tag, value, epoch);
+            if (is_finite(value)) events_.scalar(tag, value, epoch);
         };
         Json layers = Json::array();
         for (const LayerStats& l : stats.layers) {
             Json layer{{"path", l.path}, {"layer", l.type}};
             const auto put = [&](const char* key, const std::string& tag, double value) {
                 scalar(tag + "/" + l.path, value);
-                if (std::isfinite(value)) layer[key] = value;
+                if (is_finite(value)) layer[key] = value;
             };
             put("gradient_norm", "Gradient_norm", l.gradient_norm);
             put("weight_norm", "Weight_norm", l.value_norm);

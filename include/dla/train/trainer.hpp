@@ -2,6 +2,7 @@
 // The training loop: epochs, validation, schedules, early stopping, checkpoints, resume, and what is reported on the way.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/data/loader.hpp>
 #include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
@@ -144,7 +145,7 @@ private:
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
             const LossResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels, options_.clip_grad_norm);
-            if (!std::isfinite(step.loss))
+            if (!is_finite(step.loss))
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1), "the loss");
             schedule_.after_step();
             ++state_.step;
@@ -161,7 +162,7 @@ private:
     void finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result) {
         const double seconds = progress.seconds(), rate = progress.rate();
         const RunningMean validation = evaluate(model_, loss_, validation_);
-        if (!std::isfinite(validation.loss())) {  // before anything is saved: a checkpoint of such weights would be the newest one to resume from
+        if (!is_finite(validation.loss())) {  // before anything is saved: a checkpoint of such weights would be the newest one to resume from
             validation_.start_epoch(0);
             report_non_finite(*validation_.next(), "epoch " + std::to_string(state_.epoch + 1) + ", after step " + std::to_string(state_.step),
                               "the validation loss");
