@@ -126,6 +126,7 @@ OPAQUE_KERNEL(add_relu)
 OPAQUE_KERNEL(copy)
 OPAQUE_KERNEL(fill)
 OPAQUE_KERNEL(transpose)
+OPAQUE_KERNEL(cast)
 OPAQUE_KERNEL(dropout)
 OPAQUE_KERNEL(softmax_forward)
 OPAQUE_KERNEL(softmax_backward)
@@ -143,6 +144,6 @@ OPAQUE_KERNEL(clip_scale)
 #undef OPAQUE_KERNEL
 
 static_assert(dla::Policy<Opaque<float>>);
-static_assert(dla::kernel::Backend<Opaque<float>> && dla::kernel::Backend<Opaque<double>>);
+static_assert(dla::kernel::Backend<Opaque<float>> && dla::kernel::Backend<Opaque<double>> && dla::kernel::Backend<Opaque<dla::bf16>>);
 
 }  // namespace opaque

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Every kernel a policy must have, one concept each. Kernels are free functions in namespace dla whose first argument is the policy.
-// They check nothing (ops/ does), take run-time sizes, allocate nothing, and give the same bits at any number of threads.
-// Pointers marked "or null" may be null. `scratch` has at least the bytes its NAME_scratch function returned for the same sizes.
+// They check nothing (ops/ does), take run-time sizes, allocate nothing, and give the same bits at any number of threads. Sums are kept in
+// float or wider, and what goes into a narrower output is rounded once. Pointers marked "or null" may be null. `scratch` has at least the bytes its
+// NAME_scratch function returned for the same sizes.
 #pragma once
 
 #include <dla/backend/policy.hpp>
@@ -9,41 +10,63 @@
 
 namespace dla::kernel {
 
-template <class P>
-using Scalar = typename P::scalar;
-template <class P>
-using Ptr = typename P::template pointer<typename P::scalar>;
-template <class P>
-using ConstPtr = typename P::template pointer<const typename P::scalar>;
 template <class P, class T>
 using PtrOf = typename P::template pointer<T>;
 template <class P>
-using Scratch = typename P::template pointer<std::byte>;
+using Scratch = PtrOf<P, std::byte>;
+
+// What a pointer points to; see backend/precision.hpp.
+template <class P>
+using ActivationPtr = PtrOf<P, typename P::activation>;
+template <class P>
+using ConstActivationPtr = PtrOf<P, const typename P::activation>;
+template <class P>
+using WeightPtr = PtrOf<P, typename P::weight>;
+template <class P>
+using ConstWeightPtr = PtrOf<P, const typename P::weight>;
+template <class P>
+using MasterPtr = PtrOf<P, typename P::master>;
+template <class P>
+using ConstMasterPtr = PtrOf<P, const typename P::master>;
+template <class P>
+using StatisticPtr = PtrOf<P, typename P::statistic>;
+template <class P>
+using ConstStatisticPtr = PtrOf<P, const typename P::statistic>;
+
+template <class P>
+using Ptr = ActivationPtr<P>;
+template <class P>
+using ConstPtr = ConstActivationPtr<P>;
 
 // gemm.hpp
-/// ensures: C = op(A) * op(B) + beta * C + bias, bias [n] or null added to every row; beta = 0 never reads C; k = 0 gives beta * C + bias.
+/// ensures: C = op(A) * op(B) + beta * C + bias, bias [n] or null added to every row; beta = 0 never reads C; k = 0 gives beta * C + bias. Called with
+/// activations times weights, which gives activations (forward, and the gradient of x), and with two activations, which gives masters (the gradient of w).
 template <class P>
-concept Gemm = requires(const P& p, Scratch<P> scratch, const GemmDims& d, ConstPtr<P> a, ConstPtr<P> b, ConstPtr<P> bias, Scalar<P> beta, Ptr<P> c) {
+concept Gemm = requires(const P& p, Scratch<P> scratch, const GemmDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> dy, ConstWeightPtr<P> w,
+                        ConstWeightPtr<P> bias, typename P::master beta, ActivationPtr<P> y, MasterPtr<P> dw) {
     { gemm_scratch(p, d) } -> std::same_as<index_t>;
-    gemm(p, scratch, d, a, b, bias, beta, c);
+    gemm(p, scratch, d, x, w, bias, beta, y);
+    gemm(p, scratch, d, dy, x, bias, beta, dw);
 };
 
 // conv2d.hpp
 /// ensures: y = conv(x, w) + bias (cross-correlation, zero padding); bias [out_channels] or null.
 template <class P>
-concept Conv2dForward = requires(const P& p, Scratch<P> scratch, const Conv2dDims& d, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> bias, Ptr<P> y) {
+concept Conv2dForward = requires(const P& p, Scratch<P> scratch, const Conv2dDims& d, ConstActivationPtr<P> x, ConstWeightPtr<P> w, ConstWeightPtr<P> bias,
+                                 ActivationPtr<P> y) {
     { conv2d_forward_scratch(p, d) } -> std::same_as<index_t>;
     conv2d_forward(p, scratch, d, x, w, bias, y);
 };
 /// ensures: dx = gradient with respect to x, overwritten everywhere.
 template <class P>
-concept Conv2dBackwardData = requires(const P& p, Scratch<P> scratch, const Conv2dDims& d, ConstPtr<P> dy, ConstPtr<P> w, Ptr<P> dx) {
+concept Conv2dBackwardData = requires(const P& p, Scratch<P> scratch, const Conv2dDims& d, ConstActivationPtr<P> dy, ConstWeightPtr<P> w, ActivationPtr<P> dx) {
     { conv2d_backward_data_scratch(p, d) } -> std::same_as<index_t>;
     conv2d_backward_data(p, scratch, d, dy, w, dx);
 };
 /// ensures: dw += gradient with respect to w; dbias [out_channels] or null, += sum of dy.
 template <class P>
-concept Conv2dBackwardWeights = requires(const P& p, Scratch<P> scratch, const Conv2dDims& d, ConstPtr<P> x, ConstPtr<P> dy, Ptr<P> dw, Ptr<P> dbias) {
+concept Conv2dBackwardWeights = requires(const P& p, Scratch<P> scratch, const Conv2dDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> dy,
+                                         MasterPtr<P> dw, MasterPtr<P> dbias) {
     { conv2d_backward_weights_scratch(p, d) } -> std::same_as<index_t>;
     conv2d_backward_weights(p, scratch, d, x, dy, dw, dbias);
 };
@@ -51,46 +74,48 @@ concept Conv2dBackwardWeights = requires(const P& p, Scratch<P> scratch, const C
 // pool.hpp
 /// ensures: y = largest value of each window; padding never wins, the first of equals does, NaN propagates. argmax (or null): ih * width + iw.
 template <class P>
-concept MaxPool2dForward = requires(const P& p, const Pool2dDims& d, ConstPtr<P> x, Ptr<P> y, PtrOf<P, std::int32_t> argmax) {
+concept MaxPool2dForward = requires(const P& p, const Pool2dDims& d, ConstActivationPtr<P> x, ActivationPtr<P> y, PtrOf<P, std::int32_t> argmax) {
     max_pool2d_forward(p, d, x, y, argmax);
 };
 /// ensures: dx overwritten everywhere; windows that overlap add up.
 template <class P>
-concept MaxPool2dBackward = requires(const P& p, const Pool2dDims& d, ConstPtr<P> dy, PtrOf<P, const std::int32_t> argmax, Ptr<P> dx) {
+concept MaxPool2dBackward = requires(const P& p, const Pool2dDims& d, ConstActivationPtr<P> dy, PtrOf<P, const std::int32_t> argmax, ActivationPtr<P> dx) {
     max_pool2d_backward(p, d, dy, argmax, dx);
 };
 /// ensures: y = mean of each window; divisor as PyTorch's avg_pool2d.
 template <class P>
-concept AvgPool2d = requires(const P& p, const Pool2dDims& d, ConstPtr<P> x, Ptr<P> y) {
+concept AvgPool2d = requires(const P& p, const Pool2dDims& d, ConstActivationPtr<P> x, ActivationPtr<P> y) {
     avg_pool2d_forward(p, d, x, y);
     avg_pool2d_backward(p, d, x, y);  // (dy, dx)
 };
 
-// norm.hpp; w and b (and dw, db) [channels] or null together: no affine part
+// norm.hpp; w and b (and dw, db) [channels] or null together: no affine part. They are read from the masters: too few to be worth a copy.
 /// ensures: y = (x - mean) * invstd * w + b with the batch's mean and biased variance (two passes); mean and invstd [channels] are written;
 /// running_mean, running_var [channels] and tracked (or null together) updated with the unbiased variance; momentum < 0 means 1 / tracked.
 template <class P>
-concept BatchNormForward = requires(const P& p, Scratch<P> scratch, const NormDims& d, double eps, double momentum, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b,
-                                    Ptr<P> running_mean, Ptr<P> running_var, PtrOf<P, std::int64_t> tracked, Ptr<P> y, Ptr<P> mean, Ptr<P> invstd) {
+concept BatchNormForward = requires(const P& p, Scratch<P> scratch, const NormDims& d, double eps, double momentum, ConstActivationPtr<P> x,
+                                    ConstMasterPtr<P> w, ConstMasterPtr<P> b, StatisticPtr<P> running_mean, StatisticPtr<P> running_var,
+                                    PtrOf<P, std::int64_t> tracked, ActivationPtr<P> y, StatisticPtr<P> mean, StatisticPtr<P> invstd) {
     { batch_norm_scratch(p, d) } -> std::same_as<index_t>;  // for forward and backward
     batch_norm_forward(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
 };
 /// ensures: y = (x - running_mean) / sqrt(running_var + eps) * w + b; y may be x.
 template <class P>
-concept BatchNormInfer = requires(const P& p, const NormDims& d, double eps, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b, ConstPtr<P> running_mean,
-                                  ConstPtr<P> running_var, Ptr<P> y) {
+concept BatchNormInfer = requires(const P& p, const NormDims& d, double eps, ConstActivationPtr<P> x, ConstMasterPtr<P> w, ConstMasterPtr<P> b,
+                                  ConstStatisticPtr<P> running_mean, ConstStatisticPtr<P> running_var, ActivationPtr<P> y) {
     batch_norm_infer(p, d, eps, x, w, b, running_mean, running_var, y);
 };
 /// ensures: dw, db accumulated; dx (or null) overwritten, may be dy.
 template <class P>
-concept BatchNormBackward = requires(const P& p, Scratch<P> scratch, const NormDims& d, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> mean, ConstPtr<P> invstd,
-                                     ConstPtr<P> dy, Ptr<P> dx, Ptr<P> dw, Ptr<P> db) {
+concept BatchNormBackward = requires(const P& p, Scratch<P> scratch, const NormDims& d, ConstActivationPtr<P> x, ConstMasterPtr<P> w, ConstStatisticPtr<P> mean,
+                                     ConstStatisticPtr<P> invstd, ConstActivationPtr<P> dy, ActivationPtr<P> dx, MasterPtr<P> dw, MasterPtr<P> db) {
     batch_norm_backward(p, scratch, d, x, w, mean, invstd, dy, dx, dw, db);
 };
 /// ensures: each of `rows` rows of `columns` values normalised by itself; w, b [columns] or null; mean, invstd [rows] or null.
 template <class P>
-concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, double eps, ConstPtr<P> x, ConstPtr<P> w, ConstPtr<P> b,
-                             ConstPtr<P> dy, Ptr<P> y, Ptr<P> mean, Ptr<P> invstd, Ptr<P> dx, Ptr<P> dw, Ptr<P> db) {
+concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, double eps, ConstActivationPtr<P> x, ConstMasterPtr<P> w,
+                             ConstMasterPtr<P> b, ConstActivationPtr<P> dy, ActivationPtr<P> y, StatisticPtr<P> mean, StatisticPtr<P> invstd,
+                             ActivationPtr<P> dx, MasterPtr<P> dw, MasterPtr<P> db) {
     { layer_norm_scratch(p, rows, columns) } -> std::same_as<index_t>;
     layer_norm_forward(p, rows, columns, eps, x, w, b, y, mean, invstd);
     layer_norm_backward(p, scratch, rows, columns, x, w, mean, invstd, dy, dx, dw, db);  // dx or null, may be dy; dw, db accumulated
@@ -99,36 +124,46 @@ concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index
 // eltwise.hpp; n values; the output may be an input
 /// ensures: y = f(x); `slope` is used by leaky_relu only. Backward reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
 template <class P>
-concept ActivationKernels = requires(const P& p, Activation kind, double slope, index_t n, ConstPtr<P> x, ConstPtr<P> y, ConstPtr<P> dy, Ptr<P> out) {
+concept ActivationKernels = requires(const P& p, Activation kind, double slope, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> y,
+                                     ConstActivationPtr<P> dy, ActivationPtr<P> out) {
     activation_forward(p, kind, slope, n, x, out);
     activation_backward(p, kind, slope, n, x, y, dy, out);
 };
 template <class P>
-concept Elementwise = requires(const P& p, index_t n, ConstPtr<P> a, ConstPtr<P> b, Scalar<P> value, Ptr<P> y) {
+concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, ConstActivationPtr<P> b, typename P::master value, ActivationPtr<P> y,
+                               MasterPtr<P> gradient) {
     add(p, n, a, b, y);       // y = a + b
     add_relu(p, n, a, b, y);  // y = max(a + b, 0), NaN stays
     copy(p, n, a, y);
     fill(p, n, value, y);
     transpose(p, n, n, n, a, y);  // (count, rows, columns, ..): y [count, columns, rows] = x [count, rows, columns], each matrix transposed; y is not x
+    fill(p, n, value, gradient);
+};
+/// ensures: to[i] = from[i], rounded to nearest even if weights have fewer digits. A policy whose masters and weights have one type need not call it.
+template <class P>
+concept Cast = requires(const P& p, index_t n, ConstMasterPtr<P> from, WeightPtr<P> to) {
+    cast(p, n, from, to);
 };
 /// ensures: y[i] = keep ? x[i] / (1 - probability) : 0, keep = to_unit_float(word i % 4 of random_block(*at, stream, i / 4)) >= probability;
-/// probability 1 gives exact zeros. The same call on dy is the backward pass.
+/// probability 1 gives exact zeros; the divisor has the digits of float at least. The same call on dy is the backward pass.
 template <class P>
-concept Dropout = requires(const P& p, index_t n, double probability, PtrOf<P, const RandomPosition> at, std::uint32_t stream, ConstPtr<P> x, Ptr<P> y) {
+concept Dropout = requires(const P& p, index_t n, double probability, PtrOf<P, const RandomPosition> at, std::uint32_t stream, ConstActivationPtr<P> x,
+                           ActivationPtr<P> y) {
     dropout(p, n, probability, at, stream, x, y);
 };
 
 // softmax.hpp
 /// ensures: softmax over `channels` (the maximum is subtracted); backward dx = y * (dy - sum(dy * y)); dx may be dy.
 template <class P>
-concept Softmax = requires(const P& p, const NormDims& d, ConstPtr<P> x, ConstPtr<P> y, ConstPtr<P> dy, Ptr<P> out) {
+concept Softmax = requires(const P& p, const NormDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> y, ConstActivationPtr<P> dy, ActivationPtr<P> out) {
     softmax_forward(p, d, x, out);
     softmax_backward(p, d, y, dy, out);
 };
 /// ensures: *result written; dlogits (or null) = gradient of the reduced loss; class_weights [classes] or null. PyTorch's label smoothing.
 template <class P>
-concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstPtr<P> logits, PtrOf<P, const std::int32_t> labels,
-                                       ConstPtr<P> targets, ConstPtr<P> class_weights, PtrOf<P, LossResult> result, Ptr<P> dlogits) {
+concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstActivationPtr<P> logits,
+                                       PtrOf<P, const std::int32_t> labels, ConstActivationPtr<P> targets, ConstStatisticPtr<P> class_weights,
+                                       PtrOf<P, LossResult> result, ActivationPtr<P> dlogits) {
     { cross_entropy_scratch(p, d) } -> std::same_as<index_t>;
     cross_entropy(p, scratch, d, logits, labels, class_weights, result, dlogits);
     cross_entropy_soft(p, scratch, d, logits, targets, class_weights, result, dlogits);  // targets [rows, classes]: probabilities; mean over rows
@@ -136,19 +171,19 @@ concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const Cro
 
 // reduce.hpp
 template <class P>
-concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstPtr<P> x, ConstPtr<P> target, bool mean, Ptr<P> y,
-                              PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
+concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> target,
+                              bool mean, ActivationPtr<P> y, MasterPtr<P> bias, ConstMasterPtr<P> gradient, PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
     { column_sum_scratch(p, rows, columns) } -> std::same_as<index_t>;
-    column_sum(p, scratch, rows, columns, x, y);  // y [columns] += sum over rows of x [rows, columns]
+    column_sum(p, scratch, rows, columns, x, bias);  // bias [columns] += sum over rows of x [rows, columns]
     { sum_of_squares_scratch(p, n) } -> std::same_as<index_t>;
-    sum_of_squares(p, scratch, n, x, sum);                          // *sum = sum of x^2, in double
+    sum_of_squares(p, scratch, n, gradient, sum);                   // *sum = sum of gradient^2, in double
     mean_squared_error(p, scratch, n, x, target, mean, result, y);  // y (or null): gradient; scratch as sum_of_squares
 };
 
 // optim.hpp; the numbers of a step live in the policy's memory, so that a captured graph can be replayed with new ones
 template <class P>
 concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdScalars> sgd, PtrOf<P, const AdamScalars> adam, PtrOf<P, const double> squares,
-                                    double max_norm, ConstPtr<P> grad, Ptr<P> value, Ptr<P> slot) {
+                                    double max_norm, ConstMasterPtr<P> grad, MasterPtr<P> value, MasterPtr<P> slot) {
     sgd_step(p, n, sgd, value, grad, slot);          // slot: velocity, or null without momentum
     adam_step(p, n, adam, value, grad, slot, slot);  // slots: first and second moment
     clip_scale(p, n, squares, max_norm, value);      // value *= min(1, max_norm / (sqrt(*squares) + 1e-6))
@@ -158,6 +193,6 @@ concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdSca
 template <class P>
 concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
     MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P>;
+    Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P>;
 
 }  // namespace dla::kernel

@@ -22,7 +22,7 @@ index_t conv2d_backward_weights_scratch(const Reference<T>&, const Conv2dDims&) 
 
 /// y[n, oh, ow, o] = bias[o] + sum over (kh, kw, c) of x[n, oh * stride - pad + kh * dilation, ..., c] * w[o, kh, kw, c], zero outside the image.
 template <class T>
-void conv2d_forward(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* bias,
+void conv2d_forward(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::WeightOf<T>* w, const detail::WeightOf<T>* bias,
                     detail::Of<T>* y) {
     using Sum = detail::Wide<T>;
     const index_t in_group = d.in_channels / d.groups, out_group = d.out_channels / d.groups;
@@ -38,7 +38,7 @@ void conv2d_forward(const Reference<T>&, std::byte*, const Conv2dDims& d, const 
                             const index_t iw = ow * d.stride_w - d.pad_left + kw * d.dilation_w;
                             if (iw < 0 || iw >= d.width) continue;
                             const T* pixel = x + ((n * d.height + ih) * d.width + iw) * d.in_channels + o / out_group * in_group;
-                            const T* tap = w + ((o * d.kernel_h + kh) * d.kernel_w + kw) * in_group;
+                            const detail::WeightOf<T>* tap = w + ((o * d.kernel_h + kh) * d.kernel_w + kw) * in_group;
                             for (index_t c = 0; c < in_group; ++c) sum += static_cast<Sum>(pixel[c]) * static_cast<Sum>(tap[c]);
                         }
                     }
@@ -48,7 +48,7 @@ void conv2d_forward(const Reference<T>&, std::byte*, const Conv2dDims& d, const 
 
 /// dx overwritten: each input value gathers the output values it took part in.
 template <class T>
-void conv2d_backward_data(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* dy, const detail::Of<T>* w, detail::Of<T>* dx) {
+void conv2d_backward_data(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* dy, const detail::WeightOf<T>* w, detail::Of<T>* dx) {
     using Sum = detail::Wide<T>;
     const index_t in_group = d.in_channels / d.groups, out_group = d.out_channels / d.groups;
     for (index_t n = 0; n < d.batch; ++n)
@@ -74,9 +74,10 @@ void conv2d_backward_data(const Reference<T>&, std::byte*, const Conv2dDims& d, 
 
 /// dw += and dbias (or null) +=: one sum over batch and positions for each weight.
 template <class T>
-void conv2d_backward_weights(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* dy, detail::Of<T>* dw,
-                             detail::Of<T>* dbias) {
+void conv2d_backward_weights(const Reference<T>&, std::byte*, const Conv2dDims& d, const detail::Of<T>* x, const detail::Of<T>* dy, detail::MasterOf<T>* dw,
+                             detail::MasterOf<T>* dbias) {
     using Sum = detail::Wide<T>;
+    using Master = detail::MasterOf<T>;
     const index_t in_group = d.in_channels / d.groups, out_group = d.out_channels / d.groups;
     for (index_t o = 0; o < d.out_channels; ++o) {
         for (index_t kh = 0; kh < d.kernel_h; ++kh)
@@ -94,13 +95,13 @@ void conv2d_backward_weights(const Reference<T>&, std::byte*, const Conv2dDims& 
                                        static_cast<Sum>(dy[((n * d.out_height + oh) * d.out_width + ow) * d.out_channels + o]);
                             }
                         }
-                    T& out = dw[((o * d.kernel_h + kh) * d.kernel_w + kw) * in_group + c];
-                    out = static_cast<T>(static_cast<Sum>(out) + sum);
+                    Master& out = dw[((o * d.kernel_h + kh) * d.kernel_w + kw) * in_group + c];
+                    out = static_cast<Master>(static_cast<Sum>(out) + sum);
                 }
         if (!dbias) continue;
         Sum sum{};
         for (index_t i = 0; i < d.batch * d.out_height * d.out_width; ++i) sum += static_cast<Sum>(dy[i * d.out_channels + o]);
-        dbias[o] = static_cast<T>(static_cast<Sum>(dbias[o]) + sum);
+        dbias[o] = static_cast<Master>(static_cast<Sum>(dbias[o]) + sum);
     }
 }
 

@@ -78,13 +78,13 @@ S activation_slope(Activation kind, S slope, S v) {
 
 }  // namespace detail
 
-/// y[n] = f(x[n]). sigmoid gives exactly 0 below T's smallest normal number.
+/// y[n] = f(x[n]). sigmoid gives exactly 0 below the smallest normal number of T (of float, where T has 16 bits).
 template <class T>
 void activation_forward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, detail::Of<T>* y) {
     using S = detail::Wide<T>;
     for (index_t i = 0; i < n; ++i) {
         const S value = detail::activation(kind, static_cast<S>(slope), static_cast<S>(x[i]));
-        const bool tiny = kind == Activation::sigmoid && value < static_cast<S>(std::numeric_limits<T>::min());
+        const bool tiny = kind == Activation::sigmoid && value < static_cast<S>(std::numeric_limits<detail::Arithmetic<T>>::min());
         y[i] = tiny ? T{0} : static_cast<T>(value);
     }
 }
@@ -106,14 +106,14 @@ void activation_backward(const Reference<T>&, Activation kind, double slope, ind
 /// y = a + b.
 template <class T>
 void add(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y) {
-    for (index_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
+    for (index_t i = 0; i < n; ++i) y[i] = static_cast<T>(a[i] + b[i]);
 }
 
 /// y = max(a + b, 0), NaN stays.
 template <class T>
 void add_relu(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y) {
     for (index_t i = 0; i < n; ++i) {
-        const T sum = a[i] + b[i];
+        const T sum = static_cast<T>(a[i] + b[i]);
         y[i] = sum < T{0} ? T{0} : sum;
     }
 }
@@ -124,18 +124,30 @@ void copy(const Reference<T>&, index_t n, const detail::Of<T>* x, detail::Of<T>*
     for (index_t i = 0; i < n; ++i) y[i] = x[i];
 }
 
+/// y = value, of activations or of masters.
 template <class T>
-void fill(const Reference<T>&, index_t n, detail::Of<T> value, detail::Of<T>* y) {
+void fill(const Reference<T>&, index_t n, detail::MasterOf<T> value, detail::Of<T>* y) {
+    for (index_t i = 0; i < n; ++i) y[i] = static_cast<T>(value);
+}
+template <detail::MastersApart T>
+void fill(const Reference<T>&, index_t n, detail::MasterOf<T> value, detail::MasterOf<T>* y) {
     for (index_t i = 0; i < n; ++i) y[i] = value;
 }
 
-/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block i / 4, word i % 4; the divisor is rounded to T, then divides.
+/// Masters rounded to weights as the products read them.
+template <class T>
+void cast(const Reference<T>&, index_t n, const detail::MasterOf<T>* from, detail::WeightOf<T>* to) {
+    for (index_t i = 0; i < n; ++i) to[i] = static_cast<detail::WeightOf<T>>(from[i]);
+}
+
+/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block i / 4, word i % 4; the divisor is rounded (to float at least), then divides.
 template <class T>
 void dropout(const Reference<T>&, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const detail::Of<T>* x, detail::Of<T>* y) {
-    const T kept = static_cast<T>(1.0 - probability);
+    const auto kept = static_cast<detail::Arithmetic<T>>(1.0 - probability);
     for (index_t i = 0; i < n; i += 4) {
         const auto words = random_block(*at, stream, static_cast<std::uint32_t>(i / 4));
-        for (index_t j = i; j < n && j < i + 4; ++j) y[j] = to_unit_float(words[static_cast<std::size_t>(j - i)]) >= probability ? x[j] / kept : T{0};
+        for (index_t j = i; j < n && j < i + 4; ++j)
+            y[j] = to_unit_float(words[static_cast<std::size_t>(j - i)]) >= probability ? static_cast<T>(x[j] / kept) : T{0};
     }
 }
 

@@ -15,16 +15,17 @@ index_t batch_norm_scratch(const Reference<T>&, const NormDims&) {
 /// y = (x - mean) * invstd * w + b with mean and biased variance of the batch; running statistics (or null) take the unbiased variance.
 /// momentum < 0 means 1 / tracked. An empty batch leaves the running mean and variance alone and reports mean = invstd = 0.
 template <class T>
-void batch_norm_forward(const Reference<T>&, std::byte*, const NormDims& d, double eps, double momentum, const detail::Of<T>* x, const detail::Of<T>* w,
-                        const detail::Of<T>* b, detail::Of<T>* running_mean, detail::Of<T>* running_var, std::int64_t* tracked, detail::Of<T>* y,
-                        detail::Of<T>* mean, detail::Of<T>* invstd) {
+void batch_norm_forward(const Reference<T>&, std::byte*, const NormDims& d, double eps, double momentum, const detail::Of<T>* x, const detail::MasterOf<T>* w,
+                        const detail::MasterOf<T>* b, detail::StatisticOf<T>* running_mean, detail::StatisticOf<T>* running_var, std::int64_t* tracked,
+                        detail::Of<T>* y, detail::StatisticOf<T>* mean, detail::StatisticOf<T>* invstd) {
     using Sum = detail::Wide<T>;
+    using Statistic = detail::StatisticOf<T>;
     using std::sqrt;
     if (tracked) ++*tracked;
     const index_t n = d.outer * d.inner;
     for (index_t c = 0; c < d.channels; ++c) {
         if (n == 0) {
-            mean[c] = invstd[c] = T{0};
+            mean[c] = invstd[c] = Statistic{0};
             continue;
         }
         const auto each = [&](auto f) {
@@ -38,19 +39,19 @@ void batch_norm_forward(const Reference<T>&, std::byte*, const NormDims& d, doub
         const Sum scale = Sum{1} / sqrt(squares / static_cast<Sum>(n) + static_cast<Sum>(eps));
         const Sum gain = w ? static_cast<Sum>(w[c]) : Sum{1}, shift = b ? static_cast<Sum>(b[c]) : Sum{0};
         each([&](index_t i) { y[i] = static_cast<T>((static_cast<Sum>(x[i]) - mu) * scale * gain + shift); });
-        mean[c] = static_cast<T>(mu);
-        invstd[c] = static_cast<T>(scale);
+        mean[c] = static_cast<Statistic>(mu);
+        invstd[c] = static_cast<Statistic>(scale);
         if (!running_mean) continue;
         const Sum m = static_cast<Sum>(momentum < 0 ? 1.0 / static_cast<double>(*tracked) : momentum);
-        running_mean[c] = static_cast<T>((Sum{1} - m) * static_cast<Sum>(running_mean[c]) + m * mu);
-        running_var[c] = static_cast<T>((Sum{1} - m) * static_cast<Sum>(running_var[c]) + m * (squares / static_cast<Sum>(n - 1)));
+        running_mean[c] = static_cast<Statistic>((Sum{1} - m) * static_cast<Sum>(running_mean[c]) + m * mu);
+        running_var[c] = static_cast<Statistic>((Sum{1} - m) * static_cast<Sum>(running_var[c]) + m * (squares / static_cast<Sum>(n - 1)));
     }
 }
 
 /// y = (x - running_mean) / sqrt(running_var + eps) * w + b; y may be x.
 template <class T>
-void batch_norm_infer(const Reference<T>&, const NormDims& d, double eps, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b,
-                      const detail::Of<T>* running_mean, const detail::Of<T>* running_var, detail::Of<T>* y) {
+void batch_norm_infer(const Reference<T>&, const NormDims& d, double eps, const detail::Of<T>* x, const detail::MasterOf<T>* w, const detail::MasterOf<T>* b,
+                      const detail::StatisticOf<T>* running_mean, const detail::StatisticOf<T>* running_var, detail::Of<T>* y) {
     using Sum = detail::Wide<T>;
     using std::sqrt;
     for (index_t c = 0; c < d.channels; ++c) {
@@ -67,9 +68,11 @@ void batch_norm_infer(const Reference<T>&, const NormDims& d, double eps, const 
 /// dx (or null) = (dy - mean(dy) - (x - mean) * invstd^2 * mean(dy * (x - mean))) * invstd * w, may be dy; dw += sum(dy * (x - mean)) * invstd,
 /// db += sum(dy) (both or neither null).
 template <class T>
-void batch_norm_backward(const Reference<T>&, std::byte*, const NormDims& d, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* mean,
-                         const detail::Of<T>* invstd, const detail::Of<T>* dy, detail::Of<T>* dx, detail::Of<T>* dw, detail::Of<T>* db) {
+void batch_norm_backward(const Reference<T>&, std::byte*, const NormDims& d, const detail::Of<T>* x, const detail::MasterOf<T>* w,
+                         const detail::StatisticOf<T>* mean, const detail::StatisticOf<T>* invstd, const detail::Of<T>* dy, detail::Of<T>* dx,
+                         detail::MasterOf<T>* dw, detail::MasterOf<T>* db) {
     using Sum = detail::Wide<T>;
+    using Master = detail::MasterOf<T>;
     const Sum n = static_cast<Sum>(d.outer * d.inner);
     for (index_t c = 0; c < d.channels; ++c) {
         const auto each = [&](auto f) {
@@ -86,8 +89,8 @@ void batch_norm_backward(const Reference<T>&, std::byte*, const NormDims& d, con
             each([&](index_t i) {
                 dx[i] = static_cast<T>((static_cast<Sum>(dy[i]) - sum / n - (static_cast<Sum>(x[i]) - mu) * scale * scale * (product / n)) * scale * gain);
             });
-        if (dw) dw[c] = static_cast<T>(static_cast<Sum>(dw[c]) + product * scale);
-        if (db) db[c] = static_cast<T>(static_cast<Sum>(db[c]) + sum);
+        if (dw) dw[c] = static_cast<Master>(static_cast<Sum>(dw[c]) + product * scale);
+        if (db) db[c] = static_cast<Master>(static_cast<Sum>(db[c]) + sum);
     }
 }
 
@@ -98,9 +101,10 @@ index_t layer_norm_scratch(const Reference<T>&, index_t, index_t) {
 
 /// Each of `rows` rows normalised by its own mean and biased variance; w, b [columns] or null; mean, invstd [rows] or null.
 template <class T>
-void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, double eps, const detail::Of<T>* x, const detail::Of<T>* w, const detail::Of<T>* b,
-                        detail::Of<T>* y, detail::Of<T>* mean, detail::Of<T>* invstd) {
+void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, double eps, const detail::Of<T>* x, const detail::MasterOf<T>* w,
+                        const detail::MasterOf<T>* b, detail::Of<T>* y, detail::StatisticOf<T>* mean, detail::StatisticOf<T>* invstd) {
     using Sum = detail::Wide<T>;
+    using Statistic = detail::StatisticOf<T>;
     using std::sqrt;
     for (index_t r = 0; r < rows; ++r) {
         const T* in = x + r * columns;
@@ -112,17 +116,18 @@ void layer_norm_forward(const Reference<T>&, index_t rows, index_t columns, doub
         for (index_t c = 0; c < columns; ++c)
             y[r * columns + c] =
                 static_cast<T>((static_cast<Sum>(in[c]) - mu) * scale * (w ? static_cast<Sum>(w[c]) : Sum{1}) + (b ? static_cast<Sum>(b[c]) : Sum{0}));
-        if (mean) mean[r] = static_cast<T>(mu);
-        if (invstd) invstd[r] = static_cast<T>(scale);
+        if (mean) mean[r] = static_cast<Statistic>(mu);
+        if (invstd) invstd[r] = static_cast<Statistic>(scale);
     }
 }
 
 /// dx (or null), may be dy; dw, db (both or neither null) accumulated.
 template <class T>
-void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t columns, const detail::Of<T>* x, const detail::Of<T>* w,
-                         const detail::Of<T>* mean, const detail::Of<T>* invstd, const detail::Of<T>* dy, detail::Of<T>* dx, detail::Of<T>* dw,
-                         detail::Of<T>* db) {
+void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t columns, const detail::Of<T>* x, const detail::MasterOf<T>* w,
+                         const detail::StatisticOf<T>* mean, const detail::StatisticOf<T>* invstd, const detail::Of<T>* dy, detail::Of<T>* dx,
+                         detail::MasterOf<T>* dw, detail::MasterOf<T>* db) {
     using Sum = detail::Wide<T>;
+    using Master = detail::MasterOf<T>;
     const auto unit = [&](index_t r, index_t c) { return (static_cast<Sum>(x[r * columns + c]) - static_cast<Sum>(mean[r])) * static_cast<Sum>(invstd[r]); };
     if (dw)  // before dx, which may overwrite dy
         for (index_t c = 0; c < columns; ++c) {
@@ -131,8 +136,8 @@ void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t 
                 weight += static_cast<Sum>(dy[r * columns + c]) * unit(r, c);
                 bias += static_cast<Sum>(dy[r * columns + c]);
             }
-            dw[c] = static_cast<T>(static_cast<Sum>(dw[c]) + weight);
-            db[c] = static_cast<T>(static_cast<Sum>(db[c]) + bias);
+            dw[c] = static_cast<Master>(static_cast<Sum>(dw[c]) + weight);
+            db[c] = static_cast<Master>(static_cast<Sum>(db[c]) + bias);
         }
     if (!dx) return;
     for (index_t r = 0; r < rows; ++r) {

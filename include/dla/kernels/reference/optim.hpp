@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Optimizer steps of the reference policy: each operation rounded to T in the order of torch.optim's single-tensor path.
+// Optimizer steps of the reference policy: each operation rounded to the type of the masters in the order of torch.optim's single-tensor path.
 #pragma once
 
 #include <dla/kernels/reference/wide.hpp>
@@ -9,12 +9,14 @@ namespace dla {
 
 /// One SGD step over n values (see SgdScalars); velocity may be null when momentum is 0.
 template <class T>
-void sgd_step(const Reference<T>&, index_t n, const SgdScalars* sgd, detail::Of<T>* value, const detail::Of<T>* grad, detail::Of<T>* velocity) {
+void sgd_step(const Reference<T>&, index_t n, const SgdScalars* sgd, detail::MasterOf<T>* value, const detail::MasterOf<T>* grad,
+              detail::MasterOf<T>* velocity) {
+    using Master = detail::MasterOf<T>;
     const SgdScalars s = *sgd;
-    const T decay = static_cast<T>(s.weight_decay), momentum = static_cast<T>(s.momentum), rest = static_cast<T>(1.0 - s.dampening),
-            rate = static_cast<T>(s.learning_rate);
+    const Master decay = static_cast<Master>(s.weight_decay), momentum = static_cast<Master>(s.momentum), rest = static_cast<Master>(1.0 - s.dampening),
+                 rate = static_cast<Master>(s.learning_rate);
     for (index_t i = 0; i < n; ++i) {
-        T d = grad[i];
+        Master d = grad[i];
         if (s.weight_decay != 0) d = d + decay * value[i];
         if (s.momentum != 0) {
             velocity[i] = s.first ? d : momentum * velocity[i] + rest * d;
@@ -26,14 +28,18 @@ void sgd_step(const Reference<T>&, index_t n, const SgdScalars* sgd, detail::Of<
 
 /// One Adam or AdamW step over n values (see AdamScalars); m and v: first and second moment.
 template <class T>
-void adam_step(const Reference<T>&, index_t n, const AdamScalars* adam, detail::Of<T>* value, const detail::Of<T>* grad, detail::Of<T>* m, detail::Of<T>* v) {
+void adam_step(const Reference<T>&, index_t n, const AdamScalars* adam, detail::MasterOf<T>* value, const detail::MasterOf<T>* grad, detail::MasterOf<T>* m,
+               detail::MasterOf<T>* v) {
     using std::sqrt;
+    using Master = detail::MasterOf<T>;
     const AdamScalars s = *adam;
-    const T decay = static_cast<T>(s.weight_decay), shrink = static_cast<T>(1.0 - s.learning_rate * s.weight_decay);
-    const T beta1 = static_cast<T>(s.beta1), rest1 = static_cast<T>(1.0 - s.beta1), beta2 = static_cast<T>(s.beta2), rest2 = static_cast<T>(1.0 - s.beta2);
-    const T step = static_cast<T>(s.learning_rate / s.correction1), root = static_cast<T>(std::sqrt(s.correction2)), eps = static_cast<T>(s.eps);
+    const Master decay = static_cast<Master>(s.weight_decay), shrink = static_cast<Master>(1.0 - s.learning_rate * s.weight_decay);
+    const Master beta1 = static_cast<Master>(s.beta1), rest1 = static_cast<Master>(1.0 - s.beta1), beta2 = static_cast<Master>(s.beta2),
+                 rest2 = static_cast<Master>(1.0 - s.beta2);
+    const Master step = static_cast<Master>(s.learning_rate / s.correction1), root = static_cast<Master>(std::sqrt(s.correction2)),
+                 eps = static_cast<Master>(s.eps);
     for (index_t i = 0; i < n; ++i) {
-        T g = grad[i], p = value[i];
+        Master g = grad[i], p = value[i];
         if (s.weight_decay != 0) {
             if (s.decoupled)
                 p = p * shrink;
@@ -48,10 +54,10 @@ void adam_step(const Reference<T>&, index_t n, const AdamScalars* adam, detail::
 
 /// value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); a NaN norm leaves the values as they are.
 template <class T>
-void clip_scale(const Reference<T>&, index_t n, const double* squares, double max_norm, detail::Of<T>* value) {
+void clip_scale(const Reference<T>&, index_t n, const double* squares, double max_norm, detail::MasterOf<T>* value) {
     const double coefficient = max_norm / (std::sqrt(*squares) + 1e-6);
     if (!(coefficient < 1)) return;
-    for (index_t i = 0; i < n; ++i) value[i] = value[i] * static_cast<T>(coefficient);
+    for (index_t i = 0; i < n; ++i) value[i] = value[i] * static_cast<detail::MasterOf<T>>(coefficient);
 }
 
 }  // namespace dla

@@ -17,7 +17,7 @@ void max_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::
         for (index_t oh = 0; oh < d.out_height; ++oh)
             for (index_t ow = 0; ow < d.out_width; ++ow)
                 for (index_t c = 0; c < d.channels; ++c) {
-                    T best = -std::numeric_limits<T>::infinity();
+                    T best = static_cast<T>(-std::numeric_limits<T>::infinity());
                     index_t where = -1;
                     for (index_t kh = 0; kh < d.kernel_h; ++kh) {
                         const index_t ih = oh * d.stride_h - d.pad_h + kh * d.dilation_h;
@@ -63,12 +63,12 @@ void max_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail:
         for (index_t ih = 0; ih < d.height; ++ih)
             for (index_t iw = 0; iw < d.width; ++iw)
                 for (index_t c = 0; c < d.channels; ++c) {
-                    T sum{};
+                    detail::Arithmetic<T> sum{};
                     detail::windows_of_pixel(d, ih, iw, [&](index_t oh, index_t ow) {
                         const index_t out = ((n * d.out_height + oh) * d.out_width + ow) * d.channels + c;
                         if (argmax[out] == ih * d.width + iw) sum += dy[out];
                     });
-                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = sum;
+                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
                 }
 }
 
@@ -121,12 +121,12 @@ void avg_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail:
         for (index_t ih = 0; ih < d.height; ++ih)
             for (index_t iw = 0; iw < d.width; ++iw)
                 for (index_t c = 0; c < d.channels; ++c) {
-                    T sum{};
+                    detail::Arithmetic<T> sum{};
                     detail::windows_of_pixel(d, ih, iw, [&](index_t oh, index_t ow) {
-                        const auto divisor = static_cast<T>(detail::AverageWindow(d, oh, ow).divisor);
+                        const auto divisor = static_cast<detail::Arithmetic<T>>(detail::AverageWindow(d, oh, ow).divisor);
                         sum += dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] / divisor;
                     });
-                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = sum;
+                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
                 }
 }
 

@@ -14,12 +14,12 @@ index_t column_sum_scratch(const Reference<T>&, index_t, index_t) {
 
 /// y [columns] += sum over rows of x [rows, columns].
 template <class T>
-void column_sum(const Reference<T>&, std::byte*, index_t rows, index_t columns, const detail::Of<T>* x, detail::Of<T>* y) {
+void column_sum(const Reference<T>&, std::byte*, index_t rows, index_t columns, const detail::Of<T>* x, detail::MasterOf<T>* y) {
     using Sum = detail::Wide<T>;
     for (index_t c = 0; c < columns; ++c) {
         Sum sum{};
         for (index_t r = 0; r < rows; ++r) sum += static_cast<Sum>(x[r * columns + c]);
-        y[c] = static_cast<T>(static_cast<Sum>(y[c]) + sum);
+        y[c] = static_cast<detail::MasterOf<T>>(static_cast<Sum>(y[c]) + sum);
     }
 }
 
@@ -28,11 +28,12 @@ index_t sum_of_squares_scratch(const Reference<T>&, index_t) {
     return 0;
 }
 
-/// *sum = sum of x^2, added up in double.
+/// *sum = sum of x^2 of masters or their gradients, added up in double.
 template <class T>
-void sum_of_squares(const Reference<T>&, std::byte*, index_t n, const detail::Of<T>* x, double* sum) {
-    detail::Wide<T> total{};
-    for (index_t i = 0; i < n; ++i) total += static_cast<detail::Wide<T>>(x[i]) * static_cast<detail::Wide<T>>(x[i]);
+void sum_of_squares(const Reference<T>&, std::byte*, index_t n, const detail::MasterOf<T>* x, double* sum) {
+    using Sum = detail::Wide<detail::MasterOf<T>>;
+    Sum total{};
+    for (index_t i = 0; i < n; ++i) total += static_cast<Sum>(x[i]) * static_cast<Sum>(x[i]);
     *sum = static_cast<double>(total);
 }
 

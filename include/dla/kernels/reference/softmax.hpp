@@ -75,7 +75,7 @@ index_t cross_entropy_scratch(const Reference<T>&, const CrossEntropyDims&) {
 /// a mean divides by the sum of w[y] (NaN if no row counts). dlogits (or null) = its gradient, 0 in ignored rows; may be logits.
 template <class T>
 void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const std::int32_t* labels,
-                   const detail::Of<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
+                   const detail::StatisticOf<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
     *result = {};
     const auto weight = [&](index_t c) { return class_weights ? static_cast<S>(class_weights[c]) : S{1}; };
@@ -122,7 +122,7 @@ void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, c
 /// largest target. dlogits (or null) may be logits.
 template <class T>
 void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const detail::Of<T>* targets,
-                        const detail::Of<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
+                        const detail::StatisticOf<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
     *result = {};
     const S smooth = static_cast<S>(d.label_smoothing), divisor = d.mean ? static_cast<S>(d.rows) : S{1};
