@@ -141,6 +141,14 @@ OPAQUE_KERNEL(mean_squared_error)
 OPAQUE_KERNEL(sgd_step)
 OPAQUE_KERNEL(adam_step)
 OPAQUE_KERNEL(clip_scale)
+OPAQUE_KERNEL(begin_sgd_step)
+OPAQUE_KERNEL(begin_adam_step)
+OPAQUE_KERNEL(label_weights)
+OPAQUE_KERNEL(join_losses)
+OPAQUE_KERNEL(accumulate)
+OPAQUE_KERNEL(scale)
+OPAQUE_KERNEL(decide_step)
+OPAQUE_KERNEL(restore_unless_applied)
 #undef OPAQUE_KERNEL
 
 static_assert(dla::Policy<Opaque<float>>);

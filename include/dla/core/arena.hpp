@@ -20,36 +20,38 @@ constexpr index_t padded_count(index_t count) {
     return align_up(count * static_cast<index_t>(sizeof(T))) / static_cast<index_t>(sizeof(T));
 }
 
-/// Owns `bytes` of the memory of policy P (`P::allocate`, `P::release`); zeroed. Movable, not copyable.
+/// Owns `bytes` of the memory of a policy; zeroed. Movable, not copyable.
 template <class P>
 class Arena {
 public:
     using Bytes = typename P::template pointer<std::byte>;
 
     Arena() = default;
-    explicit Arena(index_t bytes) : bytes_(align_up(bytes)) {
-        if (bytes_ > 0) base_ = P::allocate(bytes_);
+    Arena(const P& policy, index_t bytes) : policy_(policy), bytes_(align_up(bytes)) {
+        if (bytes_ > 0) base_ = policy_.allocate(bytes_);
     }
-    Arena(Arena&& other) noexcept : base_(std::exchange(other.base_, Bytes{})), bytes_(std::exchange(other.bytes_, 0)) {}
+    Arena(Arena&& other) noexcept : policy_(other.policy_), base_(std::exchange(other.base_, Bytes{})), bytes_(std::exchange(other.bytes_, 0)) {}
     Arena& operator=(Arena&& other) noexcept {
+        std::swap(policy_, other.policy_);
         std::swap(base_, other.base_);
         std::swap(bytes_, other.bytes_);
         return *this;
     }
     ~Arena() {
-        if (bytes_ > 0) P::release(base_, bytes_);
+        if (bytes_ > 0) policy_.release(base_, bytes_);
     }
 
     Bytes data() const { return base_; }
     index_t bytes() const { return bytes_; }
 
-    /// Pointer to T at a byte offset.
+    /// Pointer to T at a byte offset; null when the arena is empty.
     template <class T>
     auto at(index_t offset) const {
-        return P::template pointer_cast<T>(base_ + offset);
+        return P::template pointer_cast<T>(bytes_ > 0 ? base_ + offset : base_);
     }
 
 private:
+    P policy_{};
     Bytes base_{};
     index_t bytes_ = 0;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every kernel a policy must have, one concept each. Kernels are free functions in namespace dla whose first argument is the policy.
-// They check nothing (ops/ does), take run-time sizes, allocate nothing, and give the same bits at any number of threads. Sums are kept in
+// They check nothing (layers and models do), take run-time sizes, allocate nothing, and give the same bits at any number of threads. Sums are kept in
 // float or wider, and what goes into a narrower output is rounded once. Pointers marked "or null" may be null. `scratch` has at least the bytes its
 // NAME_scratch function returned for the same sizes.
 #pragma once
@@ -163,36 +163,54 @@ concept Softmax = requires(const P& p, const NormDims& d, ConstActivationPtr<P> 
 template <class P>
 concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstActivationPtr<P> logits,
                                        PtrOf<P, const std::int32_t> labels, ConstActivationPtr<P> targets, ConstStatisticPtr<P> class_weights,
-                                       PtrOf<P, LossResult> result, ActivationPtr<P> dlogits) {
+                                       PtrOf<P, LossResult> result, ActivationPtr<P> dlogits, PtrOf<P, const LossResult> whole) {
     { cross_entropy_scratch(p, d) } -> std::same_as<index_t>;
     cross_entropy(p, scratch, d, logits, labels, class_weights, result, dlogits);
+    label_weights(p, d, labels, class_weights, result);  // *result: weight, count and first bad label, without looking at logits
+    cross_entropy(p, scratch, d, logits, labels, class_weights, result, dlogits, whole);  // a mean divides by the weight of *whole; nothing if it is bad
     cross_entropy_soft(p, scratch, d, logits, targets, class_weights, result, dlogits);  // targets [rows, classes]: probabilities; mean over rows
 };
 
 // reduce.hpp
 template <class P>
 concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> target,
-                              bool mean, ActivationPtr<P> y, MasterPtr<P> bias, ConstMasterPtr<P> gradient, PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
+                              double divisor, ActivationPtr<P> y, MasterPtr<P> bias, ConstMasterPtr<P> gradient, PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
     { column_sum_scratch(p, rows, columns) } -> std::same_as<index_t>;
     column_sum(p, scratch, rows, columns, x, bias);  // bias [columns] += sum over rows of x [rows, columns]
     { sum_of_squares_scratch(p, n) } -> std::same_as<index_t>;
     sum_of_squares(p, scratch, n, gradient, sum);                   // *sum = sum of gradient^2, in double
-    mean_squared_error(p, scratch, n, x, target, mean, result, y);  // y (or null): gradient; scratch as sum_of_squares
+    mean_squared_error(p, scratch, n, x, target, divisor, result, y);  // y (or null): gradient; scratch as sum_of_squares
 };
 
 // optim.hpp; the numbers of a step live in the policy's memory, so that a captured graph can be replayed with new ones
 template <class P>
 concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdScalars> sgd, PtrOf<P, const AdamScalars> adam, PtrOf<P, const double> squares,
-                                    double max_norm, ConstMasterPtr<P> grad, MasterPtr<P> value, MasterPtr<P> slot) {
+                                    double max_norm, ConstMasterPtr<P> grad, MasterPtr<P> value, MasterPtr<P> slot, PtrOf<P, const StepReport> report,
+                                    PtrOf<P, std::int64_t> steps, PtrOf<P, SgdScalars> sgd_out, PtrOf<P, AdamScalars> adam_out) {
+    begin_sgd_step(p, sgd, report, steps, sgd_out);     // *sgd_out = *sgd for the next step, or to be skipped if *report (or null) says so
+    begin_adam_step(p, adam, report, steps, adam_out);  // likewise
     sgd_step(p, n, sgd, value, grad, slot);          // slot: velocity, or null without momentum
     adam_step(p, n, adam, value, grad, slot, slot);  // slots: first and second moment
-    clip_scale(p, n, squares, max_norm, value);      // value *= min(1, max_norm / (sqrt(*squares) + 1e-6))
+    clip_scale(p, n, squares, max_norm, value);      // value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); unchanged if that is not finite
+};
+
+// step.hpp; what the host would otherwise have to look at in the middle of a step
+template <class P>
+concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, const LossResult> loss, PtrOf<P, LossResult> losses, ConstMasterPtr<P> gradient,
+                               MasterPtr<P> sum, ConstStatisticPtr<P> statistic, StatisticPtr<P> statistics, PtrOf<P, const double> squares,
+                               PtrOf<P, double> total, PtrOf<P, RandomPosition> position, PtrOf<P, StepReport> report, Scratch<P> bytes) {
+    join_losses(p, loss, losses);                          // *losses += *loss
+    accumulate(p, n, gradient, sum);                       // sum += gradient
+    accumulate(p, n, statistic, statistics);
+    scale(p, n, factor, statistics);                       // statistics *= factor
+    decide_step(p, n, squares, total, position, report);   // *total = sum of n squares; is the step taken?
+    restore_unless_applied(p, report, n, bytes, bytes);    // (report, bytes, from, to)
 };
 
 /// All of them: what `ops/` needs from a policy.
 template <class P>
 concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
     MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P>;
+    Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

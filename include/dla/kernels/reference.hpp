@@ -10,3 +10,4 @@
 #include <dla/kernels/reference/pool.hpp>
 #include <dla/kernels/reference/reduce.hpp>
 #include <dla/kernels/reference/softmax.hpp>
+#include <dla/kernels/reference/step.hpp>

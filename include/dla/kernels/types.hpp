@@ -44,6 +44,7 @@ struct CrossEntropyDims {
     double label_smoothing = 0;
     std::int32_t ignore_index = -100;
     bool mean = true;  ///< divide by the summed class weights of the rows that count; false: plain sum
+    index_t total_rows = 0;  ///< soft targets only: what a mean divides by, if these are some rows of more; 0: rows
 };
 
 /// What a loss kernel reports. Lives in the policy's memory until somebody asks.
@@ -55,11 +56,20 @@ struct LossResult {
     std::int64_t bad_row = -1;  ///< first row whose label is out of range, or -1; then nothing else is valid
 };
 
+/// What a training step reports. Lives in the policy's memory until somebody asks.
+struct StepReport {
+    LossResult loss;
+    double gradient_norm = 0;   ///< global L2 norm before clipping; 0 when nobody asked for it
+    std::int64_t applied = 0;   ///< 1: the step was taken; 0: refused, the model is as it was
+};
+
 /// Numbers of one SGD step (torch.optim.SGD): g += weight_decay * p; v = first ? g : momentum * v + (1 - dampening) * g;
 /// d = nesterov ? g + momentum * v : v; p -= learning_rate * d. momentum = 0: d = g and v is not touched.
 struct SgdScalars {
     double learning_rate = 0, momentum = 0, dampening = 0, weight_decay = 0;
     bool nesterov = false, first = false;
+    bool skip = false;  ///< the step was refused: change nothing
+    bool operator==(const SgdScalars&) const = default;
 };
 
 /// Numbers of one Adam step (torch.optim.Adam, AdamW when decoupled): p -= learning_rate / correction1 * m / (sqrt(v) / sqrt(correction2) + eps)
@@ -68,6 +78,8 @@ struct AdamScalars {
     double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
     double correction1 = 1, correction2 = 1;
     bool decoupled = false;
+    bool skip = false;  ///< the step was refused: change nothing
+    bool operator==(const AdamScalars&) const = default;
 };
 
 }  // namespace dla

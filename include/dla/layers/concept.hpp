@@ -44,6 +44,14 @@ struct Dims {
 /// How memory order differs from PyTorch's: memory is [outer][pixels][channels], on disk [outer][channels][pixels]. pixels = 1: no difference.
 struct DiskOrder {
     index_t outer = 1, channels = 1, pixels = 1;
+    /// Calls f(index in PyTorch's order, index in memory) for every value.
+    template <class F>
+    void for_each(const F& f) const {
+        for (index_t o = 0; o < outer; ++o)
+            for (index_t c = 0; c < channels; ++c)
+                for (index_t p = 0; p < pixels; ++p)
+                    f(static_cast<std::size_t>((o * channels + c) * pixels + p), static_cast<std::size_t>((o * pixels + p) * channels + c));
+    }
     constexpr bool operator==(const DiskOrder&) const = default;
 };
 
@@ -59,11 +67,13 @@ struct Init {
     double bound = 0;
 };
 
-/// A parameter and its gradient, in the policy's memory.
+/// A parameter in the policy's memory: `value` is what products read, `master` what is trained and saved (where the policy's types are equal, the same memory),
+/// `grad` its gradient.
 template <class P>
 struct Param {
-    typename P::template pointer<typename P::scalar> value{};
-    typename P::template pointer<typename P::scalar> grad{};
+    kernel::WeightPtr<P> value{};
+    kernel::MasterPtr<P> master{};
+    kernel::MasterPtr<P> grad{};
 };
 
 /// A buffer that the memory plan hands out.
@@ -160,8 +170,9 @@ template <class P>
 struct AnyBuilder {
     P policy;
     Param<P> parameter(const char*, ParamKind, const Dims&, Init, DiskOrder = {});
-    typename P::template pointer<typename P::scalar> buffer(const char*, const Dims&, double, DiskOrder = {});
+    kernel::StatisticPtr<P> buffer(const char*, const Dims&, double, DiskOrder = {});
     typename P::template pointer<std::int64_t> counter(const char*);
+    const bool* mode();
     std::uint32_t random_stream();
 };
 

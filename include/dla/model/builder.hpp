@@ -11,8 +11,6 @@ namespace dla {
 template <class P>
 class Builder {
 public:
-    using T = typename P::scalar;
-
     Builder(ParamTable<P>& table, bool bind) : policy(table.policy), table_(table), bind_(bind) {}
 
     P policy;
@@ -21,17 +19,17 @@ public:
     Param<P> parameter(const char* name, ParamKind kind, const Dims& dims, Init init, DiskOrder order = {}) {
         if (bind_) {
             const ParamRow& row = table_.parameters[next_parameter_++];
-            return {table_.values(row.offset), table_.gradients(row.offset)};
+            return {table_.weights(row.offset), table_.values(row.offset), table_.gradients(row.offset)};
         }
         table_.parameters.push_back({path(name), kind, dims, order, init, table_.value_count, dims.size(), layer(), true});
-        table_.value_count += padded_count<T>(dims.size());
+        table_.value_count += padded_count<typename P::master>(dims.size());
         return {};
     }
     /// Declares a buffer whose values start as `initial`.
-    typename P::template pointer<T> buffer(const char* name, const Dims& dims, double initial, DiskOrder order = {}) {
+    kernel::StatisticPtr<P> buffer(const char* name, const Dims& dims, double initial, DiskOrder order = {}) {
         if (bind_) return table_.buffer(table_.buffers[next_buffer_++].offset);
         table_.buffers.push_back({path(name), dims, order, initial, table_.buffer_count, dims.size()});
-        table_.buffer_count += padded_count<T>(dims.size());
+        table_.buffer_count += padded_count<typename P::statistic>(dims.size());
         return {};
     }
     /// Declares a 64-bit counter that starts at 0.
@@ -39,6 +37,12 @@ public:
         if (bind_) return table_.counter(table_.counters[next_counter_++].offset);
         table_.counters.push_back({path(name), static_cast<index_t>(table_.counters.size())});
         return {};
+    }
+    /// A switch that is true while the layer is to train as it infers (ParamTable::set_eval).
+    const bool* mode() {
+        if (bind_) return table_.mode(next_mode_++);
+        table_.modes.push_back({path_});
+        return nullptr;
     }
     /// A stream of random numbers of its own.
     std::uint32_t random_stream() { return static_cast<std::uint32_t>(RandomUse::first_layer) + streams_++; }
@@ -108,7 +112,7 @@ private:
     bool bind_;
     std::string path_;
     std::vector<int> open_;
-    std::size_t next_parameter_ = 0, next_buffer_ = 0, next_counter_ = 0;
+    std::size_t next_parameter_ = 0, next_buffer_ = 0, next_counter_ = 0, next_mode_ = 0;
     int next_layer_ = 0;
     std::uint32_t streams_ = 0;
 };

@@ -52,10 +52,14 @@ struct LayerRow {
     bool rectifies = false;  ///< its last act is a ReLU: an output of 0 means that this unit is off
 };
 
-/// A run of values that an optimizer treats alike.
+/// A layer that trains otherwise than it infers, and can be told to train as it infers.
+struct ModeRow {
+    std::string path;
+};
+
+/// A run of neighbouring values.
 struct Segment {
     index_t offset = 0, count = 0;
-    bool decays = true;
 };
 
 /// The rows of a model, without its memory.
@@ -63,6 +67,7 @@ struct ParamIndex {
     std::vector<ParamRow> parameters;
     std::vector<BufferRow> buffers;
     std::vector<CounterRow> counters;
+    std::vector<ModeRow> modes;
     std::vector<LayerRow> layers;
     LayerRow network;                           ///< the whole, with an empty path; what it consists of is in `layers`
     index_t value_count = 0, buffer_count = 0;  // with padding
@@ -75,6 +80,8 @@ struct ParamIndex {
         for (const ParamRow& row : parameters) n += row.count;
         return n;
     }
+    /// One past the last value of parameter `i`, with padding.
+    index_t end_of(std::size_t i) const { return i + 1 < parameters.size() ? parameters[i + 1].offset : value_count; }
     /// The row of this path. Throws Error(model) naming the closest one when there is none.
     const ParamRow& parameter(std::string_view path) const {
         for (const ParamRow& row : parameters)
@@ -85,8 +92,8 @@ struct ParamIndex {
     }
 };
 
-/// Which of a parameter's arrays is meant: its value, its gradient, or what an optimizer remembers of it.
-enum class ParamPart { value, gradient, slot0, slot1 };
+/// Which of a parameter's arrays is meant.
+enum class ParamPart { value, gradient };
 
 /// `path` is `pattern`, lies inside it ("3.block" covers "3.block.0.weight"), or matches it with * for any run of characters.
 constexpr bool path_matches(std::string_view pattern, std::string_view path) {

@@ -2,221 +2,213 @@
 // The table of a model's parameters: rows with names over flat memory. Optimizers, checkpoints and statistics are loops over it.
 #pragma once
 
-#include <dla/core/finite.hpp>
-#include <dla/model/param_index.hpp>
+#include <dla/model/param_memory.hpp>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
-#include <span>
 
 namespace dla {
 
-/// Bytes of a table's memory, by use.
-struct ParamMemory {
-    index_t weights = 0, gradients = 0;
-    index_t optimizer = 0;  ///< slots; claimed by an optimizer's first step
-    index_t buffers = 0;    ///< running statistics and counters
-    index_t control = 0;    ///< what kernels of the optimizer and of the gradient norm are told
-    bool operator==(const ParamMemory&) const = default;
-};
-
-/// Rows and their memory: values and gradients in two flat arenas with the same offsets, optimizer slots likewise, buffers, counters.
+/// Rows and their memory: masters and gradients in two flat arenas with the same offsets, the weights that products read, buffers, counters.
 template <class P>
 class ParamTable : public ParamIndex {
 public:
-    using T = typename P::scalar;
-    using Ptr = typename P::template pointer<T>;
+    using T = typename P::master;
+    using S = typename P::statistic;
+    using Ptr = kernel::MasterPtr<P>;
+    using Report = typename P::template pointer<const StepReport>;
+    /// Products read the masters themselves.
+    static constexpr bool weights_are_masters = std::is_same_v<typename P::weight, T>;
 
     P policy;
 
     ParamTable() = default;
+    explicit ParamTable(const P& p) : policy(p) {}
 
     /// Claims the memory once the rows are known.
     void allocate() {
-        values_ = Arena<P>(bytes(value_count));
-        gradients_ = Arena<P>(bytes(value_count));
-        buffers_ = Arena<P>(bytes(buffer_count));
-        counters_ = Arena<P>(static_cast<index_t>(counters.size() * sizeof(std::int64_t)));
-        control_ = Arena<P>(static_cast<index_t>(max_segments()) * control_bytes);
-        norm_ = Arena<P>(alignment);
+        values_ = arena<T>(value_count);
+        gradients_ = arena<T>(value_count);
+        if constexpr (!weights_are_masters) weights_ = arena<typename P::weight>(value_count);
+        buffers_ = arena<S>(buffer_count);
+        counters_ = arena<std::int64_t>(static_cast<index_t>(counters.size()));
+        kept_buffers_ = arena<S>(buffer_count);
+        kept_counters_ = arena<std::int64_t>(static_cast<index_t>(counters.size()));
+        squares_ = arena<double>(static_cast<index_t>(parameters.size()) + 1);
+        modes_ = std::make_unique<bool[]>(modes.size());
         refresh_segments();
     }
 
-    Ptr values(index_t offset = 0) const { return values_.template at<T>(bytes(offset)); }
-    Ptr gradients(index_t offset = 0) const { return gradients_.template at<T>(bytes(offset)); }
-    Ptr buffer(index_t offset) const { return buffers_.template at<T>(bytes(offset)); }
-    auto counter(index_t offset) const { return counters_.template at<std::int64_t>(offset * static_cast<index_t>(sizeof(std::int64_t))); }
-
-    /// Optimizer memory number `i` (0 or 1), with the same offsets as the values; zero when first asked for.
-    Ptr slot(int i, index_t offset = 0) {
-        Arena<P>& arena = slots_[i];
-        if (arena.bytes() == 0) arena = Arena<P>(bytes(value_count));
-        return arena.template at<T>(bytes(offset));
+    Ptr values(index_t offset = 0) const { return values_.template at<T>(bytes<T>(offset)); }
+    Ptr gradients(index_t offset = 0) const { return gradients_.template at<T>(bytes<T>(offset)); }
+    /// What products read: the masters, or their copy in fewer digits.
+    kernel::WeightPtr<P> weights(index_t offset = 0) const {
+        if constexpr (weights_are_masters)
+            return values(offset);
+        else
+            return weights_.template at<typename P::weight>(bytes<typename P::weight>(offset));
     }
-    bool has_slot(int i) const { return slots_[i].bytes() > 0; }
-    /// Forgets what an optimizer remembered.
-    void clear_slots() {
-        for (Arena<P>& arena : slots_)
-            if (arena.bytes() > 0) fill(policy, value_count, T(0), arena.template at<T>(0));
+    kernel::StatisticPtr<P> buffer(index_t offset) const { return buffers_.template at<S>(bytes<S>(offset)); }
+    auto counter(index_t offset) const { return counters_.template at<std::int64_t>(bytes<std::int64_t>(offset)); }
+    const bool* mode(std::size_t i) const { return modes_.get() + i; }
+
+    /// Brings the weights that products read up to date after masters were written through `values`.
+    void refresh_weights() {
+        if constexpr (!weights_are_masters)
+            if (value_count > 0) cast(policy, value_count, values(), weights());
     }
 
     void zero_gradients() { fill(policy, value_count, T(0), gradients()); }
 
-    /// Global L2 norm of all trainable gradients; its square stays in the policy's memory for `clip_gradients`.
+    /// Squares of the norms of runs of trainable gradients, left in the policy's memory; gives their number. The total is the business of `decide_step`.
+    index_t sum_squares() {
+        index_t n = 0;
+        for (const Segment& s : trainable_) sum_of_squares(policy, scratch_.data(), s.count, gradients(s.offset), squares() + n++);
+        return n;
+    }
+    auto squares() const { return squares_.template at<double>(0); }
+    /// Where the total lies.
+    auto total_squares() const { return squares_.template at<double>(bytes<double>(static_cast<index_t>(parameters.size()))); }
+    /// Scales trainable gradients by what `total_squares` says, in the policy's memory.
+    void scale_gradients(double max_norm) {
+        for (const Segment& s : trainable_) clip_scale(policy, s.count, total_squares(), max_norm, gradients(s.offset));
+    }
+
+    /// Global L2 norm of all trainable gradients.
     double gradient_norm() {
+        std::vector<double> parts(static_cast<std::size_t>(sum_squares()));
+        fetch(policy, parts.data(), squares(), std::ssize(parts));
         double total = 0;
-        for (const Segment& s : trainable_) {
-            auto out = norm_.template at<double>(0);
-            sum_of_squares(policy, scratch_.data(), s.count, gradients(s.offset), out);
-            double part = 0;
-            P::copy_out(&part, P::template pointer_cast<std::byte>(out), sizeof part);
-            total += part;
-        }
-        P::copy_in(P::template pointer_cast<std::byte>(norm_.template at<double>(0)), &total, sizeof total);
+        for (const double part : parts) total += part;
+        put(policy, total_squares(), &total, 1);
         return std::sqrt(total);
     }
     /// Scales all trainable gradients so that their global norm is at most `max_norm`; returns the norm before (torch.nn.utils.clip_grad_norm_).
     /// When the norm is infinite or NaN the gradients stay as they are (PyTorch would turn infinities into NaN): the caller skips the step or stops.
     double clip_gradients(double max_norm) {
         const double norm = gradient_norm();
-        if (is_finite(norm))
-            for (const Segment& s : trainable_) clip_scale(policy, s.count, norm_.template at<double>(0), max_norm, gradients(s.offset));
+        scale_gradients(max_norm);
         return norm;
     }
 
-    /// Runs of trainable values; with `by_kind` weights (which decay) apart from biases and normalisation (which do not).
-    const std::vector<Segment>& segments(bool by_kind) const { return by_kind ? by_kind_ : trainable_; }
-
-    /// Copies the numbers of segment `i`'s step into the policy's memory and returns where they are.
-    template <class Scalars>
-    typename P::template pointer<const Scalars> control(std::size_t i, const Scalars& scalars) {
-        static_assert(sizeof(Scalars) <= control_bytes);
-        const index_t offset = static_cast<index_t>(i) * control_bytes;
-        P::copy_in(control_.data() + offset, &scalars, sizeof scalars);
-        return control_.template at<const Scalars>(offset);
-    }
-
-    /// Freezes (or frees) every parameter whose path matches `pattern` (see path_matches). Throws Error(model) when none does.
-    /// After freeing, start with a new optimizer: the old one corrects its averages for all steps it has taken, also those that this parameter missed.
+    /// Freezes (or frees) every parameter whose path matches `pattern` (see path_matches): no optimizer touches it, as with requires_grad = False in PyTorch.
+    /// What a layer measures by itself goes on: see `set_eval` for running statistics and dropout. Throws Error(model) when no parameter matches.
     void freeze(std::string_view pattern, bool frozen = true) {
         int found = 0;
         for (ParamRow& row : parameters)
             if (path_matches(pattern, row.path)) row.trainable = !frozen, ++found;
         if (found == 0) fail(ErrorCode::model, pattern, "no parameter matches; see the paths in summary(model)");
         refresh_segments();
+        ++version_;
     }
+    /// Layers whose path matches `pattern` train as they infer, as with `module.eval()` in PyTorch: normalisation uses its running statistics and leaves them
+    /// as they are, dropout passes everything on. Their parameters still learn unless they are frozen. Throws Error(model) when no such layer matches.
+    void set_eval(std::string_view pattern, bool eval = true) {
+        int found = 0;
+        for (std::size_t i = 0; i < modes.size(); ++i)
+            if (path_matches(pattern, modes[i].path)) modes_[i] = eval, ++found;
+        if (found == 0) fail(ErrorCode::model, pattern, "no layer that trains otherwise than it infers (BatchNorm, Dropout) matches; see the paths in summary(model)");
+    }
+    /// Changes with what is frozen.
+    std::uint64_t version() const { return version_; }
+    /// Of this table among all of the process.
+    std::uint64_t id() const { return id_; }
 
     /// A parameter's array in PyTorch's order, through host memory. `host` has row.count values.
-    void read(ParamPart part, const ParamRow& row, std::span<T> host) const {
-        if ((part == ParamPart::slot0 && !has_slot(0)) || (part == ParamPart::slot1 && !has_slot(1))) {
-            std::fill(host.begin(), host.end(), T(0));  // an optimizer has not asked for it yet
-            return;
-        }
-        read(at(part, row.offset), row.order, row.count, host);
+    void read(ParamPart part, const ParamRow& row, std::span<T> host) const { read_array<T>(at(part, row.offset), row.order, row.count, host); }
+    void write(ParamPart part, const ParamRow& row, std::span<const T> host) {
+        write_array<T>(at(part, row.offset), row.order, row.count, host);
+        if (!weights_are_masters && part == ParamPart::value) cast(policy, row.count, values(row.offset), weights(row.offset));
     }
-    void write(ParamPart part, const ParamRow& row, std::span<const T> host) { write(writable(part, row.offset), row.order, row.count, host); }
-    void read(const BufferRow& row, std::span<T> host) const { read(buffer(row.offset), row.order, row.count, host); }
-    void write(const BufferRow& row, std::span<const T> host) { write(buffer(row.offset), row.order, row.count, host); }
+    void read(const BufferRow& row, std::span<S> host) const { read_array<S>(buffer(row.offset), row.order, row.count, host); }
+    void write(const BufferRow& row, std::span<const S> host) { write_array<S>(buffer(row.offset), row.order, row.count, host); }
     std::int64_t read(const CounterRow& row) const {
         std::int64_t value = 0;
-        P::copy_out(&value, P::template pointer_cast<std::byte>(counter(row.offset)), sizeof value);
+        fetch(policy, &value, counter(row.offset), 1);
         return value;
     }
-    void write(const CounterRow& row, std::int64_t value) { P::copy_in(P::template pointer_cast<std::byte>(counter(row.offset)), &value, sizeof value); }
+    void write(const CounterRow& row, std::int64_t value) { put(policy, counter(row.offset), &value, 1); }
+    /// The same of an array elsewhere that has a value for each of the parameter's, such as an optimizer's memory.
+    void read(Ptr array, const ParamRow& row, std::span<T> host) const { read_array<T>(array, row.order, row.count, host); }
+    void write(Ptr array, const ParamRow& row, std::span<const T> host) const { write_array<T>(array, row.order, row.count, host); }
 
-    /// Remembers buffers and counters in `kept`, for `put_statistics`.
-    void take_statistics(std::array<Arena<P>, 2>& kept) const {
-        kept = {Arena<P>(buffers_.bytes()), Arena<P>(counters_.bytes())};
-        if (buffers_.bytes() > 0) P::copy(kept[0].data(), buffers_.data(), buffers_.bytes());
-        if (counters_.bytes() > 0) P::copy(kept[1].data(), counters_.data(), counters_.bytes());
+    /// Remembers buffers and counters, for `put_statistics` or `restore_statistics`.
+    void take_statistics() {
+        if (buffers_.bytes() > 0) policy.copy(kept_buffers_.data(), buffers_.data(), buffers_.bytes());
+        if (counters_.bytes() > 0) policy.copy(kept_counters_.data(), counters_.data(), counters_.bytes());
     }
-    void put_statistics(const std::array<Arena<P>, 2>& kept) {
-        if (buffers_.bytes() > 0) P::copy(buffers_.data(), kept[0].data(), buffers_.bytes());
-        if (counters_.bytes() > 0) P::copy(counters_.data(), kept[1].data(), counters_.bytes());
+    void put_statistics() {
+        if (buffers_.bytes() > 0) policy.copy(buffers_.data(), kept_buffers_.data(), buffers_.bytes());
+        if (counters_.bytes() > 0) policy.copy(counters_.data(), kept_counters_.data(), counters_.bytes());
+    }
+    /// Puts them back if the step was refused.
+    void restore_statistics(const Report& report) {
+        if (buffers_.bytes() > 0) restore_unless_applied(policy, report, buffers_.bytes(), kept_buffers_.data(), buffers_.data());
+        if (counters_.bytes() > 0) restore_unless_applied(policy, report, counters_.bytes(), kept_counters_.data(), counters_.data());
     }
 
-    /// Bytes that are claimed now.
+    /// Bytes that are claimed now. Optimizers add theirs while they live.
     ParamMemory memory() const {
-        return {.weights = values_.bytes(),
+        return {.weights = values_.bytes() + weights_.bytes(),
                 .gradients = gradients_.bytes(),
-                .optimizer = slots_[0].bytes() + slots_[1].bytes(),
-                .buffers = buffers_.bytes() + counters_.bytes(),
-                .control = control_.bytes() + scratch_.bytes() + norm_.bytes()};
+                .optimizer = *optimizer_bytes,
+                .buffers = 2 * (buffers_.bytes() + counters_.bytes()),
+                .control = scratch_.bytes() + squares_.bytes()};
     }
+    std::shared_ptr<index_t> optimizer_bytes = std::make_shared<index_t>(0);
 
 private:
-    static constexpr index_t control_bytes = 128;
-    static constexpr index_t bytes(index_t count) { return count * static_cast<index_t>(sizeof(T)); }
-    std::size_t max_segments() const { return parameters.size() + 1; }
+    template <class V>
+    static constexpr index_t bytes(index_t count) {
+        return count * static_cast<index_t>(sizeof(V));
+    }
+    template <class V>
+    Arena<P> arena(index_t count) const {
+        return Arena<P>(policy, bytes<V>(count));
+    }
+    Ptr at(ParamPart part, index_t offset) const { return part == ParamPart::value ? values(offset) : gradients(offset); }
 
-    Ptr at(ParamPart part, index_t offset) const {
-        switch (part) {
-            case ParamPart::value:
-                return values(offset);
-            case ParamPart::gradient:
-                return gradients(offset);
-            default:
-                return slots_[part == ParamPart::slot0 ? 0 : 1].template at<T>(bytes(offset));
-        }
+    template <class V>
+    void read_array(typename P::template pointer<const V> from, const DiskOrder& order, index_t count, std::span<V> host) const {
+        if (order.pixels == 1) return fetch(policy, host.data(), from, count);
+        std::vector<V> memory(static_cast<std::size_t>(count));
+        fetch(policy, memory.data(), from, count);
+        order.for_each([&](std::size_t disk, std::size_t mem) { host[disk] = memory[mem]; });
     }
-    Ptr writable(ParamPart part, index_t offset) {
-        return part == ParamPart::slot0 || part == ParamPart::slot1 ? slot(part == ParamPart::slot0 ? 0 : 1, offset) : at(part, offset);
-    }
-
-    static void read(Ptr from, const DiskOrder& order, index_t count, std::span<T> host) {
-        if (order.pixels == 1) {
-            P::copy_out(host.data(), P::template pointer_cast<std::byte>(from), bytes(count));
-            return;
-        }
-        std::vector<T> memory(static_cast<std::size_t>(count));
-        P::copy_out(memory.data(), P::template pointer_cast<std::byte>(from), bytes(count));
-        reorder(order, [&](std::size_t disk, std::size_t mem) { host[disk] = memory[mem]; });
-    }
-    static void write(Ptr to, const DiskOrder& order, index_t count, std::span<const T> host) {
-        if (order.pixels == 1) {
-            P::copy_in(P::template pointer_cast<std::byte>(to), host.data(), bytes(count));
-            return;
-        }
-        std::vector<T> memory(static_cast<std::size_t>(count));
-        reorder(order, [&](std::size_t disk, std::size_t mem) { memory[mem] = host[disk]; });
-        P::copy_in(P::template pointer_cast<std::byte>(to), memory.data(), bytes(count));
-    }
-    /// Calls f(index in PyTorch's order, index in memory) for every value.
-    template <class F>
-    static void reorder(const DiskOrder& o, const F& f) {
-        for (index_t outer = 0; outer < o.outer; ++outer)
-            for (index_t c = 0; c < o.channels; ++c)
-                for (index_t p = 0; p < o.pixels; ++p)
-                    f(static_cast<std::size_t>((outer * o.channels + c) * o.pixels + p), static_cast<std::size_t>((outer * o.pixels + p) * o.channels + c));
+    template <class V>
+    void write_array(typename P::template pointer<V> to, const DiskOrder& order, index_t count, std::span<const V> host) const {
+        if (order.pixels == 1) return put(policy, to, host.data(), count);
+        std::vector<V> memory(static_cast<std::size_t>(count));
+        order.for_each([&](std::size_t disk, std::size_t mem) { memory[mem] = host[disk]; });
+        put(policy, to, memory.data(), count);
     }
 
     void refresh_segments() {
         trainable_.clear();
-        by_kind_.clear();
         for (std::size_t i = 0; i < parameters.size(); ++i) {
-            const ParamRow& row = parameters[i];
-            if (!row.trainable) continue;
-            const index_t end = i + 1 < parameters.size() ? parameters[i + 1].offset : value_count;
-            const Segment s{row.offset, end - row.offset, row.kind == ParamKind::weight};
-            extend(trainable_, {s.offset, s.count, true});
-            extend(by_kind_, s);
+            if (!parameters[i].trainable) continue;
+            const index_t begin = parameters[i].offset, count = end_of(i) - begin;
+            if (!trainable_.empty() && trainable_.back().offset + trainable_.back().count == begin)
+                trainable_.back().count += count;
+            else
+                trainable_.push_back({begin, count});
         }
         // Scratch memory of a sum need not grow with the number of values: look at each run.
         index_t scratch = 0;
         for (const Segment& s : trainable_) scratch = std::max(scratch, sum_of_squares_scratch(policy, s.count));
-        if (scratch > scratch_.bytes()) scratch_ = Arena<P>(scratch);
-    }
-    static void extend(std::vector<Segment>& list, const Segment& s) {
-        if (!list.empty() && list.back().offset + list.back().count == s.offset && list.back().decays == s.decays)
-            list.back().count += s.count;
-        else
-            list.push_back(s);
+        if (scratch > scratch_.bytes()) scratch_ = Arena<P>(policy, scratch);
     }
 
-    Arena<P> values_, gradients_, buffers_, counters_, control_, scratch_, norm_;
-    Arena<P> slots_[2];
-    std::vector<Segment> trainable_, by_kind_;
+    Arena<P> values_, weights_, gradients_, buffers_, counters_, kept_buffers_, kept_counters_, squares_, scratch_;
+    std::unique_ptr<bool[]> modes_;
+    std::vector<Segment> trainable_;
+    std::uint64_t version_ = 0;
+    std::uint64_t id_ = [] {
+        static std::atomic<std::uint64_t> next{1};
+        return next++;
+    }();
 };
 
 }  // namespace dla

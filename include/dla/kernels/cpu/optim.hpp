@@ -41,6 +41,7 @@ namespace dla::detail::avx512 {
 namespace dla {
 
 inline void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity) {
+    if (sgd->skip) return;
     const detail::SgdFloats s{static_cast<float>(sgd->weight_decay),
                               static_cast<float>(sgd->momentum),
                               static_cast<float>(1.0 - sgd->dampening),
@@ -54,6 +55,7 @@ inline void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, floa
 
 inline void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v) {
     const AdamScalars& a = *adam;
+    if (a.skip) return;
     const detail::AdamFloats s{a.decoupled ? 0.0f : static_cast<float>(a.weight_decay),
                                a.decoupled ? static_cast<float>(1.0 - a.learning_rate * a.weight_decay) : 1.0f,
                                static_cast<float>(a.beta1),
@@ -69,10 +71,12 @@ inline void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, f
 
 inline void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value) {
     const double coefficient = max_norm / (std::sqrt(*squares) + 1e-6);
-    if (!(coefficient < 1)) return;  // a NaN norm leaves the values as they are
+    if (!is_finite(*squares) || !(coefficient < 1)) return;
     const auto f = detail::select_isa(detail::base::scale, detail::avx2::scale, detail::avx512::scale);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, static_cast<float>(coefficient), value + at, value + at); });
 }
+
+inline void accumulate(const Cpu<float>& p, index_t n, const float* from, float* to) { add(p, n, to, from, to); }
 
 }  // namespace dla
 

@@ -69,11 +69,10 @@ inline void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, c
     *sum = total;
 }
 
-inline void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, bool mean, LossResult* result,
+inline void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, double divisor, LossResult* result,
                                float* gradient) {
     const detail::Chunks chunks = detail::sum_chunks(n);
     auto* partial = detail::take<double>(scratch, chunks.count);
-    const double divisor = mean ? static_cast<double>(n) : 1.0;
     const auto f = detail::select_isa(detail::base::squared_distance, detail::avx2::squared_distance, detail::avx512::squared_distance);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i);

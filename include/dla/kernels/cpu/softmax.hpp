@@ -87,8 +87,8 @@ inline index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& 
 }
 
 inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
-                          const float* class_weights, LossResult* result, float* dlogits) {
-    *result = {};
+                          const float* class_weights, LossResult* result, float* dlogits, const LossResult* whole = nullptr) {
+    if (detail::refuse_rows(whole, result)) return;
     double weights = 0;
     for (index_t r = 0; r < d.rows; ++r) {
         if (labels[r] == d.ignore_index) continue;
@@ -98,7 +98,7 @@ inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEn
         }
         weights += class_weights ? static_cast<double>(class_weights[labels[r]]) : 1.0;
     }
-    const detail::LossTask task{d, logits, nullptr, class_weights, labels, dlogits, d.mean ? weights : 1.0};
+    const detail::LossTask task{d, logits, nullptr, class_weights, labels, dlogits, !d.mean ? 1.0 : whole ? whole->weight : weights};
     detail::cross_entropy_rows(p, scratch, task, result,
                                detail::select_isa(detail::base::cross_entropy, detail::avx2::cross_entropy, detail::avx512::cross_entropy));
     result->weight = weights;
@@ -107,7 +107,7 @@ inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEn
 inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets,
                                const float* class_weights, LossResult* result, float* dlogits) {
     *result = {};
-    const detail::LossTask task{d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.rows) : 1.0};
+    const detail::LossTask task{d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.total_rows > 0 ? d.total_rows : d.rows) : 1.0};
     detail::cross_entropy_rows(p, scratch, task, result,
                                detail::select_isa(detail::base::cross_entropy_soft, detail::avx2::cross_entropy_soft, detail::avx512::cross_entropy_soft));
     result->weight = static_cast<double>(d.rows);

@@ -2,10 +2,32 @@
 // Optimizer steps of the reference policy: each operation rounded to the type of the masters in the order of torch.optim's single-tensor path.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
 namespace dla {
+
+/// Begins a step of SGD: *scalars = *settings with what depends on the steps taken; *steps is advanced. Where `report` (or null) refuses the step, it is
+/// skipped.
+template <class T>
+void begin_sgd_step(const Reference<T>&, const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars) {
+    *scalars = *settings;
+    scalars->first = *steps == 0;
+    scalars->skip = report != nullptr && report->applied == 0;
+    if (!scalars->skip) ++*steps;
+}
+
+/// The same of Adam: the corrections for step number *steps + 1.
+template <class T>
+void begin_adam_step(const Reference<T>&, const AdamScalars* settings, const StepReport* report, std::int64_t* steps, AdamScalars* scalars) {
+    *scalars = *settings;
+    scalars->skip = report != nullptr && report->applied == 0;
+    if (scalars->skip) return;
+    ++*steps;
+    scalars->correction1 = 1 - std::pow(settings->beta1, static_cast<double>(*steps));
+    scalars->correction2 = 1 - std::pow(settings->beta2, static_cast<double>(*steps));
+}
 
 /// One SGD step over n values (see SgdScalars); velocity may be null when momentum is 0.
 template <class T>
@@ -13,6 +35,7 @@ void sgd_step(const Reference<T>&, index_t n, const SgdScalars* sgd, detail::Mas
               detail::MasterOf<T>* velocity) {
     using Master = detail::MasterOf<T>;
     const SgdScalars s = *sgd;
+    if (s.skip) return;
     const Master decay = static_cast<Master>(s.weight_decay), momentum = static_cast<Master>(s.momentum), rest = static_cast<Master>(1.0 - s.dampening),
                  rate = static_cast<Master>(s.learning_rate);
     for (index_t i = 0; i < n; ++i) {
@@ -33,6 +56,7 @@ void adam_step(const Reference<T>&, index_t n, const AdamScalars* adam, detail::
     using std::sqrt;
     using Master = detail::MasterOf<T>;
     const AdamScalars s = *adam;
+    if (s.skip) return;
     const Master decay = static_cast<Master>(s.weight_decay), shrink = static_cast<Master>(1.0 - s.learning_rate * s.weight_decay);
     const Master beta1 = static_cast<Master>(s.beta1), rest1 = static_cast<Master>(1.0 - s.beta1), beta2 = static_cast<Master>(s.beta2),
                  rest2 = static_cast<Master>(1.0 - s.beta2);
@@ -52,11 +76,11 @@ void adam_step(const Reference<T>&, index_t n, const AdamScalars* adam, detail::
     }
 }
 
-/// value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); a NaN norm leaves the values as they are.
+/// value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); a norm that is infinite or NaN leaves the values as they are.
 template <class T>
 void clip_scale(const Reference<T>&, index_t n, const double* squares, double max_norm, detail::MasterOf<T>* value) {
     const double coefficient = max_norm / (std::sqrt(*squares) + 1e-6);
-    if (!(coefficient < 1)) return;
+    if (!is_finite(*squares) || !(coefficient < 1)) return;
     for (index_t i = 0; i < n; ++i) value[i] = value[i] * static_cast<detail::MasterOf<T>>(coefficient);
 }
 

@@ -37,20 +37,20 @@ void sum_of_squares(const Reference<T>&, std::byte*, index_t n, const detail::Ma
     *sum = static_cast<double>(total);
 }
 
-/// loss = sum of (x - target)^2, divided by n for a mean; gradient (or null) = 2 * (x - target) / (n or 1), may be x.
+/// loss = sum of (x - target)^2, divided by `divisor` (for a mean the number of all values); gradient (or null) = 2 * (x - target) / divisor, may be x.
 template <class T>
-void mean_squared_error(const Reference<T>&, std::byte*, index_t n, const detail::Of<T>* x, const detail::Of<T>* target, bool mean, LossResult* result,
+void mean_squared_error(const Reference<T>&, std::byte*, index_t n, const detail::Of<T>* x, const detail::Of<T>* target, double divisor, LossResult* result,
                         detail::Of<T>* gradient) {
     using Sum = detail::Wide<T>;
-    const Sum divisor = mean ? static_cast<Sum>(n) : Sum{1};
+    const Sum by = static_cast<Sum>(divisor);
     Sum total{};
     for (index_t i = 0; i < n; ++i) {
         const Sum difference = static_cast<Sum>(x[i]) - static_cast<Sum>(target[i]);
         total += difference * difference;
-        if (gradient) gradient[i] = static_cast<T>(2 * difference / divisor);
+        if (gradient) gradient[i] = static_cast<T>(2 * difference / by);
     }
     *result = {};
-    result->loss = static_cast<double>(total / divisor);
+    result->loss = static_cast<double>(total / by);
     result->weight = static_cast<double>(n);
     result->counted = n;
 }

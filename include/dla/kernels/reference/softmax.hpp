@@ -37,6 +37,15 @@ index_t argmax(index_t n, const T* x) {
     return best;
 }
 
+/// Starts *result; where the rows of which these are a part (`whole`, or null) hold a bad label, nothing is evaluated and the loss is NaN.
+inline bool refuse_rows(const LossResult* whole, LossResult* result) {
+    *result = {};
+    if (whole == nullptr || whole->bad_row < 0) return false;
+    result->bad_row = whole->bad_row;
+    result->loss = std::numeric_limits<double>::quiet_NaN();
+    return true;
+}
+
 }  // namespace detail
 
 /// y = exp(x - max) / sum(exp(x - max)) over `channels`; y may be x. A row of -infinity gives NaN.
@@ -72,12 +81,12 @@ index_t cross_entropy_scratch(const Reference<T>&, const CrossEntropyDims&) {
 }
 
 /// loss = sum over rows of (1 - e) * w[y] * nll[y] + e / C * sum_c w[c] * nll[c], nll = -log_softmax(logits); rows labelled ignore_index do not count;
-/// a mean divides by the sum of w[y] (NaN if no row counts). dlogits (or null) = its gradient, 0 in ignored rows; may be logits.
+/// a mean divides by the sum of w[y] (NaN if no row counts), or, where these are some rows of more, by that of `whole` (or null; see label_weights). dlogits (or null) = its gradient, 0 in ignored rows; may be logits.
 template <class T>
 void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const std::int32_t* labels,
-                   const detail::StatisticOf<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
+                   const detail::StatisticOf<T>* class_weights, LossResult* result, detail::Of<T>* dlogits, const LossResult* whole = nullptr) {
     using S = detail::Wide<T>;
-    *result = {};
+    if (detail::refuse_rows(whole, result)) return;
     const auto weight = [&](index_t c) { return class_weights ? static_cast<S>(class_weights[c]) : S{1}; };
     S loss{}, weights{};
     for (index_t r = 0; r < d.rows; ++r) {
@@ -88,7 +97,7 @@ void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, c
         }
         weights += weight(labels[r]);
     }
-    const S smooth = static_cast<S>(d.label_smoothing), divisor = d.mean ? weights : S{1};
+    const S smooth = static_cast<S>(d.label_smoothing), divisor = !d.mean ? S{1} : whole ? static_cast<S>(whole->weight) : weights;
     for (index_t r = 0; r < d.rows; ++r) {
         const T* row = logits + r * d.classes;
         const index_t label = labels[r];
@@ -125,7 +134,7 @@ void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims&
                         const detail::StatisticOf<T>* class_weights, LossResult* result, detail::Of<T>* dlogits) {
     using S = detail::Wide<T>;
     *result = {};
-    const S smooth = static_cast<S>(d.label_smoothing), divisor = d.mean ? static_cast<S>(d.rows) : S{1};
+    const S smooth = static_cast<S>(d.label_smoothing), divisor = d.mean ? static_cast<S>(d.total_rows > 0 ? d.total_rows : d.rows) : S{1};
     S loss{};
     for (index_t r = 0; r < d.rows; ++r) {
         const T *row = logits + r * d.classes, *target = targets + r * d.classes;

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Bytes of a table of parameters, by use.
+#pragma once
+
+#include <dla/model/param_index.hpp>
+
+#include <memory>
+#include <span>
+
+namespace dla {
+
+struct ParamMemory {
+    index_t weights = 0;  ///< masters, and the copy that products read where it has fewer digits
+    index_t gradients = 0;
+    index_t optimizer = 0;  ///< claimed by an optimizer's first step
+    index_t buffers = 0;    ///< running statistics and counters, and what they were before a step
+    index_t control = 0;    ///< of the gradient norm
+    bool operator==(const ParamMemory&) const = default;
+};
+
+}  // namespace dla
