@@ -80,11 +80,27 @@ TEST_CASE("cpu softmax: infinities, NaN and inner > 1") {
         CHECK(std::isnan(at(2, 0)));
         CHECK(at(3, 0) == doctest::Approx(1.0 / static_cast<double>(classes)).epsilon(1e-6));
     }
-    const Floats x = reals(1, 2 * 5 * 3);
-    Floats expected = poisoned(30), y = expected;
-    softmax_forward(Reference<float>{}, {2, 5, 3}, x.data(), expected.data());
-    softmax_forward(cpu(), {2, 5, 3}, x.data(), y.data());
-    CHECK(same_bits(y, expected));
+    for (const index_t inner : {2, 3, 4, 15, 16, 17, 1000})
+        for (const index_t channels : {1, 2, 5, 70}) {
+            CAPTURE(inner);
+            CAPTURE(channels);
+            const NormDims d{3, channels, inner};
+            Floats x = reals(1, 3 * channels * inner, 5.0f), y = poisoned(3 * channels * inner);
+            std::vector<double> exact(x.size());
+            softmax_forward(Reference<double>{}, d, doubles(x).data(), exact.data());
+            softmax_forward(cpu(), d, x.data(), y.data());
+            // Roundings: the exponential twice, a sum of `channels` terms, the division and the product.
+            CHECK(distance(y, exact) <= static_cast<double>(channels + 8) * 0x1p-24);
+            check_threads([&](const Cpu<float>& p) {
+                Floats in_place = x;
+                softmax_forward(p, d, in_place.data(), in_place.data());
+                return in_place;
+            });
+            x[static_cast<std::size_t>(inner + 1) % x.size()] = not_a_number;
+            softmax_forward(Reference<double>{}, d, doubles(x).data(), exact.data());
+            softmax_forward(cpu(), d, x.data(), y.data());
+            CHECK(distance(y, exact) < 1);  // NaN in the same places
+        }
 }
 
 TEST_CASE("cpu cross-entropy: every option against the reference in double") {

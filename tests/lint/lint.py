@@ -27,6 +27,9 @@ MACROS = re.compile(r"DLA_\w+$")
 MACRO_FILES = {"core/config.hpp", "version.hpp"}
 FOREIGN_MACROS = {"TOML_ASSERT"}  # what a third-party header wants to be told
 FORBIDDEN_BELOW_TRAIN = re.compile(r"#include <(iostream|regex|filesystem|nlohmann/|toml|Eigen/|xtensor/)")
+# libm picks variants by the processor when a program starts, and their last bits differ: what weights depend on uses <dla/core/math.hpp>.
+LIBM = re.compile(r"std::(pow|exp2?|expm1|log(?:2|10|1p)?|a?(?:sin|cos|tan)h?|atan2|erfc?|cbrt|hypot|[tl]gamma|fma)\b")
+LIBM_MAY_BE_CALLED_IN = ("kernels/reference/", "io/", "interop/", "model/grad_check.hpp")
 NN_SIDE = "core backend kernels ops layers compose model loss optim".split()
 
 
@@ -82,6 +85,8 @@ def check_header(include, path):
         yield f"{folder} has no place in the include graph"
     if folder in NN_SIDE and (bad := FORBIDDEN_BELOW_TRAIN.search(code)):
         yield f"{bad.group(0)}...> in what <dla/nn.hpp> reaches"
+    if not name.startswith(LIBM_MAY_BE_CALLED_IN) and (bad := LIBM.search(code)):
+        yield f"{bad.group(0)} differs between processors; use <dla/core/math.hpp>"
     if not folder:
         rest = re.sub(r"^\s*#.*$", "", code, flags=re.M).strip()
         if rest:

@@ -3,7 +3,7 @@
 // Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 #pragma once
 
-#include <dla/core/config.hpp>
+#include <dla/core/math.hpp>
 
 #include <array>
 #include <cmath>
@@ -81,7 +81,7 @@ public:
     /// Standard normal (Box-Muller, one of the pair).
     double normal() {
         const double u = 1.0 - uniform_double();
-        return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586476925 * uniform_double());
+        return std::sqrt(-2.0 * math::log(u)) * math::cos_pi(2 * uniform_double());
     }
 
 private:

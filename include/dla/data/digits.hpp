@@ -2,10 +2,12 @@
 // `digits`: a procedural, seeded set of handwritten-looking digits with MNIST's shape, for use without any file.
 #pragma once
 
+#include <dla/core/math.hpp>
 #include <dla/data/dataset.hpp>
 
 #include <array>
 #include <cmath>
+#include <numbers>
 #include <thread>
 
 #include <dla/core/begin_exact.inl.hpp>
@@ -108,6 +110,9 @@ inline Point spline(Point p0, Point p1, Point p2, Point p3, float t) {
     return {a * p0.x + b * p1.x + c * p2.x + d * p3.x, a * p0.y + b * p1.y + c * p2.y + d * p3.y};
 }
 
+inline float cosine_of(float radians) { return static_cast<float>(math::cos_pi(static_cast<double>(radians) / std::numbers::pi)); }
+inline float sine_of(float radians) { return static_cast<float>(math::sin_pi(static_cast<double>(radians) / std::numbers::pi)); }
+
 /// Draws digit `label` to `out` [28, 28] with all that varies taken from `random`.
 inline void draw_digit(int label, RandomStream random, std::uint8_t* out) {
     const auto between = [&random](float low, float high) { return low + (high - low) * random.uniform(); };
@@ -117,13 +122,13 @@ inline void draw_digit(int label, RandomStream random, std::uint8_t* out) {
     // Affine part: box of 13 x 19 pixels, scaled, sheared, turned and moved.
     const float width = 13.0f * between(.7f, 1.2f), height = 19.0f * between(.78f, 1.12f);
     const float shear = between(-.45f, .45f), angle = between(-.35f, .35f);
-    const float cosine = std::cos(angle), sine = std::sin(angle);
+    const float cosine = cosine_of(angle), sine = sine_of(angle);
     const float cx = 13.5f + between(-2.5f, 2.5f), cy = 13.5f + between(-2.5f, 2.5f);
     // Elastic part: two slow waves bend the plane, and every point of the pen's path is a little off.
     const float bend_x = between(-.1f, .1f), bend_y = between(-.1f, .1f), phase_x = between(0, 2 * pi), phase_y = between(0, 2 * pi);
     const float wobble = .065f;
     const auto place = [&](Point p) {
-        const float u = p.x - .5f + bend_x * std::sin(2 * pi * p.y * .8f + phase_x), v = p.y - .5f + bend_y * std::sin(2 * pi * p.x * .8f + phase_y);
+        const float u = p.x - .5f + bend_x * sine_of(2 * pi * p.y * .8f + phase_x), v = p.y - .5f + bend_y * sine_of(2 * pi * p.x * .8f + phase_y);
         const float x = width * (u - shear * v), y = height * v;
         return Point{cx + cosine * x - sine * y, cy + sine * x + cosine * y};
     };

@@ -3,9 +3,8 @@
 #pragma once
 
 #include <dla/core/error.hpp>
+#include <dla/core/math.hpp>
 #include <dla/kernels/types.hpp>
-
-#include <cmath>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -38,7 +37,6 @@ public:
     void step(Table& table) {
         if (steps == 0) table.clear_slots();
         ++steps;
-        const auto t = static_cast<double>(steps);
         const auto& segments = table.segments(!options.decay_bias_and_norm);
         for (std::size_t i = 0; i < segments.size(); ++i) {
             const auto& s = segments[i];
@@ -47,8 +45,8 @@ public:
                                       .beta2 = options.beta2,
                                       .eps = options.eps,
                                       .weight_decay = s.decays ? options.weight_decay : 0,
-                                      .correction1 = 1 - std::pow(options.beta1, t),
-                                      .correction2 = 1 - std::pow(options.beta2, t),
+                                      .correction1 = 1 - math::power(options.beta1, steps),
+                                      .correction2 = 1 - math::power(options.beta2, steps),
                                       .decoupled = Decoupled};
             adam_step(table.policy, s.count, table.template control<AdamScalars>(i, scalars), table.values(s.offset), table.gradients(s.offset),
                       table.slot(0, s.offset), table.slot(1, s.offset));

@@ -5,6 +5,7 @@
 #include <dla/core/finite.hpp>
 #include <dla/optim/schedule.hpp>
 
+#include <cmath>
 #include <optional>
 #include <span>
 #include <string>

@@ -3,14 +3,12 @@
 #pragma once
 
 #include <dla/core/error.hpp>
-#include <dla/core/finite.hpp>
+#include <dla/core/math.hpp>
 #include <dla/core/text.hpp>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <limits>
-#include <numbers>
 #include <variant>
 #include <vector>
 
@@ -67,7 +65,7 @@ public:
     double learning_rate(double base, std::int64_t t) const {
         const double low = options.min_learning_rate;
         const std::int64_t phase = t % (2 * options.length);  // exact however long the run is
-        return low + (base - low) * (1 + std::cos(std::numbers::pi * static_cast<double>(phase) / static_cast<double>(options.length))) / 2;
+        return low + (base - low) * (1 + math::cos_pi(static_cast<double>(phase) / static_cast<double>(options.length))) / 2;
     }
 };
 
@@ -108,7 +106,7 @@ private:
         if (now <= turn) return between(start, middle, turn > 0 ? now / turn : 1);
         return between(middle, end, (now - turn) / (last - turn));
     }
-    static double between(double from, double to, double done) { return to + (from - to) / 2 * (std::cos(std::numbers::pi * done) + 1); }
+    static double between(double from, double to, double done) { return to + (from - to) / 2 * (math::cos_pi(done) + 1); }
 };
 
 struct StepScheduleOptions {
@@ -125,7 +123,7 @@ public:
         if (o.period < 1) fail(ErrorCode::usage, "StepSchedule", text("period must be at least 1; got ", o.period).view());
         if (!(o.gamma >= 0 && is_finite(o.gamma))) fail(ErrorCode::usage, "StepSchedule", "gamma must be finite and not negative");
     }
-    double learning_rate(double base, std::int64_t t) const { return base * std::pow(options.gamma, static_cast<double>(t / options.period)); }
+    double learning_rate(double base, std::int64_t t) const { return base * math::power(options.gamma, t / options.period); }
 };
 
 struct MultiStepOptions {
@@ -145,7 +143,7 @@ public:
     }
     double learning_rate(double base, std::int64_t t) const {
         const auto reached = std::count_if(options.milestones.begin(), options.milestones.end(), [t](std::int64_t m) { return m <= t; });
-        return base * std::pow(options.gamma, static_cast<double>(reached));
+        return base * math::power(options.gamma, reached);
     }
 };
 
@@ -161,7 +159,7 @@ public:
     explicit ExponentialSchedule(const ExponentialOptions& o = {}) : options(o) {
         if (!(o.gamma >= 0 && is_finite(o.gamma))) fail(ErrorCode::usage, "ExponentialSchedule", "gamma must be finite and not negative");
     }
-    double learning_rate(double base, std::int64_t t) const { return base * std::pow(options.gamma, static_cast<double>(t)); }
+    double learning_rate(double base, std::int64_t t) const { return base * math::power(options.gamma, t); }
 };
 
 struct ReduceOnPlateauOptions {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Softmax and cross-entropy of Cpu<float> where the classes are contiguous; the rest is the reference's.
+// Softmax and cross-entropy of Cpu<float>; the backward pass of softmax over other axes is the reference's.
 #pragma once
 
+#include <dla/core/math.hpp>
 #include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
 #include <dla/kernels/reference/softmax.hpp>
@@ -65,7 +66,15 @@ namespace dla::detail::avx512 {
 namespace dla {
 
 inline void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
-    if (d.inner != 1) return softmax_forward(static_cast<const Reference<float>&>(p), d, x, y);
+    if (d.inner != 1) {
+        const index_t image = d.channels * d.inner;
+        const detail::Chunks pieces = detail::row_chunks(d.outer, image);
+        const auto across = detail::select_isa(detail::base::softmax_across, detail::avx2::softmax_across, detail::avx512::softmax_across);
+        return detail::parallel_for(p.threads, pieces.count, [&](index_t piece, int) {
+            for (index_t o = pieces.begin(piece); o < pieces.begin(piece) + pieces.length(piece); ++o)
+                across(d.channels, d.inner, x + o * image, y + o * image);
+        });
+    }
     const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
     const auto f = detail::select_isa(detail::base::softmax_forward, detail::avx2::softmax_forward, detail::avx512::softmax_forward);
     detail::parallel_for(p.threads, chunks.count,

@@ -81,6 +81,25 @@ inline void softmax_forward(index_t rows, index_t classes, const float* x, float
     }
 }
 
+/// Softmax over values that lie `inner` apart, for one of the outer positions: a vector takes neighbouring inner positions. y may be x.
+inline void softmax_across(index_t channels, index_t inner, const float* x, float* y) {
+    for (index_t i = 0; channels > 0 && i < inner; i += lanes) {
+        const index_t left = inner - i;
+        Vec most = load_within(x + i, left), total{};
+        for (index_t c = 1; c < channels; ++c) {
+            const Vec v = load_within(x + c * inner + i, left);
+            most = v > most ? v : most;
+        }
+        for (index_t c = 0; c < channels; ++c) {
+            const Vec e = exp_negative(load_within(x + c * inner + i, left) - most);
+            store_within(y + c * inner + i, e, left);
+            total += e;
+        }
+        const Vec factor = 1.0f / total;
+        for (index_t c = 0; c < channels; ++c) store_within(y + c * inner + i, load_within(y + c * inner + i, left) * factor, left);
+    }
+}
+
 inline void softmax_backward(index_t rows, index_t classes, const float* y, const float* dy, float* dx) {
     const index_t whole = classes / lanes * lanes;
     for (index_t r = 0; r < rows; ++r, y += classes, dy += classes, dx += classes) {
@@ -104,7 +123,7 @@ inline LossPart loss_rows(index_t first, index_t rows, const LossTask& t, const 
         float factor[lanes] = {};
         for (index_t i = 0; i < group.rows; ++i) {
             const auto sum = static_cast<double>(group.sum[i]);
-            const double total = look(r + i, group.best[i], static_cast<double>(group.largest[i]) + std::log(sum), part);
+            const double total = look(r + i, group.best[i], static_cast<double>(group.largest[i]) + math::log(sum), part);
             factor[i] = static_cast<float>(total / (sum * t.divisor));
         }
         if (t.dlogits == nullptr) continue;
