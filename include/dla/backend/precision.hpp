@@ -9,7 +9,7 @@ namespace dla {
 /// The four types of a policy whose activations are T; all T unless T has too few digits for some of them.
 ///   activation  activations and their gradients: most of the memory of a training step, and most of its traffic
 ///   weight      weights as the products read them: a copy of the masters, or the masters themselves where the types are equal
-///   master      weights as they are trained and saved, their gradients, the memory of the optimizer
+///   master      weights as they are trained and saved, their gradients, the memory of the optimizer; normalisation reads its gain and shift here
 ///   statistic   of normalisation: mean, 1 / standard deviation, running statistics; and the class weights of a loss
 /// Specialise it for a type of your own.
 template <class T>
