@@ -23,7 +23,7 @@ std::unique_ptr<AnyModel> small_model(std::uint64_t seed, Integers sizes = {7, 5
 constexpr int steps_per_epoch = 4, epochs = 3;
 
 /// Trains from the place in `state` to step `end`, as the trainer does.
-void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunState& state, std::int64_t end) {
+void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunState& state, std::int64_t end, const CrossEntropy& criterion = {}) {
     std::vector<float> images(6 * 9);
     std::vector<std::int32_t> labels(6);
     while (state.step < end) {
@@ -31,7 +31,7 @@ void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunSta
         for (float& v : images) v = 2 * random.uniform() - 1;
         for (std::int32_t& l : labels) l = static_cast<std::int32_t>(random.below(3));
         schedule.apply(optimizer);
-        const LossResult loss = model.train_step(optimizer, CrossEntropy{}, images, labels, 0);
+        const LossResult loss = model.train_step(optimizer, criterion, images, labels, 0);
         schedule.after_step();
         state.running.add(loss);
         ++state.step;
@@ -130,6 +130,28 @@ TEST_CASE("a resumed run has the bits of an uninterrupted one, for every optimiz
         }
 }
 
+TEST_CASE("the loss of the epoch under way is resumed with its weights; a file without them was written without class weights") {
+    const TemporaryFolder folder;
+    for (const bool weighted : {false, true}) {
+        CAPTURE(weighted);
+        const CrossEntropy loss{.class_weights = weighted ? std::vector<double>{0.1, 5, 2.5} : std::vector<double>{}};
+        const auto model = small_model(1);
+        AnyOptimizer optimizer = optimizer_named("adam");
+        AnySchedule schedule = schedule_named("none");
+        RunState state;
+        run(*model, optimizer, schedule, state, 6, loss);
+        save_checkpoint(folder / "part", *model, state, &optimizer, &schedule);
+        const auto stored = Json::parse(SafetensorsFile::read(folder / "part").metadata().at("state")).at("running");
+        CHECK(stored.contains("weight") == weighted);  // the state of a run without class weights is written as before they were known
+        const RunState found = Checkpoint(folder / "part").state();
+        CHECK(found.running.loss_sum == state.running.loss_sum);
+        CHECK(found.running.weight == state.running.weight);
+        CHECK(found.running.count == 12);
+        CHECK((found.running.weight == 12) == !weighted);
+        CHECK(found.running.loss() == state.running.loss());
+    }
+}
+
 TEST_CASE("a checkpoint without optimizer holds PyTorch's names alone and cannot be resumed") {
     const TemporaryFolder folder;
     const auto model = small_model(1);
@@ -219,6 +241,9 @@ TEST_CASE("a state that contradicts itself is refused") {
             CAPTURE(bad.dump());
             CHECK(contains(with(key, bad), "has no count"));
         }
+    for (const Json& bad : {Json(-1.0), Json(nullptr)}) CHECK(contains(with("/running/weight", bad), "contradicts itself"));
+    CHECK(with("/running/weight", 3.5) == "ok");
+    CHECK(contains(with("/running/weight", "x"), "its state is incomplete"));
     CHECK(contains(with("/kind", 1), "its state is incomplete"));
     CHECK(contains(with("/history/0/val_loss", "x"), "its state is incomplete"));
     CHECK(contains(with("/schedule/ticks", nullptr), "error[checkpoint] schedule"));

@@ -48,11 +48,51 @@ TEST_CASE("means weigh batches by their samples") {
     RunningMean mean;
     CHECK(std::isnan(mean.loss()));
     CHECK(mean.accuracy() == 0);
-    mean.add({.loss = 1.0, .correct = 3, .counted = 4});
-    mean.add({.loss = 4.0, .correct = 0, .counted = 2});
+    mean.add({.loss = 1.0, .weight = 4, .correct = 3, .counted = 4});
+    mean.add({.loss = 4.0, .weight = 2, .correct = 0, .counted = 2});
     CHECK(mean.loss() == doctest::Approx(2.0));
     CHECK(mean.accuracy() == doctest::Approx(50.0));
     CHECK(mean.count == 6);
+}
+
+TEST_CASE("with class weights, losses are weighed by the weights they were divided by, accuracies by samples") {
+    RunningMean mean;
+    mean.add({.loss = 1.0, .weight = 9, .correct = 3, .counted = 3});
+    mean.add({.loss = 4.0, .weight = 1, .correct = 0, .counted = 3});
+    CHECK(mean.loss() == doctest::Approx(1.3));
+    CHECK(mean.accuracy() == doctest::Approx(50.0));
+    // Every sample of this batch is of a class that weighs nothing: its mean loss is 0 / 0, its predictions count.
+    mean.add({.loss = std::numeric_limits<double>::quiet_NaN(), .weight = 0, .correct = 2, .counted = 2});
+    mean.add({.loss = std::numeric_limits<double>::quiet_NaN(), .weight = 0, .correct = 0, .counted = 0});  // every label is ignored
+    CHECK(mean.loss() == doctest::Approx(1.3));
+    CHECK(mean.accuracy() == doctest::Approx(62.5));
+    mean.add({.loss = std::numeric_limits<double>::quiet_NaN(), .weight = 1, .correct = 0, .counted = 1});
+    CHECK(std::isnan(mean.loss()));  // a loss that is not finite stays visible
+}
+
+TEST_CASE("a loader's loss does not depend on how it is cut into batches, also with class weights") {
+    const Dataset digits = make_digits(90, Seed{1});
+    ModelConfig config;
+    config.name = "mlp";
+    config.input_shape = {1, 28, 28};
+    config.layer_sizes = {4, 10};
+    const auto model = experiment::make_model(config, Seed{1}, 1);
+    CrossEntropy loss;
+    const auto mean = [&](int batch) {
+        Loader loader(digits, all_samples(digits), evaluation_options(batch));
+        return Trainer::evaluate(*model, loss, loader);
+    };
+    for (const bool weighted : {false, true}) {
+        CAPTURE(weighted);
+        loss.class_weights = weighted ? std::vector<double>{0.1, 9, 1, 0, 3, 0.5, 1, 1, 20, 2} : std::vector<double>{};
+        const RunningMean whole = mean(90);
+        for (const int batch : {1, 7, 32}) {
+            CAPTURE(batch);
+            const RunningMean parts = mean(batch);
+            CHECK(parts.loss() == doctest::Approx(whole.loss()).epsilon(1e-6));  // float logits may round otherwise in another batch size
+            CHECK(parts.accuracy() == whole.accuracy());
+        }
+    }
 }
 
 TEST_CASE("early stopping counts epochs without a better accuracy") {
@@ -132,7 +172,7 @@ TEST_CASE("the log of a resumed run has every line once") {
         first = file_text(lines);
         epoch(log, 2);
         whole = file_text(lines);
-        log.test({.loss_sum = 1, .correct = 1, .count = 2}, 2, 8);
+        log.test({.loss_sum = 1, .weight = 2, .correct = 1, .count = 2}, 2, 8);
     }
     SUBCASE("killed in epoch 2, resumed at its start") {
         RunLog log(run, true, 4, 1);

@@ -135,6 +135,7 @@ inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const A
     j["batch"] = s.batch;
     j["step"] = s.step;
     j["running"] = {{"loss_sum", s.running.loss_sum}, {"correct", s.running.correct}, {"count", s.running.count}};
+    if (s.running.weight != static_cast<double>(s.running.count)) j["running"]["weight"] = s.running.weight;  // only where there are class weights
     j["best"] = {
         {"accuracy", s.stopping.best_accuracy}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
     j["history"] = Json::array();
@@ -170,11 +171,9 @@ inline void save_checkpoint(const std::string& path, const AnyModel& model, cons
             }
         if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
     }
-    StoredMetadata metadata;
-    metadata["format"] = detail::checkpoint_format;
-    metadata["config"] = state.config;
-    metadata["state"] = to_string(detail::state_json(state, optimizer, schedule));
-    write_safetensors(path, tensors, metadata);
+    write_safetensors(
+        path, tensors,
+        {{"format", std::string(detail::checkpoint_format)}, {"config", state.config}, {"state", to_string(detail::state_json(state, optimizer, schedule))}});
 }
 
 /// An opened checkpoint: its state is read, its arrays are checked when they are loaded into a model.
@@ -200,6 +199,7 @@ public:
             state_.running.loss_sum = detail::number(j.at("running").at("loss_sum"));
             integer(j.at("running"), "correct", state_.running.correct);
             integer(j.at("running"), "count", state_.running.count);
+            state_.running.weight = detail::number(j.at("running").value("weight", Json(state_.running.count)));
             state_.stopping.best_accuracy = detail::number(j.at("best").at("accuracy"));
             integer(j.at("best"), "epoch", state_.stopping.best_epoch);
             integer(j.at("best"), "epochs_without_improvement", state_.stopping.epochs_without_improvement);
@@ -221,7 +221,7 @@ public:
         bool consistent =
             std::ssize(state_.history) == state_.epoch && state_.stopping.best_epoch + std::int64_t{state_.stopping.epochs_without_improvement} == state_.epoch;
         for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) consistent = state_.history[i].epoch == static_cast<int>(i) + 1;
-        if (!consistent || (can_resume() && optimizer_steps_ != state_.step))
+        if (!consistent || !(state_.running.weight >= 0) || (can_resume() && optimizer_steps_ != state_.step))
             fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
     }
 

@@ -9,19 +9,23 @@
 
 namespace dla {
 
-/// Loss and accuracy of the batches seen so far, weighted by samples; summed in the order of the batches.
+/// Loss and accuracy of the batches seen so far, summed in their order. Accuracies are weighed by samples; losses by what their means were divided
+/// by (the samples, or with class weights the sum of these), so that the loss is that of one large batch. Losses that are sums are weighed likewise.
 struct RunningMean {
-    double loss_sum = 0;
+    double loss_sum = 0;  ///< of loss times weight
+    double weight = 0;    ///< of the losses; without class weights equal to `count`
     std::int64_t correct = 0, count = 0;
 
-    /// A batch in which every label is ignored does not count.
+    /// A batch in which every label is ignored does not count. One whose class weights sum to 0 has no mean loss: its predictions count alone.
     void add(const LossResult& batch) {
         if (batch.counted == 0) return;
-        loss_sum += batch.loss * static_cast<double>(batch.counted);
+        if (batch.weight != 0) loss_sum += batch.loss * batch.weight;
+        weight += batch.weight;
         correct += batch.correct;
         count += batch.counted;
     }
-    double loss() const { return count == 0 ? std::numeric_limits<double>::quiet_NaN() : loss_sum / static_cast<double>(count); }
+    /// NaN before anything was added that has a weight.
+    double loss() const { return weight == 0 ? std::numeric_limits<double>::quiet_NaN() : loss_sum / weight; }
     /// In percent.
     double accuracy() const { return count == 0 ? 0 : 100.0 * static_cast<double>(correct) / static_cast<double>(count); }
 };
