@@ -62,13 +62,13 @@ int main(int argc, char** argv) {
     dla::RandomStream random({1, 0, 0}, dla::RandomUse::synthesis);
     for (float& v : images) v = static_cast<float>(random.normal());
     for (std::int32_t& l : labels) l = static_cast<std::int32_t>(random.below(10));
-    dla::AnyOptimizer adam(dla::Adam({.learning_rate = 1e-3, .weight_decay = 1e-4}));
+    dla::Optimizer adam(dla::Adam({.learning_rate = 1e-3, .weight_decay = 1e-4}));
     const dla::CrossEntropy loss;
     const bool train = std::strcmp(argv[2], "train") == 0;
     std::vector<float> logits(static_cast<std::size_t>(batch * model->output_shape().size()));
     const auto step = [&] {
         if (train)
-            model->train_step(adam, loss, images, labels, 0);
+            model->train_step(adam, loss, images, labels);
         else
             model->predict(images, logits);
     };

@@ -57,6 +57,7 @@ int train(const Arguments& a) {
                           .save_every = static_cast<int>(t.save_every),
                           .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
                           .clip_grad_norm = t.clip_grad_norm,
+                          .micro_batches = static_cast<int>(t.micro_batches),
                           .stats = a.stats,
                           .quiet = a.setting.quiet});
     trainer.state().config = dla::to_toml(config, true);

@@ -82,7 +82,7 @@ int visualize(const Arguments& a) {
     if (!a.svg.empty()) dla::write_file(a.svg, dla::to_svg(*model, picture));
 
     const dla::CrossEntropy loss{.label_smoothing = config.training.label_smoothing};
-    dla::AnyOptimizer optimizer = experiment::make_optimizer(config.training);
+    dla::Optimizer optimizer = experiment::make_optimizer(config.training);
     const auto table = [&] { return dla::summary(*model, {.batch = batch, .collapse = !a.full, .optimizer_slots = optimizer.slot_count()}, loss); };
     const std::string heading = (a.checkpoint.empty() ? a.config : a.checkpoint) + ": " + run_name(config);
     const std::string planned = table();  // before any memory is claimed
@@ -96,7 +96,7 @@ int visualize(const Arguments& a) {
         model->reserve(batch, loss);
         // The optimizer claims its memory in its first step.
         const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
-        if (trainable) model->train_step(optimizer, loss, images, labels, config.training.clip_grad_norm);
+        if (trainable) model->train_step(optimizer, loss, images, labels, {.clip_norm = config.training.clip_grad_norm});
     } catch (const std::bad_alloc&) {
         std::printf("%s\n\n%s\n", heading.c_str(), planned.c_str());
         dla::fail(dla::ErrorCode::io, "memory", "the system gives no more than a part of what the table says; try a smaller --batch");

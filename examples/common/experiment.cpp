@@ -49,7 +49,7 @@ SavedNetwork load_network(const std::string& file, int threads) {
     return saved;
 }
 
-dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& c) {
+dla::Optimizer make_optimizer(const dla::TrainingConfig& c) {
     dla::OptimizerOptions options{.learning_rate = c.learning_rate, .weight_decay = c.weight_decay, .decay_bias_and_norm = c.decay_bias_and_norm};
     if (c.optimizer == "sgd") options.momentum = c.momentum;
     return dla::make_optimizer(c.optimizer, options);

@@ -30,7 +30,7 @@ struct SavedNetwork {
 /// Rebuilds the network of a checkpoint from the file alone. Throws dla::Error(checkpoint) when it is damaged, before much memory is claimed.
 SavedNetwork load_network(const std::string& checkpoint, int threads);
 
-dla::AnyOptimizer make_optimizer(const dla::TrainingConfig& config);
+dla::Optimizer make_optimizer(const dla::TrainingConfig& config);
 dla::AnySchedule make_schedule(const dla::TrainingConfig& config, dla::index_t steps_per_epoch);
 
 /// The data set of a configuration, downloaded when it is not there and this build can. Throws dla::Error(data) when the images are not what the model takes.
@@ -41,7 +41,7 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
 struct Run {
     dla::Split split;
     dla::Loader train, validation, test;
-    dla::AnyOptimizer optimizer;
+    dla::Optimizer optimizer;
     dla::AnySchedule schedule;
     dla::CrossEntropy loss;
 

@@ -14,7 +14,7 @@ using Digits = dla::Model<Net, dla::Shape{1, 28, 28}>;
 /// Share of right answers, in percent.
 double accuracy(const Digits& model, dla::Loader& loader) {
     const dla::CrossEntropy loss;
-    const auto workspace = model.inference_workspace(loader.options().batch_size, loss);  // the memory of predictions, claimed once
+    auto workspace = model.inference_workspace(loader.options().batch_size, loss);  // the memory of predictions, claimed once
     double correct = 0, count = 0;
     loader.start_epoch(0);
     while (const dla::Batch* batch = loader.next()) {

@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
         std::vector<std::jthread> threads;
         for (std::size_t t = 0; t < 4; ++t)
             threads.emplace_back([&, t] {
-                const auto workspace = model.inference_workspace(100);
+                auto workspace = model.inference_workspace(100);
                 model.predict(batch.images.subspan(t * 100 * 784, 100 * 784), std::span(scores).subspan(t * 100 * 10, 100 * 10), workspace);
             });
     }

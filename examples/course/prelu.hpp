@@ -27,7 +27,7 @@ struct PReLU {
     }
     template <class P>
     void infer(dla::Context<P>&, const State<P>& state, dla::ConstView<P> x, dla::View<P> y) const {
-        static_assert(P::is_host, "PReLU reads its arguments directly, so it runs on the host only");
+        static_assert(P::shares_host, "PReLU reads its arguments directly, so it runs on the host only");
         for (dla::index_t i = 0; i < x.size(); ++i) y.data[i] = x.data[i] > 0 ? x.data[i] : state.slope.value[i % x.shape.d[0]] * x.data[i];
     }
     template <class P>

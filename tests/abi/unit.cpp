@@ -120,7 +120,7 @@ void training(std::vector<Outcome>& out) {
         for (int i = 0; i < 30; ++i) {
             const std::span<const float> x(images);
             const std::span<const std::int32_t> y(labels);
-            bits.add((adam ? train_step_result(model, rule, CrossEntropy{}, x, y, 1.0) : train_step_result(model, sgd, CrossEntropy{}, x, y, 1.0)).loss);
+            bits.add((adam ? train_step(model, rule, CrossEntropy{}, x, y, {.clip_norm = 1.0}) : train_step(model, sgd, CrossEntropy{}, x, y, {.clip_norm = 1.0})).loss);
         }
         bits.add(model.predict(images));
         out.push_back({adam ? "training with Adam" : "training with SGD", bits});
@@ -128,7 +128,7 @@ void training(std::vector<Outcome>& out) {
     images[100] = nan_bits;
     Model<Net, Shape{1, 6, 6}> model(Seed{42});
     Adam rule;
-    const LossResult step = train_step_result(model, rule, CrossEntropy{}, std::span<const float>(images), std::span<const std::int32_t>(labels), 1.0);
+    const LossResult step = train_step(model, rule, CrossEntropy{}, std::span<const float>(images), std::span<const std::int32_t>(labels), {.clip_norm = 1.0});
     out.push_back({"NaN noticed in a step", !is_finite(step.loss) && rule.steps == 0});
     out.push_back({"NaN seen by all_finite", !detail::all_finite(std::span<const float>(images))});
     ReduceOnPlateau plateau;

@@ -60,7 +60,7 @@ TEST_CASE("random lifetimes: no overlap, aligned, within bounds") {
         Planner<P> plan;
         dry_run(plan, calls, buffers);
         plan.place();
-        const Arena<P> arena(plan.bytes());
+        const Arena<P> arena(P{}, plan.bytes());
         plan.bind(arena.data());
         dry_run(plan, calls, buffers);
 
@@ -117,7 +117,7 @@ TEST_CASE("buffers of any type, empty ones, scratch and stack") {
     CHECK(plan.bytes() == 128 + 64 + 64);
     CHECK(plan.scratch_bytes() == 128);
     CHECK(plan.stack_bytes() == 128 + 64);
-    const Arena<P> arena(plan.bytes());
+    const Arena<P> arena(P{}, plan.bytes());
     plan.bind(arena.data());
     calls();
     CHECK(static_cast<void*>(a.data) == static_cast<void*>(c.data));

@@ -21,15 +21,15 @@ void check(const Net& net, Optimizer optimizer, const Loss& loss) {
         else
             return std::span<const T>(data.targets);
     }();
-    const auto step = [&] { return train_step_result(model, optimizer, loss, images, targets, 0.1); };
+    const auto step = [&] { return train_step(model, optimizer, loss, images, targets, {.clip_norm = 0.1}); };
     step();  // optimizer slots are claimed by the first step
-    const auto workspace = model.inference_workspace(8, loss);
+    auto workspace = model.inference_workspace(8, loss);
     std::vector<T> out(8 * 3);
 
     long before = support::allocations();
     for (int i = 0; i < 3; ++i) step();
     const auto fewer = static_cast<std::size_t>(5);
-    train_step_result(model, optimizer, loss, images.first(fewer * static_cast<std::size_t>(support::image.size())), targets.first(targets.size() / 8 * fewer));
+    train_step(model, optimizer, loss, images.first(fewer * static_cast<std::size_t>(support::image.size())), targets.first(targets.size() / 8 * fewer));
     CHECK(support::allocations() - before == 0);
     before = support::allocations();
     model.evaluate(loss, images, targets, workspace);
@@ -56,7 +56,7 @@ TEST_CASE("the counter counts") {
     const long before = support::allocations();
     std::vector<int> v(3);
     CHECK(support::allocations() - before == 1);
-    const Arena<Reference<float>> arena(100);
+    const Arena<Reference<float>> arena({}, 100);
     CHECK(support::allocations() - before == 2);
 }
 

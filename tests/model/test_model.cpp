@@ -19,7 +19,7 @@ using ModelOf = Model<Net, image, Reference32>;
 
 template <class M, class Optimizer>
 double step(M& model, Optimizer& optimizer, const Data<float>& data, const CrossEntropy& loss = {}) {
-    return train_step_result(model, optimizer, loss, std::span<const float>(data.images), std::span<const std::int32_t>(data.labels)).loss;
+    return train_step(model, optimizer, loss, std::span<const float>(data.images), std::span<const std::int32_t>(data.labels)).loss;
 }
 
 struct NeedsScratch : CrossEntropy {
@@ -44,15 +44,15 @@ TEST_CASE("sizes that do not fit are refused in words") {
     CHECK_THROWS_WITH_AS(model.compute_gradients(mse, images, std::span<const float>(data.targets).first(4)), "error[model] model: got 4 targets; expected 12",
                          Error);
     std::vector<float> out(11);
-    const auto workspace = model.inference_workspace(3);
+    auto workspace = model.inference_workspace(3);
     CHECK_THROWS_WITH_AS(model.predict(images, out, workspace), "error[model] predict: the output has room for 11 values; expected 12", Error);
     out.resize(12);
     CHECK_THROWS_WITH_AS(model.predict(images, out, workspace), "error[model] predict: the workspace holds 3 samples; got 4", Error);
     CHECK_THROWS_WITH_AS(model.evaluate(loss, images, labels, workspace), "error[model] predict: the workspace holds 3 samples; got 4", Error);
     CHECK_THROWS_WITH_AS(model.evaluate(loss, images, labels.first(2), workspace), "error[model] model: got 2 targets; expected 4", Error);
-    CHECK_THROWS_WITH_AS(model.evaluate(NeedsScratch{}, images, labels, model.inference_workspace(4)),
+    CHECK_THROWS_WITH_AS(model.evaluate(NeedsScratch{}, images, labels, workspace = model.inference_workspace(4)),
                          "error[model] evaluate: the workspace has no scratch memory for this loss; make it with inference_workspace(batch, loss)", Error);
-    CHECK_NOTHROW(model.evaluate(NeedsScratch{}, images, labels, model.inference_workspace(4, NeedsScratch{})));
+    CHECK_NOTHROW(model.evaluate(NeedsScratch{}, images, labels));
 }
 
 TEST_CASE("an unknown or wrong input shape is refused when the model is built") {
@@ -81,7 +81,7 @@ TEST_CASE("a label out of range is named with its sample, and nothing is trained
     const char* sentence = "error[data] CrossEntropy: label 3 of sample 2 is out of range; expected 0 to 2 or ignore_index -100";
     CHECK_THROWS_WITH_AS(step(model, sgd, data), sentence, Error);
     CHECK(model.position.step == 0);
-    CHECK_THROWS_WITH_AS(model.evaluate(CrossEntropy{}, data.images, data.labels, model.inference_workspace(4, CrossEntropy{})), sentence, Error);
+    CHECK_THROWS_WITH_AS(model.evaluate(CrossEntropy{}, data.images, data.labels), sentence, Error);
     for (const ParamRow& row : model.parameters().parameters) {
         std::vector<float> v(static_cast<std::size_t>(row.count));
         model.parameters().read(ParamPart::value, row, v);
@@ -115,7 +115,7 @@ TEST_CASE("class weights weigh") {
     const std::vector<std::int32_t> labels{2, 0};
     const double z = std::log(std::exp(1.0) + std::exp(2.0) + std::exp(3.0)), first = z - 3, second = z - 1;
     const auto loss = [&](const CrossEntropy& l) { return model.compute_gradients(l, x, labels).loss; };
-    const auto evaluated = [&](const CrossEntropy& l) { return model.evaluate(l, x, labels, model.inference_workspace(2, l)).loss; };
+    const auto evaluated = [&](const CrossEntropy& l) { return model.evaluate(l, x, labels).loss; };
     CHECK(loss(CrossEntropy{}) == doctest::Approx((first + second) / 2).epsilon(1e-14));
     const CrossEntropy weighted{.class_weights = {5, 7, 0.5}};
     CHECK(loss(weighted) == doctest::Approx((0.5 * first + 5 * second) / 5.5).epsilon(1e-14));
@@ -150,8 +150,8 @@ TEST_CASE("a moved model goes on where it was") {
     ModelOf<support::Mlp> moved(std::move(b));
     step(a, sgd_a, data), step(moved, sgd_b, data);
     ModelOf<support::Mlp> assigned(Seed{9});
-    step(assigned, sgd_b = Sgd({.momentum = 0.9}), Data<float>(9));
-    sgd_b.steps = 2;
+    Sgd other;
+    step(assigned, other, Data<float>(9));
     assigned = std::move(moved);
     step(a, sgd_a, data), step(assigned, sgd_b, data);
     CHECK(same_bits(support::weights(a.parameters()), support::weights(assigned.parameters())));
@@ -188,7 +188,7 @@ TEST_CASE("inference: an empty batch, one by one, and from four threads at a tim
     std::array<std::thread, 4> threads;
     for (std::size_t t = 0; t < 4; ++t)
         threads[t] = std::thread([&, t] {
-            const auto workspace = model.inference_workspace(8);
+            auto workspace = model.inference_workspace(8);
             results[t].resize(24);
             for (int i = 0; i < 20; ++i) model.predict(data.images, results[t], workspace);
         });
@@ -396,7 +396,7 @@ TEST_CASE("scratch memory fits batches that are smaller than the planned one") {
         train_step(model, adam, loss, x, labels);
         CHECK(model.memory().scratch >= model.plan(batch, loss).scratch);
     }
-    const auto workspace = model.inference_workspace(4096);
+    auto workspace = model.inference_workspace(4096);
     for (index_t batch = 0; batch <= 4096; batch += 61) CHECK(workspace.scratch_bytes() >= model.inference_workspace(batch).scratch_bytes());
 }
 

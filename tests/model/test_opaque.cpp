@@ -32,11 +32,11 @@ auto train(const Net& net, Optimizer optimizer, const Loss& loss, double clip) {
             return std::span<const T>(data.targets);
     }();
     for (int step = 0; step < 3; ++step) {
-        const LossResult result = train_step_result(model, optimizer, loss, std::span<const T>(data.images), targets, clip);
+        const LossResult result = train_step(model, optimizer, loss, std::span<const T>(data.images), targets, {.clip_norm = clip});
         trace.numbers.insert(trace.numbers.end(), {result.loss, result.weight, static_cast<double>(result.correct), static_cast<double>(result.counted),
                                                    model.parameters().gradient_norm()});
     }
-    const auto workspace = model.inference_workspace(6, loss);
+    auto workspace = model.inference_workspace(6, loss);
     const LossResult result = model.evaluate(loss, data.images, targets, workspace);
     trace.numbers.insert(trace.numbers.end(), {result.loss, static_cast<double>(result.correct)});
     trace.weights = support::weights(model.parameters());
@@ -85,14 +85,15 @@ TEST_CASE("forward and backward with views of the device's memory") {
     copy_weights(reference.table, model.parameters());
     const auto x = reference.random_values(3 * support::image.size(), 1), dy = reference.random_values(9, 2);
     const auto bytes = [](const auto& v) { return static_cast<index_t>(v.size() * sizeof(double)); };
-    const Arena<P> x_room(bytes(x)), dy_room(bytes(dy)), dx_room(bytes(x));
-    P::copy_in(x_room.data(), x.data(), bytes(x));
-    P::copy_in(dy_room.data(), dy.data(), bytes(dy));
+    const P policy = model.parameters().policy;
+    const Arena<P> x_room(policy, bytes(x)), dy_room(policy, bytes(dy)), dx_room(policy, bytes(x));
+    policy.copy_in(x_room.data(), x.data(), bytes(x));
+    policy.copy_in(dy_room.data(), dy.data(), bytes(dy));
     const ConstView<P> xv(x_room.at<double>(0), 3, support::image), dyv(dy_room.at<double>(0), 3, Shape{3});
     model.plan_input_gradient();
     model.forward(xv);
     model.backward(xv, dyv, View<P>(dx_room.at<double>(0), 3, support::image));
     std::vector<double> dx(x.size());
-    P::copy_out(dx.data(), dx_room.data(), bytes(dx));
+    policy.copy_out(dx.data(), dx_room.data(), bytes(dx));
     CHECK(same_bits(dx, reference.run().dx));
 }

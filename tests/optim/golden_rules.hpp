@@ -6,7 +6,7 @@
 
 #include <dla/kernels/reference.hpp>
 #include <dla/model/params.hpp>
-#include <dla/optim/any_optimizer.hpp>
+#include <dla/optim/make_optimizer.hpp>
 #include <dla/optim/any_schedule.hpp>
 
 #include <optional>
@@ -24,7 +24,7 @@ namespace optim_test {
 using golden::Case;
 using golden::Tensor;
 
-inline dla::AnyOptimizer optimizer_of(const Case& c) {
+inline dla::Optimizer optimizer_of(const Case& c) {
     dla::OptimizerOptions o{.learning_rate = c.number("learning_rate"), .weight_decay = c.number("weight_decay")};
     if (c.text("kind") == "sgd") {
         o.momentum = c.number("momentum");

@@ -27,7 +27,7 @@ double tolerance_of(const Case& c) {
 }
 
 /// Sets rate and momentum of step t as recorded.
-void set_rates(AnyOptimizer& optimizer, const Case& c, std::size_t t) {
+void set_rates(Optimizer& optimizer, const Case& c, std::size_t t) {
     optimizer.set_learning_rate(c.tensor("learning_rates").values[t]);
     if (c.has("momenta")) optimizer.set_momentum(c.tensor("momenta").values[t]);
 }
@@ -36,7 +36,7 @@ template <class P>
 struct Trace {
     static constexpr std::int64_t n = 6, steps = 15;
     ParamTable<P> table = table_of<P>({{ParamKind::weight, n}});
-    AnyOptimizer optimizer;
+    Optimizer optimizer;
 
     explicit Trace(const Case& c) : optimizer(optimizer_of(c)) { put(table, ParamPart::value, 0, c.tensor("values")); }
     void step(const Case& c, std::int64_t t) {
@@ -116,8 +116,10 @@ TEST_CASE_TEMPLATE("a restored optimizer continues bit for bit", P, OPTIM_POLICI
                 if (t == stop) {
                     resumed.table.write(ParamPart::value, resumed.table.parameters[0], get(through.table, ParamPart::value, 0));
                     for (int i = 0; i < through.optimizer.slot_count(); ++i) {
-                        const ParamPart part = i == 0 ? ParamPart::slot0 : ParamPart::slot1;
-                        if (through.table.has_slot(i)) resumed.table.write(part, resumed.table.parameters[0], get(through.table, part, 0));
+                        const ParamRow& row = resumed.table.parameters[0];
+                        std::vector<typename P::master> slot(static_cast<std::size_t>(row.count));
+                        through.optimizer.read(through.table, i, row, std::span(slot));
+                        resumed.optimizer.write(resumed.table, i, row, std::span<const typename P::master>(slot));
                     }
                     resumed.optimizer.set_steps(through.optimizer.steps());
                 }
@@ -161,7 +163,7 @@ TEST_CASE_TEMPLATE("weight decay by kind of parameter", P, OPTIM_POLICIES) {
             if (sgd) o.momentum = c.number("momentum");
             return make_optimizer(c.text("kind"), o);
         };
-        const auto run = [&](AnyOptimizer optimizer) {
+        const auto run = [&](Optimizer optimizer) {
             ParamTable<P> table = table_of<P>(kinds);
             for (std::size_t row = 0; row < kinds.size(); ++row) put(table, ParamPart::value, row, c.tensor("values"));
             for (std::int64_t t = 0; t < 5; ++t) {
@@ -191,7 +193,7 @@ TEST_CASE_TEMPLATE("frozen parameters are not touched", P, OPTIM_POLICIES) {
         for (std::size_t row = 0; row < 3; ++row) put(table, ParamPart::value, row, c.tensor("values"));
         table.freeze("1.weight");
         const auto start = get(table, ParamPart::value, 1);
-        AnyOptimizer optimizer = optimizer_of(c);
+        Optimizer optimizer = optimizer_of(c);
         for (std::int64_t t = 0; t < 5; ++t) {
             for (std::size_t row = 0; row < 3; ++row) put(table, ParamPart::gradient, row, c.tensor("grads"), t * 6);
             optimizer.step(table);

@@ -25,7 +25,7 @@ public:
 
     Runner(const Net& net, const dla::Shape& in, dla::index_t batch, const P& policy = {}, bool want_dx = true)
         : net_(net), in_(in), out_(net.out_shape(in).shape), batch_(batch), want_dx_(want_dx) {
-        table.policy = policy;
+        table = dla::ParamTable<P>(policy);
         dla::Builder<P> count(table, false);
         (void)dla::build_layer<P>(net_, count, in_);
         table.allocate();
@@ -45,9 +45,9 @@ public:
             table.write(row, v);
         }
         workspace_ = dla::Workspace<Net, P>(policy, net_, state, in_, out_, batch_, 0, want_dx);
-        workspace_.poison();
+        workspace_.poison(policy);
         inference_ = dla::InferenceWorkspace<Net, P>(policy, net_, state, in_, out_, batch_);
-        arena_ = dla::Arena<P>(4 * dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T))) + dla::alignment);
+        arena_ = dla::Arena<P>(policy, 4 * dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T))) + dla::alignment);
     }
 
     /// `values` floats that do not depend on the policy, none near zero, no two near each other.
@@ -69,10 +69,10 @@ public:
         const Values x = random_values(batch * in_.size(), 1), dy = random_values(batch * out_.size(), 2);
         const dla::index_t room = dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T)));
         const auto at = [&](int i) { return arena_.template at<T>(i * room); };
-        const auto put = [&](int i, const Values& v) { P::copy_in(arena_.data() + i * room, v.data(), bytes(v.size())); };
+        const auto put = [&](int i, const Values& v) { if (!v.empty()) table.policy.copy_in(arena_.data() + i * room, v.data(), bytes(v.size())); };
         const auto get = [&](int i, std::size_t count) {
             Values v(count);
-            P::copy_out(v.data(), arena_.data() + i * room, bytes(count));
+            dla::fetch(table.policy, v.data(), at(i), static_cast<dla::index_t>(count));
             return v;
         };
         const Values poison(std::max(x.size(), dy.size()), std::numeric_limits<T>::quiet_NaN());
@@ -118,9 +118,9 @@ public:
 private:
     auto random_position() {
         if (position_.bytes() == 0) {
-            position_ = dla::Arena<P>(dla::alignment);
+            position_ = dla::Arena<P>(table.policy, dla::alignment);
             const dla::RandomPosition value{3, 1, 4};
-            P::copy_in(position_.data(), &value, sizeof value);
+            table.policy.copy_in(position_.data(), &value, sizeof value);
         }
         return typename P::template pointer<const dla::RandomPosition>(position_.template at<const dla::RandomPosition>(0));
     }

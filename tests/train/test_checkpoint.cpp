@@ -23,7 +23,7 @@ std::unique_ptr<AnyModel> small_model(std::uint64_t seed, Integers sizes = {7, 5
 constexpr int steps_per_epoch = 4, epochs = 3;
 
 /// Trains from the place in `state` to step `end`, as the trainer does.
-void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunState& state, std::int64_t end, const CrossEntropy& criterion = {}) {
+void run(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, RunState& state, std::int64_t end, const CrossEntropy& criterion = {}) {
     std::vector<float> images(6 * 9);
     std::vector<std::int32_t> labels(6);
     while (state.step < end) {
@@ -31,7 +31,7 @@ void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunSta
         for (float& v : images) v = 2 * random.uniform() - 1;
         for (std::int32_t& l : labels) l = static_cast<std::int32_t>(random.below(3));
         schedule.apply(optimizer);
-        const LossResult loss = model.train_step(optimizer, criterion, images, labels, 0);
+        const LossResult loss = model.train_step(optimizer, criterion, images, labels);
         schedule.after_step();
         state.running.add(loss);
         ++state.step;
@@ -45,7 +45,7 @@ void run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, RunSta
     }
 }
 
-AnyOptimizer optimizer_named(const std::string& name) {
+Optimizer optimizer_named(const std::string& name) {
     OptimizerOptions options{.learning_rate = 0.01, .weight_decay = 0.01};
     if (name == "sgd momentum") options.momentum = 0.9, options.nesterov = true;
     return make_optimizer(name.substr(0, name.find(' ')), options);
@@ -67,7 +67,7 @@ AnySchedule schedule_named(const std::string& name) {
 /// A checkpoint in the middle of the second epoch, as bytes.
 std::string checkpoint_bytes(const TemporaryFolder& folder) {
     const auto model = small_model(1);
-    AnyOptimizer optimizer = optimizer_named("adam");
+    Optimizer optimizer = optimizer_named("adam");
     AnySchedule schedule = schedule_named("reduce_lr");
     RunState state;
     state.config = "c";
@@ -80,7 +80,7 @@ std::string checkpoint_bytes(const TemporaryFolder& folder) {
 std::string outcome(const std::string& path) {
     const auto model = small_model(2);
     const Weights before = take_weights(*model);
-    AnyOptimizer optimizer = optimizer_named("adam");
+    Optimizer optimizer = optimizer_named("adam");
     AnySchedule schedule = schedule_named("reduce_lr");
     try {
         Checkpoint(path).load_run(*model, optimizer, schedule);
@@ -102,7 +102,7 @@ TEST_CASE("a resumed run has the bits of an uninterrupted one, for every optimiz
             CAPTURE(rule);
             CAPTURE(plan);
             const auto whole = small_model(1);
-            AnyOptimizer optimizer = optimizer_named(rule);
+            Optimizer optimizer = optimizer_named(rule);
             AnySchedule schedule = schedule_named(plan);
             RunState state;
             run(*whole, optimizer, schedule, state, epochs * steps_per_epoch);
@@ -111,14 +111,14 @@ TEST_CASE("a resumed run has the bits of an uninterrupted one, for every optimiz
                 CAPTURE(stop);
                 {
                     const auto model = small_model(1);
-                    AnyOptimizer o = optimizer_named(rule);
+                    Optimizer o = optimizer_named(rule);
                     AnySchedule s = schedule_named(plan);
                     RunState part;
                     run(*model, o, s, part, stop);
                     save_checkpoint(folder / "part", *model, part, &o, &s);
                 }
                 const auto model = small_model(77);  // other initial weights: all must come from the file
-                AnyOptimizer o = optimizer_named(rule);
+                Optimizer o = optimizer_named(rule);
                 AnySchedule s = schedule_named(plan);
                 const Checkpoint checkpoint(folder / "part");
                 RunState part = checkpoint.load_run(*model, o, s);
@@ -136,7 +136,7 @@ TEST_CASE("the loss of the epoch under way is resumed with its weights; a file w
         CAPTURE(weighted);
         const CrossEntropy loss{.class_weights = weighted ? std::vector<double>{0.1, 5, 2.5} : std::vector<double>{}};
         const auto model = small_model(1);
-        AnyOptimizer optimizer = optimizer_named("adam");
+        Optimizer optimizer = optimizer_named("adam");
         AnySchedule schedule = schedule_named("none");
         RunState state;
         run(*model, optimizer, schedule, state, 6, loss);
@@ -182,7 +182,7 @@ TEST_CASE("a checkpoint of another network, optimizer or schedule is refused and
     CHECK(contains(error_of([&] { checkpoint.load_weights(*deeper); }), "error[checkpoint] "));
     CHECK(take_weights(*other).parameters == before.parameters);
     const auto model = small_model(2);
-    AnyOptimizer sgd = optimizer_named("sgd momentum"), adam = optimizer_named("adam");
+    Optimizer sgd = optimizer_named("sgd momentum"), adam = optimizer_named("adam");
     AnySchedule plateau = schedule_named("reduce_lr"), cosine = schedule_named("cosine");
     CHECK(contains(error_of([&] { checkpoint.load_run(*model, sgd, plateau); }), "was written with optimizer adam; the configuration asks for sgd"));
     CHECK(contains(error_of([&] { checkpoint.load_run(*model, adam, cosine); }), "does not belong to cosine"));
@@ -255,7 +255,7 @@ TEST_CASE("the furthest checkpoint of the same configuration is the one to resum
     const TemporaryFolder folder;
     const auto save = [&](const std::string& name, std::int64_t step, const std::string& config, bool whole = true) {
         const auto model = small_model(1);
-        AnyOptimizer optimizer = optimizer_named("adam");
+        Optimizer optimizer = optimizer_named("adam");
         AnySchedule schedule = schedule_named("none");
         RunState state;
         run(*model, optimizer, schedule, state, step);

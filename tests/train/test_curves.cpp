@@ -15,7 +15,7 @@ using namespace curve_networks;
 
 namespace {
 
-AnyOptimizer optimizer_of(const Case& c) {
+Optimizer optimizer_of(const Case& c) {
     if (c.text("optimizer") == "adam") return make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
     return make_optimizer("sgd", {.learning_rate = 0.02, .weight_decay = 1e-4, .momentum = 0.9});
 }
@@ -57,7 +57,7 @@ void check_double(const Case& c, const Net& net) {
     ParamTable<P>& table = model.parameters();
     check_names(table, c);
     for (std::size_t k = 0; k < table.parameters.size(); ++k) table.write(ParamPart::value, table.parameters[k], initial(k, table.parameters[k]));
-    AnyOptimizer optimizer = optimizer_of(c);
+    Optimizer optimizer = optimizer_of(c);
     const auto count = static_cast<std::size_t>(c.integer("batch"));
     const auto batches = static_cast<std::uint64_t>(c.integer("batches"));
     const auto& losses = c.tensor("losses").values;
@@ -65,7 +65,7 @@ void check_double(const Case& c, const Net& net) {
     for (std::size_t step = 0; step < losses.size(); ++step) {
         const Images b = batch(step % batches, count, model.input_shape());
         const double loss =
-            train_step_result(model, optimizer, CrossEntropy{}, std::span<const double>(b.images), std::span<const std::int32_t>(b.labels)).loss;
+            train_step(model, optimizer, CrossEntropy{}, std::span<const double>(b.images), std::span<const std::int32_t>(b.labels)).loss;
         CAPTURE(step);
         CAPTURE(loss);
         REQUIRE(std::abs(loss - losses[step]) <= 1e-6 * losses[step]);
@@ -101,13 +101,13 @@ TEST_CASE("30 steps of the programs' models, in float on the Cpu kernels, follow
         const auto& rows = model->index().parameters;
         const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
         for (std::size_t k = 0; k < rows.size(); ++k) model->write(ParamPart::value, rows[k], floats(initial(k, rows[k])));
-        AnyOptimizer optimizer = optimizer_of(c);
+        Optimizer optimizer = optimizer_of(c);
         const auto count = static_cast<std::size_t>(c.integer("batch"));
         const auto& losses = c.tensor("losses").values;
         double worst = 0;
         for (std::size_t step = 0; step < 30; ++step) {
             const Images b = batch(step % static_cast<std::uint64_t>(c.integer("batches")), count, model->input_shape());
-            const double loss = model->train_step(optimizer, CrossEntropy{}, floats(b.images), b.labels, 0).loss;
+            const double loss = model->train_step(optimizer, CrossEntropy{}, floats(b.images), b.labels).loss;
             CAPTURE(step);
             CAPTURE(loss);
             REQUIRE(std::abs(loss - losses[step]) <= 1e-3 * losses[step]);

@@ -90,11 +90,11 @@ TEST_CASE("statistics of layers in double are PyTorch's") {
             Model<Net, Shape{}, Reference<double>> model(net, image_shape(c), Seed{1});
             put_initial_values(c, model.parameters(),
                                [&](const ParamRow& row, const auto& values) { model.parameters().write(ParamPart::value, row, values); });
-            AnyOptimizer adam = make_optimizer("adam", adam_options);
+            Optimizer adam = make_optimizer("adam", adam_options);
             const auto warm_up = static_cast<std::uint64_t>(c.integer("warm_up"));
             const auto step = [&](std::uint64_t b) {
                 const Images data = batch(b, static_cast<std::size_t>(c.integer("batch")), model.input_shape());
-                train_step_result(model, adam, CrossEntropy{}, std::span<const double>(data.images), std::span<const std::int32_t>(data.labels));
+                train_step(model, adam, CrossEntropy{}, std::span<const double>(data.images), std::span<const std::int32_t>(data.labels));
             };
             for (std::uint64_t b = 0; b < warm_up; ++b) step(b);
             const Images data = batch(warm_up, static_cast<std::size_t>(c.integer("batch")), model.input_shape());
@@ -115,12 +115,12 @@ TEST_CASE("statistics of the programs' models, in float on the Cpu kernels, are 
         auto model = experiment::make_model(config_of(c), Seed{1}, 2);
         const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
         put_initial_values(c, model->index(), [&](const ParamRow& row, const auto& values) { model->write(ParamPart::value, row, floats(values)); });
-        AnyOptimizer adam = make_optimizer("adam", adam_options);
+        Optimizer adam = make_optimizer("adam", adam_options);
         const auto warm_up = static_cast<std::uint64_t>(c.integer("warm_up"));
         const auto count = static_cast<std::size_t>(c.integer("batch"));
         const auto step = [&](std::uint64_t b) {
             const Images data = batch(b, count, model->input_shape());
-            model->train_step(adam, CrossEntropy{}, floats(data.images), data.labels, 0);
+            model->train_step(adam, CrossEntropy{}, floats(data.images), data.labels);
         };
         for (std::uint64_t b = 0; b < warm_up; ++b) step(b);
         const Images data = batch(warm_up, count, model->input_shape());

@@ -40,7 +40,7 @@ Outcome train(const std::string& name, bool residual, int threads, int steps) {
     config.filters = {16, 24, 33, 32};
     config.dropout = 0.3;
     auto model = experiment::make_model(config, Seed{11}, threads);
-    AnyOptimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
+    Optimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
     const CrossEntropy loss;
     const index_t batch = name == "mlp" ? 101 : 27;
     std::vector<float> images(static_cast<std::size_t>(batch * model->input_shape().size()));
@@ -50,7 +50,7 @@ Outcome train(const std::string& name, bool residual, int threads, int steps) {
         RandomStream random({5, 0, static_cast<std::uint32_t>(step)}, RandomUse::synthesis);
         for (float& v : images) v = 2 * random.uniform() - 1;
         for (std::int32_t& l : labels) l = static_cast<std::int32_t>(random.below(10));
-        outcome.loss = model->train_step(optimizer, loss, images, labels, step % 2 == 0 ? 1.0 : 0.0).loss;
+        outcome.loss = model->train_step(optimizer, loss, images, labels, {.clip_norm = step % 2 == 0 ? 1.0 : 0.0}).loss;
     }
     outcome.weights = hash_of(*model);
     return outcome;

@@ -143,7 +143,7 @@ TEST_CASE("a trainer without a folder for checkpoints writes and removes no file
     config.input_shape = {1, 28, 28};
     config.layer_sizes = {4, 10};
     const auto model = experiment::make_model(config, Seed{1}, 1);
-    AnyOptimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
+    Optimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
     AnySchedule schedule{AnyScheduleOptions{}};
     const CrossEntropy loss;
     Loader train(digits, all_samples(digits), {.batch_size = 20}), validation(digits, all_samples(digits), evaluation_options(20));

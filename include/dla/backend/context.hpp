@@ -46,6 +46,7 @@ struct Context {
     P policy;
     typename P::template pointer<std::byte> scratch{};            ///< any kernel may use it during a call; nothing survives the call
     typename P::template pointer<const RandomPosition> random{};  ///< seed, epoch and step of this training step, in the policy's memory
+    index_t first_sample = 0;                                     ///< place of sample 0 in the whole batch, of which this may be a part
     Stack<P> stack{};                                             ///< inference only
     Observer<P>* observer = nullptr;
 };

@@ -37,6 +37,7 @@ struct TrainingConfig {
     std::int64_t warmup_epochs = 0;
     double label_smoothing = 0;
     double clip_grad_norm = 0;
+    std::int64_t micro_batches = 1;
     std::int64_t early_stopping_patience = 7;
     std::int64_t seed = 42;
     std::string checkpoint_dir = "checkpoints/";

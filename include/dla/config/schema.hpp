@@ -31,6 +31,7 @@ struct ConfigKey {
     std::string_view gray_default = "";        ///< where the images are 28 x 28 x 1 (every data set but cifar10)
     std::string_view only_for = "";            ///< "cnn", "mlp" (model.name) or "digits" (dataset.name): an error elsewhere
     bool changes_result = true;                ///< false: where files go and how often they are written
+    bool written_always = true;                ///< false: left out while it has its default, so that checkpoints of before it was there still fit
 };
 
 namespace detail {
@@ -99,6 +100,9 @@ inline std::span<const ConfigKey> config_keys() {
         {.table = "training", .key = "clip_grad_norm", .field = [](C& c) -> F { return &c.training.clip_grad_norm; }, .default_value = "0.0",
          .meaning = "Largest L2 norm of the whole gradient, longer ones are scaled down to it; 0 for no limit.", .low = 0, .high = detail::no_bound,
          .open_high = true},
+        {.table = "training", .key = "micro_batches", .field = [](C& c) -> F { return &c.training.micro_batches; }, .default_value = "1",
+         .meaning = "Parts, a power of two, in which a batch is computed: less memory, batch statistics of each part by itself.", .low = 1, .high = 1024,
+         .written_always = false},
         {.table = "training", .key = "early_stopping_patience", .field = [](C& c) -> F { return &c.training.early_stopping_patience; },
          .default_value = "7", .meaning = "Epochs without a better validation accuracy after which training stops; 0 for never.", .low = 0, .high = million,
          .mlp_default = "5"},

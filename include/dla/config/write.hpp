@@ -28,11 +28,12 @@ inline std::string toml_text(const ConfigField& field) {
 
 }  // namespace detail
 
-/// Canonical TOML: every key that applies, in the schema's order; `parse_config` gives the same experiment back.
+/// Canonical TOML: every key that applies (some only where they differ from their default), in the schema's order; `parse_config` gives the same experiment back.
 inline std::string to_toml(ExperimentConfig config, bool only_what_changes_results = false) {
     std::string text;
     for (std::string_view table; const ConfigKey& k : config_keys()) {
         if (!applies(k, config.model.name, config.dataset.name) || (only_what_changes_results && !k.changes_result)) continue;
+        if (!k.written_always && detail::toml_text(k.field(config)) == default_of(k, config.model.name, config.dataset.name)) continue;
         if (table != k.table) text += (table.empty() ? "[" : "\n[") + std::string(k.table) + "]\n";
         table = k.table;
         text += std::string(k.key) + " = " + detail::toml_text(k.field(config)) + "\n";

@@ -37,6 +37,7 @@ struct RandomPosition {
     std::uint64_t seed = 0;
     std::uint32_t epoch = 0;
     std::uint32_t step = 0;
+    constexpr bool operator==(const RandomPosition&) const = default;
 };
 
 /// Block number `block` (four words) of the stream at this position: counter = (stream, epoch, step, block), key = seed.

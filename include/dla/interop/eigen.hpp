@@ -21,7 +21,7 @@ auto as_eigen(const BasicView<T*>& batch) {
 
 /// A parameter's value as a matrix [first dimension, all others], in memory order (Linear: [out, in]; Conv2d: [out, height * width * in]).
 template <class P>
-requires(P::is_host) auto as_eigen(ParamTable<P>& table, const ParamRow& row) {
+requires(P::shares_host) auto as_eigen(ParamTable<P>& table, const ParamRow& row) {
     const index_t rows = row.dims.rank > 0 ? row.dims.d[0] : 1;
     return Eigen::Map<RowMajorMatrix<typename P::scalar>>(table.values(row.offset), rows, rows == 0 ? 0 : row.count / rows);
 }

@@ -111,6 +111,13 @@ concept BatchNormBackward = requires(const P& p, Scratch<P> scratch, const NormD
                                      ConstStatisticPtr<P> invstd, ConstActivationPtr<P> dy, ActivationPtr<P> dx, MasterPtr<P> dw, MasterPtr<P> db) {
     batch_norm_backward(p, scratch, d, x, w, mean, invstd, dy, dx, dw, db);
 };
+/// ensures: the gradients of batch_norm_infer with respect to x, w and b: dx (or null) overwritten, may be dy; dw, db accumulated. Scratch as backward.
+template <class P>
+concept BatchNormInferBackward = requires(const P& p, Scratch<P> scratch, const NormDims& d, double eps, ConstActivationPtr<P> x, ConstMasterPtr<P> w,
+                                          ConstStatisticPtr<P> mean, ConstStatisticPtr<P> var, ConstActivationPtr<P> dy, ActivationPtr<P> dx, MasterPtr<P> dw,
+                                          MasterPtr<P> db) {
+    batch_norm_infer_backward(p, scratch, d, eps, x, w, mean, var, dy, dx, dw, db);
+};
 /// ensures: each of `rows` rows of `columns` values normalised by itself; w, b [columns] or null; mean, invstd [rows] or null.
 template <class P>
 concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, double eps, ConstActivationPtr<P> x, ConstMasterPtr<P> w,
@@ -144,12 +151,12 @@ template <class P>
 concept Cast = requires(const P& p, index_t n, ConstMasterPtr<P> from, WeightPtr<P> to) {
     cast(p, n, from, to);
 };
-/// ensures: y[i] = keep ? x[i] / (1 - probability) : 0, keep = to_unit_float(word i % 4 of random_block(*at, stream, i / 4)) >= probability;
+/// ensures: y[i] = keep ? x[i] / (1 - probability) : 0, keep = to_unit_float(word k % 4 of random_block(*at, stream, k / 4)) >= probability, k = first + i;
 /// probability 1 gives exact zeros; the divisor has the digits of float at least. The same call on dy is the backward pass.
 template <class P>
 concept Dropout = requires(const P& p, index_t n, double probability, PtrOf<P, const RandomPosition> at, std::uint32_t stream, ConstActivationPtr<P> x,
                            ActivationPtr<P> y) {
-    dropout(p, n, probability, at, stream, x, y);
+    dropout(p, n, probability, at, stream, x, y, n);  // the last: which element of the whole batch x[0] is
 };
 
 // softmax.hpp
@@ -210,7 +217,7 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 /// All of them: what `ops/` needs from a policy.
 template <class P>
 concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
-    MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
+    MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
     Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -54,6 +54,7 @@ struct LossResult {
     std::int64_t correct = 0;   ///< rows whose largest logit is the label (first of equals)
     std::int64_t counted = 0;   ///< rows that were not ignored
     std::int64_t bad_row = -1;  ///< first row whose label is out of range, or -1; then nothing else is valid
+    std::int64_t bad_label = 0;
 };
 
 /// What a training step reports. Lives in the policy's memory until somebody asks.
@@ -61,6 +62,7 @@ struct StepReport {
     LossResult loss;
     double gradient_norm = 0;   ///< global L2 norm before clipping; 0 when nobody asked for it
     std::int64_t applied = 0;   ///< 1: the step was taken; 0: refused, the model is as it was
+    RandomPosition position;    ///< of the next step
 };
 
 /// Numbers of one SGD step (torch.optim.SGD): g += weight_decay * p; v = first ? g : momentum * v + (1 - dampening) * g;
@@ -80,6 +82,12 @@ struct AdamScalars {
     bool decoupled = false;
     bool skip = false;  ///< the step was refused: change nothing
     bool operator==(const AdamScalars&) const = default;
+};
+
+/// Bytes that optimizers take of a policy's memory for a model: moments and velocities, and what their kernels are told.
+struct OptimizerBytes {
+    static constexpr index_t settings = 128, control_of_run = 2 * settings + 64;  ///< for each run of parameters treated alike
+    index_t slots = 0, control = 0;
 };
 
 }  // namespace dla

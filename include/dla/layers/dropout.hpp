@@ -17,6 +17,7 @@ struct Dropout {
     template <class P>
     struct State {
         std::uint32_t stream = 0;
+        const bool* eval = nullptr;  // ParamTable::set_eval
     };
 
     constexpr Text name() const { return "Dropout"; }
@@ -28,7 +29,7 @@ struct Dropout {
 
     template <class P, class Builder>
     State<P> build(Builder& b, const Shape&) const {
-        return {b.random_stream()};
+        return {b.random_stream(), b.mode()};
     }
     template <class P>
     void infer(Context<P>& c, const State<P>&, ConstView<P> x, View<P> y) const {
@@ -36,11 +37,18 @@ struct Dropout {
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y) const {
-        dropout(c.policy, x.size(), p, c.random, state.stream, x.data, y.data);
+        draw(c, state, x, y);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx) const {
-        dropout(c.policy, dy.size(), p, c.random, state.stream, dy.data, dx.data);
+        draw(c, state, dy, dx);
+    }
+
+private:
+    template <class P>
+    void draw(Context<P>& c, const State<P>& state, const ConstView<P>& from, const View<P>& to) const {
+        if (*state.eval) return infer<P>(c, state, from, to);
+        dropout(c.policy, from.size(), p, c.random, state.stream, from.data, to.data, c.first_sample * from.shape.size());
     }
 };
 

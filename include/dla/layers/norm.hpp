@@ -14,7 +14,7 @@ inline constexpr double cumulative_average = -1;
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy 2015; PyTorch's nn.BatchNorm1d/2d).
 /// Training uses the batch's mean and biased variance and moves running_mean and running_var (unbiased) towards them by `momentum`; inference uses
-/// the running values. Rank is 1 for [features] or [channels, length], 3 for images. Training needs more than one value per channel.
+/// the running values, and so does training after ParamTable::set_eval. Rank is 1 for [features] or [channels, length], 3 for images. Training needs more than one value per channel.
 template <index_t Channels, bool Images>
 struct BatchNorm {
     double eps = 1e-5;
@@ -27,12 +27,13 @@ struct BatchNorm {
     template <class P>
     struct State {
         Param<P> weight, bias;
-        kernel::Ptr<P> running_mean{}, running_var{};
+        kernel::StatisticPtr<P> running_mean{}, running_var{};
         kernel::PtrOf<P, std::int64_t> tracked{};
+        const bool* eval = nullptr;  // ParamTable::set_eval
     };
     template <class P>
     struct Tape {
-        Planned<P> mean, invstd;
+        Planned<P, typename P::statistic> mean, invstd;
     };
 
     constexpr Text name() const {
@@ -67,6 +68,7 @@ struct BatchNorm {
         state.running_mean = b.buffer("running_mean", {channels}, 0, order);
         state.running_var = b.buffer("running_var", {channels}, 1, order);
         state.tracked = b.counter("num_batches_tracked");
+        state.eval = b.mode();
         return state;
     }
 
@@ -82,21 +84,26 @@ struct BatchNorm {
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.value, state.bias.value, state.running_mean,
+        batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.master, state.bias.master, state.running_mean,
                          state.running_var, y.data);
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
+        if (*state.eval) return infer<P>(c, state, x, y);
         const NormDims d = ops::channel_dims(x.batch, x.shape);
         if (d.outer * d.inner <= 1)
             fail(ErrorCode::model, name().view(),
                  "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
-        batch_norm_forward(c.policy, c.scratch, d, eps, momentum, x.data, state.weight.value, state.bias.value, state.running_mean, state.running_var,
+        batch_norm_forward(c.policy, c.scratch, d, eps, momentum, x.data, state.weight.master, state.bias.master, state.running_mean, state.running_var,
                            state.tracked, y.data, tape.mean.data, tape.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        batch_norm_backward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data, dy.data,
+        const NormDims d = ops::channel_dims(x.batch, x.shape);
+        if (*state.eval)
+            return batch_norm_infer_backward(c.policy, c.scratch, d, eps, x.data, state.weight.master, state.running_mean, state.running_var, dy.data, dx.data,
+                                             state.weight.grad, state.bias.grad);
+        batch_norm_backward(c.policy, c.scratch, d, x.data, state.weight.master, tape.mean.data, tape.invstd.data, dy.data,
                             dx.data, state.weight.grad, state.bias.grad);
     }
 };
@@ -126,7 +133,7 @@ struct LayerNorm {
     };
     template <class P>
     struct Tape {
-        Planned<P> mean, invstd;
+        Planned<P, typename P::statistic> mean, invstd;
     };
 
     constexpr Text name() const {
@@ -189,17 +196,17 @@ struct LayerNorm {
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, kernel::Ptr<P>{},
-                           kernel::Ptr<P>{});
+        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.master, state.bias.master, y.data,
+                           kernel::StatisticPtr<P>{}, kernel::StatisticPtr<P>{});
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.value, state.bias.value, y.data, tape.mean.data,
+        layer_norm_forward(c.policy, rows(x.shape, x.batch), columns(x.shape), eps, x.data, state.weight.master, state.bias.master, y.data, tape.mean.data,
                            tape.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        layer_norm_backward(c.policy, c.scratch, rows(x.shape, x.batch), columns(x.shape), x.data, state.weight.value, tape.mean.data, tape.invstd.data,
+        layer_norm_backward(c.policy, c.scratch, rows(x.shape, x.batch), columns(x.shape), x.data, state.weight.master, tape.mean.data, tape.invstd.data,
                             dy.data, dx.data, state.weight.grad, state.bias.grad);
     }
 };

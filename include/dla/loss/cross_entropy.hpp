@@ -13,6 +13,13 @@ namespace dla {
 /// How the losses of the samples become one number.
 enum class Reduction { mean, sum };
 
+/// The batch of which rows are a part: how many rows it has, and what the loss's `prepare` left of it in the policy's memory.
+template <class P>
+struct WholeBatch {
+    index_t rows = 0;  ///< 0: the part is all
+    kernel::PtrOf<P, const LossResult> prepared{};
+};
+
 /// -sum of w[y] log softmax(logits)[y], divided by the sum of w[y] for a mean; rows labelled ignore_index do not count (torch.nn.CrossEntropyLoss).
 /// Logits [N, classes]; targets are class numbers. All rows ignored: NaN for a mean, 0 for a sum.
 struct CrossEntropy {
@@ -41,17 +48,23 @@ struct CrossEntropy {
     index_t scratch(const P& p, index_t rows, const Shape& logits) const {
         return cross_entropy_scratch(p, dims(rows, logits));
     }
-    /// *result = loss and counts; dlogits (or an empty view) = gradient.
+    /// Looks at the labels of a whole batch before any of it is computed: *whole = what a mean divides by, and the first bad label.
     template <class P>
-    void evaluate(const Context<P>& c, ConstView<P> logits, kernel::PtrOf<P, const Target> labels, kernel::ConstPtr<P> weights,
-                  kernel::PtrOf<P, LossResult> result, View<P> dlogits) const {
-        cross_entropy(c.policy, c.scratch, dims(logits.batch, logits.shape), logits.data, labels, weights, result, dlogits.data);
+    void prepare(const Context<P>& c, index_t rows, const Shape& logits, kernel::PtrOf<P, const Target> labels, kernel::ConstStatisticPtr<P> weights,
+                 kernel::PtrOf<P, LossResult> whole) const {
+        label_weights(c.policy, dims(rows, logits), labels, weights, whole);
     }
-    /// Throws Error(data) when a label was out of range; `labels` are the host's.
-    void verify(const LossResult& result, const Target* labels, const Shape& logits) const {
+    /// *result = loss and counts of these rows, as a share of the `whole` batch (empty: they are the batch); dlogits (or an empty view) = gradient.
+    template <class P>
+    void evaluate(const Context<P>& c, ConstView<P> logits, kernel::PtrOf<P, const Target> labels, kernel::ConstStatisticPtr<P> weights,
+                  kernel::PtrOf<P, LossResult> result, View<P> dlogits, const WholeBatch<P>& whole = {}) const {
+        cross_entropy(c.policy, c.scratch, dims(logits.batch, logits.shape), logits.data, labels, weights, result, dlogits.data, whole.prepared);
+    }
+    /// Throws Error(data) when a label was out of range.
+    void verify(const LossResult& result, const Shape& logits) const {
         if (result.bad_row >= 0)
             fail(ErrorCode::data, "CrossEntropy",
-                 text("label ", labels[result.bad_row], " of sample ", result.bad_row, " is out of range; expected 0 to ", logits.d[0] - 1, " or ignore_index ",
+                 text("label ", result.bad_label, " of sample ", result.bad_row, " is out of range; expected 0 to ", logits.d[0] - 1, " or ignore_index ",
                       ignore_index)
                      .view());
     }

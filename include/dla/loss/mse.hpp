@@ -24,11 +24,15 @@ struct MeanSquaredError {
         return sum_of_squares_scratch(p, rows * out.size());
     }
     template <class P>
-    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> targets, kernel::ConstPtr<P>, kernel::PtrOf<P, LossResult> result,
-                  View<P> gradient) const {
-        mean_squared_error(c.policy, c.scratch, out.size(), out.data, targets, reduction == Reduction::mean, result, gradient.data);
+    void prepare(const Context<P>&, index_t, const Shape&, kernel::PtrOf<P, const T>, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult>) const {}
+    template <class P>
+    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> targets, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
+                  View<P> gradient, const WholeBatch<P>& whole = {}) const {
+        const index_t all = (whole.rows > 0 ? whole.rows : out.batch) * out.shape.size();
+        const double divisor = reduction == Reduction::mean ? static_cast<double>(all) : 1.0;
+        mean_squared_error(c.policy, c.scratch, out.size(), out.data, targets, divisor, result, gradient.data);
     }
-    void verify(const LossResult&, const T*, const Shape&) const {}
+    void verify(const LossResult&, const Shape&) const {}
 };
 
 }  // namespace dla

@@ -6,11 +6,14 @@
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/model/inspect.hpp>
 #include <dla/model/summary.hpp>
-#include <dla/optim/any_optimizer.hpp>
+#include <dla/model/train_step.hpp>
+#include <dla/optim/make_optimizer.hpp>
+
+#include <mutex>
 
 namespace dla {
 
-/// A classifier whose type has been forgotten. Values are float, images in memory order, parameters in PyTorch's order.
+/// A classifier whose type has been forgotten. Values are float, inputs in memory order, parameters in PyTorch's order.
 class AnyModel {
 public:
     virtual ~AnyModel() = default;
@@ -19,22 +22,21 @@ public:
     virtual const Shape& output_shape() const = 0;
     virtual const ParamIndex& index() const = 0;
 
-    /// Claims the memory of a training step for up to `batch` samples; `evaluate` and `predict` take as many.
-    virtual void reserve(index_t batch, const CrossEntropy& loss) = 0;
+    /// Claims the memory of a training step for up to `batch` samples, computed in as many parts as `micro_batches` says.
+    virtual void reserve(index_t batch, const CrossEntropy& loss, int micro_batches = 1) = 0;
     /// Bytes that `reserve` would claim for training steps.
     virtual MemoryPlan plan(index_t batch, const CrossEntropy& loss) const = 0;
     /// Bytes that are claimed now: for training steps, and for the parameters.
     virtual MemoryPlan memory() const = 0;
     virtual ParamMemory param_memory() const = 0;
 
-    /// Gradients and one optimizer step. clip_norm > 0 limits the global gradient norm. A loss (or, when clipping, a norm) that is not finite is returned as
-    /// the loss, without a step.
-    virtual LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
-                                  double clip_norm) = 0;
-    /// The mean loss (or sum, as asked) and correct predictions in inference mode.
-    virtual LossResult evaluate(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) = 0;
+    /// As dla::train_step.
+    virtual StepResult train_step(Optimizer& optimizer, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
+                                  const StepOptions& options = {}) = 0;
+    /// The mean loss (or sum, as asked) and correct predictions in inference mode. Like `predict`, from any number of threads at a time.
+    virtual LossResult evaluate(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) const = 0;
     /// Logits in inference mode.
-    virtual void predict(std::span<const float> images, std::span<float> logits) = 0;
+    virtual void predict(std::span<const float> inputs, std::span<float> logits) const = 0;
 
     virtual RandomPosition& position() = 0;
 
@@ -44,14 +46,18 @@ public:
     virtual void write(const BufferRow& row, std::span<const float> host) = 0;
     virtual std::int64_t read(const CounterRow& row) const = 0;
     virtual void write(const CounterRow& row, std::int64_t value) = 0;
-    virtual void freeze(std::string_view pattern) = 0;
+    /// What an optimizer remembers of a parameter of this model; see Optimizer::read.
+    virtual void read(const Optimizer& optimizer, int slot, const ParamRow& row, std::span<float> host) const = 0;
+    virtual void write(Optimizer& optimizer, int slot, const ParamRow& row, std::span<const float> host) = 0;
+    virtual void freeze(std::string_view pattern, bool frozen = true) = 0;
+    virtual void set_eval(std::string_view pattern, bool eval = true) = 0;
 
     /// Gradients of a batch, computed as a training step would and left in `ParamPart::gradient`, without a step: parameters, buffers, counters and the
     /// random position stay as they are. `observer` (may be null) sees host copies of every layer's output and input gradient.
-    virtual LossResult inspect(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
+    virtual LossResult inspect(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
                                Observer<Reference<float>>* observer) = 0;
     /// The first layer whose output (else gradient, else parameter) is not finite on this batch, with its path; empty when all are.
-    virtual std::string find_non_finite(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) = 0;
+    virtual std::string find_non_finite(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) = 0;
 };
 
 /// As for a Model: what training on `batch` samples will take, what it has claimed, and the table of all of it.
@@ -93,29 +99,27 @@ public:
     const Shape& input_shape() const override { return model_.input_shape(); }
     const Shape& output_shape() const override { return model_.output_shape(); }
     const ParamIndex& index() const override { return table(); }
-    void reserve(index_t batch, const CrossEntropy& loss) override {
-        model_.reserve(batch, loss);
-        inference(batch, loss);
+    void reserve(index_t batch, const CrossEntropy& loss, int micro_batches) override {
+        model_.reserve(batch, loss, false, micro_batches);
+        pool_.put(take(batch, loss));
     }
     MemoryPlan plan(index_t batch, const CrossEntropy& loss) const override { return model_.plan(batch, loss); }
     MemoryPlan memory() const override { return model_.memory(); }
     ParamMemory param_memory() const override { return table().memory(); }
-    LossResult train_step(AnyOptimizer& optimizer, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
-                          double clip_norm) override {
-        table().zero_gradients();
-        LossResult result = model_.compute_gradients(loss, images, labels);
-        if (is_finite(result.loss) && clip_norm > 0)
-            if (const double norm = table().clip_gradients(clip_norm); !is_finite(norm)) result.loss = norm;
-        if (!is_finite(result.loss)) return result;
-        optimizer.step(table());
-        ++model_.position.step;
+    StepResult train_step(Optimizer& optimizer, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
+                          const StepOptions& options) override {
+        return dla::train_step(model_, optimizer, loss, inputs, labels, options);
+    }
+    LossResult evaluate(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) const override {
+        auto workspace = take(static_cast<index_t>(labels.size()), loss);
+        const LossResult result = model_.evaluate(loss, inputs, labels, *workspace);
+        pool_.put(std::move(workspace));
         return result;
     }
-    LossResult evaluate(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) override {
-        return model_.evaluate(loss, images, labels, inference(static_cast<index_t>(labels.size()), loss));
-    }
-    void predict(std::span<const float> images, std::span<float> logits) override {
-        model_.predict(images, logits, inference(static_cast<index_t>(logits.size()) / output_shape().size(), CrossEntropy{}));
+    void predict(std::span<const float> inputs, std::span<float> logits) const override {
+        auto workspace = take(static_cast<index_t>(logits.size()) / output_shape().size(), CrossEntropy{});
+        model_.predict(inputs, logits, *workspace);
+        pool_.put(std::move(workspace));
     }
     RandomPosition& position() override { return model_.position; }
     void read(ParamPart part, const ParamRow& row, std::span<float> host) const override { table().read(part, row, host); }
@@ -124,23 +128,26 @@ public:
     void write(const BufferRow& row, std::span<const float> host) override { table().write(row, host); }
     std::int64_t read(const CounterRow& row) const override { return table().read(row); }
     void write(const CounterRow& row, std::int64_t value) override { table().write(row, value); }
-    void freeze(std::string_view pattern) override { table().freeze(pattern); }
+    void read(const Optimizer& optimizer, int slot, const ParamRow& row, std::span<float> host) const override { optimizer.read(table(), slot, row, host); }
+    void write(Optimizer& optimizer, int slot, const ParamRow& row, std::span<const float> host) override { optimizer.write(table(), slot, row, host); }
+    void freeze(std::string_view pattern, bool frozen) override { table().freeze(pattern, frozen); }
+    void set_eval(std::string_view pattern, bool eval) override { table().set_eval(pattern, eval); }
 
-    LossResult inspect(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels,
+    LossResult inspect(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
                        Observer<Reference<float>>* observer) override {
-        return dla::inspect(model_, loss, images, labels, observer);
+        return dla::inspect(model_, loss, inputs, labels, observer);
     }
-    std::string find_non_finite(const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> labels) override {
+    std::string find_non_finite(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) override {
         std::vector<float> host;
         for (const ParamRow& row : index().parameters) {
             host.resize(static_cast<std::size_t>(row.count));
             read(ParamPart::value, row, host);
             if (!all_finite(std::span<const float>(host))) return "parameter " + row.path;
         }
-        if (!all_finite(images)) return "the input images";
+        if (!all_finite(inputs)) return "the input inputs";
         NonFiniteFinder<float> finder(index());
         try {
-            inspect(loss, images, labels, &finder);
+            inspect(loss, inputs, labels, &finder);
         } catch (const Error&) {
             // The error this search is for matters more.
         }
@@ -150,12 +157,38 @@ public:
 private:
     ParamTable<P>& table() { return model_.parameters(); }
     const ParamTable<P>& table() const { return model_.parameters(); }
-    const typename M::Inference& inference(index_t batch, const CrossEntropy& loss) {
-        if (batch > inference_.capacity()) inference_ = model_.inference_workspace(batch, loss.scratch(table().policy, batch, output_shape()));
-        return inference_;
+    using Inference = typename M::Inference;
+
+    /// Workspaces that no thread uses at the moment.
+    class Pool {
+    public:
+        std::unique_ptr<Inference> get() {
+            const std::lock_guard lock(mutex_);
+            if (free_.empty()) return std::make_unique<Inference>();
+            auto workspace = std::move(free_.back());
+            free_.pop_back();
+            return workspace;
+        }
+        void put(std::unique_ptr<Inference> workspace) {
+            const std::lock_guard lock(mutex_);
+            free_.push_back(std::move(workspace));
+        }
+
+    private:
+        std::mutex mutex_;
+        std::vector<std::unique_ptr<Inference>> free_;
+    };
+    /// A workspace for up to `batch` samples, for this thread until it is put back.
+    std::unique_ptr<Inference> take(index_t batch, const CrossEntropy& loss) const {
+        auto workspace = pool_.get();
+        const index_t scratch = loss.scratch(table().policy, batch, output_shape());
+        if (batch > workspace->capacity() || scratch > workspace->scratch_bytes())
+            *workspace = model_.inference_workspace(std::max(batch, workspace->capacity()), std::max(scratch, workspace->scratch_bytes()));
+        return workspace;
     }
+
     M model_;
-    typename M::Inference inference_;
+    mutable Pool pool_;
 };
 
 }  // namespace detail

@@ -100,7 +100,7 @@ private:
     }
 
     Values forward(Workspace<Net, P>& workspace) {
-        workspace.poison();
+        workspace.poison(P{});
         std::fill(y_.begin(), y_.end(), std::numeric_limits<double>::quiet_NaN());
         Context<P> c = context(workspace);
         forward_layer<P>(net_, c, state_, ConstView<P>(x_.data(), batch_, in_), View<P>(y_.data(), batch_, out_), workspace.tape);

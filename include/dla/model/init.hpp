@@ -9,7 +9,7 @@ namespace dla {
 /// Sets every parameter, buffer and counter to its initial value. A value depends on the seed, the row and its place in PyTorch's order only.
 template <class P>
 void initialise(ParamTable<P>& table, Seed seed) {
-    using T = typename P::scalar;
+    using T = typename P::master;
     std::vector<T> host;
     for (std::size_t i = 0; i < table.parameters.size(); ++i) {
         const ParamRow& row = table.parameters[i];
@@ -20,9 +20,10 @@ void initialise(ParamTable<P>& table, Seed seed) {
         }
         table.write(ParamPart::value, row, host);
     }
+    std::vector<typename P::statistic> statistics;
     for (const BufferRow& row : table.buffers) {
-        host.assign(static_cast<std::size_t>(row.count), static_cast<T>(row.initial));
-        table.write(row, host);
+        statistics.assign(static_cast<std::size_t>(row.count), static_cast<typename P::statistic>(row.initial));
+        table.write(row, statistics);
     }
     for (const CounterRow& row : table.counters) table.write(row, 0);
 }
@@ -39,7 +40,8 @@ struct CopyReport {
 template <class P, class Q>
 CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
     CopyReport report;
-    const auto copy_rows = [&]<class Row>(const std::vector<Row>& sources, const std::vector<Row>& targets, auto&& read, auto&& write) {
+    const auto copy_rows = [&]<class From, class To, class Row>(const std::vector<Row>& sources, const std::vector<Row>& targets, std::type_identity<From>,
+                                                                std::type_identity<To>, auto&& read, auto&& write) {
         for (const Row& target : targets) {
             const auto source = std::find_if(sources.begin(), sources.end(), [&](const Row& row) { return row.path == target.path; });
             if (source == sources.end()) {
@@ -47,10 +49,10 @@ CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
             } else if (!(source->dims == target.dims)) {
                 report.mismatched.push_back(target.path);
             } else {
-                std::vector<typename P::scalar> host(static_cast<std::size_t>(source->count));
+                std::vector<From> host(static_cast<std::size_t>(source->count));
                 read(*source, std::span(host));
-                std::vector<typename Q::scalar> converted(host.begin(), host.end());
-                write(target, std::span<const typename Q::scalar>(converted));
+                std::vector<To> converted(host.begin(), host.end());
+                write(target, std::span<const To>(converted));
                 report.copied.push_back(target.path);
             }
         }
@@ -58,10 +60,12 @@ CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
             if (std::none_of(targets.begin(), targets.end(), [&](const Row& row) { return row.path == source.path; })) report.unexpected.push_back(source.path);
     };
     copy_rows(
-        from.parameters, to.parameters, [&](const ParamRow& row, auto host) { from.read(ParamPart::value, row, host); },
+        from.parameters, to.parameters, std::type_identity<typename P::master>{}, std::type_identity<typename Q::master>{},
+        [&](const ParamRow& row, auto host) { from.read(ParamPart::value, row, host); },
         [&](const ParamRow& row, auto host) { to.write(ParamPart::value, row, host); });
     copy_rows(
-        from.buffers, to.buffers, [&](const BufferRow& row, auto host) { from.read(row, host); },
+        from.buffers, to.buffers, std::type_identity<typename P::statistic>{}, std::type_identity<typename Q::statistic>{},
+        [&](const BufferRow& row, auto host) { from.read(row, host); },
         [&](const BufferRow& row, auto host) { to.write(row, host); });
     for (const CounterRow& target : to.counters)
         for (const CounterRow& source : from.counters)

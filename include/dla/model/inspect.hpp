@@ -23,7 +23,7 @@ class HostObserver final : public Observer<P> {
 public:
     using T = typename P::scalar;
     using Host = Reference<T>;
-    explicit HostObserver(Observer<Host>& to) : to_(to) {}
+    HostObserver(Observer<Host>& to, const P& policy) : to_(to), policy_(policy) {}
     void after_forward(int layer, const ConstView<P>& y) override { to_.after_forward(layer, host(y)); }
     void after_backward(int layer, const ConstView<P>& dx) override {
         if (dx) to_.after_backward(layer, host(dx));
@@ -31,15 +31,16 @@ public:
 
 private:
     ConstView<Host> host(const ConstView<P>& v) {
-        if constexpr (P::is_host) {
+        if constexpr (P::shares_host) {
             return {v.data, v.batch, v.shape};
         } else {
             room_.resize(static_cast<std::size_t>(v.size()));
-            P::copy_out(room_.data(), P::template pointer_cast<const std::byte>(v.data), v.size() * static_cast<index_t>(sizeof(T)));
+            fetch(policy_, room_.data(), v.data, v.size());
             return {room_.data(), v.batch, v.shape};
         }
     }
     Observer<Host>& to_;
+    P policy_;
     std::vector<T> room_;
 };
 
@@ -49,12 +50,12 @@ class Inspection {
 public:
     using P = typename M::Policy;
     Inspection(M& model, Observer<P>* observer) : model_(model), before_(model.observer) {
-        model.parameters().take_statistics(kept_);
+        model.parameters().take_statistics();
         model.observer = observer;
     }
     ~Inspection() {
         model_.observer = before_;
-        model_.parameters().put_statistics(kept_);
+        model_.parameters().put_statistics();
     }
     Inspection(const Inspection&) = delete;
     Inspection& operator=(const Inspection&) = delete;
@@ -62,7 +63,6 @@ public:
 private:
     M& model_;
     Observer<P>* before_;
-    std::array<Arena<P>, 2> kept_;
 };
 
 }  // namespace detail
@@ -74,7 +74,7 @@ template <class Net, Shape Input, class P, class Loss>
 LossResult inspect(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> images, std::span<const typename Loss::Target> targets,
                    std::type_identity_t<Observer<Reference<typename P::scalar>>>* observer) {
     std::optional<detail::HostObserver<P>> host;
-    if (observer) host.emplace(*observer);
+    if (observer) host.emplace(*observer, model.parameters().policy);
     const detail::Inspection keep(model, host ? &*host : nullptr);
     model.parameters().zero_gradients();
     return model.compute_gradients(loss, images, targets);

@@ -33,14 +33,14 @@ struct NoLoss {
 inline TrainingMemory training_memory(const MemoryPlan& plan, const ParamMemory& parameters) {
     return {plan.batch, parameters, plan.activations, plan.unshared, plan.scratch};
 }
-/// What the rows of `index` come to; `claimed` says how much control memory the table's kernels take.
+/// What the rows of `index` come to; `claimed` says how much control memory kernels take; an optimizer that has not stepped yet will treat all alike.
 inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_bytes, int slots, const ParamMemory& claimed) {
     const index_t values = align_up(index.value_count * scalar_bytes);
     return {.weights = values,
             .gradients = values,
             .optimizer = slots * values,
-            .buffers = align_up(index.buffer_count * scalar_bytes) + align_up(static_cast<index_t>(index.counters.size() * sizeof(std::int64_t))),
-            .control = claimed.control};
+            .buffers = 2 * (align_up(index.buffer_count * scalar_bytes) + align_up(static_cast<index_t>(index.counters.size() * sizeof(std::int64_t)))),
+            .control = claimed.control + (claimed.has_optimizer ? 0 : OptimizerBytes::control_of_run)};
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 // The rows that describe a model: its parameters, buffers, counters and layers, with their paths, sizes and places, without any memory.
 #pragma once
 
+#include <dla/core/path.hpp>
 #include <dla/layers/concept.hpp>
 
 #include <string>
@@ -94,27 +95,5 @@ struct ParamIndex {
 
 /// Which of a parameter's arrays is meant.
 enum class ParamPart { value, gradient };
-
-/// `path` is `pattern`, lies inside it ("3.block" covers "3.block.0.weight"), or matches it with * for any run of characters.
-constexpr bool path_matches(std::string_view pattern, std::string_view path) {
-    std::size_t p = 0, s = 0, star = std::string_view::npos, resume = 0;
-    while (s < path.size()) {
-        if (p < pattern.size() && pattern[p] == '*') {
-            star = p++;
-            resume = s;
-        } else if (p < pattern.size() && pattern[p] == path[s]) {
-            ++p, ++s;
-        } else if (p == pattern.size() && path[s] == '.') {
-            return true;
-        } else if (star != std::string_view::npos) {
-            p = star + 1;
-            s = ++resume;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
-    return p == pattern.size();
-}
 
 }  // namespace dla

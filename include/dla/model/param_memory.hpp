@@ -14,8 +14,11 @@ struct ParamMemory {
     index_t gradients = 0;
     index_t optimizer = 0;  ///< claimed by an optimizer's first step
     index_t buffers = 0;    ///< running statistics and counters, and what they were before a step
-    index_t control = 0;    ///< of the gradient norm
-    bool operator==(const ParamMemory&) const = default;
+    index_t control = 0;    ///< of the gradient norm, and what kernels of optimizers are told
+    bool has_optimizer = false;
+    bool operator==(const ParamMemory& o) const {
+        return weights == o.weights && gradients == o.gradients && optimizer == o.optimizer && buffers == o.buffers && control == o.control;
+    }
 };
 
 }  // namespace dla

@@ -153,11 +153,12 @@ public:
     ParamMemory memory() const {
         return {.weights = values_.bytes() + weights_.bytes(),
                 .gradients = gradients_.bytes(),
-                .optimizer = *optimizer_bytes,
+                .optimizer = optimizers->slots,
                 .buffers = 2 * (buffers_.bytes() + counters_.bytes()),
-                .control = scratch_.bytes() + squares_.bytes()};
+                .control = scratch_.bytes() + squares_.bytes() + optimizers->control,
+                .has_optimizer = optimizers->control > 0};
     }
-    std::shared_ptr<index_t> optimizer_bytes = std::make_shared<index_t>(0);
+    std::shared_ptr<OptimizerBytes> optimizers = std::make_shared<OptimizerBytes>();
 
 private:
     template <class V>

@@ -3,8 +3,7 @@
 #pragma once
 
 #include <dla/compose/walk.hpp>
-
-#include <array>
+#include <dla/model/batch_memory.hpp>
 
 namespace dla {
 
@@ -32,11 +31,12 @@ public:
         plan.scratch(scratch);
         dry_run(plan, net, state, in, out, batch);
         plan.place();
-        arena_ = Arena<P>(plan.bytes());
+        arena_ = Arena<P>(policy, plan.bytes());
         plan.bind(arena_.data());
         dry_run(plan, net, state, in, out, batch);
-        scratch_ = Arena<P>(plan.scratch_bytes());
+        scratch_ = Arena<P>(policy, plan.scratch_bytes());
         plan_ = {batch, arena_.bytes(), plan.unshared_bytes(), scratch_.bytes()};
+        loss_scratch_ = scratch;
         planned_ = true;
     }
 
@@ -56,29 +56,21 @@ public:
     index_t capacity() const { return planned_ ? plan_.batch : -1; }
     const MemoryPlan& plan() const { return plan_; }
     bool gives_input_gradient() const { return want_dx_; }
+    index_t loss_scratch() const { return loss_scratch_; }
     auto scratch() const { return scratch_.data(); }
 
     /// Fills all of it with NaN, so that a test sees who reads what nobody wrote.
-    void poison() {
-        std::array<unsigned char, 4096> bits;
-        bits.fill(0xFF);
+    void poison(const P& policy) {
         for (const Arena<P>* arena : {&arena_, &scratch_})
-            for (index_t at = 0; at < arena->bytes(); at += 4096) P::copy_in(arena->data() + at, bits.data(), std::min<index_t>(4096, arena->bytes() - at));
+            if (arena->bytes() > 0) policy.fill(arena->data(), 0xFF, arena->bytes());
     }
 
     LayerTape<Net, P> tape;
-    Planned<P> output, output_gradient, input_gradient, input;
-    Planned<P> targets_as_scalars;
-    Planned<P, std::int32_t> targets;
+    Planned<P> output, output_gradient, input_gradient;
 
 private:
     /// Makes the claims of a step on a planner. It only looks at the state: a walk takes it as a step would.
     void dry_run(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
-        if (!P::is_host) {
-            plan.allocate(input, batch * in.size());
-            plan.allocate(targets, batch);
-            plan.allocate(targets_as_scalars, batch * out.size());
-        }
         plan.allocate(output, batch * out.size());
         const Gradients wants = want_dx_ ? Gradients::input : detail::has_parameters<Net, P>() ? Gradients::parameters : Gradients::none;
         Planning<P> v{plan};
@@ -92,6 +84,7 @@ private:
 
     Arena<P> arena_, scratch_;
     MemoryPlan plan_;
+    index_t loss_scratch_ = 0;
     bool planned_ = false;
     bool want_dx_ = false;
 };
@@ -102,6 +95,9 @@ class InferenceWorkspace {
 public:
     using State = LayerState<Net, P>;
 
+    Arena<P> inputs, targets;  // used where the policy does not read the host's memory
+    ClassWeights<P> class_weights;
+
     InferenceWorkspace() = default;
     InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
         Planner<P> plan(policy);
@@ -110,32 +106,23 @@ public:
         v.infer(net, state, ConstView<P>({}, batch, in), View<P>({}, batch, out));
         const index_t scalar = static_cast<index_t>(sizeof(typename P::scalar));
         out_offset_ = align_up(plan.stack_bytes());
-        in_offset_ = out_offset_ + align_up(batch * out.size() * scalar);
-        targets_offset_ = in_offset_ + (P::is_host ? 0 : align_up(batch * in.size() * scalar));
-        weights_offset_ = targets_offset_ + (P::is_host ? 0 : align_up(batch * std::max<index_t>(4, out.size() * scalar)));
-        result_offset_ = weights_offset_ + align_up(out.size() * scalar);
-        arena_ = Arena<P>(result_offset_ + alignment);
-        scratch_ = Arena<P>(plan.scratch_bytes());
+        result_offset_ = out_offset_ + align_up(batch * out.size() * scalar);
+        arena_ = Arena<P>(policy, result_offset_ + alignment);
+        scratch_ = Arena<P>(policy, plan.scratch_bytes());
         capacity_ = batch;
     }
 
     index_t capacity() const { return capacity_; }
     index_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
-    auto scratch() const { return scratch_.data(); }
+    auto scratch() { return scratch_.data(); }
     index_t scratch_bytes() const { return scratch_.bytes(); }
-    Stack<P> stack() const { return Stack<P>(arena_.data()); }
-    auto output() const { return arena_.template at<typename P::scalar>(out_offset_); }
-    auto input() const { return arena_.template at<typename P::scalar>(in_offset_); }
-    template <class T>
-    auto targets() const {
-        return arena_.template at<T>(targets_offset_);
-    }
-    auto class_weights() const { return arena_.template at<typename P::scalar>(weights_offset_); }
-    auto result() const { return arena_.template at<LossResult>(result_offset_); }
+    Stack<P> stack() { return Stack<P>(arena_.data()); }
+    auto output() { return arena_.template at<typename P::scalar>(out_offset_); }
+    auto result() { return arena_.template at<LossResult>(result_offset_); }
 
 private:
     Arena<P> arena_, scratch_;
-    index_t capacity_ = -1, out_offset_ = 0, in_offset_ = 0, targets_offset_ = 0, weights_offset_ = 0, result_offset_ = 0;
+    index_t capacity_ = -1, out_offset_ = 0, result_offset_ = 0;
 };
 
 }  // namespace dla

@@ -28,17 +28,18 @@ index_t linear_backward_scratch(const P& p, const LinearDims& d) {
 
 /// y = x W^T + b; b may be null.
 template <class P>
-void linear_forward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> b, kernel::Ptr<P> y) {
-    using T = typename P::scalar;
+void linear_forward(const Context<P>& c, const LinearDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w,
+                    kernel::ConstWeightPtr<P> b, kernel::ActivationPtr<P> y) {
+    using T = typename P::master;
     gemm(c.policy, c.scratch, d.forward(), x, w, b, T(0), y);
 }
 
 /// dx = dy W (or null: not wanted); dw += dy^T x; db += column sums of dy (or null).
 template <class P>
-void linear_backward(const Context<P>& c, const LinearDims& d, kernel::ConstPtr<P> x, kernel::ConstPtr<P> w, kernel::ConstPtr<P> dy, kernel::Ptr<P> dx,
-                     kernel::Ptr<P> dw, kernel::Ptr<P> db) {
-    using T = typename P::scalar;
-    const kernel::ConstPtr<P> none{};
+void linear_backward(const Context<P>& c, const LinearDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w, kernel::ConstActivationPtr<P> dy,
+                     kernel::ActivationPtr<P> dx, kernel::MasterPtr<P> dw, kernel::MasterPtr<P> db) {
+    using T = typename P::master;
+    const kernel::ConstWeightPtr<P> none{};
     gemm(c.policy, c.scratch, d.backward_weights(), dy, x, none, T(1), dw);
     if (db) column_sum(c.policy, c.scratch, d.rows, d.out, dy, db);
     if (dx) gemm(c.policy, c.scratch, d.backward_data(), dy, w, none, T(0), dx);

@@ -2,11 +2,7 @@
 // Adam and AdamW.
 #pragma once
 
-#include <dla/core/error.hpp>
-#include <dla/core/math.hpp>
-#include <dla/kernels/types.hpp>
-
-#include <dla/core/begin_exact.inl.hpp>
+#include <dla/optim/optimizer.hpp>
 
 namespace dla {
 
@@ -20,44 +16,20 @@ struct AdamRuleOptions {
     double eps = 1e-8;
     double weight_decay = Decoupled ? 0.01 : 0.0;  ///< PyTorch's defaults: 0.01 for AdamW, 0 for Adam
     bool decay_bias_and_norm = true;               ///< PyTorch decays everything alike; false spares biases and normalisation layers
+    std::vector<ParamGroup> groups = {};           ///< empty: all parameters; else those that match a group
 };
 
 /// What Adam and AdamW share; they differ in how weights decay.
 template <bool Decoupled>
-class AdamRule {
-public:
-    AdamRuleOptions<Decoupled> options;
-    std::int64_t steps = 0;  ///< taken so far
-
-    static constexpr const char* slot_names[2] = {"exp_avg", "exp_avg_sq"};
-    int slot_count() const { return 2; }
-
-    /// One step on every trainable parameter of the table.
-    template <class Table>
-    void step(Table& table) {
-        if (steps == 0) table.clear_slots();
-        ++steps;
-        const auto& segments = table.segments(!options.decay_bias_and_norm);
-        for (std::size_t i = 0; i < segments.size(); ++i) {
-            const auto& s = segments[i];
-            const AdamScalars scalars{.learning_rate = options.learning_rate,
-                                      .beta1 = options.beta1,
-                                      .beta2 = options.beta2,
-                                      .eps = options.eps,
-                                      .weight_decay = s.decays ? options.weight_decay : 0,
-                                      .correction1 = 1 - math::power(options.beta1, steps),
-                                      .correction2 = 1 - math::power(options.beta2, steps),
-                                      .decoupled = Decoupled};
-            adam_step(table.policy, s.count, table.template control<AdamScalars>(i, scalars), table.values(s.offset), table.gradients(s.offset),
-                      table.slot(0, s.offset), table.slot(1, s.offset));
-        }
-    }
-
+class AdamRule : public Optimizer {
 protected:
-    AdamRule(const AdamRuleOptions<Decoupled>& o, const char* name) : options(o) {
-        if (!(o.learning_rate >= 0 && o.eps >= 0 && o.weight_decay >= 0))
-            fail(ErrorCode::usage, name, "learning_rate, eps and weight_decay must not be negative");
-        if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1)) fail(ErrorCode::usage, name, "beta1 and beta2 must lie in [0, 1)");
+    explicit AdamRule(const AdamRuleOptions<Decoupled>& o)
+        : Optimizer(Decoupled ? Rule::adamw : Rule::adam, o.learning_rate, o.weight_decay, o.decay_bias_and_norm, o.groups) {
+        if (!(o.eps >= 0 && is_finite(o.eps))) fail(ErrorCode::usage, name(), "eps must be finite and not negative");
+        if (!(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1)) fail(ErrorCode::usage, name(), "beta1 and beta2 must lie in [0, 1)");
+        adam_.beta1 = o.beta1;
+        adam_.beta2 = o.beta2;
+        adam_.eps = o.eps;
     }
 };
 
@@ -67,17 +39,16 @@ using AdamOptions = detail::AdamRuleOptions<false>;
 using AdamWOptions = detail::AdamRuleOptions<true>;
 
 /// torch.optim.Adam (Kingma and Ba 2015): weight decay is added to the gradient (L2); eps is added after the bias correction.
+/// Throws Error(usage) for options that PyTorch refuses as well.
 class Adam : public detail::AdamRule<false> {
 public:
-    explicit Adam(const AdamOptions& o = {}) : AdamRule(o, "Adam") {}
+    explicit Adam(const AdamOptions& o = {}) : AdamRule(o) {}
 };
 
 /// torch.optim.AdamW (Loshchilov and Hutter 2019): p *= 1 - lr weight_decay first, then Adam without L2.
 class AdamW : public detail::AdamRule<true> {
 public:
-    explicit AdamW(const AdamWOptions& o = {}) : AdamRule(o, "AdamW") {}
+    explicit AdamW(const AdamWOptions& o = {}) : AdamRule(o) {}
 };
 
 }  // namespace dla
-
-#include <dla/core/end_exact.inl.hpp>

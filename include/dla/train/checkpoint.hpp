@@ -125,7 +125,7 @@ Integer count(const Json& j, const char* key, const std::string& where) {
     return static_cast<Integer>(value.get<std::uint64_t>());
 }
 
-inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const AnySchedule* schedule) {
+inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnySchedule* schedule) {
     Json j;
     j["kind"] = s.kind;
     j["isa"] = s.isa;
@@ -153,7 +153,7 @@ inline Json state_json(const RunState& s, const AnyOptimizer* optimizer, const A
 
 /// Writes a checkpoint atomically. With optimizer and schedule a run can continue from it; without, it holds the weights alone (PyTorch's
 /// load_state_dict takes them as they are). Throws Error(io).
-inline void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, AnyOptimizer* optimizer = nullptr,
+inline void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, Optimizer* optimizer = nullptr,
                             const AnySchedule* schedule = nullptr) {
     const ParamIndex& index = model.index();
     std::vector<StoredTensor> tensors;
@@ -165,7 +165,7 @@ inline void save_checkpoint(const std::string& path, const AnyModel& model, cons
         for (int slot = 0; slot < optimizer->slot_count(); ++slot)
             for (const ParamRow& row : index.parameters) {
                 std::vector<float>& host = slots.emplace_back(static_cast<std::size_t>(row.count));
-                if (optimizer->steps() > 0) model.read(slot == 0 ? ParamPart::slot0 : ParamPart::slot1, row, host);
+                if (optimizer->steps() > 0) model.read(*optimizer, slot, row, host);
                 tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, StoredType::f32,
                                    detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
             }
@@ -233,7 +233,7 @@ public:
     void load_weights(AnyModel& model) const { put_weights(model, detail::read_weights(file_, model.index(), "")); }
 
     /// As load_weights, and everything else a run needs to continue bit for bit. The optimizer and the schedule must be of the kind that was saved.
-    RunState load_run(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule) const {
+    RunState load_run(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule) const {
         if (!can_resume()) fail(ErrorCode::checkpoint, file_.where(), "holds weights only; resume from a checkpoint named ..._epoch_N or ..._interrupted");
         if (optimizer_ != optimizer.name())
             fail(ErrorCode::checkpoint, file_.where(),
@@ -252,7 +252,7 @@ public:
         put_weights(model, weights);
         std::size_t next = 0;
         for (int slot = 0; slot < optimizer.slot_count(); ++slot)
-            for (const ParamRow& row : index.parameters) model.write(slot == 0 ? ParamPart::slot0 : ParamPart::slot1, row, slots[next++]);
+            for (const ParamRow& row : index.parameters) model.write(optimizer, slot, row, slots[next++]);
         return state;
     }
 

@@ -19,6 +19,7 @@ struct TrainerOptions {
     int save_every = 5;               ///< epochs between checkpoints; the best weights are written whenever they improve
     int early_stopping_patience = 5;  ///< epochs without a better validation accuracy; 0: never stop early
     double clip_grad_norm = 0;        ///< 0: no clipping
+    int micro_batches = 1;            ///< parts in which a batch is computed, a power of two
     bool stats = false;               ///< give callbacks the statistics of one fixed training batch after each epoch
     bool quiet = false;
 };
@@ -47,7 +48,7 @@ inline std::string first_difference(const std::string& then, const std::string& 
 class Trainer {
 public:
     /// All arguments but the options must outlive the trainer.
-    Trainer(AnyModel& model, AnyOptimizer& optimizer, AnySchedule& schedule, const CrossEntropy& loss, Loader& train, Loader& validation,
+    Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, const CrossEntropy& loss, Loader& train, Loader& validation,
             TrainerOptions options)
         : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(loss), train_(train), validation_(validation), options_(std::move(options)) {}
 
@@ -90,7 +91,7 @@ public:
         SignalGuard signals;
         Progress progress(options_.quiet);
         TrainingResult result;
-        model_.reserve(std::max(train_.options().batch_size, validation_.options().batch_size), loss_);
+        model_.reserve(std::max(train_.options().batch_size, validation_.options().batch_size), loss_, options_.micro_batches);
         while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
             if (const int signal = train_epoch(log, progress)) {
                 progress.clear();
@@ -144,7 +145,8 @@ private:
         while (const Batch* batch = train_.next()) {
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
-            const LossResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels, options_.clip_grad_norm);
+            const LossResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels,
+                                                       {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
             if (!is_finite(step.loss))
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1), "the loss");
             schedule_.after_step();
@@ -230,7 +232,7 @@ private:
     }
 
     AnyModel& model_;
-    AnyOptimizer& optimizer_;
+    Optimizer& optimizer_;
     AnySchedule& schedule_;
     const CrossEntropy& loss_;
     Loader& train_;

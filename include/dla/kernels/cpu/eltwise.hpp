@@ -59,11 +59,16 @@ inline void fill(const Cpu<float>& p, index_t n, float value, float* y) {
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, value, y + at); });
 }
 
-inline void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y) {
+inline void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y,
+                    index_t first = 0) {
+    if (const index_t head = std::min<index_t>((4 - first % 4) % 4, n); head > 0) {  // up to a whole block of random words
+        dropout(static_cast<const Reference<float>&>(p), head, probability, at, stream, x, y, first);
+        first += head, n -= head, x += head, y += head;
+    }
     const auto f = detail::select_isa(detail::base::dropout, detail::avx2::dropout, detail::avx512::dropout);
     const auto threshold = static_cast<std::uint32_t>(std::ceil(probability * 0x1p24));  // word * 2^-24 >= probability, in integers
     const auto kept = static_cast<float>(1.0 - probability);
-    detail::for_elements(p, n, [&](index_t first, index_t length) { f(length, first, threshold, kept, *at, stream, x + first, y + first); });
+    detail::for_elements(p, n, [&](index_t i, index_t length) { f(length, first + i, threshold, kept, *at, stream, x + i, y + i); });
 }
 
 }  // namespace dla

@@ -44,7 +44,7 @@ inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
     if (d.inner != 1) return 0;
     const index_t channels = detail::padded_channels(d.channels);
     return std::max<index_t>(detail::norm_chunks(d).count, 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
-           detail::bytes_of<double>(channels) + 4 * detail::bytes_of<float>(channels);
+           detail::bytes_of<double>(channels) + 6 * detail::bytes_of<float>(channels);
 }
 
 inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
@@ -139,6 +139,21 @@ inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const N
         const index_t first = chunks.begin(i) * d.channels;
         spread(chunks.length(i), d.channels, x + first, dy + first, centre, gain, offset, slope, dx + first);
     });
+}
+
+/// Sums as in the backward pass, about the running mean; dx is dy times a number for each channel, which batch_norm_infer knows how to do.
+inline void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
+                                      const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db) {
+    if (d.inner != 1 || d.outer == 0)
+        return batch_norm_infer_backward(static_cast<const Reference<float>&>(p), scratch, d, eps, x, w, running_mean, running_var, dy, dx, dw, db);
+    auto* zeros = detail::take<float>(scratch, d.channels);
+    auto* invstd = detail::take<float>(scratch, d.channels);
+    for (index_t c = 0; c < d.channels; ++c) {
+        zeros[c] = 0.0f;
+        invstd[c] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(running_var[c]) + eps));
+    }
+    if (dw || db) batch_norm_backward(p, scratch, d, x, w, running_mean, invstd, dy, nullptr, dw, db);
+    if (dx) batch_norm_infer(p, d, eps, dy, w, w ? zeros : nullptr, zeros, running_var, dx);
 }
 
 }  // namespace dla

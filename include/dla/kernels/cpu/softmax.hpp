@@ -103,6 +103,7 @@ inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEn
         if (labels[r] == d.ignore_index) continue;
         if (labels[r] < 0 || labels[r] >= d.classes) {
             result->bad_row = r;
+            result->bad_label = labels[r];
             return;
         }
         weights += class_weights ? static_cast<double>(class_weights[labels[r]]) : 1.0;

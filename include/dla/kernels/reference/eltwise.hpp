@@ -140,14 +140,15 @@ void cast(const Reference<T>&, index_t n, const detail::MasterOf<T>* from, detai
     for (index_t i = 0; i < n; ++i) to[i] = static_cast<detail::WeightOf<T>>(from[i]);
 }
 
-/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block i / 4, word i % 4; the divisor is rounded (to float at least), then divides.
+/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block k / 4, word k % 4, k = first + i; the divisor is rounded (to float at least), then divides.
 template <class T>
-void dropout(const Reference<T>&, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const detail::Of<T>* x, detail::Of<T>* y) {
+void dropout(const Reference<T>&, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const detail::Of<T>* x, detail::Of<T>* y,
+             index_t first = 0) {
     const auto kept = static_cast<detail::Arithmetic<T>>(1.0 - probability);
-    for (index_t i = 0; i < n; i += 4) {
-        const auto words = random_block(*at, stream, static_cast<std::uint32_t>(i / 4));
-        for (index_t j = i; j < n && j < i + 4; ++j)
-            y[j] = to_unit_float(words[static_cast<std::size_t>(j - i)]) >= probability ? static_cast<T>(x[j] / kept) : T{0};
+    for (index_t i = 0; i < n;) {
+        const auto words = random_block(*at, stream, static_cast<std::uint32_t>((first + i) / 4));
+        for (index_t word = (first + i) % 4; i < n && word < 4; ++i, ++word)
+            y[i] = to_unit_float(words[static_cast<std::size_t>(word)]) >= probability ? static_cast<T>(x[i] / kept) : T{0};
     }
 }
 

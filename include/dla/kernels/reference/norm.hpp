@@ -94,6 +94,30 @@ void batch_norm_backward(const Reference<T>&, std::byte*, const NormDims& d, con
     }
 }
 
+/// Gradients of batch_norm_infer: dx (or null) = dy * w / sqrt(running_var + eps), may be dy; dw += sum(dy * (x - running_mean)) / sqrt(..), db += sum(dy).
+template <class T>
+void batch_norm_infer_backward(const Reference<T>&, std::byte*, const NormDims& d, double eps, const detail::Of<T>* x, const detail::MasterOf<T>* w,
+                               const detail::StatisticOf<T>* running_mean, const detail::StatisticOf<T>* running_var, const detail::Of<T>* dy,
+                               detail::Of<T>* dx, detail::MasterOf<T>* dw, detail::MasterOf<T>* db) {
+    using Sum = detail::Wide<T>;
+    using std::sqrt;
+    for (index_t c = 0; c < d.channels; ++c) {
+        const Sum mu = static_cast<Sum>(running_mean[c]), scale = Sum{1} / sqrt(static_cast<Sum>(running_var[c]) + static_cast<Sum>(eps));
+        const Sum gain = w ? static_cast<Sum>(w[c]) : Sum{1};
+        Sum sum{}, product{};
+        for (index_t o = 0; o < d.outer; ++o)
+            for (index_t i = 0; i < d.inner; ++i) {
+                const index_t at = (o * d.channels + c) * d.inner + i;
+                const Sum slope = static_cast<Sum>(dy[at]);
+                sum += slope;
+                product += slope * (static_cast<Sum>(x[at]) - mu);
+                if (dx) dx[at] = static_cast<T>(slope * scale * gain);
+            }
+        if (dw) dw[c] = static_cast<detail::MasterOf<T>>(static_cast<Sum>(dw[c]) + product * scale);
+        if (db) db[c] = static_cast<detail::MasterOf<T>>(static_cast<Sum>(db[c]) + sum);
+    }
+}
+
 template <class T>
 index_t layer_norm_scratch(const Reference<T>&, index_t, index_t) {
     return 0;

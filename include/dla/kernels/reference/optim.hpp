@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/core/math.hpp>
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
@@ -25,8 +26,8 @@ void begin_adam_step(const Reference<T>&, const AdamScalars* settings, const Ste
     scalars->skip = report != nullptr && report->applied == 0;
     if (scalars->skip) return;
     ++*steps;
-    scalars->correction1 = 1 - std::pow(settings->beta1, static_cast<double>(*steps));
-    scalars->correction2 = 1 - std::pow(settings->beta2, static_cast<double>(*steps));
+    scalars->correction1 = 1 - math::power(settings->beta1, *steps);
+    scalars->correction2 = 1 - math::power(settings->beta2, *steps);
 }
 
 /// One SGD step over n values (see SgdScalars); velocity may be null when momentum is 0.

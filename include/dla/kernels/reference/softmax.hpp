@@ -42,6 +42,7 @@ inline bool refuse_rows(const LossResult* whole, LossResult* result) {
     *result = {};
     if (whole == nullptr || whole->bad_row < 0) return false;
     result->bad_row = whole->bad_row;
+    result->bad_label = whole->bad_label;
     result->loss = std::numeric_limits<double>::quiet_NaN();
     return true;
 }
@@ -93,6 +94,7 @@ void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, c
         if (labels[r] == d.ignore_index) continue;
         if (labels[r] < 0 || labels[r] >= d.classes) {
             result->bad_row = r;
+            result->bad_label = labels[r];
             return;
         }
         weights += weight(labels[r]);

@@ -18,6 +18,7 @@ void label_weights(const Reference<T>&, const CrossEntropyDims& d, const std::in
         if (labels[r] == d.ignore_index) continue;
         if (labels[r] < 0 || labels[r] >= d.classes) {
             whole->bad_row = r;
+            whole->bad_label = labels[r];
             return;
         }
         weights += class_weights ? static_cast<S>(class_weights[labels[r]]) : S{1};
@@ -33,7 +34,7 @@ void join_losses(const Reference<T>&, const LossResult* from, LossResult* to) {
     to->weight += from->weight;
     to->correct += from->correct;
     to->counted += from->counted;
-    if (to->bad_row < 0) to->bad_row = from->bad_row;
+    if (to->bad_row < 0) to->bad_row = from->bad_row, to->bad_label = from->bad_label;
 }
 
 /// to += from.
@@ -57,6 +58,7 @@ void decide_step(const Reference<T>&, index_t count, const double* squares, doub
     report->gradient_norm = std::sqrt(*total);
     report->applied = report->loss.bad_row < 0 && is_finite(report->loss.loss) && is_finite(*total) ? 1 : 0;
     if (report->applied != 0) ++position->step;
+    report->position = *position;
 }
 
 /// to = from (bytes) unless the step was taken.

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// What a step is told and reports, in the policy's memory: inputs and targets of a batch, class weights, the random position, the result.
+#pragma once
+
+#include <dla/loss/cross_entropy.hpp>
+#include <dla/model/params.hpp>
+
+namespace dla {
+
+/// Where a kernel can read the host's values: there, or copied to `room`, which grows as needed.
+template <class P, class V>
+typename P::template pointer<const V> to_device(const P& policy, std::span<const V> host, Arena<P>& room) {
+    if constexpr (P::shares_host) {
+        return host.data();
+    } else {
+        const auto bytes = static_cast<index_t>(host.size_bytes());
+        if (bytes > room.bytes()) room = Arena<P>(policy, bytes);
+        put(policy, room.template at<V>(0), host.data(), std::ssize(host));
+        return room.template at<const V>(0);
+    }
+}
+
+/// Copies a loss's class weights when they change.
+template <class P>
+class ClassWeights {
+public:
+    using S = typename P::statistic;
+    /// Where they lie; null: the loss has none.
+    template <class Loss>
+    kernel::ConstStatisticPtr<P> of(const P& policy, const Loss& loss) {
+        if (loss.class_weights.empty()) return {};
+        if (loss.class_weights != told_) {
+            const std::vector<S> values(loss.class_weights.begin(), loss.class_weights.end());
+            const auto bytes = static_cast<index_t>(values.size() * sizeof(S));
+            if (bytes > room_.bytes()) room_ = Arena<P>(policy, bytes);
+            put(policy, room_.template at<S>(0), values.data(), std::ssize(values));
+            told_ = loss.class_weights;
+        }
+        return room_.template at<const S>(0);
+    }
+
+private:
+    std::vector<double> told_;
+    Arena<P> room_;
+};
+
+/// Of a training step.
+template <class P>
+class BatchMemory {
+public:
+    BatchMemory() = default;
+    explicit BatchMemory(const P& policy) : control_(policy, 4 * alignment) {}
+
+    Arena<P> inputs, targets;  // used where the policy does not read the host's memory
+    ClassWeights<P> class_weights;
+
+    /// Tells the policy the random position if it is another than what the last step left there.
+    auto position(const P& policy, const RandomPosition& now) {
+        const auto place = control_.template at<RandomPosition>(0);
+        if (!(now == told_)) put(policy, place, &now, 1), told_ = now;
+        return place;
+    }
+    auto report() const { return control_.template at<StepReport>(alignment); }
+    auto whole() const { return control_.template at<LossResult>(3 * alignment); }
+    /// What the last step reported; waits for it. `position` becomes that of the next step.
+    StepReport read(const P& policy, RandomPosition& position) {
+        StepReport report;
+        fetch(policy, &report, this->report(), 1);
+        position = told_ = report.position;
+        return report;
+    }
+
+private:
+    static_assert(sizeof(RandomPosition) <= alignment && sizeof(StepReport) <= 2 * alignment && sizeof(LossResult) <= alignment);
+    Arena<P> control_;
+    RandomPosition told_;  // zero, as the memory is
+};
+
+}  // namespace dla

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// One training step.
+#pragma once
+
+#include <dla/model/model.hpp>
+
+namespace dla {
+
+struct StepOptions {
+    double clip_norm = 0;   ///< above 0: the global norm of the gradients is limited to it (torch.nn.utils.clip_grad_norm_)
+    int micro_batches = 1;  ///< parts of the batch, a power of two: each has batch statistics of its own and takes the memory of its size
+};
+
+/// The loss before the step, and what became of it. Reads as its loss: `float loss = train_step(...)`.
+struct StepResult : LossResult {
+    double gradient_norm = 0;  ///< before clipping; 0 when nothing is clipped
+    bool applied = false;      ///< false: loss or gradients were not finite, and the model, its statistics and the optimizer are as before
+    constexpr operator float() const { return static_cast<float>(loss); }
+};
+
+/// Gradients of `loss` on the batch and one step of `optimizer`. inputs: N samples in memory order; targets: N labels (cross-entropy) or N outputs (mean
+/// squared error). A loss or (when clipping) gradients that are not finite are no step: the result says so. Throws Error(data), the model unchanged, when a
+/// label is bad.
+template <class Net, Shape Input, class P, class Optimizer, class Loss>
+StepResult train_step(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::type_identity_t<std::span<const typename P::scalar>> inputs,
+                      std::type_identity_t<std::span<const typename Loss::Target>> targets, const StepOptions& options = {}) {
+    model.queue_step(optimizer, loss, inputs, targets, options.clip_norm, options.micro_batches);
+    const StepReport report = model.finish_step(loss);
+    return {report.loss, report.gradient_norm, report.applied != 0};
+}
+
+}  // namespace dla

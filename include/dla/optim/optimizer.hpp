@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// What all optimizers are: a rule with its numbers, groups of parameters, and memory of their own for each model they step.
+#pragma once
+
+#include <dla/core/error.hpp>
+#include <dla/core/finite.hpp>
+#include <dla/optim/optimizer_memory.hpp>
+
+#include <optional>
+#include <string_view>
+
+#include <dla/core/begin_exact.inl.hpp>
+
+namespace dla {
+
+/// Parameters that an optimizer treats alike (PyTorch's param_groups): those whose path matches `path` (see path_matches), with a rate and a decay of their
+/// own where they are given. A schedule that halves the optimizer's rate halves the group's.
+struct ParamGroup {
+    std::string path;
+    std::optional<double> learning_rate = {}, weight_decay = {};
+};
+
+/// An optimizer of any kind; `Sgd`, `Adam` and `AdamW` are made with their own options, `make_optimizer` makes one by name.
+/// It steps the parameters of one model: all that are trainable, or, when it has groups, those that match one (the first that does). What it remembers of
+/// them is its own, so several optimizers may share a model; each parameter's number of steps is counted apart, also through freezing and freeing. A copy
+/// has a copy of that memory.
+class Optimizer {
+public:
+    enum class Rule { sgd, adam, adamw };
+
+    const char* name() const { return rule_ == Rule::sgd ? "sgd" : rule_ == Rule::adam ? "adam" : "adamw"; }
+    Rule rule() const { return rule_; }
+
+    double learning_rate() const { return learning_rate_; }
+    /// Throws Error(usage) for a rate that is negative or not finite.
+    void set_learning_rate(double rate) {
+        if (!(rate >= 0 && is_finite(rate))) fail(ErrorCode::usage, name(), "learning_rate must be finite and not negative");
+        learning_rate_ = rate;
+    }
+    /// Momentum of sgd, beta1 of the others.
+    double momentum() const { return rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1; }
+    /// Throws Error(usage) outside [0, 1), and for sgd when momentum would be switched on or off, because its velocity would be stale.
+    void set_momentum(double momentum) {
+        if (!(momentum >= 0 && momentum < 1)) fail(ErrorCode::usage, name(), "momentum must lie in [0, 1)");
+        if (rule_ == Rule::sgd && (sgd_.momentum > 0) != (momentum > 0))
+            fail(ErrorCode::usage, "sgd", "momentum cannot be switched on or off later; give it a momentum above 0, or schedule the rate alone (cycle_momentum = false)");
+        (rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1) = momentum;
+    }
+    double weight_decay() const { return weight_decay_; }
+    bool decay_bias_and_norm() const { return decay_bias_and_norm_; }
+    bool nesterov() const { return sgd_.nesterov; }
+    const std::vector<ParamGroup>& groups() const { return groups_; }
+
+    /// Numbers remembered for each parameter value, and PyTorch's names for them.
+    int slot_count() const { return rule_ != Rule::sgd ? 2 : sgd_.momentum > 0 ? 1 : 0; }
+    std::span<const char* const> slot_names() const {
+        static constexpr const char* of_sgd[] = {"momentum_buffer"};
+        static constexpr const char* of_adam[] = {"exp_avg", "exp_avg_sq"};
+        if (rule_ == Rule::sgd) return std::span<const char* const>(of_sgd, static_cast<std::size_t>(slot_count()));
+        return of_adam;
+    }
+
+    /// Steps taken so far, of the parameter that has taken most.
+    std::int64_t steps() const { return memory_ ? memory_->steps() : steps_; }
+    /// For resuming, together with `write`: all parameters have taken so many. Throws Error(usage) for a negative number.
+    void set_steps(std::int64_t steps) {
+        if (steps < 0) fail(ErrorCode::usage, name(), "steps must not be negative");
+        steps_ = steps;
+        if (memory_) memory_->set_steps(steps);
+    }
+
+    /// One step on the parameters of the table, unless `report` (in the policy's memory; null: none) refuses it. Throws Error(usage) when the optimizer already
+    /// steps another model, Error(model) when a group matches no parameter.
+    template <class Table>
+    void step(Table& table, typename Table::Report report = {}) {
+        auto& memory = memory_of(table);
+        for (std::size_t i = 0; i < memory.segments.size(); ++i) {
+            const auto& s = memory.segments[i];
+            const auto value = table.values(s.offset), gradient = table.gradients(s.offset);
+            if (rule_ == Rule::sgd) {
+                SgdScalars settings = sgd_;
+                settings.learning_rate = rate_of(s.group);
+                settings.weight_decay = decay_of(s);
+                const auto scalars = memory.begin(i, settings, report);
+                sgd_step(table.policy, s.count, scalars, value, gradient, slot_count() > 0 ? memory.slot(0, s.offset) : typename Table::Ptr{});
+            } else {
+                AdamScalars settings = adam_;
+                settings.learning_rate = rate_of(s.group);
+                settings.weight_decay = decay_of(s);
+                settings.decoupled = rule_ == Rule::adamw;
+                const auto scalars = memory.begin(i, settings, report);
+                adam_step(table.policy, s.count, scalars, value, gradient, memory.slot(0, s.offset), memory.slot(1, s.offset));
+            }
+        }
+        table.refresh_weights();
+    }
+
+    /// What the optimizer remembers of a parameter, in PyTorch's order; zeros before its first step. `slot`: 0 or 1, see slot_names.
+    template <class Table, class Row>
+    void read(const Table& table, int slot, const Row& row, std::span<typename Table::T> host) const {
+        if (!memory_ || memory_->table != table.id()) return std::fill(host.begin(), host.end(), typename Table::T(0));
+        const auto& memory = static_cast<const OptimizerMemory<Table>&>(*memory_);
+        if (!memory.covers(row)) return std::fill(host.begin(), host.end(), typename Table::T(0));
+        table.read(memory.slot(slot, row.offset), row, host);
+    }
+    /// For resuming. Parameters that the optimizer does not step are left out.
+    template <class Table, class Row>
+    void write(Table& table, int slot, const Row& row, std::span<const typename Table::T> host) {
+        auto& memory = memory_of(table);
+        if (memory.covers(row)) table.write(memory.slot(slot, row.offset), row, host);
+    }
+
+protected:
+    Optimizer(Rule rule, double learning_rate, double weight_decay, bool decay_bias_and_norm, std::vector<ParamGroup> groups)
+        : rule_(rule),
+          learning_rate_(learning_rate),
+          first_rate_(learning_rate),
+          weight_decay_(weight_decay),
+          decay_bias_and_norm_(decay_bias_and_norm),
+          groups_(std::move(groups)) {
+        const auto bad = [](double v) { return !(v >= 0 && is_finite(v)); };
+        if (bad(learning_rate) || bad(weight_decay)) fail(ErrorCode::usage, name(), "learning_rate and weight_decay must be finite and not negative");
+        for (const ParamGroup& g : groups_)
+            if (bad(g.learning_rate.value_or(0)) || bad(g.weight_decay.value_or(0)))
+                fail(ErrorCode::usage, name(), text("learning_rate and weight_decay of group ", std::string_view(g.path), " must be finite and not negative").view());
+    }
+    SgdScalars sgd_{};
+    AdamScalars adam_{};
+
+private:
+    double rate_of(int group) const {
+        const std::optional<double> own = group < 0 ? std::nullopt : groups_[static_cast<std::size_t>(group)].learning_rate;
+        if (!own) return learning_rate_;
+        return first_rate_ > 0 && learning_rate_ != first_rate_ ? *own * (learning_rate_ / first_rate_) : *own;
+    }
+    template <class Run>
+    double decay_of(const Run& s) const {
+        if (!s.decays) return 0;
+        return s.group < 0 ? weight_decay_ : groups_[static_cast<std::size_t>(s.group)].weight_decay.value_or(weight_decay_);
+    }
+    /// The memory for this model, planned for what is trainable now.
+    template <class Table>
+    OptimizerMemory<Table>& memory_of(Table& table) {
+        if (memory_ && memory_->table != table.id())
+            fail(ErrorCode::usage, name(), "this optimizer already steps another model, whose moments it remembers; make one for each model");
+        if (!memory_) {
+            auto memory = std::make_unique<OptimizerMemory<Table>>(table, slot_count());
+            memory->plan(table, paths(), !decay_bias_and_norm_, steps_);
+            memory_ = std::move(memory);
+        }
+        auto& memory = static_cast<OptimizerMemory<Table>&>(*memory_);
+        if (memory.version() != table.version()) memory.plan(table, paths(), !decay_bias_and_norm_, 0);
+        return memory;
+    }
+    std::vector<std::string_view> paths() const {
+        std::vector<std::string_view> all;
+        for (const ParamGroup& g : groups_) all.push_back(g.path);
+        return all;
+    }
+
+    Rule rule_;
+    double learning_rate_, first_rate_, weight_decay_;
+    bool decay_bias_and_norm_;
+    std::vector<ParamGroup> groups_;
+    std::int64_t steps_ = 0;  // taken before there was memory
+    OptimizerMemoryPtr memory_;
+};
+
+}  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

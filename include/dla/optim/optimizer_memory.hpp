@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+// What an optimizer remembers of the parameters of one model, in the memory of the model's policy.
+#pragma once
+
+#include <dla/core/arena.hpp>
+#include <dla/core/error.hpp>
+#include <dla/core/path.hpp>
+#include <dla/kernels/types.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace dla {
+
+/// The part that does not depend on the policy.
+class OptimizerMemoryBase {
+public:
+    explicit OptimizerMemoryBase(std::uint64_t id) : table(id) {}
+    virtual ~OptimizerMemoryBase() = default;
+    virtual std::unique_ptr<OptimizerMemoryBase> clone() const = 0;
+    virtual std::int64_t steps() const = 0;
+    virtual void set_steps(std::int64_t steps) = 0;
+
+    std::uint64_t table;  ///< which model's parameters: ParamTable::id
+};
+
+/// Owns an OptimizerMemoryBase; copies are deep.
+class OptimizerMemoryPtr {
+public:
+    OptimizerMemoryPtr() = default;
+    OptimizerMemoryPtr(const OptimizerMemoryPtr& other) : memory_(other.memory_ ? other.memory_->clone() : nullptr) {}
+    OptimizerMemoryPtr(OptimizerMemoryPtr&&) noexcept = default;
+    OptimizerMemoryPtr& operator=(OptimizerMemoryPtr other) noexcept {
+        memory_ = std::move(other.memory_);
+        return *this;
+    }
+    OptimizerMemoryPtr& operator=(std::unique_ptr<OptimizerMemoryBase> memory) noexcept {
+        memory_ = std::move(memory);
+        return *this;
+    }
+    explicit operator bool() const { return memory_ != nullptr; }
+    OptimizerMemoryBase* operator->() const { return memory_.get(); }
+    OptimizerMemoryBase& operator*() const { return *memory_; }
+
+private:
+    std::unique_ptr<OptimizerMemoryBase> memory_;
+};
+
+/// Slots (moments, velocity) for the span of parameters that the optimizer steps, and for each run of parameters treated alike its numbers and its steps.
+template <class Table>
+class OptimizerMemory final : public OptimizerMemoryBase {
+public:
+    using T = typename Table::T;
+    using Ptr = typename Table::Ptr;
+    using P = decltype(Table::policy);
+
+    /// A run of neighbouring values that are treated alike.
+    struct Run {
+        index_t offset = 0, count = 0;
+        int group = -1;  ///< -1: the optimizer has no groups
+        bool decays = true;
+        std::size_t first = 0, end = 0;  ///< rows of the table
+    };
+    std::vector<Run> segments;
+
+    OptimizerMemory(const Table& t, int slots) : OptimizerMemoryBase(t.id()), policy_(t.policy), slots_(slots), claimed_(t.optimizers) {}
+    ~OptimizerMemory() override { note_bytes({}); }
+
+    std::unique_ptr<OptimizerMemoryBase> clone() const override {
+        auto copy = std::make_unique<OptimizerMemory>(*this, Copy{});
+        return copy;
+    }
+
+    std::uint64_t version() const { return version_; }
+
+    /// Groups the trainable parameters; rows that are new have taken `fresh` steps. Throws Error(model) when a group matches no parameter of the table.
+    void plan(const Table& t, const std::vector<std::string_view>& groups, bool by_kind, std::int64_t fresh) {
+        std::vector<std::int64_t> steps = row_steps_.empty() ? std::vector<std::int64_t>(t.parameters.size(), fresh) : counted();
+        std::vector<int> matched(groups.size(), 0);
+        std::vector<Run> runs;
+        index_t begin = t.value_count, end = 0;
+        for (std::size_t i = 0; i < t.parameters.size(); ++i) {
+            const auto& row = t.parameters[i];
+            int group = -1;
+            for (std::size_t g = 0; g < groups.size(); ++g)
+                if (path_matches(groups[g], row.path)) {
+                    ++matched[g];
+                    if (group < 0) group = static_cast<int>(g);
+                }
+            if (!groups.empty() && group < 0) continue;
+            begin = std::min(begin, row.offset);
+            end = std::max(end, t.end_of(i));
+            if (!row.trainable) continue;
+            const Run run{row.offset, t.end_of(i) - row.offset, group, !by_kind || row.kind == std::decay_t<decltype(row.kind)>::weight, i, i + 1};
+            if (!runs.empty() && runs.back().end == i && runs.back().group == group && runs.back().decays == run.decays && steps[runs.back().first] == steps[i])
+                runs.back().count += run.count, runs.back().end = i + 1;
+            else
+                runs.push_back(run);
+        }
+        for (std::size_t g = 0; g < groups.size(); ++g)
+            if (matched[g] == 0) fail(ErrorCode::model, groups[g], "no parameter matches this group of the optimizer; see the paths in summary(model)");
+        if (slot_memory_[0].bytes() == 0 && end > begin) {
+            begin_ = begin;
+            end_ = end;
+            for (int s = 0; s < slots_; ++s) slot_memory_[s] = Arena<P>(policy_, (end - begin) * static_cast<index_t>(sizeof(T)));
+        }
+        segments = std::move(runs);
+        row_steps_ = std::move(steps);
+        version_ = t.version();
+        control_ = Arena<P>(policy_, static_cast<index_t>(segments.size()) * control_bytes);
+        told_.assign(segments.size(), {});
+        for (std::size_t i = 0; i < segments.size(); ++i) put(policy_, counter(i), &row_steps_[segments[i].first], 1);
+        note_bytes();
+    }
+
+    /// There is memory for the parameter of this row.
+    template <class Row>
+    bool covers(const Row& row) const {
+        return slots_ > 0 && row.offset >= begin_ && row.offset + row.count <= end_;
+    }
+    Ptr slot(int i, index_t offset) const { return slot_memory_[i].template at<T>((offset - begin_) * static_cast<index_t>(sizeof(T))); }
+
+    /// Begins a step of run `i`: gives where its numbers are. The policy is told the settings when they change, not at every step.
+    template <class Scalars>
+    typename P::template pointer<const Scalars> begin(std::size_t i, const Scalars& settings, const typename Table::Report& report) {
+        static_assert(sizeof(Scalars) <= settings_bytes && std::is_trivially_copyable_v<Scalars>);
+        const auto place = control_.template at<Scalars>(static_cast<index_t>(i) * control_bytes);
+        auto& told = told_[i];
+        Scalars before;
+        if (!told.empty()) std::memcpy(&before, told.data(), sizeof before);
+        if (told.empty() || !(before == settings)) {
+            told.resize(sizeof settings);
+            std::memcpy(told.data(), &settings, sizeof settings);
+            put(policy_, place, &settings, 1);
+        }
+        const auto scalars = control_.template at<Scalars>(static_cast<index_t>(i) * control_bytes + settings_bytes);
+        if constexpr (std::is_same_v<Scalars, SgdScalars>)
+            begin_sgd_step(policy_, place, report, counter(i), scalars);
+        else
+            begin_adam_step(policy_, place, report, counter(i), scalars);
+        return scalars;
+    }
+
+    std::int64_t steps() const override {
+        const auto all = counted();
+        return all.empty() ? 0 : *std::max_element(all.begin(), all.end());
+    }
+    void set_steps(std::int64_t steps) override {
+        row_steps_.assign(row_steps_.size(), steps);
+        for (std::size_t i = 0; i < segments.size(); ++i) put(policy_, counter(i), &steps, 1);
+    }
+
+private:
+    static constexpr index_t settings_bytes = OptimizerBytes::settings, control_bytes = OptimizerBytes::control_of_run;
+    struct Copy {};
+
+public:
+    OptimizerMemory(const OptimizerMemory& other, Copy)
+        : OptimizerMemoryBase(other.table),
+          segments(other.segments),
+          policy_(other.policy_),
+          slots_(other.slots_),
+          begin_(other.begin_),
+          end_(other.end_),
+          version_(other.version_),
+          row_steps_(other.row_steps_),
+          told_(other.told_),
+          claimed_(other.claimed_) {
+        const auto copy = [&](Arena<P>& to, const Arena<P>& from) {
+            to = Arena<P>(policy_, from.bytes());
+            if (from.bytes() > 0) policy_.copy(to.data(), from.data(), from.bytes());
+        };
+        for (int s = 0; s < slots_; ++s) copy(slot_memory_[s], other.slot_memory_[s]);
+        copy(control_, other.control_);
+        note_bytes();
+    }
+
+private:
+    auto counter(std::size_t i) const { return control_.template at<std::int64_t>(static_cast<index_t>(i) * control_bytes + 2 * settings_bytes); }
+    /// Steps of each row, from the counters of the runs.
+    std::vector<std::int64_t> counted() const {
+        std::vector<std::int64_t> steps = row_steps_;
+        for (std::size_t i = 0; i < segments.size(); ++i) {
+            std::int64_t n = 0;
+            fetch(policy_, &n, counter(i), 1);
+            std::fill(steps.begin() + static_cast<std::ptrdiff_t>(segments[i].first), steps.begin() + static_cast<std::ptrdiff_t>(segments[i].end), n);
+        }
+        return steps;
+    }
+    void note_bytes() { note_bytes({slot_memory_[0].bytes() + slot_memory_[1].bytes(), control_.bytes()}); }
+    void note_bytes(const OptimizerBytes& now) {
+        claimed_->slots += now.slots - bytes_.slots;
+        claimed_->control += now.control - bytes_.control;
+        bytes_ = now;
+    }
+
+    P policy_;
+    int slots_;
+    index_t begin_ = 0, end_ = 0;  // the values that have slots
+    std::uint64_t version_ = 0;
+    std::vector<std::int64_t> row_steps_;
+    std::vector<std::vector<std::byte>> told_;
+    Arena<P> slot_memory_[2], control_;
+    std::shared_ptr<OptimizerBytes> claimed_;  // what the table says that optimizers take
+    OptimizerBytes bytes_;
+};
+
+}  // namespace dla
