@@ -236,7 +236,7 @@ TEST_CASE("the table of a small network") {
     // 224 + 16 + 1290 values, in arenas with each parameter from a multiple of 64 bytes: weight 864 -> 896, bias and both of the norm 32 -> 64, 5120, 40 -> 64.
     CHECK(
         squeezed(memory).starts_with("Bytes of training, batch of 64 planned \nweights 6,272 6.1 KiB \ngradients 6,272 6.1 KiB \n"
-                                     "optimizer (2 values for each weight) 12,544 12.2 KiB \nrunning statistics 192 \n"));
+                                     "optimizer (2 values for each weight) 12,544 12.2 KiB \nrunning statistics 384 \n"));
     CHECK(contains(squeezed(summary(model, {.batch = 64, .optimizer_slots = 1})), "optimizer (1 values for each weight) 6,272"));
 }
 
