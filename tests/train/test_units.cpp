@@ -156,6 +156,31 @@ TEST_CASE("a trainer without a folder for checkpoints writes and removes no file
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
 }
 
+TEST_CASE("a trainer keeps the loss it was given") {
+    const Dataset digits = make_digits(60, Seed{1});
+    ModelConfig config;
+    config.name = "mlp";
+    config.input_shape = {1, 28, 28};
+    config.layer_sizes = {4, 10};
+    const auto trained = [&](bool temporary) {
+        const auto model = experiment::make_model(config, Seed{1}, 1);
+        AnyOptimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
+        AnySchedule schedule{AnyScheduleOptions{}};
+        Loader train(digits, all_samples(digits), {.batch_size = 20}), validation(digits, all_samples(digits), evaluation_options(20));
+        const TrainerOptions options{.checkpoint_dir = "", .epochs = 1, .quiet = true};
+        const CrossEntropy loss{.label_smoothing = 0.1, .class_weights = std::vector<double>(10, 2.5), .reduction = Reduction::sum};
+        std::optional<Trainer> trainer;
+        if (temporary)
+            trainer.emplace(*model, optimizer, schedule, CrossEntropy(loss), train, validation, options);
+        else
+            trainer.emplace(*model, optimizer, schedule, loss, train, validation, options);
+        const std::vector<double> other(10, 7.5);  // into the memory that a destroyed loss has given back
+        TrainingCallback nobody;
+        return trainer->run(nobody).state.history.back().train_loss + 0 * other[0];
+    };
+    CHECK(trained(true) == trained(false));
+}
+
 TEST_CASE("the log of a resumed run has every line once") {
     const TemporaryFolder folder;
     const std::string run = folder / "runs/x", lines = run + "/metrics.jsonl";

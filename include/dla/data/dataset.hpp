@@ -29,7 +29,8 @@ struct Dataset {
 
     index_t size() const { return static_cast<index_t>(labels.size()); }
     std::size_t sample_size() const { return static_cast<std::size_t>(shape.size()); }
-    std::span<const std::uint8_t> image(index_t i) const { return {images.data() + static_cast<std::size_t>(i) * sample_size(), sample_size()}; }
+    std::span<const std::uint8_t> image(index_t i) const&& = delete;  // it would view the bytes of a temporary
+    std::span<const std::uint8_t> image(index_t i) const& { return {images.data() + static_cast<std::size_t>(i) * sample_size(), sample_size()}; }
 
     /// Checks that all parts fit together. Error: data, naming the first that does not.
     void check() const {

@@ -102,6 +102,8 @@ public:
         }
         for (int i = 0; i < options_.workers; ++i) threads_.emplace_back([this](std::stop_token stop) { work(stop); });
     }
+    /// Refused: a temporary data set, e.g. `load_dataset(...).train`, would be gone before the first batch.
+    Loader(const Dataset&&, std::vector<std::uint32_t>, LoaderOptions) = delete;
     Loader(const Loader&) = delete;
     Loader& operator=(const Loader&) = delete;
 

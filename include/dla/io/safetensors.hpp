@@ -22,13 +22,16 @@ public:
     SafetensorsFile(const SafetensorsFile&) = delete;  // a copy's tensors would view the original's bytes
     SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-    /// In the order of their data.
-    const std::vector<StoredTensor>& tensors() const { return tensors_; }
-    const StoredMetadata& metadata() const { return metadata_; }
+    /// In the order of their data. They view the file's bytes: not of a temporary.
+    const std::vector<StoredTensor>& tensors() const& { return tensors_; }
+    const std::vector<StoredTensor>& tensors() const&& = delete;
+    const StoredMetadata& metadata() const& { return metadata_; }
+    StoredMetadata metadata() && { return std::move(metadata_); }
     const std::string& where() const { return where_; }
 
     /// The tensor of that name, or nullptr.
-    const StoredTensor* find(std::string_view name) const {
+    const StoredTensor* find(std::string_view name) const&& = delete;
+    const StoredTensor* find(std::string_view name) const& {
         const auto at = index_.find(name);
         return at == index_.end() ? nullptr : &tensors_[at->second];
     }

@@ -54,6 +54,9 @@ template <class T>
 StoredTensor stored_tensor(std::string name, std::vector<std::int64_t> shape, std::span<const T> values) {
     return {std::move(name), stored_type<T>(), std::move(shape), std::as_bytes(values)};
 }
+/// Refused: the tensor would view the values of a temporary.
+template <class T>
+StoredTensor stored_tensor(std::string, std::vector<std::int64_t>, const std::vector<std::type_identity_t<T>>&&) = delete;
 
 using StoredMetadata = std::map<std::string, std::string>;
 

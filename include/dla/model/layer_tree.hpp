@@ -158,5 +158,7 @@ private:
 /// The layers as a tree. With `collapse` consecutive parts that are equal in everything but their values (types, settings, shapes, parameters) become one
 /// node with a number of copies; its `row` and `children` are those of the first copy.
 [[nodiscard]] inline std::vector<LayerNode> layer_tree(const ParamIndex& index, bool collapse = true) { return detail::LayerTree(index, collapse).build(); }
+/// Refused: the nodes would refer to rows of a temporary.
+std::vector<LayerNode> layer_tree(const ParamIndex&&, bool collapse = true) = delete;
 
 }  // namespace dla

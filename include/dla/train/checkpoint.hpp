@@ -225,7 +225,8 @@ public:
             fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
     }
 
-    const RunState& state() const { return state_; }
+    const RunState& state() const& { return state_; }
+    RunState state() && { return std::move(state_); }
     const std::string& where() const { return file_.where(); }
     bool can_resume() const { return !optimizer_.empty(); }
 

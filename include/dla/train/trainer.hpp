@@ -47,10 +47,15 @@ inline std::string first_difference(const std::string& then, const std::string& 
 /// Trains a classifier. The same configuration, seed and data give the same bits at any number of threads, and after an interruption and `resume`.
 class Trainer {
 public:
-    /// All arguments but the options must outlive the trainer.
-    Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, const CrossEntropy& loss, Loader& train, Loader& validation,
-            TrainerOptions options)
-        : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(loss), train_(train), validation_(validation), options_(std::move(options)) {}
+    /// All arguments but the loss and the options must outlive the trainer.
+    Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, CrossEntropy loss, Loader& train, Loader& validation, TrainerOptions options)
+        : model_(model),
+          optimizer_(optimizer),
+          schedule_(schedule),
+          loss_(std::move(loss)),
+          train_(train),
+          validation_(validation),
+          options_(std::move(options)) {}
 
     /// Configuration, seed and fingerprints that checkpoints carry; set before `run`.
     RunState& state() { return state_; }
@@ -234,7 +239,7 @@ private:
     AnyModel& model_;
     Optimizer& optimizer_;
     AnySchedule& schedule_;
-    const CrossEntropy& loss_;
+    CrossEntropy loss_;
     Loader& train_;
     Loader& validation_;
     TrainerOptions options_;
