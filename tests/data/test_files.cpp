@@ -4,6 +4,8 @@
 #include "files.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <numeric>
 
 using namespace files;
@@ -317,6 +319,34 @@ TEST_CASE("load: images of another size than the data set's are refused") {
     CHECK(contains(message_of([&] { dla::load_dataset("mnist", dir.path()); }), "must be [1, 28, 28], got [1, 2, 3]"));
 }
 
+namespace {
+
+/// Of pixels scaled to [0, 1], for each channel: mean, standard deviation, and the mean of the images' sample standard deviations.
+std::vector<std::array<double, 3>> statistics_of(const dla::Dataset& data) {
+    const auto channels = static_cast<std::size_t>(data.shape.d[0]), size = data.sample_size();
+    const double images = static_cast<double>(data.size()), pixels = static_cast<double>(size / channels);
+    std::vector<std::array<double, 3>> found;
+    for (std::size_t c = 0; c < channels; ++c) {
+        double sum = 0, squares = 0, deviations = 0;
+        for (dla::index_t i = 0; i < data.size(); ++i) {
+            double s = 0, q = 0;
+            for (std::size_t at = c; at < size; at += channels) {
+                const double v = data.image(i)[at] / 255.0;
+                s += v;
+                q += v * v;
+            }
+            sum += s;
+            squares += q;
+            deviations += std::sqrt((q - s * s / pixels) / (pixels - 1));
+        }
+        const double mean = sum / (images * pixels);
+        found.push_back({mean, std::sqrt(squares / (images * pixels) - mean * mean), deviations / images});
+    }
+    return found;
+}
+
+}  // namespace
+
 // Figures computed from the published files with NumPy.
 TEST_CASE("real data: MNIST pixel for pixel") {
     const fs::path root = real_data();
@@ -366,4 +396,14 @@ TEST_CASE("real data: CIFAR-10, in figures that do not depend on the order of th
     };
     check(pair.train, 5000, {6415714204u, 6295060180u, 5829907619u}, 27646416571865u, 82885366442u);
     check(pair.test, 1000, {1290492328u, 1266775083u, 1176108223u}, 5561102589800u, 16685969923u);
+    // What cifar.hpp says of the numbers that it normalises with, and of those that it does not.
+    const auto statistics = statistics_of(pair.train);
+    const std::array<double, 3> of_all_pixels{.2470, .2435, .2616};
+    for (std::size_t c = 0; c < 3; ++c) {
+        CAPTURE(c);
+        CHECK(std::abs(statistics[c][0] - double{pair.train.mean[c]}) < 5.1e-5);
+        CHECK(std::abs(statistics[c][1] - of_all_pixels[c]) < 5.1e-5);
+        CHECK(std::abs(statistics[c][2] - double{pair.train.deviation[c]}) < 5.1e-5);
+        CHECK(pair.test.deviation[c] == pair.train.deviation[c]);
+    }
 }

@@ -19,7 +19,8 @@ namespace detail {
 
 inline constexpr std::size_t cifar_record = 1 + 3 * 1024;
 
-/// An empty set with CIFAR-10's shape, classes and statistics.
+/// An empty set with CIFAR-10's shape, classes and statistics of the training images. The deviations are the customary ones, which published experiments
+/// use: in each channel the mean, over the images, of the sample standard deviation of one image. That of all pixels is .2470, .2435, .2616.
 inline Dataset empty_cifar10() {
     Dataset data;
     data.name = "cifar10";

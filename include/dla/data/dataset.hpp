@@ -25,7 +25,7 @@ struct Dataset {
     std::vector<std::int32_t> labels;      ///< [N], each in [0, num_classes)
     std::vector<std::string> class_names;  ///< [num_classes]
     std::vector<float> mean;               ///< [C], of pixels scaled to [0, 1]
-    std::vector<float> deviation;          ///< [C], standard deviation of the same
+    std::vector<float> deviation;          ///< [C], what pixels are divided by: the standard deviation of the same (CIFAR-10: the mean of the images' own)
 
     index_t size() const { return static_cast<index_t>(labels.size()); }
     std::size_t sample_size() const { return static_cast<std::size_t>(shape.size()); }
