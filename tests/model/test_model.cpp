@@ -2,6 +2,7 @@
 // What a model promises its user: errors in words, weights that go where they should, independence of batch size, threads and other models.
 #include <doctest/doctest.h>
 
+#include <support/error_of.hpp>
 #include <support/networks.hpp>
 #include <support/run_layer.hpp>
 #include <thread>
@@ -274,7 +275,12 @@ TEST_CASE("frozen parameters stay, the others move, and neither norm nor decay s
     table.freeze("0.block.*", false);
     step(model, adam, data);
     CHECK_FALSE(same_bits(before[0], values(table.parameters[0], ParamPart::value)));
-    CHECK_THROWS_AS(table.parameter("0.blok.weight"), Error);
+    const auto closest = [&table](const char* path) { return error_of([&] { (void)table.parameter(path); }); };
+    for (const ParamRow& row : table.parameters) {  // one slip away from each
+        CHECK(closest((row.path + "s").c_str()) == "error[model] " + row.path + "s: no parameter has this path; did you mean " + row.path + "?");
+    }
+    CHECK(contains(closest(""), "no parameter has this path; did you mean "));
+    CHECK(error_of([] { (void)ParamIndex{}.parameter("0.weight"); }) == "error[model] 0.weight: no parameter has this path; the model has no parameters");
 }
 
 TEST_CASE("paths match as they are written") {

@@ -164,7 +164,7 @@ TEST_CASE("a trainer keeps the loss it was given") {
     config.layer_sizes = {4, 10};
     const auto trained = [&](bool temporary) {
         const auto model = experiment::make_model(config, Seed{1}, 1);
-        AnyOptimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
+        Optimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
         AnySchedule schedule{AnyScheduleOptions{}};
         Loader train(digits, all_samples(digits), {.batch_size = 20}), validation(digits, all_samples(digits), evaluation_options(20));
         const TrainerOptions options{.checkpoint_dir = "", .epochs = 1, .quiet = true};

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <dla/config/schema.hpp>
+#include <dla/core/edit_distance.hpp>
 #include <dla/core/finite.hpp>
 
 #include <algorithm>
 #include <bit>
-#include <numeric>
 #include <utility>
 
 namespace dla {
@@ -19,22 +19,6 @@ struct ConfigProblem {
 };
 
 namespace detail {
-
-/// Slips (a character inserted, deleted or replaced, two neighbours swapped) that lead from `a` to `b`; long words are not compared.
-inline std::size_t edit_distance(std::string_view a, std::string_view b) {
-    if (a.size() > 64 || b.size() > 64) return 64;
-    std::vector<std::size_t> before_last, last, row(b.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        before_last = std::exchange(last, row);
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before_last[j - 2] + 1);
-        }
-    }
-    return row.back();
-}
 
 inline bool similar(std::string_view a, std::string_view b) { return edit_distance(a, b) <= std::max<std::size_t>(1, std::min(a.size(), b.size()) / 3); }
 

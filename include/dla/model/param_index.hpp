@@ -2,6 +2,7 @@
 // The rows that describe a model: its parameters, buffers, counters and layers, with their paths, sizes and places, without any memory.
 #pragma once
 
+#include <dla/core/edit_distance.hpp>
 #include <dla/core/path.hpp>
 #include <dla/layers/concept.hpp>
 
@@ -83,13 +84,13 @@ struct ParamIndex {
     }
     /// One past the last value of parameter `i`, with padding.
     index_t end_of(std::size_t i) const { return i + 1 < parameters.size() ? parameters[i + 1].offset : value_count; }
-    /// The row of this path. Throws Error(model) naming the closest one when there is none.
+    /// The row of this path. Throws Error(model) naming the closest path when there is none.
     const ParamRow& parameter(std::string_view path) const {
         for (const ParamRow& row : parameters)
             if (row.path == path) return row;
-        std::string known;
-        for (std::size_t i = 0; i < parameters.size() && i < 4; ++i) known += (i ? ", " : "") + parameters[i].path;
-        fail(ErrorCode::model, path, "no parameter has this path; the paths begin with " + known);
+        if (parameters.empty()) fail(ErrorCode::model, path, "no parameter has this path; the model has no parameters");
+        const auto distance = [path](const ParamRow& row) { return detail::edit_distance(row.path, path); };
+        fail(ErrorCode::model, path, "no parameter has this path; did you mean " + std::ranges::min_element(parameters, {}, distance)->path + "?");
     }
 };
 
