@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <dla/core/arena.hpp>
 #include <dla/core/error.hpp>
 #include <dla/core/pack.hpp>
 #include <dla/core/shape.hpp>
@@ -25,6 +26,23 @@ TEST_CASE("sentences") {
     const dla::Error error(dla::ErrorCode::data, "a.idx", "truncated; expected 16 bytes, got 3");
     CHECK(std::string(error.what()) == "error[data] a.idx: truncated; expected 16 bytes, got 3");
     CHECK(exit_code(error.code()) == 3);
+}
+
+TEST_CASE("sizes that do not fit are the largest number, not a wrong one") {
+    constexpr dla::index_t most = std::numeric_limits<dla::index_t>::max();
+    static_assert(dla::saturating_mul(1 << 20, 3) == 3 << 20 && dla::saturating_add(most - 1, 1) == most);
+    static_assert(dla::saturating_mul(most, 2) == most && dla::saturating_mul(dla::index_t{1} << 32, dla::index_t{1} << 31) == most);
+    static_assert(dla::saturating_add(most, 1) == most && dla::saturating_mul(most, 0) == 0);
+    static_assert(Shape{most}.size() == most && Shape{most, most}.size() == most && Shape{3, most, 2}.size() == most);
+    static_assert(Shape{dla::index_t{1} << 32, dla::index_t{1} << 32}.size() == most);  // 0 without the check
+    static_assert(Shape{most, Dyn}.size() == Dyn && Shape{most, Dyn}.is_too_large() && !Shape{Dyn, Dyn}.is_too_large());
+    static_assert(!Shape{dla::max_values}.is_too_large() && Shape{dla::max_values + 1}.is_too_large() && !Shape{}.is_too_large());
+    static_assert(dla::ShapeResult(Shape{dla::max_values}).ok() && !dla::ShapeResult(Shape{dla::max_values, 2}).ok());
+    static_assert(dla::align_up(most) > most - 64 && dla::align_up(most) % 64 == 0 && dla::align_up(65) == 128 && dla::align_up(0) == 0);
+    static_assert(dla::padded_count<double>(most) > most / 16);
+    CHECK(dla::ShapeResult(Shape{2, most}).why.view() == "a sample [2, 9223372036854775807] has more than 1099511627776 values (2^40)");
+    CHECK(dla::text(most, std::numeric_limits<dla::index_t>::min()).view() == "9223372036854775807-9223372036854775808");
+    CHECK(dla::text(std::numeric_limits<std::size_t>::max()).view() == "18446744073709551615");
 }
 
 TEST_CASE("long text is cut, not overrun") {

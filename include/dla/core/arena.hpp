@@ -12,12 +12,12 @@ namespace dla {
 inline constexpr index_t alignment = 64;
 
 /// `bytes` rounded up to the alignment of every buffer.
-constexpr index_t align_up(index_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
+constexpr index_t align_up(index_t bytes) { return saturating_add(bytes, alignment - 1) / alignment * alignment; }
 
 /// Number of elements of T that keeps the next buffer aligned.
 template <class T>
 constexpr index_t padded_count(index_t count) {
-    return align_up(count * static_cast<index_t>(sizeof(T))) / static_cast<index_t>(sizeof(T));
+    return align_up(saturating_mul(count, static_cast<index_t>(sizeof(T)))) / static_cast<index_t>(sizeof(T));
 }
 
 /// Owns `bytes` of the memory of a policy; zeroed. Movable, not copyable.

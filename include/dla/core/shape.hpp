@@ -5,10 +5,25 @@
 #include <dla/core/text.hpp>
 
 #include <cstdint>
+#include <limits>
 
 namespace dla {
 
 using index_t = std::int64_t;
+
+/// Most values that a sample, a batch between two layers, or all parameters together may have: 2^40. What is larger is refused where it enters, so that no
+/// sum of sizes or bytes behind that overflows.
+inline constexpr index_t max_values = index_t{1} << 40;
+
+/// a * b and a + b of sizes (0 or more), or the largest index_t where that is too small. For sizes that nobody has checked yet.
+constexpr index_t saturating_mul(index_t a, index_t b) {
+    index_t product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<index_t>::max() : product;
+}
+constexpr index_t saturating_add(index_t a, index_t b) {
+    index_t sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<index_t>::max() : sum;
+}
 
 /// A size that is not written in the type: taken from the data or set at run time.
 inline constexpr index_t Dyn = -1;
@@ -31,20 +46,27 @@ struct Shape {
     constexpr Shape(index_t rows, index_t features) : rank(2), d{rows, features, 0} {}
     constexpr Shape(index_t channels, index_t height, index_t width) : rank(3), d{channels, height, width} {}
 
-    /// Number of values, or Dyn if an axis is unknown.
+    /// Number of values (the largest index_t if they are more), or Dyn if an axis is unknown.
     constexpr index_t size() const {
         if (rank == 0) return Dyn;
         index_t n = 1;
         for (int i = 0; i < rank; ++i) {
             if (d[i] == Dyn) return Dyn;
-            n *= d[i];
+            n = saturating_mul(n, d[i]);
         }
         return n;
+    }
+    /// The known axes alone give more than max_values values.
+    constexpr bool is_too_large() const {
+        index_t n = 1;
+        for (int i = 0; i < rank; ++i)
+            if (d[i] != Dyn) n = saturating_mul(n, d[i]);
+        return n > max_values;
     }
     constexpr bool is_known() const { return rank != 0 && size() != Dyn; }
 
     /// Rank 1 made from an image whose positions (height x width) are more than one, so that memory order differs from channels first.
-    constexpr bool is_flattened_image() const { return rank == 1 && d[1] * d[2] > 1; }
+    constexpr bool is_flattened_image() const { return rank == 1 && d[1] > 0 && d[2] > 0 && (d[1] > 1 || d[2] > 1); }
 
     /// Same rank and same axes (and same memory order of the features).
     constexpr bool operator==(const Shape&) const = default;
@@ -70,12 +92,14 @@ constexpr Text to_text(const Shape& s) {
     return t.append("]");
 }
 
-/// The output shape of a layer, or why there is none.
+/// The output shape of a layer, or why there is none. A shape with more than max_values values is none.
 struct ShapeResult {
     Shape shape;
     Text why;             ///< empty when the input is accepted
     bool nested = false;  ///< a layer inside refused, and `why` is already its whole sentence
-    constexpr ShapeResult(const Shape& s) : shape(s) {}
+    constexpr ShapeResult(const Shape& s) : shape(s) {
+        if (s.is_too_large()) why = text("a sample ", to_text(s), " has more than ", max_values, " values (2^40)");
+    }
     constexpr explicit ShapeResult(const Text& reason, bool inside = false) : why(reason), nested(inside) {}
     constexpr bool ok() const { return why.empty(); }
 };

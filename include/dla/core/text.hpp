@@ -27,15 +27,17 @@ struct Text {
     }
     constexpr Text& append(const Text& t) { return append(t.view()); }
     constexpr Text& append(const char* s) { return append(std::string_view(s)); }
-    constexpr Text& append(std::integral auto number) {
-        auto n = static_cast<long long>(number);
-        if (n < 0) {
-            append("-");
-            n = -n;
-        }
+    template <std::integral Integer>
+    constexpr Text& append(Integer number) {
+        auto n = static_cast<unsigned long long>(number);
+        if constexpr (std::signed_integral<Integer>)
+            if (number < 0) {
+                append("-");
+                n = 0 - n;  // also of the most negative number
+            }
         char digits[20]{};
         int count = 0;
-        do digits[count++] = static_cast<char>('0' + n % 10);
+        do digits[count++] = static_cast<char>('0' + static_cast<int>(n % 10));
         while ((n /= 10) != 0);
         while (count > 0) append(std::string_view(&digits[--count], 1));
         return *this;

@@ -39,6 +39,7 @@ struct Dataset {
         };
         refuse_if(shape.rank != 3 || !shape.is_known() || shape.d[0] < 1 || shape.d[1] < 1 || shape.d[2] < 1,
                   "the sample shape must be [channels, height, width], got " + std::string(to_text(shape).view()));
+        refuse_if(shape.is_too_large(), "the sample shape " + std::string(to_text(shape).view()) + " has more than " + std::to_string(max_values) + " values");
         refuse_if(num_classes < 1, "the number of classes must be at least 1, got " + std::to_string(num_classes));
         refuse_if(labels.empty(), "the data set is empty; expected at least one sample");
         refuse_if(labels.size() > std::numeric_limits<std::uint32_t>::max(), "more samples than a 32-bit index can name");
@@ -93,7 +94,7 @@ inline Split random_split(index_t size, index_t val_size, Seed seed) {
 namespace detail {
 
 inline void check_layout_sizes(std::size_t from, std::size_t to, index_t batch, const Shape& shape) {
-    const bool good = shape.rank == 3 && shape.is_known() && batch >= 0 && from == to && from == static_cast<std::size_t>(batch * shape.size());
+    const bool good = shape.rank == 3 && shape.is_known() && batch >= 0 && from == to && from == static_cast<std::size_t>(saturating_mul(batch, shape.size()));
     if (!good)
         fail(ErrorCode::shape, "layout",
              text("a batch of ", batch, " samples ", to_text(shape), " does not fit buffers of ", from, " and ", to, " values").view());

@@ -33,9 +33,10 @@ struct Dims {
     constexpr Dims() = default;
     template <class... Sizes>
     constexpr Dims(Sizes... sizes) : rank(sizeof...(Sizes)), d{static_cast<index_t>(sizes)...} {}
+    /// Number of values (the largest index_t if they are more).
     constexpr index_t size() const {
         index_t n = 1;
-        for (int i = 0; i < rank; ++i) n *= d[i];
+        for (int i = 0; i < rank; ++i) n = saturating_mul(n, d[i]);
         return n;
     }
     constexpr bool operator==(const Dims&) const = default;

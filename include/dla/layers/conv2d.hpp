@@ -66,6 +66,8 @@ struct Conv2d {
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
         if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
             return refuse("output channels, kernel, stride and dilation must be at least 1");
+        if (!ops::within_max_window(kernel) || !ops::within_max_window(stride) || !ops::within_max_window(padding) || !ops::within_max_window(dilation))
+            return refuse("kernel, stride, padding and dilation must be at most ", ops::max_window);
         if ((padding.h < 0 && padding.h != Same) || (padding.w < 0 && padding.w != Same)) return refuse("padding must be 0 or more, or Same");
         if ((padding.h == Same && stride.h != 1) || (padding.w == Same && stride.w != 1))
             return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(In), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h,
@@ -80,13 +82,13 @@ struct Conv2d {
     }
     constexpr index_t macs(const Shape& s) const {
         const Conv2dDims d = dims(s, 1);
-        return d.out_height * d.out_width * out * kernel.h * kernel.w * (s.d[0] / groups);
+        return saturating_mul(saturating_mul(d.out_height * d.out_width, Dims{out, s.d[0] / groups, kernel.h}.size()), kernel.w);
     }
 
     template <class P, class Builder>
     State<P> build(Builder& b, const Shape& s) const {
         const index_t in = s.d[0] / groups;
-        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in * kernel.h * kernel.w))};
+        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(Dims{in, kernel.h, kernel.w}.size()))};
         State<P> state;
         state.weight = b.parameter("weight", ParamKind::weight, {out, in, kernel.h, kernel.w}, init,
                                    DiskOrder{.outer = out, .channels = in, .pixels = kernel.h * kernel.w});

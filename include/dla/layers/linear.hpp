@@ -41,7 +41,7 @@ struct Linear {
         if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
         return s.rank == 1 ? Shape{out} : Shape{s.d[0], out};
     }
-    constexpr index_t macs(const Shape& s) const { return s.size() * out; }
+    constexpr index_t macs(const Shape& s) const { return saturating_mul(s.size(), out); }
 
     template <class P, class Builder>
     State<P> build(Builder& b, const Shape& s) const {

@@ -15,6 +15,8 @@ constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride,
     if (s.rank != 3) return refuse("expected an image [channels, height, width]");
     if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1)
         return refuse("kernel, stride and dilation must be at least 1");
+    if (!ops::within_max_window(kernel) || !ops::within_max_window(stride) || !ops::within_max_window(dilation))
+        return refuse("kernel, stride and dilation must be at most ", ops::max_window);
     const index_t half_h = (dilation.h * (kernel.h - 1) + 1) / 2, half_w = (dilation.w * (kernel.w - 1) + 1) / 2;
     if (padding.h < 0 || padding.w < 0 || padding.h > half_h || padding.w > half_w) return refuse("padding must be between 0 and half the window");
     const Pool2dDims d = ops::pool2d_dims(1, s, kernel, stride, padding, dilation, ceil_mode);

@@ -21,6 +21,7 @@ public:
             const ParamRow& row = table_.parameters[next_parameter_++];
             return {table_.weights(row.offset), table_.values(row.offset), table_.gradients(row.offset)};
         }
+        check_size(name, dims, table_.value_count);
         table_.parameters.push_back({path(name), kind, dims, order, init, table_.value_count, dims.size(), layer(), true});
         table_.value_count += padded_count<typename P::master>(dims.size());
         return {};
@@ -28,6 +29,7 @@ public:
     /// Declares a buffer whose values start as `initial`.
     kernel::StatisticPtr<P> buffer(const char* name, const Dims& dims, double initial, DiskOrder order = {}) {
         if (bind_) return table_.buffer(table_.buffers[next_buffer_++].offset);
+        check_size(name, dims, table_.buffer_count);
         table_.buffers.push_back({path(name), dims, order, initial, table_.buffer_count, dims.size()});
         table_.buffer_count += padded_count<typename P::statistic>(dims.size());
         return {};
@@ -65,6 +67,7 @@ public:
 
     /// The first pass is over: notes what is known of the network as a whole.
     void describe_network(const Text& name, const Shape& in, const Shape& out, const detail::LayerFacts& facts) {
+        check_row(name, in, out, facts);
         table_.network = make_row(name, in, out, facts);
         table_.network.end = next_layer_;
         table_.network.leaf = next_layer_ == 0;
@@ -77,6 +80,7 @@ public:
         const int id = next_layer_++;
         if (!bind_) {
             if (!open_.empty()) table_.layers[static_cast<std::size_t>(open_.back())].leaf = false;
+            check_row(name, in, out, facts);
             table_.layers.push_back(make_row(name, in, out, facts));
         }
         open_.push_back(id);
@@ -92,6 +96,20 @@ public:
     [[noreturn]] void refused(const Text& sentence) const { fail(ErrorCode::shape, "network", sentence.view()); }
 
 private:
+    /// Refuses an array that, with the `before` values in front of it, cannot be counted.
+    void check_size(const char* name, const Dims& dims, index_t before) const {
+        if (dims.size() <= max_values - before) return;
+        Text sizes;
+        for (int i = 0; i < dims.rank; ++i) sizes.append(i ? ", " : "").append(dims.d[i]);
+        fail(ErrorCode::shape, path(name), text("with [", sizes, "] the network has more than ", max_values, " values (2^40)").view());
+    }
+    /// Notes the largest sample, and refuses a network that would not end in a lifetime: totals of its multiply-adds do not overflow then.
+    void check_row(const Text& name, const Shape& in, const Shape& out, const detail::LayerFacts& facts) {
+        table_.largest_sample = std::max({table_.largest_sample, in.size(), out.size()});
+        macs_ = saturating_add(macs_, facts.macs);
+        if (macs_ > max_macs)
+            fail(ErrorCode::shape, path_, text("with ", name, " the network takes more than ", max_macs, " multiply-adds for a sample (2^60)").view());
+    }
     LayerRow make_row(const Text& name, const Shape& in, const Shape& out, const detail::LayerFacts& facts) const {
         return {.path = path_,
                 .name = std::string(name.view()),
@@ -108,12 +126,15 @@ private:
     std::string path(const char* name) const { return path_.empty() ? std::string(name) : path_ + "." + name; }
     int layer() const { return open_.empty() ? -1 : open_.back(); }
 
+    static constexpr index_t max_macs = index_t{1} << 60;
+
     ParamTable<P>& table_;
     bool bind_;
     std::string path_;
     std::vector<int> open_;
     std::size_t next_parameter_ = 0, next_buffer_ = 0, next_counter_ = 0, next_mode_ = 0;
     int next_layer_ = 0;
+    index_t macs_ = 0;
     std::uint32_t streams_ = 0;
 };
 

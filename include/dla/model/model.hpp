@@ -44,7 +44,7 @@ public:
         for (int i = 0; i < input.rank; ++i)
             if (input.d[i] < 1)
                 fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " has an empty axis; expected sizes of at least 1").view());
-        const ShapeResult out = net.out_shape(input);
+        const ShapeResult out = input.is_too_large() ? ShapeResult(input) : net.out_shape(input);
         if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
         output_ = out.shape;
         Builder<P> count(*table_, false);
@@ -79,14 +79,15 @@ public:
     template <class Loss>
     void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
         loss.check(output_);
-        const index_t part = (batch + micro_batches - 1) / micro_batches;
+        const index_t part = (table_->checked_batch(batch) + micro_batches - 1) / micro_batches;
         claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
         if (micro_batches > 1 && leaves_.leaves() != micro_batches) leaves_ = LeafTree<P>(*table_, micro_batches);
     }
     /// Bytes a training step on `batch` samples needs, before any is claimed.
     template <class Loss>
     MemoryPlan plan(index_t batch, const Loss& loss) const {
-        return Workspace<Net, P>::measure(table_->policy, net_, state_, input_, output_, batch, loss.scratch(table_->policy, batch, output_));
+        return Workspace<Net, P>::measure(table_->policy, net_, state_, input_, output_, batch,
+                                          loss.scratch(table_->policy, table_->checked_batch(batch), output_));
     }
     /// The memory that is claimed now.
     const MemoryPlan& memory() const { return workspace_.plan(); }
@@ -196,12 +197,14 @@ public:
         const View<P> y = infer(inputs, batch, workspace);
         fetch(table_->policy, out.data(), y.data, y.size());
     }
-    Inference inference_workspace(index_t batch, index_t scratch = 0) const { return Inference(table_->policy, net_, state_, input_, output_, batch, scratch); }
+    Inference inference_workspace(index_t batch, index_t scratch = 0) const {
+        return Inference(table_->policy, net_, state_, input_, output_, table_->checked_batch(batch), scratch);
+    }
 
     /// A workspace for `evaluate` with this loss, which may need scratch memory of its own.
     template <class Loss, class = typename Loss::Target>
     Inference inference_workspace(index_t batch, const Loss& loss) const {
-        return inference_workspace(batch, loss.scratch(table_->policy, batch, output_));
+        return inference_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
     }
 
     /// Loss and correct predictions in inference mode; const and thread-safe like predict. Allocates its own workspace.
@@ -282,7 +285,7 @@ private:
         if (values % size != 0)
             fail(ErrorCode::model, "model",
                  text("got ", values, " input values; expected a multiple of ", size, ", the size of one sample ", to_text(input_)).view());
-        return static_cast<index_t>(values / size);
+        return table_->checked_batch(static_cast<index_t>(values / size));
     }
     template <class Loss>
     index_t check_batch(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) const {

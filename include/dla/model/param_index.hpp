@@ -73,6 +73,7 @@ struct ParamIndex {
     std::vector<LayerRow> layers;
     LayerRow network;                           ///< the whole, with an empty path; what it consists of is in `layers`
     index_t value_count = 0, buffer_count = 0;  // with padding
+    index_t largest_sample = 0;                 ///< values of the largest input or output of a layer
 
     /// Row of `layers`, or of the whole network for -1.
     const LayerRow& layer(int row) const { return row < 0 ? network : layers[static_cast<std::size_t>(row)]; }
@@ -84,6 +85,15 @@ struct ParamIndex {
     }
     /// One past the last value of parameter `i`, with padding.
     index_t end_of(std::size_t i) const { return i + 1 < parameters.size() ? parameters[i + 1].offset : value_count; }
+    /// `batch`, if that many samples can be counted in every layer. Throws Error(shape) otherwise.
+    index_t checked_batch(index_t batch) const {
+        if (batch < 0 || saturating_mul(batch, largest_sample) > max_values)
+            fail(ErrorCode::shape, "model",
+                 text("a batch of ", batch, " samples, of up to ", largest_sample, " values in a layer; expected 0 or more and at most ", max_values,
+                      " values in all")
+                     .view());
+        return batch;
+    }
     /// The row of this path. Throws Error(model) naming the closest path when there is none.
     const ParamRow& parameter(std::string_view path) const {
         for (const ParamRow& row : parameters)

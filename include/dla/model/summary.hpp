@@ -129,7 +129,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
     const index_t count = index.parameter_count();
     out += "\nparameters: " + grouped(count) + " (" + grouped(trainable) + " trainable, " + grouped(count - trainable) + " frozen)\n";
     out += "buffers: " + grouped(buffers) + " values of running statistics, " + grouped(static_cast<index_t>(index.counters.size())) + " counters\n";
-    out += "multiply-adds (MACs): " + grouped(macs) + " for one sample, " + grouped(macs * options.batch) + " for " + n + "\n\n";
+    out += "multiply-adds (MACs): " + grouped(macs) + " for one sample, " + grouped(saturating_mul(macs, options.batch)) + " for " + n + "\n\n";
 
     const bool both = claimed.batch == options.batch;
     std::vector<detail::TableLine<4>> memory{{"Bytes of training, batch of " + n, "planned", both ? "claimed" : "", ""}};

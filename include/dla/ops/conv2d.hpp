@@ -21,6 +21,10 @@ inline constexpr index_t Same = -2;
 
 namespace ops {
 
+/// Sizes of a window beyond this are refused, so that the geometry below does not overflow.
+inline constexpr index_t max_window = index_t{1} << 30;
+constexpr bool within_max_window(Size2 s) { return s.h <= max_window && s.w <= max_window; }
+
 /// Positions of a window of `kernel` elements `dilation` apart along `size` values with `before` + `after` zeros; below 1: the window does not fit.
 constexpr index_t window_positions(index_t size, index_t before, index_t after, index_t kernel, index_t stride, index_t dilation) {
     const index_t room = size + before + after - dilation * (kernel - 1) - 1;
