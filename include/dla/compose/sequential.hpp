@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/compose/groups.hpp>
+#include <dla/compose/linear_norm_relu.hpp>
 
 namespace dla {
 

@@ -82,6 +82,14 @@ struct BatchNorm {
         return pass == Pass::infer ? 0 : batch_norm_scratch(policy, ops::channel_dims(batch, s));
     }
 
+    /// Throws Error(model) for a batch that has no variance.
+    template <class V>
+    void check_batch(const V& x) const {
+        const NormDims d = ops::channel_dims(x.batch, x.shape);
+        if (d.outer * d.inner <= 1)
+            fail(ErrorCode::model, name().view(),
+                 "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
+    }
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
         batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.master, state.bias.master, state.running_mean,
@@ -90,11 +98,8 @@ struct BatchNorm {
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
         if (*state.eval) return infer<P>(c, state, x, y);
-        const NormDims d = ops::channel_dims(x.batch, x.shape);
-        if (d.outer * d.inner <= 1)
-            fail(ErrorCode::model, name().view(),
-                 "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
-        batch_norm_forward(c.policy, c.scratch, d, eps, momentum, x.data, state.weight.master, state.bias.master, state.running_mean, state.running_var,
+        check_batch(x);
+        batch_norm_forward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master, state.running_mean, state.running_var,
                            state.tracked, y.data, tape.mean.data, tape.invstd.data);
     }
     template <class P>

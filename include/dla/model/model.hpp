@@ -233,7 +233,7 @@ public:
 
 private:
     static P resolved(const P& policy) {
-        if constexpr (requires { resolve(policy); })
+        if constexpr (requires { { resolve(policy) } -> std::same_as<P>; })
             return resolve(policy);
         else
             return policy;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/kernels/cpu/chunks.hpp>
+#include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
 #include <dla/kernels/reference/norm.hpp>
 
@@ -38,37 +39,28 @@ namespace dla::detail::avx512 {
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 
-namespace dla {
+namespace dla::detail {
 
-inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
-    if (d.inner != 1) return 0;
-    const index_t channels = detail::padded_channels(d.channels);
-    return std::max<index_t>(detail::norm_chunks(d).count, 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
-           detail::bytes_of<double>(channels) + 6 * detail::bytes_of<float>(channels);
-}
-
-inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+template <bool Relu>
+void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
                                const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
-    if (d.inner != 1 || d.outer == 0)
-        return batch_norm_forward(static_cast<const Reference<float>&>(p), scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean,
-                                  invstd);
     if (tracked) ++*tracked;
-    const detail::Chunks chunks = detail::norm_chunks(d);
-    const index_t channels = detail::padded_channels(d.channels), values = d.outer * d.channels;
-    auto* means = detail::take<double>(scratch, chunks.count * channels);
-    auto* squares = detail::take<double>(scratch, chunks.count * channels);
-    auto* work = detail::take<float>(scratch, chunks.count * 3 * channels);
-    auto* inverse = detail::take<double>(scratch, channels);
-    auto *centre = detail::take<float>(scratch, channels), *gain = detail::take<float>(scratch, channels), *shift = detail::take<float>(scratch, channels);
+    const Chunks chunks = norm_chunks(d);
+    const index_t channels = padded_channels(d.channels), values = d.outer * d.channels;
+    auto* means = take<double>(scratch, chunks.count * channels);
+    auto* squares = take<double>(scratch, chunks.count * channels);
+    auto* work = take<float>(scratch, chunks.count * 3 * channels);
+    auto* inverse = take<double>(scratch, channels);
+    auto *centre = take<float>(scratch, channels), *gain = take<float>(scratch, channels), *shift = take<float>(scratch, channels);
 
-    const auto moments = detail::select_isa(detail::base::moments, detail::avx2::moments, detail::avx512::moments);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+    const auto moments = select_isa(base::moments, avx2::moments, avx512::moments);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
         moments(chunks.length(i), d.channels, x + first, values - first, work + i * 3 * channels, means + i * channels, squares + i * channels);
     });
-    const auto merge = detail::select_isa(detail::base::merge_moments, detail::avx2::merge_moments, detail::avx512::merge_moments);
+    const auto merge = select_isa(base::merge_moments, avx2::merge_moments, avx512::merge_moments);
     for (index_t i = 1; i < chunks.count; ++i) merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
-    detail::select_isa(detail::base::inverse_deviation, detail::avx2::inverse_deviation, detail::avx512::inverse_deviation)(
+    select_isa(base::inverse_deviation, avx2::inverse_deviation, avx512::inverse_deviation)(
         channels, static_cast<double>(d.outer), eps, squares, inverse);
 
     for (index_t c = 0; c < d.channels; ++c) {
@@ -77,8 +69,8 @@ inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const No
         gain[c] = w ? static_cast<float>(inverse[c] * static_cast<double>(w[c])) : invstd[c];
         shift[c] = b ? b[c] : 0.0f;
     }
-    const auto normalise = detail::select_isa(detail::base::normalise, detail::avx2::normalise, detail::avx512::normalise);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+    const auto normalise = select_isa(base::normalise<Relu>, avx2::normalise<Relu>, avx512::normalise<Relu>);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
         normalise(chunks.length(i), d.channels, d.channels, x + first, centre, gain, shift, y + first);
     });
@@ -90,33 +82,33 @@ inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const No
     }
 }
 
-inline void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+template <bool Relu>
+void norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
                              const float* running_var, float* y) {
-    if (d.inner != 1) return batch_norm_infer(static_cast<const Reference<float>&>(p), d, eps, x, w, b, running_mean, running_var, y);
-    const detail::Chunks chunks = detail::norm_chunks(d);
-    const auto f = detail::select_isa(detail::base::normalise_by_running, detail::avx2::normalise_by_running, detail::avx512::normalise_by_running);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+    const Chunks chunks = norm_chunks(d);
+    const auto f = select_isa(base::normalise_by_running<Relu>, avx2::normalise_by_running<Relu>, avx512::normalise_by_running<Relu>);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
         f(chunks.length(i), d.channels, static_cast<float>(eps), x + first, w, b, running_mean, running_var, y + first);
     });
 }
 
-inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
+template <bool Relu>
+void norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w, const float* mean,
                                 const float* invstd, const float* dy, float* dx, float* dw, float* db) {
-    if (d.inner != 1 || d.outer == 0) return batch_norm_backward(static_cast<const Reference<float>&>(p), scratch, d, x, w, mean, invstd, dy, dx, dw, db);
-    const detail::Chunks chunks = detail::norm_chunks(d);
-    const index_t channels = detail::padded_channels(d.channels), values = d.outer * d.channels;
-    auto* sums = detail::take<double>(scratch, chunks.count * channels);      // of dy
-    auto* products = detail::take<double>(scratch, chunks.count * channels);  // of dy * (x - mean)
-    auto* work = detail::take<float>(scratch, chunks.count * 2 * channels);
-    auto *centre = detail::take<float>(scratch, channels), *gain = detail::take<float>(scratch, channels);
-    auto *offset = detail::take<float>(scratch, channels), *slope = detail::take<float>(scratch, channels);
+    const Chunks chunks = norm_chunks(d);
+    const index_t channels = padded_channels(d.channels), values = d.outer * d.channels;
+    auto* sums = take<double>(scratch, chunks.count * channels);      // of dy
+    auto* products = take<double>(scratch, chunks.count * channels);  // of dy * (x - mean)
+    auto* work = take<float>(scratch, chunks.count * 2 * channels);
+    auto *centre = take<float>(scratch, channels), *gain = take<float>(scratch, channels);
+    auto *offset = take<float>(scratch, channels), *slope = take<float>(scratch, channels);
     for (index_t c = 0; c < channels; ++c) centre[c] = c < d.channels ? mean[c] : 0.0f;
 
-    const auto accumulate = detail::select_isa(detail::base::gradient_sums, detail::avx2::gradient_sums, detail::avx512::gradient_sums);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+    const auto accumulate = select_isa(base::gradient_sums<Relu>, avx2::gradient_sums<Relu>, avx512::gradient_sums<Relu>);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
-        accumulate(chunks.length(i), d.channels, x + first, dy + first, values - first, centre, work + i * 2 * channels, sums + i * channels,
+        accumulate(chunks.length(i), d.channels, x + first, y ? y + first : nullptr, dy + first, values - first, centre, work + i * 2 * channels, sums + i * channels,
                    products + i * channels);
     });
     for (index_t i = 1; i < chunks.count; ++i)
@@ -134,11 +126,65 @@ inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const N
         if (db) db[c] = static_cast<float>(static_cast<double>(db[c]) + sums[c]);
     }
     if (!dx) return;
-    const auto spread = detail::select_isa(detail::base::input_gradient, detail::avx2::input_gradient, detail::avx512::input_gradient);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+    const auto spread = select_isa(base::input_gradient<Relu>, avx2::input_gradient<Relu>, avx512::input_gradient<Relu>);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
-        spread(chunks.length(i), d.channels, x + first, dy + first, centre, gain, offset, slope, dx + first);
+        spread(chunks.length(i), d.channels, x + first, y ? y + first : nullptr, dy + first, centre, gain, offset, slope, dx + first);
     });
+}
+
+}  // namespace dla::detail
+
+namespace dla {
+
+inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
+    if (d.inner != 1) return 0;
+    const index_t channels = detail::padded_channels(d.channels);
+    return std::max<index_t>(detail::norm_chunks(d).count, 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
+           detail::bytes_of<double>(channels) + 6 * detail::bytes_of<float>(channels);
+}
+
+inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                               const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+    if (d.inner == 1 && d.outer > 0)
+        return detail::norm_forward<false>(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
+    batch_norm_forward(static_cast<const Reference<float>&>(p), scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
+}
+
+inline void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+                             const float* running_var, float* y) {
+    if (d.inner == 1) return detail::norm_infer<false>(p, d, eps, x, w, b, running_mean, running_var, y);
+    batch_norm_infer(static_cast<const Reference<float>&>(p), d, eps, x, w, b, running_mean, running_var, y);
+}
+
+inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
+                                const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+    if (d.inner == 1 && d.outer > 0) return detail::norm_backward<false>(p, scratch, d, x, nullptr, w, mean, invstd, dy, dx, dw, db);
+    batch_norm_backward(static_cast<const Reference<float>&>(p), scratch, d, x, w, mean, invstd, dy, dx, dw, db);
+}
+
+// Batch normalisation and the ReLU behind it in one reading: the same operations in the same order, so the same bits as one after the other.
+
+inline void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                                    const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+    if (d.inner == 1 && d.outer > 0)
+        return detail::norm_forward<true>(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
+    batch_norm_forward(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
+    activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
+}
+
+inline void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b,
+                                  const float* running_mean, const float* running_var, float* y) {
+    if (d.inner == 1) return detail::norm_infer<true>(p, d, eps, x, w, b, running_mean, running_var, y);
+    batch_norm_infer(p, d, eps, x, w, b, running_mean, running_var, y);
+    activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
+}
+
+inline void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w,
+                                     const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+    if (d.inner == 1 && d.outer > 0) return detail::norm_backward<true>(p, scratch, d, x, y, w, mean, invstd, dy, dx, dw, db);
+    activation_backward(p, Activation::relu, 0, d.outer * d.channels * d.inner, nullptr, y, dy, dx);
+    batch_norm_backward(p, scratch, d, x, w, mean, invstd, dx, dx, dw, db);
 }
 
 /// Sums as in the backward pass, about the running mean; dx is dy times a number for each channel, which batch_norm_infer knows how to do.

@@ -70,7 +70,32 @@ inline void inverse_deviation(index_t padded, double n, double eps, const double
     for (index_t c = 0; c < padded; c += half_lanes) store(inverse + c, 1.0 / square_root(load(squares + c) * (1.0 / n) + eps));
 }
 
-/// y = (x - centre) * gain + shift for rows of `channels` values, `stride` apart.
+/// With Relu: what the kernels of ReLU do to a value, and to a gradient whose ReLU gave y.
+template <bool Relu>
+[[gnu::always_inline]] inline Vec rectified(Vec v) {
+    if constexpr (Relu)
+        return v < 0.0f ? splat(0.0f) : v;
+    else
+        return v;
+}
+[[gnu::always_inline]] inline const float* after(const float* p, index_t n) { return p == nullptr ? p : p + n; }  // null takes no offsets
+template <bool Relu>
+[[gnu::always_inline]] inline Vec passed(Vec dy, const float* y) {
+    if constexpr (Relu)
+        return load(y) <= 0.0f ? splat(0.0f) : dy;
+    else
+        return dy;
+}
+template <bool Relu>
+[[gnu::always_inline]] inline Vec passed_within(Vec dy, const float* y, index_t n) {
+    if constexpr (Relu)
+        return load_within(y, n) <= 0.0f ? splat(0.0f) : dy;
+    else
+        return dy;
+}
+
+/// y = (x - centre) * gain + shift for rows of `channels` values, `stride` apart; with Relu the ReLU of that.
+template <bool Relu>
 inline void normalise(index_t rows, index_t channels, index_t stride, const float* x, const float* centre, const float* gain, const float* shift, float* y) {
     const index_t whole = channels / lanes * lanes;
     index_t r = 0;
@@ -79,21 +104,23 @@ inline void normalise(index_t rows, index_t channels, index_t stride, const floa
             const float* from = x + r * stride + c;
             float* to = y + r * stride + c;
             const Vec m = load(centre + c), g = load(gain + c), s = load(shift + c);
-            store(to, (load(from) - m) * g + s);
-            store(to + stride, (load(from + stride) - m) * g + s);
-            store(to + 2 * stride, (load(from + 2 * stride) - m) * g + s);
-            store(to + 3 * stride, (load(from + 3 * stride) - m) * g + s);
+            store(to, rectified<Relu>((load(from) - m) * g + s));
+            store(to + stride, rectified<Relu>((load(from + stride) - m) * g + s));
+            store(to + 2 * stride, rectified<Relu>((load(from + 2 * stride) - m) * g + s));
+            store(to + 3 * stride, rectified<Relu>((load(from + 3 * stride) - m) * g + s));
         }
     for (; r < rows; ++r)
-        for (index_t c = 0; c < whole; c += lanes) store(y + r * stride + c, (load(x + r * stride + c) - load(centre + c)) * load(gain + c) + load(shift + c));
+        for (index_t c = 0; c < whole; c += lanes)
+            store(y + r * stride + c, rectified<Relu>((load(x + r * stride + c) - load(centre + c)) * load(gain + c) + load(shift + c)));
     for (index_t row = 0; whole < channels && row < rows; ++row) {
         const index_t at = row * stride + whole;
         const Vec v = load_within(x + at, channels - whole);
-        store_within(y + at, (v - load(centre + whole)) * load(gain + whole) + load(shift + whole), channels - whole);
+        store_within(y + at, rectified<Relu>((v - load(centre + whole)) * load(gain + whole) + load(shift + whole)), channels - whole);
     }
 }
 
 /// The same with running statistics; w and b or null.
+template <bool Relu>
 inline void normalise_by_running(index_t rows, index_t channels, float eps, const float* x, const float* w, const float* b, const float* mean, const float* var,
                                  float* y) {
     constexpr index_t block = 256;  // channels whose factors are kept on the stack
@@ -106,12 +133,13 @@ inline void normalise_by_running(index_t rows, index_t channels, float eps, cons
             store(gain + c, (w ? load_within(w + at, left) : splat(1.0f)) / square_root(load_within(var + at, left, 1.0f) + eps));
             store(shift + c, b ? load_within(b + at, left) : Vec{});
         }
-        normalise(rows, count, channels, x + first, centre, gain, shift, y + first);
+        normalise<Relu>(rows, count, channels, x + first, centre, gain, shift, y + first);
     }
 }
 
-/// Sums over rows of dy and of dy * (x - centre), [padded channels] each.
-inline void gradient_sums(index_t rows, index_t channels, const float* x, const float* dy, index_t available, const float* centre, float* work, double* sums,
+/// Sums over rows of dy and of dy * (x - centre), [padded channels] each; with Relu dy counts where y, the output of a ReLU behind, is above 0.
+template <bool Relu>
+inline void gradient_sums(index_t rows, index_t channels, const float* x, const float* y, const float* dy, index_t available, const float* centre, float* work, double* sums,
                           double* products) {
     const index_t padded = padded_channels(channels);
     float *sum = work, *product = work + padded;
@@ -122,15 +150,16 @@ inline void gradient_sums(index_t rows, index_t channels, const float* x, const 
     for (index_t done = 0; done < rows; done += norm_block) {
         const index_t count = rows - done < norm_block ? rows - done : norm_block, left = available - done * channels;
         const index_t whole = whole_rows(count, channels, left) / 4 * 4;
-        const float *block_x = x + done * channels, *block_dy = dy + done * channels;
+        const float *block_x = x + done * channels, *block_dy = dy + done * channels, *block_y = Relu ? y + done * channels : nullptr;
         for (index_t c = 0; c < padded; c += lanes) {
             store(sum + c, Vec{});
             store(product + c, Vec{});
         }
         for (index_t r = 0; r < whole; r += 4)
             for (index_t c = 0; c < channels; c += lanes) {
-                const float *at = block_x + r * channels + c, *from = block_dy + r * channels + c;
-                const Vec m = load(centre + c), g0 = load(from), g1 = load(from + channels), g2 = load(from + 2 * channels), g3 = load(from + 3 * channels);
+                const float *at = block_x + r * channels + c, *from = block_dy + r * channels + c, *out = Relu ? block_y + r * channels + c : nullptr;
+                const Vec m = load(centre + c), g0 = passed<Relu>(load(from), out), g1 = passed<Relu>(load(from + channels), after(out, channels)),
+                          g2 = passed<Relu>(load(from + 2 * channels), after(out, 2 * channels)), g3 = passed<Relu>(load(from + 3 * channels), after(out, 3 * channels));
                 store(sum + c, load(sum + c) + ((g0 + g1) + (g2 + g3)));
                 const Vec even = g0 * (load(at) - m) + g2 * (load(at + 2 * channels) - m);
                 const Vec odd = g1 * (load(at + channels) - m) + g3 * (load(at + 3 * channels) - m);
@@ -139,7 +168,7 @@ inline void gradient_sums(index_t rows, index_t channels, const float* x, const 
         for (index_t r = whole; r < count; ++r)
             for (index_t c = 0; c < channels; c += lanes) {
                 const index_t at = r * channels + c;
-                const Vec g = load_within(block_dy + at, left - at);
+                const Vec g = passed_within<Relu>(load_within(block_dy + at, left - at), Relu ? block_y + at : nullptr, left - at);
                 store(sum + c, load(sum + c) + g);
                 store(product + c, load(product + c) + g * (load_within(block_x + at, left - at) - load(centre + c)));
             }
@@ -150,8 +179,9 @@ inline void gradient_sums(index_t rows, index_t channels, const float* x, const 
     }
 }
 
-/// dx = (dy - offset - (x - centre) * slope) * gain.
-inline void input_gradient(index_t rows, index_t channels, const float* x, const float* dy, const float* centre, const float* gain, const float* offset,
+/// dx = (dy - offset - (x - centre) * slope) * gain; dx may be dy or x. With Relu dy counts where y is above 0.
+template <bool Relu>
+inline void input_gradient(index_t rows, index_t channels, const float* x, const float* y, const float* dy, const float* centre, const float* gain, const float* offset,
                            const float* slope, float* dx) {
     const index_t whole = channels / lanes * lanes;
     const auto one = [=](Vec vx, Vec vdy, index_t c) __attribute__((always_inline)) {
@@ -162,13 +192,16 @@ inline void input_gradient(index_t rows, index_t channels, const float* x, const
         for (index_t c = 0; c < whole; c += lanes) {
             const index_t at = r * channels + c, next = at + channels;
             const Vec m = load(centre + c), g = load(gain + c), o = load(offset + c), s = load(slope + c);
-            store(dx + at, (load(dy + at) - o - (load(x + at) - m) * s) * g);
-            store(dx + next, (load(dy + next) - o - (load(x + next) - m) * s) * g);
+            store(dx + at, (passed<Relu>(load(dy + at), after(y, at)) - o - (load(x + at) - m) * s) * g);
+            store(dx + next, (passed<Relu>(load(dy + next), after(y, next)) - o - (load(x + next) - m) * s) * g);
         }
     for (; r < rows; ++r)
-        for (index_t c = 0; c < whole; c += lanes) store(dx + r * channels + c, one(load(x + r * channels + c), load(dy + r * channels + c), c));
+        for (index_t c = 0; c < whole; c += lanes) {
+            const index_t at = r * channels + c;
+            store(dx + at, one(load(x + at), passed<Relu>(load(dy + at), after(y, at)), c));
+        }
     for (index_t row = 0; whole < channels && row < rows; ++row) {
         const index_t at = row * channels + whole, left = channels - whole;
-        store_within(dx + at, one(load_within(x + at, left), load_within(dy + at, left), whole), left);
+        store_within(dx + at, one(load_within(x + at, left), passed_within<Relu>(load_within(dy + at, left), after(y, at), left), whole), left);
     }
 }
