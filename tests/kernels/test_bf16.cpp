@@ -238,7 +238,7 @@ TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights 
                     LossResult results[3];
                     cross_entropy(p, nullptr, d, x.data(), labels.data(), weights, results, hard.data());
                     cross_entropy_soft(p, nullptr, d, x.data(), targets.data(), weights, results + 1, soft.data());
-                    mean_squared_error(p, nullptr, 91, x.data(), targets.data(), mean, results + 2, difference.data());
+                    mean_squared_error(p, nullptr, 91, x.data(), targets.data(), mean ? 91.0 : 1.0, results + 2, difference.data());
                     for (const LossResult& r : results)
                         out.exact.insert(out.exact.end(),
                                          {r.loss, r.weight, static_cast<double>(r.correct), static_cast<double>(r.counted), static_cast<double>(r.bad_row)});

@@ -51,7 +51,7 @@ Problem problem(Conv2dDims d, index_t pad_bottom, index_t pad_right, int limit) 
 /// Scratch of exactly `bytes`, poisoned, with a guard behind it.
 class Scratch {
 public:
-    explicit Scratch(index_t bytes) : bytes_(bytes), arena_(bytes + 256) { std::memset(arena_.data(), 0xff, static_cast<std::size_t>(bytes + 256)); }
+    explicit Scratch(index_t bytes) : bytes_(bytes), arena_({}, bytes + 256) { std::memset(arena_.data(), 0xff, static_cast<std::size_t>(bytes + 256)); }
     ~Scratch() {
         bool guarded = true;
         for (index_t i = 0; i < 256; ++i) guarded = guarded && arena_.data()[bytes_ + i] == std::byte{0xff};

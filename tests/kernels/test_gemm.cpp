@@ -39,7 +39,7 @@ Floats product(const GemmDims& d, const Floats& a, const Floats& b, const float*
     Cpu<float> p;
     p.threads = threads;
     const index_t bytes = gemm_scratch(p, d);
-    Arena<Cpu<float>> scratch(bytes + 256);
+    Arena<Cpu<float>> scratch(p, bytes + 256);
     std::memset(scratch.data(), 0xff, static_cast<std::size_t>(bytes + 256));
     gemm(p, scratch.data(), d, a.data(), b.data(), bias, beta, c.data());
     bool guarded = true;

@@ -70,11 +70,11 @@ double largest(const Tensor& t) {
 }
 
 struct Scratch {
-    explicit Scratch(index_t bytes) : size(std::max<index_t>(bytes, 1)), data(HostMemory::allocate(size)) {
+    explicit Scratch(index_t bytes) : size(std::max<index_t>(bytes, 1)), data(HostMemory{}.allocate(size)) {
         std::memset(data, 0xFF, static_cast<std::size_t>(size));
     }
     Scratch(const Scratch&) = delete;
-    ~Scratch() { HostMemory::release(data, size); }
+    ~Scratch() { HostMemory{}.release(data, size); }
     index_t size;
     std::byte* data;
 };
@@ -419,7 +419,7 @@ TEST_CASE_TEMPLATE("golden losses", P, POLICIES) {
         const auto run = [&](LossResult* to_fill, typename P::scalar* gradient) {
             if (c.text("kind") == "mse") {
                 const Scratch scratch(sum_of_squares_scratch(p, xt.size()));
-                mean_squared_error(p, scratch.data, xt.size(), x.data(), targets.data(), mean, to_fill, gradient);
+                mean_squared_error(p, scratch.data, xt.size(), x.data(), targets.data(), mean ? static_cast<double>(xt.size()) : 1.0, to_fill, gradient);
                 return;
             }
             CrossEntropyDims d{.rows = xt.dims[0], .classes = xt.dims[1], .label_smoothing = c.number("label_smoothing"), .mean = mean};

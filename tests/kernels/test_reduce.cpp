@@ -45,14 +45,14 @@ TEST_CASE("cpu sum of squares and mean squared error: integers are exact") {
         for (const bool mean : {false, true}) {
             LossResult got, exact;
             Floats gradient = x, gradient_expected = poisoned(n);
-            mean_squared_error(Reference<float>{}, nullptr, n, x.data(), target.data(), mean, &exact, gradient_expected.data());
-            mean_squared_error(cpu(), scratch.data(), n, gradient.data(), target.data(), mean, &got, gradient.data());
+            mean_squared_error(Reference<float>{}, nullptr, n, x.data(), target.data(), mean ? static_cast<double>(n) : 1.0, &exact, gradient_expected.data());
+            mean_squared_error(cpu(), scratch.data(), n, gradient.data(), target.data(), mean ? static_cast<double>(n) : 1.0, &got, gradient.data());
             CHECK((got.loss == exact.loss || (std::isnan(got.loss) && std::isnan(exact.loss))));
             CHECK(got.counted == exact.counted);
             CHECK(got.weight == exact.weight);
             CHECK(distance(gradient, gradient_expected) <= 0x1p-23);
             LossResult again;
-            mean_squared_error(cpu(), scratch.data(), n, x.data(), target.data(), mean, &again, nullptr);
+            mean_squared_error(cpu(), scratch.data(), n, x.data(), target.data(), mean ? static_cast<double>(n) : 1.0, &again, nullptr);
             CHECK((again.loss == got.loss || n == 0));
         }
     }
@@ -68,7 +68,7 @@ TEST_CASE("cpu sums: the same bits at any number of threads") {
         double sum = 0;
         sum_of_squares(p, scratch.data(), n, x.data(), &sum);
         LossResult result;
-        mean_squared_error(p, scratch.data(), n, x.data(), target.data(), true, &result, gradient.data());
+        mean_squared_error(p, scratch.data(), n, x.data(), target.data(), static_cast<double>(n), &result, gradient.data());
         y.insert(y.end(), gradient.begin(), gradient.end());
         for (const double value : {sum, result.loss}) {
             Floats halves(2);

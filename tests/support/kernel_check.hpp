@@ -49,7 +49,7 @@ inline dla::Cpu<float> cpu(int threads = 0) {
 /// Scratch of exactly the declared size, poisoned, with a guard behind it.
 class Scratch {
 public:
-    explicit Scratch(index_t bytes) : bytes_(bytes), memory_(bytes + guard) { std::memset(memory_.data(), 0xff, static_cast<std::size_t>(bytes + guard)); }
+    explicit Scratch(index_t bytes) : bytes_(bytes), memory_({}, bytes + guard) { std::memset(memory_.data(), 0xff, static_cast<std::size_t>(bytes + guard)); }
     ~Scratch() {
         bool untouched = true;
         for (index_t i = 0; i < guard; ++i) untouched = untouched && memory_.data()[bytes_ + i] == std::byte{0xff};

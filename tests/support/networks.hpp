@@ -38,8 +38,8 @@ struct Data {
 
 /// All parameters and buffers of a model, in PyTorch's order.
 template <class P>
-std::vector<typename P::scalar> weights(const dla::ParamTable<P>& table) {
-    std::vector<typename P::scalar> all, part;
+std::vector<typename P::master> weights(const dla::ParamTable<P>& table) {
+    std::vector<typename P::master> all, part;
     const auto add = [&](auto&&... row) {
         table.read(row..., std::span(part));
         all.insert(all.end(), part.begin(), part.end());

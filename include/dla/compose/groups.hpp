@@ -53,6 +53,9 @@ struct Group {
 
 namespace detail {
 
+template <class Chain, std::size_t J>
+using ChainLink = std::remove_cvref_t<decltype(std::declval<const Chain&>().template link<J>())>;
+
 /// Number of neighbours, from link `I` of `Chain` on, that a pattern takes (0: none), and what it makes of them.
 template <class Chain, std::size_t I, class Pattern, class = std::make_index_sequence<Pattern::length>>
 struct Match;
@@ -62,10 +65,10 @@ struct Match<Chain, I, Pattern, std::index_sequence<Is...>> {
         if constexpr (I + Pattern::length > Chain::link_count)
             return 0;
         else
-            return Pattern::template matches<typename Chain::template LinkType<I + Is>...> ? Pattern::length : 0;
+            return Pattern::template matches<ChainLink<Chain, I + Is>...> ? Pattern::length : 0;
     }
     template <class C>
-    using type = typename Pattern::template type<typename C::template LinkType<I + Is>...>;
+    using type = typename Pattern::template type<ChainLink<C, I + Is>...>;
     template <class C>
     static type<C> make(const C& chain) {
         type<C> group;

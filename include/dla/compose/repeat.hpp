@@ -125,8 +125,8 @@ struct Repeat {
         return state;
     }
 
-    template <class V, class P>
-    void walk_forward(V& v, State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+    template <class V, class S, class P = typename V::Policy>
+    void walk_forward(V& v, S& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, x, y); });
         if constexpr (V::plans) {
             tape.children.resize(blocks.size());
@@ -140,8 +140,8 @@ struct Repeat {
             v.forward(blocks[i], state.children[i], in, out, tape.children[i], mode.child[i], state.rows[i]);
         });
     }
-    template <class V, class P>
-    void walk_backward(V& v, State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    template <class V, class S, class P = typename V::Policy>
+    void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, dy, dx); });
         const auto& value = state.schedule.value;
@@ -155,8 +155,8 @@ struct Repeat {
             v.backward(blocks[i], state.children[i], in, out, from, to, tape.children[i], mode.child[i], state.rows[i]);
         });
     }
-    template <class V, class P>
-    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    template <class V, class S, class P = typename V::Policy>
+    void walk_infer(V& v, S& state, const ConstView<P>& x, const View<P>& y) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, x, y); });
         const auto& place = state.schedule.inferred;
         const index_t room = x.batch * detail::largest_between<P>(state.shapes);

@@ -97,8 +97,8 @@ struct Residual {
         return state;
     }
 
-    template <class V, class P>
-    void walk_forward(V& v, State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+    template <class V, class S, class P = typename V::Policy>
+    void walk_forward(V& v, S& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
         constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
         const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
         const index_t count = x.batch * state.out.size();
@@ -119,8 +119,8 @@ struct Residual {
         }
         if (keeps_block && of_block == Gradients::none) v.release(tape.block_out);
     }
-    template <class V, class P>
-    void walk_backward(V& v, State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    template <class V, class S, class P = typename V::Policy>
+    void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
         constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
         const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
@@ -160,8 +160,8 @@ struct Residual {
         }
         if constexpr (activates) v.release(tape.gradient);
     }
-    template <class V, class P>
-    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    template <class V, class S, class P = typename V::Policy>
+    void walk_infer(V& v, S& state, const ConstView<P>& x, const View<P>& y) const {
         v.infer(block, state.block, x, y);
         if (state.identity && !state.reorders) return v.compute([&](Context<P>& c) { add_activated<P>(c, y, x, y); });
         const index_t room = x.batch * padded_count<typename P::scalar>(state.out.size());

@@ -47,9 +47,6 @@ struct Sequential {
         else
             return layer;
     }
-    template <std::size_t J>
-    using LinkType = std::remove_cvref_t<decltype(std::declval<const Sequential&>().template link<J>())>;
-
     template <class P>
     using Units = detail::Units<Sequential, P>;
     template <class P>
@@ -103,29 +100,29 @@ struct Sequential {
         return state;
     }
 
-    template <class V, class P>
-    void walk_forward(V& v, State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
-        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::forward_unit<V, P, Us>...}; }
+    template <class V, class S, class P = typename V::Policy>
+    void walk_forward(V& v, S& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::forward_unit<V, S, P, Us>...}; }
         (typename Units<P>::Indices{});
         const auto& mode = Units<P>::schedule.modes[static_cast<std::size_t>(wants)];
-        const ForwardStep<V, P> step{*this, v, state, x, y, tape, mode};
+        const ForwardStep<V, S, P> step{*this, v, state, x, y, tape, mode};
         detail::walk_events(v, mode.forward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t u) { run[u](step); });
     }
-    template <class V, class P>
-    void walk_backward(V& v, State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    template <class V, class S, class P = typename V::Policy>
+    void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
-        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::backward_unit<V, P, Us>...}; }
+        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::backward_unit<V, S, P, Us>...}; }
         (typename Units<P>::Indices{});
         const auto& mode = Units<P>::schedule.modes[static_cast<std::size_t>(wants)];
-        const BackwardStep<V, P> step{*this, v, state, x, y, dy, dx, tape, mode};
+        const BackwardStep<V, S, P> step{*this, v, state, x, y, dy, dx, tape, mode};
         detail::walk_events(v, mode.backward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t u) { run[u](step); });
     }
-    template <class V, class P>
-    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
-        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::infer_unit<V, P, Us>...}; }
+    template <class V, class S, class P = typename V::Policy>
+    void walk_infer(V& v, S& state, const ConstView<P>& x, const View<P>& y) const {
+        static constexpr auto run = []<std::size_t... Us>(std::index_sequence<Us...>) { return std::array{&Sequential::infer_unit<V, S, P, Us>...}; }
         (typename Units<P>::Indices{});
         const index_t room = x.batch * detail::largest_between<P>(state.shapes);
-        InferStep<V, P> step{*this, v, state, x, y, {}};
+        InferStep<V, S, P> step{*this, v, state, x, y, {}};
         if (room > 0)
             for (auto& r : step.rooms) r.data = v.push(room);
         for (const auto unit : run) unit(step);
@@ -219,45 +216,45 @@ private:
     // What a walk hands to each unit; x, y, dy and dx are the caller's.
     template <class P>
     using Mode = typename std::remove_cvref_t<decltype(Units<P>::schedule)>::Mode;
-    template <class V, class P>
+    template <class V, class S, class P>
     struct ForwardStep {
         const Sequential& chain;
         V& v;
-        State<P>& state;
+        S& state;
         const ConstView<P>& x;
         const View<P>& y;
         Tape<P>& tape;
         const Mode<P>& mode;
     };
-    template <class V, class P>
+    template <class V, class S, class P>
     struct BackwardStep {
         const Sequential& chain;
         V& v;
-        State<P>& state;
+        S& state;
         const ConstView<P>&x, &y, &dy;
         const View<P>& dx;
         Tape<P>& tape;
         const Mode<P>& mode;
     };
-    template <class V, class P>
+    template <class V, class S, class P>
     struct InferStep {
         const Sequential& chain;
         V& v;
-        const State<P>& state;
+        S& state;
         const ConstView<P>& x;
         const View<P>& y;
         std::array<Planned<P>, 2> rooms;
     };
 
-    template <class V, class P, std::size_t U>
-    static void forward_unit(const ForwardStep<V, P>& s) {
+    template <class V, class S, class P, std::size_t U>
+    static void forward_unit(const ForwardStep<V, S, P>& s) {
         constexpr auto& value = Units<P>::schedule.value;
         const ConstView<P> in(detail::data_at<P>(value[U], s.x.data, kernel::ConstPtr<P>(s.y.data), s.tape.buffers), s.x.batch, s.state.shapes[U]);
         const View<P> out(detail::data_at<P>(value[U + 1], kernel::Ptr<P>{}, s.y.data, s.tape.buffers), s.x.batch, s.state.shapes[U + 1]);
         s.v.forward(Units<P>::template layer<U>(s.chain), get<U>(s.state.children), in, out, get<U>(s.tape.children), s.mode.child[U], s.state.rows[U]);
     }
-    template <class V, class P, std::size_t U>
-    static void backward_unit(const BackwardStep<V, P>& s) {
+    template <class V, class S, class P, std::size_t U>
+    static void backward_unit(const BackwardStep<V, S, P>& s) {
         constexpr auto& value = Units<P>::schedule.value;
         const index_t batch = s.x.batch;
         const Shape &before = s.state.shapes[U], &after = s.state.shapes[U + 1];
@@ -268,8 +265,8 @@ private:
         s.v.backward(Units<P>::template layer<U>(s.chain), get<U>(s.state.children), in, out, from, to, get<U>(s.tape.children), s.mode.child[U],
                      s.state.rows[U]);
     }
-    template <class V, class P, std::size_t U>
-    static void infer_unit(const InferStep<V, P>& s) {
+    template <class V, class S, class P, std::size_t U>
+    static void infer_unit(const InferStep<V, S, P>& s) {
         constexpr auto& place = Units<P>::schedule.inferred;
         if constexpr (detail::is_view<typename Units<P>::template Layer<U>>() && place[U] == place[U + 1]) return;
         const ConstView<P> in(detail::data_at<P>(place[U], s.x.data, kernel::ConstPtr<P>(s.y.data), s.rooms), s.x.batch, s.state.shapes[U]);

@@ -11,7 +11,7 @@
 namespace dla {
 
 /// A layer made of layers. It describes a step by `walk_forward(v, state, x, y, tape, wants)`, `walk_backward(v, state, x, y, dy, dx, tape, wants)` and
-/// `walk_infer(v, state, x, y)`, in which the visitor `v` (Planning or Running) claims memory, calls children and computes.
+/// `walk_infer(v, state, x, y)`, in which the visitor `v` (Planning, to which the state is const, or Running) claims memory, calls children and computes.
 template <class L>
 concept Container = requires { requires L::is_container; };
 
@@ -34,6 +34,7 @@ void show_backward(const Context<P>& c, const LayerRows& rows, const std::type_i
 /// Does the work of a step; memory has been planned.
 template <class P>
 struct Running {
+    using Policy = P;
     static constexpr bool plans = false;
     Context<P>& c;
 
@@ -69,6 +70,7 @@ struct Running {
 /// Makes the claims of a step on a planner, without the work. Views have shapes and a batch, but no data.
 template <class P>
 struct Planning {
+    using Policy = P;
     static constexpr bool plans = true;
     Planner<P>& plan;
 
@@ -87,7 +89,7 @@ struct Planning {
     void pop(index_t count) { plan.pop(count); }
 
     template <class L>
-    void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
+    void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_forward(*this, state, x, y, tape, wants);
         } else {
@@ -97,7 +99,7 @@ struct Planning {
         }
     }
     template <class L>
-    void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+    void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
                   LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);

@@ -49,7 +49,7 @@ inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_by
 template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
 [[nodiscard]] TrainingMemory planned_memory(const Model<Net, Input, P>& model, index_t batch, int slots = 2, const Loss& loss = {}) {
     const ParamTable<P>& table = model.parameters();
-    return detail::training_memory(model.plan(batch, loss), detail::planned_parameters(table, sizeof(typename P::scalar), slots, table.memory()));
+    return detail::training_memory(model.plan(batch, loss), detail::planned_parameters(table, sizeof(typename P::master), slots, table.memory()));
 }
 
 /// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.

@@ -69,17 +69,16 @@ public:
     Planned<P> output, output_gradient, input_gradient;
 
 private:
-    /// Makes the claims of a step on a planner. It only looks at the state: a walk takes it as a step would.
+    /// Makes the claims of a step on a planner.
     void dry_run(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
         plan.allocate(output, batch * out.size());
         const Gradients wants = want_dx_ ? Gradients::input : detail::has_parameters<Net, P>() ? Gradients::parameters : Gradients::none;
         Planning<P> v{plan};
         const ConstView<P> x({}, batch, in), y({}, batch, out);
-        auto& seen = const_cast<State&>(state);
-        v.forward(net, seen, x, View<P>({}, batch, out), tape, wants, {});
+        v.forward(net, state, x, View<P>({}, batch, out), tape, wants, {});
         plan.allocate(output_gradient, batch * out.size());
         if (want_dx_) plan.allocate(input_gradient, batch * in.size());
-        if (wants != Gradients::none) v.backward(net, seen, x, y, y, View<P>({}, batch, in), tape, wants, {});
+        if (wants != Gradients::none) v.backward(net, state, x, y, y, View<P>({}, batch, in), tape, wants, {});
     }
 
     Arena<P> arena_, scratch_;

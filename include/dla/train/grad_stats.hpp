@@ -73,7 +73,7 @@ const ParamIndex& rows_of(const Model<Net, Input, P>& model) {
     return model.parameters();
 }
 template <class Net, Shape Input, class P>
-void read_values(const Model<Net, Input, P>& model, ParamPart part, const ParamRow& row, std::vector<typename P::scalar>& host) {
+void read_values(const Model<Net, Input, P>& model, ParamPart part, const ParamRow& row, std::vector<typename P::master>& host) {
     host.resize(static_cast<std::size_t>(row.count));
     model.parameters().read(part, row, host);
 }

@@ -20,19 +20,19 @@ void for_each_row(const Rows& table, const Array& f, const Counter& g) {
     for (const CounterRow& row : table.counters) g(row);
 }
 template <class P>
-void read_row(const ParamTable<P>& table, const ParamRow& row, std::span<typename P::scalar> host) {
+void read_row(const ParamTable<P>& table, const ParamRow& row, std::span<typename P::master> host) {
     table.read(ParamPart::value, row, host);
 }
 template <class P>
-void read_row(const ParamTable<P>& table, const BufferRow& row, std::span<typename P::scalar> host) {
+void read_row(const ParamTable<P>& table, const BufferRow& row, std::span<typename P::master> host) {
     table.read(row, host);
 }
 template <class P>
-void write_row(ParamTable<P>& table, const ParamRow& row, std::span<const typename P::scalar> host) {
+void write_row(ParamTable<P>& table, const ParamRow& row, std::span<const typename P::master> host) {
     table.write(ParamPart::value, row, host);
 }
 template <class P>
-void write_row(ParamTable<P>& table, const BufferRow& row, std::span<const typename P::scalar> host) {
+void write_row(ParamTable<P>& table, const BufferRow& row, std::span<const typename P::master> host) {
     table.write(row, host);
 }
 
@@ -41,7 +41,7 @@ void write_row(ParamTable<P>& table, const BufferRow& row, std::span<const typen
 /// Writes all parameters, buffers and counters atomically: `save_weights("net.safetensors", model.parameters())`. Throws Error(io).
 template <class P>
 void save_weights(const std::string& path, const ParamTable<P>& table, const StoredMetadata& metadata = {}) {
-    using T = typename P::scalar;
+    using T = typename P::master;
     std::vector<StoredTensor> tensors;
     std::list<std::vector<T>> arrays;
     std::list<std::int64_t> counters;
@@ -62,7 +62,7 @@ void save_weights(const std::string& path, const ParamTable<P>& table, const Sto
 /// tensors that the model has no place for. Throws Error(checkpoint), the model unchanged, when a tensor is missing or has another shape or type.
 template <class P>
 std::vector<std::string> load_weights(const std::string& path, ParamTable<P>& table) {
-    using T = typename P::scalar;
+    using T = typename P::master;
     const SafetensorsFile file = SafetensorsFile::read(path);
     std::set<std::string> used;
     std::vector<std::vector<T>> arrays;

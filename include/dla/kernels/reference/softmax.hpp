@@ -81,6 +81,25 @@ index_t cross_entropy_scratch(const Reference<T>&, const CrossEntropyDims&) {
     return 0;
 }
 
+/// *whole = summed weight and number of the rows that count, and the first bad row: what a mean over all rows divides by, before any of them is evaluated.
+template <class T>
+void label_weights(const Reference<T>&, const CrossEntropyDims& d, const std::int32_t* labels, const detail::StatisticOf<T>* class_weights, LossResult* whole) {
+    using S = detail::Wide<T>;
+    *whole = {};
+    S weights{};
+    for (index_t r = 0; r < d.rows; ++r) {
+        if (labels[r] == d.ignore_index) continue;
+        if (labels[r] < 0 || labels[r] >= d.classes) {
+            whole->bad_row = r;
+            whole->bad_label = labels[r];
+            return;
+        }
+        weights += class_weights ? static_cast<S>(class_weights[labels[r]]) : S{1};
+        ++whole->counted;
+    }
+    whole->weight = static_cast<double>(weights);
+}
+
 /// loss = sum over rows of (1 - e) * w[y] * nll[y] + e / C * sum_c w[c] * nll[c], nll = -log_softmax(logits); rows labelled ignore_index do not count;
 /// a mean divides by the sum of w[y] (NaN if no row counts), or, where these are some rows of more, by that of `whole` (or null; see label_weights). dlogits (or null) = its gradient, 0 in ignored rows; may be logits.
 template <class T>

@@ -8,25 +8,6 @@
 
 namespace dla {
 
-/// *whole = summed weight and number of the rows that count, and the first bad row: what a mean over all rows divides by, before any of them is evaluated.
-template <class T>
-void label_weights(const Reference<T>&, const CrossEntropyDims& d, const std::int32_t* labels, const detail::StatisticOf<T>* class_weights, LossResult* whole) {
-    using S = detail::Wide<T>;
-    *whole = {};
-    S weights{};
-    for (index_t r = 0; r < d.rows; ++r) {
-        if (labels[r] == d.ignore_index) continue;
-        if (labels[r] < 0 || labels[r] >= d.classes) {
-            whole->bad_row = r;
-            whole->bad_label = labels[r];
-            return;
-        }
-        weights += class_weights ? static_cast<S>(class_weights[labels[r]]) : S{1};
-        ++whole->counted;
-    }
-    whole->weight = static_cast<double>(weights);
-}
-
 /// *to becomes the result of the rows of both; their losses have the same divisor.
 template <class T>
 void join_losses(const Reference<T>&, const LossResult* from, LossResult* to) {
