@@ -13,8 +13,6 @@ struct PReLU {
     struct State {
         dla::Param<P> slope;  // [features]
     };
-    template <class P>
-    using Tape = dla::Nothing;
 
     constexpr dla::Text name() const { return "PReLU"; }
     constexpr dla::ShapeResult out_shape(dla::Shape in) const {
@@ -31,11 +29,7 @@ struct PReLU {
         for (dla::index_t i = 0; i < x.size(); ++i) y.data[i] = x.data[i] > 0 ? x.data[i] : state.slope.value[i % x.shape.d[0]] * x.data[i];
     }
     template <class P>
-    void forward(dla::Context<P>& c, State<P>& state, dla::ConstView<P> x, dla::View<P> y, dla::Nothing&) const {
-        infer(c, state, x, y);
-    }
-    template <class P>
-    void backward(dla::Context<P>&, State<P>& state, dla::ConstView<P> x, dla::ConstView<P>, dla::ConstView<P> dy, dla::View<P> dx, dla::Nothing&) const {
+    void backward(dla::Context<P>&, State<P>& state, dla::ConstView<P> x, dla::ConstView<P>, dla::ConstView<P> dy, dla::View<P> dx) const {
         for (dla::index_t i = 0; i < x.size(); ++i) {
             const dla::index_t f = i % x.shape.d[0];
             if (x.data[i] <= 0) state.slope.grad[f] += dy.data[i] * x.data[i];                    // added to, never overwritten

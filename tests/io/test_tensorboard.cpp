@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <cmath>
 #include <dla/io/tensorboard.hpp>
 
 #include <doctest/doctest.h>
