@@ -13,7 +13,7 @@ using namespace dla;
 using Block = Arena<Cpu<float>>;
 
 Block floats(index_t count) {
-    Block block(count * static_cast<index_t>(sizeof(float)) + alignment);
+    Block block({}, count * static_cast<index_t>(sizeof(float)) + alignment);
     for (index_t i = 0; i < count; ++i) block.at<float>(0)[i] = static_cast<float>(i % 17 - 8) * 0.125f;
     return block;
 }
@@ -41,7 +41,7 @@ void matrix_product(benchmark::State& state) {
     const GemmDims d{state.range(0), state.range(1), state.range(2), state.range(3) != 0, state.range(4) != 0};
     Cpu<float> p;
     p.threads = static_cast<int>(state.range(5));
-    Block a = floats(d.m * d.k), b = floats(d.k * d.n), c = floats(d.m * d.n), bias = floats(d.n), scratch(gemm_scratch(p, d) + alignment);
+    Block a = floats(d.m * d.k), b = floats(d.k * d.n), c = floats(d.m * d.n), bias = floats(d.n), scratch({}, gemm_scratch(p, d) + alignment);
     for (auto _ : state) gemm(p, scratch.data(), d, a.at<float>(0), b.at<float>(0), bias.at<float>(0), 0.0f, c.at<float>(0));
     report(state, static_cast<double>(d.m) * static_cast<double>(d.n) * static_cast<double>(d.k));
 }
@@ -73,7 +73,7 @@ void convolution(benchmark::State& state) {
     const index_t weights = d.out_channels * d.kernel_h * d.kernel_w * d.in_channels;
     Block x = floats(d.batch * d.height * d.width * d.in_channels), y = floats(d.batch * d.out_height * d.out_width * d.out_channels), w = floats(weights),
           bias = floats(d.out_channels);
-    Block scratch(std::max({conv2d_forward_scratch(p, d), conv2d_backward_data_scratch(p, d), conv2d_backward_weights_scratch(p, d)}) + alignment);
+    Block scratch({}, std::max({conv2d_forward_scratch(p, d), conv2d_backward_data_scratch(p, d), conv2d_backward_weights_scratch(p, d)}) + alignment);
     for (auto _ : state) {
         if constexpr (direction == Direction::forward) conv2d_forward(p, scratch.data(), d, x.at<float>(0), w.at<float>(0), bias.at<float>(0), y.at<float>(0));
         if constexpr (direction == Direction::data) conv2d_backward_data(p, scratch.data(), d, y.at<float>(0), w.at<float>(0), x.at<float>(0));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <cmath>
 #include <dla/io/tensorboard.hpp>
 
 #include <doctest/doctest.h>
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
