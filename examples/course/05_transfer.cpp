@@ -27,8 +27,7 @@ double accuracy(const M& model, const dla::Dataset& data) {
     loader.start_epoch(0);
     const dla::Batch& batch = *loader.next();
     const dla::CrossEntropy loss;
-    return 100 * static_cast<double>(model.evaluate(loss, batch.images, batch.labels).correct) /
-           static_cast<double>(batch.count);
+    return 100 * static_cast<double>(model.evaluate(loss, batch.images, batch.labels).correct) / static_cast<double>(batch.count);
 }
 
 /// The same images with another question: is the digit odd?

@@ -21,8 +21,8 @@
 #include <dla/loss/mse.hpp>
 
 #include <dla/optim/adam.hpp>
-#include <dla/optim/make_optimizer.hpp>
 #include <dla/optim/any_schedule.hpp>
+#include <dla/optim/make_optimizer.hpp>
 #include <dla/optim/sgd.hpp>
 
 #include <dla/model/model.hpp>

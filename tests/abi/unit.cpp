@@ -120,7 +120,9 @@ void training(std::vector<Outcome>& out) {
         for (int i = 0; i < 30; ++i) {
             const std::span<const float> x(images);
             const std::span<const std::int32_t> y(labels);
-            bits.add((adam ? train_step(model, rule, CrossEntropy{}, x, y, {.clip_norm = 1.0}) : train_step(model, sgd, CrossEntropy{}, x, y, {.clip_norm = 1.0})).loss);
+            bits.add(
+                (adam ? train_step(model, rule, CrossEntropy{}, x, y, {.clip_norm = 1.0}) : train_step(model, sgd, CrossEntropy{}, x, y, {.clip_norm = 1.0}))
+                    .loss);
         }
         bits.add(model.predict(images));
         out.push_back({adam ? "training with Adam" : "training with SGD", bits});

@@ -15,4 +15,3 @@ struct Outcome {
 struct Unit {
     std::vector<Outcome> (*outcomes)();
 };
-

@@ -2,8 +2,8 @@
 // The planner: buffers that live at the same time do not overlap, whatever the order of calls; others share.
 #include <doctest/doctest.h>
 
-#include <dla/compose/sequential.hpp>
 #include <dla/compose/repeat.hpp>
+#include <dla/compose/sequential.hpp>
 #include <dla/kernels/reference.hpp>
 #include <dla/layers/activation.hpp>
 #include <dla/layers/dropout.hpp>
@@ -136,8 +136,11 @@ std::string words(const auto& places) {
 std::string words_of_events(const auto& events) {
     std::string out;
     for (const ChainEvent& e : events)
-        out += (out.empty() ? "" : " ") + std::string(e.kind == ChainEvent::Kind::claim ? "+" : e.kind == ChainEvent::Kind::run ? "L" : "-") +
-            std::to_string(e.index);
+        out += (out.empty() ? "" : " ") +
+               std::string(e.kind == ChainEvent::Kind::claim ? "+"
+                           : e.kind == ChainEvent::Kind::run ? "L"
+                                                             : "-") +
+               std::to_string(e.index);
     return out;
 }
 template <class... Ls>
@@ -161,10 +164,10 @@ using L = Linear<>;
 
 TEST_CASE("what shares a buffer: written out") {
     CHECK(values<L, ReLU, L>() == "x 0 0 y");
-    CHECK(values<ReLU, L>() == "x 0 y");                // not over the caller's x
-    CHECK(values<L, ReLU>() == "x y y");                // in the caller's y
+    CHECK(values<ReLU, L>() == "x 0 y");                  // not over the caller's x
+    CHECK(values<L, ReLU>() == "x y y");                  // in the caller's y
     CHECK(values<L, Sigmoid, ReLU, L>() == "x 0 0 1 y");  // Sigmoid reads its y
-    CHECK(values<L, GELU, L>() == "x 0 1 y");           // GELU reads its x
+    CHECK(values<L, GELU, L>() == "x 0 1 y");             // GELU reads its x
     CHECK(values<BatchNorm1d<>, ReLU, MaxPool2d<2>>() == "x 0 0 y");
     CHECK(values<MaxPool2d<2>, Flatten, ReLU, L>() == "x 0 0 0 y");
     CHECK(values<Flatten, ReLU, L>() == "x x 0 y");
@@ -184,9 +187,9 @@ TEST_CASE("when memory is claimed and freed: written out") {
     CHECK(step<L, ReLU, L>() == "+0 L0 L1 L2 | +1 L2 L1 -0 L0 -1");
     CHECK(step<L, ReLU, L>(Gradients::input) == "+0 L0 L1 L2 | +1 L2 L1 -0 L0 -1");
     CHECK(step<L, GELU, L>() == "+0 L0 +1 L1 L2 | +2 L2 -1 L1 -0 L0 -2");
-    CHECK(step<MaxPool2d<2>, ReLU, L>() == "+0 L0 L1 L2 | L2 -0");                    // nothing below Linear learns
-    CHECK(step<MaxPool2d<2>, ReLU, L>(Gradients::none) == "+0 L0 L1 L2 -0 | ");       // nobody looks back
-    CHECK(step<Flatten, L, Flatten>() == "L1 L2 | L1");                               // views at the ends cost nothing
+    CHECK(step<MaxPool2d<2>, ReLU, L>() == "+0 L0 L1 L2 | L2 -0");               // nothing below Linear learns
+    CHECK(step<MaxPool2d<2>, ReLU, L>(Gradients::none) == "+0 L0 L1 L2 -0 | ");  // nobody looks back
+    CHECK(step<Flatten, L, Flatten>() == "L1 L2 | L1");                          // views at the ends cost nothing
     CHECK(step<Flatten, L, Flatten>(Gradients::input) == "L1 L2 | L1 L0");
     CHECK(step<Dropout, Dropout, L, Dropout>(Gradients::input) == "+0 L0 L1 L2 L3 | +1 L3 L2 -0 -1 L1 L0");
 }
@@ -254,10 +257,10 @@ void check_schedule(const std::vector<Link>& links, Gradients wants) {
     if (wants == Gradients::input) CHECK((mode.gradient[0] == at_output ? same(0, static_cast<int>(links.size())) : same(gradient[at_input], 0)));
     for (std::size_t i = 0; i < links.size(); ++i)
         CHECK((mode.child[i] != Gradients::none) == (wants == Gradients::input || (wants == Gradients::parameters && [&] {
-                                                        for (std::size_t j = 0; j <= i; ++j)
-                                                            if (links[j].parameters) return true;
-                                                        return false;
-                                                    }())));
+                                                         for (std::size_t j = 0; j <= i; ++j)
+                                                             if (links[j].parameters) return true;
+                                                         return false;
+                                                     }())));
 }
 
 }  // namespace

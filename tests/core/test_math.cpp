@@ -88,9 +88,7 @@ TEST_CASE("power is within 0.51 ulp") {
 TEST_CASE("sin_pi and cos_pi are within 0.51 ulp") {
     dla::RandomStream random({2, 0, 0}, dla::RandomUse::synthesis);
     double worst = 0;
-    const auto look = [&](double x) {
-        worst = std::max({worst, ulps(math::cos_pi(x), exact_cos_pi(x)), ulps(math::sin_pi(x), exact_sin_pi(x))});
-    };
+    const auto look = [&](double x) { worst = std::max({worst, ulps(math::cos_pi(x), exact_cos_pi(x)), ulps(math::sin_pi(x), exact_sin_pi(x))}); };
     for (std::int64_t length = 1; length < 400; ++length)
         for (std::int64_t t = 0; t <= 2 * length; ++t) look(static_cast<double>(t) / static_cast<double>(length));
     for (int i = 0; i < 200000; ++i) {
@@ -160,7 +158,8 @@ TEST_CASE("special values of the elementary functions") {
 TEST_CASE("128 bits by hand") {
     dla::RandomStream random({4, 0, 0}, dla::RandomUse::synthesis);
     for (int i = 0; i < 100000; ++i) {
-        const std::uint64_t a = std::uint64_t{random.bits()} << 32 | random.bits(), b = (std::uint64_t{random.bits()} << 32 | random.bits()) >> random.below(64);
+        const std::uint64_t a = std::uint64_t{random.bits()} << 32 | random.bits(),
+                            b = (std::uint64_t{random.bits()} << 32 | random.bits()) >> random.below(64);
         REQUIRE(dla::detail::multiply_high(a, b) == dla::detail::multiply_high_portable(a, b));
         REQUIRE(dla::detail::divide(a, b | std::uint64_t{1} << 63) == dla::detail::divide_portable(a, b | std::uint64_t{1} << 63));
     }

@@ -6,8 +6,8 @@
 
 #include <dla/kernels/reference.hpp>
 #include <dla/model/params.hpp>
-#include <dla/optim/make_optimizer.hpp>
 #include <dla/optim/any_schedule.hpp>
+#include <dla/optim/make_optimizer.hpp>
 
 #include <optional>
 #include <support/golden.hpp>

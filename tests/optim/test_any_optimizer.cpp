@@ -10,7 +10,7 @@ using namespace optim_test;
 
 TEST_CASE("an optimizer by name") {
     const Optimizer adam = make_optimizer("adam"), adamw = make_optimizer("adamw", {.beta1 = 0.8}),
-                       sgd = make_optimizer("sgd", {.learning_rate = 0.5, .momentum = 0.9, .nesterov = true});
+                    sgd = make_optimizer("sgd", {.learning_rate = 0.5, .momentum = 0.9, .nesterov = true});
     CHECK(std::string_view(adam.name()) == "adam");
     CHECK(std::string_view(adamw.name()) == "adamw");
     CHECK(std::string_view(sgd.name()) == "sgd");

@@ -189,7 +189,7 @@ struct Opaque {
 // Kernels: Reference's, once the pointers are unwrapped.
 #define OPAQUE_KERNEL(kernel)                                                   \
     template <class T, class... Args>                                           \
-    auto kernel(const Opaque<T>& p, const Args&... args) {                       \
+    auto kernel(const Opaque<T>& p, const Args&... args) {                      \
         return kernel(dla::Reference<T>{}, Access::unwrap(*p.device, args)...); \
     }
 OPAQUE_KERNEL(gemm_scratch)

@@ -69,7 +69,9 @@ public:
         const Values x = random_values(batch * in_.size(), 1), dy = random_values(batch * out_.size(), 2);
         const dla::index_t room = dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T)));
         const auto at = [&](int i) { return arena_.template at<T>(i * room); };
-        const auto put = [&](int i, const Values& v) { if (!v.empty()) table.policy.copy_in(arena_.data() + i * room, v.data(), bytes(v.size())); };
+        const auto put = [&](int i, const Values& v) {
+            if (!v.empty()) table.policy.copy_in(arena_.data() + i * room, v.data(), bytes(v.size()));
+        };
         const auto get = [&](int i, std::size_t count) {
             Values v(count);
             dla::fetch(table.policy, v.data(), at(i), static_cast<dla::index_t>(count));

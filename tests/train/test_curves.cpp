@@ -64,8 +64,7 @@ void check_double(const Case& c, const Net& net) {
     double worst = 0;
     for (std::size_t step = 0; step < losses.size(); ++step) {
         const Images b = batch(step % batches, count, model.input_shape());
-        const double loss =
-            train_step(model, optimizer, CrossEntropy{}, std::span<const double>(b.images), std::span<const std::int32_t>(b.labels)).loss;
+        const double loss = train_step(model, optimizer, CrossEntropy{}, std::span<const double>(b.images), std::span<const std::int32_t>(b.labels)).loss;
         CAPTURE(step);
         CAPTURE(loss);
         REQUIRE(std::abs(loss - losses[step]) <= 1e-6 * losses[step]);

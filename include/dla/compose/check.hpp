@@ -2,6 +2,7 @@
 // Refuses a network whose shapes do not fit while it is being compiled, with the sentence that build would throw.
 #pragma once
 
+#include <dla/core/error.hpp>
 #include <dla/core/shape.hpp>
 
 namespace dla::detail {
@@ -46,5 +47,20 @@ struct ShapeCheck {
         }
     }
 };
+
+/// Output shape of `net` for samples of shape `input`. Throws Error(shape) when that is not known, does not fit what was `declared`, or is refused.
+template <class Net>
+Shape checked_output(const Net& net, const Shape& input, const Shape& declared) {
+    if (!compatible(input, declared)) fail(ErrorCode::shape, "model", text("built for input ", to_text(declared), "; got ", to_text(input)).view());
+    if (!input.is_known())
+        fail(ErrorCode::shape, "model",
+             text("the input shape ", to_text(input), " is not known; give it: Model<Net, Shape{3, 32, 32}> or Model(net, Shape{3, 32, 32}, seed)").view());
+    for (int i = 0; i < input.rank; ++i)
+        if (input.d[i] < 1)
+            fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " has an empty axis; expected sizes of at least 1").view());
+    const ShapeResult out = input.is_too_large() ? ShapeResult(input) : net.out_shape(input);
+    if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
+    return out.shape;
+}
 
 }  // namespace dla::detail

@@ -59,8 +59,8 @@ struct LinearNormRelu : Group<L, Norm, ReLU> {
             return show_forward(c, state.rows[2], y);
         }
         norm().check_batch(inner);
-        batch_norm_relu_forward(c.policy, c.scratch, ops::channel_dims(y.batch, y.shape), norm().eps, norm().momentum, inner.data, n.weight.master, n.bias.master,
-                                n.running_mean, n.running_var, n.tracked, y.data, tape.norm.mean.data, tape.norm.invstd.data);
+        batch_norm_relu_forward(c.policy, c.scratch, ops::channel_dims(y.batch, y.shape), norm().eps, norm().momentum, inner.data, n.weight.master,
+                                n.bias.master, n.running_mean, n.running_var, n.tracked, y.data, tape.norm.mean.data, tape.norm.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {

@@ -40,8 +40,8 @@ struct Residual {
         LayerState<Shortcut, P> shortcut;
         Shape in, out;
         LayerRows block_rows, shortcut_rows;
-        bool identity = false;   // the shortcut does nothing
-        bool reorders = false;   // but put the features of a flattened image into the block's order
+        bool identity = false;  // the shortcut does nothing
+        bool reorders = false;  // but put the features of a flattened image into the block's order
     };
     template <class P>
     struct Tape {
@@ -192,7 +192,7 @@ private:
     /// for PyTorch is that of (channels, height, width).
     constexpr bool reorders(const Shape& block_out, const Shape& shortcut_out) const {
         return detail::is_identity(shortcut) && block_out.rank == 1 && block_out.is_known() && !block_out.is_flattened_image() &&
-            shortcut_out.is_flattened_image() && block_out.size() == shortcut_out.size();
+               shortcut_out.is_flattened_image() && block_out.size() == shortcut_out.size();
     }
     template <class P>
     static void to_block_order(Context<P>& c, const Shape& in, const ConstView<P>& x, const View<P>& y) {

@@ -42,14 +42,14 @@ struct BasicSchedule {
     /// One for each of Gradients.
     struct Mode {
         List<ChainEvent> forward, backward;
-        List<Place> gradient;   ///< place of the gradient of value i
-        List<Gradients> child;  ///< what layer i is to give
+        List<Place> gradient;     ///< place of the gradient of value i
+        List<Gradients> child;    ///< what layer i is to give
         List<std::int16_t> held;  ///< buffer b has the size of value held[b]
     };
     List<Place> value;  ///< place of value i in training; buffers count through values, then gradients
     std::array<Mode, gradient_modes> modes;
-    List<Place> inferred;     ///< place of value i in inference: the caller's x or y, or one of the rooms 0 and 1
-    Needs needs;              ///< what the chain as a whole reads of its caller's x and y in backward
+    List<Place> inferred;      ///< place of value i in inference: the caller's x or y, or one of the rooms 0 and 1
+    Needs needs;               ///< what the chain as a whole reads of its caller's x and y in backward
     std::int16_t buffers = 0;  ///< most that any mode has
 };
 
@@ -123,7 +123,8 @@ struct Lifetimes {
     }
     /// The run of `layer` at `time` (or none), with claims before and releases behind it; `born` and `dead` list the buffers of each time.
     template <class Events>
-    constexpr void emit(Events& events, std::int16_t time, std::int16_t layer, const Ints& born, const Ints& dead, const Ints& next_born, const Ints& next_dead) const {
+    constexpr void emit(Events& events, std::int16_t time, std::int16_t layer, const Ints& born, const Ints& dead, const Ints& next_born,
+                        const Ints& next_dead) const {
         const auto each = [&](std::int16_t b, const Ints& next, ChainEvent::Kind kind) {
             for (; b >= 0; b = next[static_cast<std::size_t>(b)]) events.push_back({kind, b});
         };

@@ -13,7 +13,9 @@ namespace dla {
 /// A layer made of layers. It describes a step by `walk_forward(v, state, x, y, tape, wants)`, `walk_backward(v, state, x, y, dy, dx, tape, wants)` and
 /// `walk_infer(v, state, x, y)`, in which the visitor `v` (Planning, to which the state is const, or Running) claims memory, calls children and computes.
 template <class L>
-concept Container = requires { requires L::is_container; };
+concept Container = requires {
+    requires L::is_container;
+};
 
 /// Rows of the table of layers that an observer is told of when a layer has run: its own, and those of containers that end (begin) with it.
 struct LayerRows {
@@ -89,7 +91,8 @@ struct Planning {
     void pop(index_t count) { plan.pop(count); }
 
     template <class L>
-    void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
+    void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
+                 const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_forward(*this, state, x, y, tape, wants);
         } else {

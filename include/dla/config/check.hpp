@@ -100,8 +100,8 @@ inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
     else if (const std::int64_t images = training_images(c.dataset) - c.dataset.val_size, last = images % c.training.batch_size;
              c.training.micro_batches > 1 && (c.training.batch_size < 2 * c.training.micro_batches || (last > 0 && last < 2 * c.training.micro_batches)))
         add({"training.micro_batches", "training.batch_size", "dataset.val_size"},
-            "each part of a batch needs two images or more; expected batches, the last of which has " + std::to_string(last > 0 ? last : c.training.batch_size) +
-                ", of at least " + std::to_string(2 * c.training.micro_batches));
+            "each part of a batch needs two images or more; expected batches, the last of which has " +
+                std::to_string(last > 0 ? last : c.training.batch_size) + ", of at least " + std::to_string(2 * c.training.micro_batches));
     if (c.dataset.val_size >= training_images(c.dataset))
         add({"dataset.val_size", "dataset.size", "dataset.name"}, "no images are left for training; expected less than " +
                                                                       std::to_string(training_images(c.dataset)) + ", got " +

@@ -28,7 +28,8 @@ inline std::string toml_text(const ConfigField& field) {
 
 }  // namespace detail
 
-/// Canonical TOML: every key that applies (some only where they differ from their default), in the schema's order; `parse_config` gives the same experiment back.
+/// Canonical TOML: every key that applies (some only where they differ from their default), in the schema's order; `parse_config` gives the same experiment
+/// back.
 inline std::string to_toml(ExperimentConfig config, bool only_what_changes_results = false) {
     std::string text;
     for (std::string_view table; const ConfigKey& k : config_keys()) {

@@ -175,17 +175,18 @@ concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const Cro
     cross_entropy(p, scratch, d, logits, labels, class_weights, result, dlogits);
     label_weights(p, d, labels, class_weights, result);  // *result: weight, count and first bad label, without looking at logits
     cross_entropy(p, scratch, d, logits, labels, class_weights, result, dlogits, whole);  // a mean divides by the weight of *whole; nothing if it is bad
-    cross_entropy_soft(p, scratch, d, logits, targets, class_weights, result, dlogits);  // targets [rows, classes]: probabilities; mean over rows
+    cross_entropy_soft(p, scratch, d, logits, targets, class_weights, result, dlogits);   // targets [rows, classes]: probabilities; mean over rows
 };
 
 // reduce.hpp
 template <class P>
 concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> target,
-                              double divisor, ActivationPtr<P> y, MasterPtr<P> bias, ConstMasterPtr<P> gradient, PtrOf<P, double> sum, PtrOf<P, LossResult> result) {
+                              double divisor, ActivationPtr<P> y, MasterPtr<P> bias, ConstMasterPtr<P> gradient, PtrOf<P, double> sum,
+                              PtrOf<P, LossResult> result) {
     { column_sum_scratch(p, rows, columns) } -> std::same_as<index_t>;
     column_sum(p, scratch, rows, columns, x, bias);  // bias [columns] += sum over rows of x [rows, columns]
     { sum_of_squares_scratch(p, n) } -> std::same_as<index_t>;
-    sum_of_squares(p, scratch, n, gradient, sum);                   // *sum = sum of gradient^2, in double
+    sum_of_squares(p, scratch, n, gradient, sum);                      // *sum = sum of gradient^2, in double
     mean_squared_error(p, scratch, n, x, target, divisor, result, y);  // y (or null): gradient; scratch as sum_of_squares
 };
 
@@ -196,9 +197,9 @@ concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdSca
                                     PtrOf<P, std::int64_t> steps, PtrOf<P, SgdScalars> sgd_out, PtrOf<P, AdamScalars> adam_out) {
     begin_sgd_step(p, sgd, report, steps, sgd_out);     // *sgd_out = *sgd for the next step, or to be skipped if *report (or null) says so
     begin_adam_step(p, adam, report, steps, adam_out);  // likewise
-    sgd_step(p, n, sgd, value, grad, slot);          // slot: velocity, or null without momentum
-    adam_step(p, n, adam, value, grad, slot, slot);  // slots: first and second moment
-    clip_scale(p, n, squares, max_norm, value);      // value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); unchanged if that is not finite
+    sgd_step(p, n, sgd, value, grad, slot);             // slot: velocity, or null without momentum
+    adam_step(p, n, adam, value, grad, slot, slot);     // slots: first and second moment
+    clip_scale(p, n, squares, max_norm, value);         // value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); unchanged if that is not finite
 };
 
 // step.hpp; what the host would otherwise have to look at in the middle of a step
@@ -206,12 +207,12 @@ template <class P>
 concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, const LossResult> loss, PtrOf<P, LossResult> losses, ConstMasterPtr<P> gradient,
                                MasterPtr<P> sum, ConstStatisticPtr<P> statistic, StatisticPtr<P> statistics, PtrOf<P, const double> squares,
                                PtrOf<P, double> total, PtrOf<P, RandomPosition> position, PtrOf<P, StepReport> report, Scratch<P> bytes) {
-    join_losses(p, loss, losses);                          // *losses += *loss
-    accumulate(p, n, gradient, sum);                       // sum += gradient
+    join_losses(p, loss, losses);     // *losses += *loss
+    accumulate(p, n, gradient, sum);  // sum += gradient
     accumulate(p, n, statistic, statistics);
-    scale(p, n, factor, statistics);                       // statistics *= factor
-    decide_step(p, n, squares, total, position, report);   // *total = sum of n squares; is the step taken?
-    restore_unless_applied(p, report, n, bytes, bytes);    // (report, bytes, from, to)
+    scale(p, n, factor, statistics);                      // statistics *= factor
+    decide_step(p, n, squares, total, position, report);  // *total = sum of n squares; is the step taken?
+    restore_unless_applied(p, report, n, bytes, bytes);   // (report, bytes, from, to)
 };
 
 /// Optional, for the group LinearNormRelu: batch normalisation and the ReLU behind it; arguments as without it, dx is needed and may be dy or x. ensures: the
@@ -227,8 +228,9 @@ concept BatchNormRelu = requires(const P& p, Scratch<P> scratch, const NormDims&
 
 /// All of them that a policy must have.
 template <class P>
-concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
-    MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
+concept Backend =
+    Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
+    AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
     Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -43,7 +43,7 @@ struct CrossEntropyDims {
     index_t rows = 0, classes = 0;
     double label_smoothing = 0;
     std::int32_t ignore_index = -100;
-    bool mean = true;  ///< divide by the summed class weights of the rows that count; false: plain sum
+    bool mean = true;        ///< divide by the summed class weights of the rows that count; false: plain sum
     index_t total_rows = 0;  ///< soft targets only: what a mean divides by, if these are some rows of more; 0: rows
 };
 
@@ -60,9 +60,9 @@ struct LossResult {
 /// What a training step reports. Lives in the policy's memory until somebody asks.
 struct StepReport {
     LossResult loss;
-    double gradient_norm = 0;   ///< global L2 norm before clipping; 0 when nobody asked for it
-    std::int64_t applied = 0;   ///< 1: the step was taken; 0: refused, the model is as it was
-    RandomPosition position;    ///< of the next step
+    double gradient_norm = 0;  ///< global L2 norm before clipping; 0 when nobody asked for it
+    std::int64_t applied = 0;  ///< 1: the step was taken; 0: refused, the model is as it was
+    RandomPosition position;   ///< of the next step
 };
 
 /// Numbers of one SGD step (torch.optim.SGD): g += weight_decay * p; v = first ? g : momentum * v + (1 - dampening) * g;

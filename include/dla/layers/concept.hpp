@@ -90,9 +90,13 @@ struct Nothing {};
 namespace detail {
 
 template <class L, class P>
-concept HasState = requires { typename L::template State<P>; };
+concept HasState = requires {
+    typename L::template State<P>;
+};
 template <class L, class P>
-concept HasTape = requires { typename L::template Tape<P>; };
+concept HasTape = requires {
+    typename L::template Tape<P>;
+};
 
 template <class L, class P>
 struct StateOf {
@@ -213,13 +217,17 @@ concept InfersWithState = requires(const L& layer, Context<P>& c, const LayerSta
     layer.infer(c, state, x, out);
 };
 template <class L, class P>
-concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.infer(c, x, out); };
+concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
+    layer.infer(c, x, out);
+};
 template <class L, class P>
 concept ForwardWithTape = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
     layer.forward(c, state, x, out, tape);
 };
 template <class L, class P>
-concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) { layer.forward(c, x, out, tape); };
+concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
+    layer.forward(c, x, out, tape);
+};
 template <class L, class P>
 concept BackwardWithBoth = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, ConstView<P> y,
                                     ConstView<P> dy, View<P> out) {
@@ -244,13 +252,14 @@ template <class L, class P>
 concept Trains = !HasTape<L, P> || (HasState<L, P> && ForwardWithTape<L, P>) || (!HasState<L, P> && ForwardWithTapeOnly<L, P>);
 template <class L, class P>
 concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L, P>) || (HasState<L, P> && !HasTape<L, P> && BackwardWithState<L, P>) ||
-    (!HasState<L, P> && HasTape<L, P> && BackwardWithTape<L, P>) || (!HasState<L, P> && !HasTape<L, P> && BackwardPlainly<L, P>);
+                         (!HasState<L, P> && HasTape<L, P> && BackwardWithTape<L, P>) || (!HasState<L, P> && !HasTape<L, P> && BackwardPlainly<L, P>);
 
 }  // namespace detail
 
 /// A layer that can run on policy P. `State<P>` holds views of its parameters, `Tape<P>` what else backward needs; a layer without parameters leaves out
 /// `State` and `build`, one that keeps nothing leaves out `Tape`, and their arguments below are left out with them.
-/// ensures: `build(builder, in)` declares the parameters for a known input shape; `infer(c, const state, x, y)` writes y; `forward(c, state, x, y, tape)` does the
+/// ensures: `build(builder, in)` declares the parameters for a known input shape; `infer(c, const state, x, y)` writes y; `forward(c, state, x, y, tape)` does
+/// the
 ///          same in training and fills the tape (optional where there is no tape: then it is `infer`); `backward(c, state, x, y, dy, dx, tape)` overwrites dx
 ///          (unless it is an empty view: not wanted; a layer without parameters is never asked for nothing), adds to the parameter gradients, and writes to
 ///          nothing else.

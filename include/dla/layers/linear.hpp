@@ -48,8 +48,7 @@ struct Linear {
         State<P> state;
         const index_t in = s.d[s.rank - 1];
         const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in))};
-        const DiskOrder order =
-            s.is_flattened_image() ? DiskOrder{.outer = out, .channels = in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+        const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = out, .channels = in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
         state.weight = b.parameter("weight", ParamKind::weight, {out, in}, init, order);
         if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
         return state;

@@ -14,7 +14,8 @@ inline constexpr double cumulative_average = -1;
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy 2015; PyTorch's nn.BatchNorm1d/2d).
 /// Training uses the batch's mean and biased variance and moves running_mean and running_var (unbiased) towards them by `momentum`; inference uses
-/// the running values, and so does training after ParamTable::set_eval. Rank is 1 for [features] or [channels, length], 3 for images. Training needs more than one value per channel.
+/// the running values, and so does training after ParamTable::set_eval. Rank is 1 for [features] or [channels, length], 3 for images. Training needs more than
+/// one value per channel.
 template <index_t Channels, bool Images>
 struct BatchNorm {
     double eps = 1e-5;
@@ -99,8 +100,8 @@ struct BatchNorm {
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
         if (*state.eval) return infer<P>(c, state, x, y);
         check_batch(x);
-        batch_norm_forward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master, state.running_mean, state.running_var,
-                           state.tracked, y.data, tape.mean.data, tape.invstd.data);
+        batch_norm_forward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master,
+                           state.running_mean, state.running_var, state.tracked, y.data, tape.mean.data, tape.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
@@ -108,8 +109,8 @@ struct BatchNorm {
         if (*state.eval)
             return batch_norm_infer_backward(c.policy, c.scratch, d, eps, x.data, state.weight.master, state.running_mean, state.running_var, dy.data, dx.data,
                                              state.weight.grad, state.bias.grad);
-        batch_norm_backward(c.policy, c.scratch, d, x.data, state.weight.master, tape.mean.data, tape.invstd.data, dy.data,
-                            dx.data, state.weight.grad, state.bias.grad);
+        batch_norm_backward(c.policy, c.scratch, d, x.data, state.weight.master, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad,
+                            state.bias.grad);
     }
 };
 

@@ -110,7 +110,7 @@ private:
         if (dx == nullptr && !detail::has_parameters<Net, P>()) return;
         Context<P> c = context(workspace);
         backward_layer<P>(net_, c, state_, ConstView<P>(x_.data(), batch_, in_), ConstView<P>(y_.data(), batch_, out_), ConstView<P>(dy_.data(), batch_, out_),
-                      View<P>(dx, batch_, in_), workspace.tape);
+                          View<P>(dx, batch_, in_), workspace.tape);
     }
     Context<P> context(const Workspace<Net, P>& workspace) const {
         Context<P> c;

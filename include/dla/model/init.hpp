@@ -65,8 +65,7 @@ CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
         [&](const ParamRow& row, auto host) { to.write(ParamPart::value, row, host); });
     copy_rows(
         from.buffers, to.buffers, std::type_identity<typename P::statistic>{}, std::type_identity<typename Q::statistic>{},
-        [&](const BufferRow& row, auto host) { from.read(row, host); },
-        [&](const BufferRow& row, auto host) { to.write(row, host); });
+        [&](const BufferRow& row, auto host) { from.read(row, host); }, [&](const BufferRow& row, auto host) { to.write(row, host); });
     for (const CounterRow& target : to.counters)
         for (const CounterRow& source : from.counters)
             if (source.path == target.path) to.write(target, from.read(source));

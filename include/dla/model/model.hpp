@@ -37,16 +37,7 @@ public:
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
     Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
         : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>(resolved(policy))), memory_(table_->policy) {
-        if (!compatible(input, Input)) fail(ErrorCode::shape, "model", text("built for input ", to_text(Input), "; got ", to_text(input)).view());
-        if (!input.is_known())
-            fail(ErrorCode::shape, "model",
-                 text("the input shape ", to_text(input), " is not known; give it: Model<Net, Shape{3, 32, 32}> or Model(net, Shape{3, 32, 32}, seed)").view());
-        for (int i = 0; i < input.rank; ++i)
-            if (input.d[i] < 1)
-                fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " has an empty axis; expected sizes of at least 1").view());
-        const ShapeResult out = input.is_too_large() ? ShapeResult(input) : net.out_shape(input);
-        if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
-        output_ = out.shape;
+        output_ = detail::checked_output(net, input, Input);
         Builder<P> count(*table_, false);
         (void)build_layer<P>(net_, count, input_);
         count.describe_network(net_.name(), input_, output_, detail::facts_of(net_, input_));
@@ -120,7 +111,8 @@ public:
         if (micro_batches < 1 || (micro_batches & (micro_batches - 1)) != 0)
             fail(ErrorCode::usage, "train_step", text("micro_batches must be a power of two; got ", micro_batches).view());
         if (batch < micro_batches && micro_batches > 1)
-            fail(ErrorCode::usage, "train_step", text("a batch of ", batch, " cannot be cut into ", micro_batches, " parts; use larger batches or fewer parts").view());
+            fail(ErrorCode::usage, "train_step",
+                 text("a batch of ", batch, " cannot be cut into ", micro_batches, " parts; use larger batches or fewer parts").view());
         reserve(batch, loss, false, micro_batches);
         const P policy = table_->policy;
         const auto x = to_device<P>(policy, inputs, memory_.inputs);
@@ -135,7 +127,8 @@ public:
             if (leaf > 0) table_->put_statistics();
             table_->zero_gradients();
             c.first_sample = first;
-            run_part(c, loss, x + first * input_.size(), labels + first * loss.targets_per_sample(output_), weights, end - first, {batch, memory_.whole()}, result);
+            run_part(c, loss, x + first * input_.size(), labels + first * loss.targets_per_sample(output_), weights, end - first, {batch, memory_.whole()},
+                     result);
             if (micro_batches > 1) leaves_.join(*table_, leaf, result);
         }
         if (on_gradients) on_gradients(*table_);
@@ -233,7 +226,9 @@ public:
 
 private:
     static P resolved(const P& policy) {
-        if constexpr (requires { { resolve(policy) } -> std::same_as<P>; })
+        if constexpr (requires {
+                          { resolve(policy) } -> std::same_as<P>;
+                      })
             return resolve(policy);
         else
             return policy;

@@ -109,7 +109,8 @@ public:
         int found = 0;
         for (std::size_t i = 0; i < modes.size(); ++i)
             if (path_matches(pattern, modes[i].path)) modes_[i] = eval, ++found;
-        if (found == 0) fail(ErrorCode::model, pattern, "no layer that trains otherwise than it infers (BatchNorm, Dropout) matches; see the paths in summary(model)");
+        if (found == 0)
+            fail(ErrorCode::model, pattern, "no layer that trains otherwise than it infers (BatchNorm, Dropout) matches; see the paths in summary(model)");
     }
     /// Changes with what is frozen.
     std::uint64_t version() const { return version_; }

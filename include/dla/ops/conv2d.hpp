@@ -53,15 +53,15 @@ index_t conv2d_backward_scratch(const P& p, const Conv2dDims& d) {
 
 /// y = conv(x, w) + bias (bias may be null); sizes as in Conv2dDims.
 template <class P>
-void conv2d_forward(const Context<P>& c, const Conv2dDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w,
-                    kernel::ConstWeightPtr<P> bias, kernel::ActivationPtr<P> y) {
+void conv2d_forward(const Context<P>& c, const Conv2dDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w, kernel::ConstWeightPtr<P> bias,
+                    kernel::ActivationPtr<P> y) {
     conv2d_forward(c.policy, c.scratch, d, x, w, bias, y);
 }
 
 /// dx overwritten (or null: not wanted); dw and db (or null) accumulated.
 template <class P>
-void conv2d_backward(const Context<P>& c, const Conv2dDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w,
-                     kernel::ConstActivationPtr<P> dy, kernel::ActivationPtr<P> dx, kernel::MasterPtr<P> dw, kernel::MasterPtr<P> db) {
+void conv2d_backward(const Context<P>& c, const Conv2dDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w, kernel::ConstActivationPtr<P> dy,
+                     kernel::ActivationPtr<P> dx, kernel::MasterPtr<P> dw, kernel::MasterPtr<P> db) {
     conv2d_backward_weights(c.policy, c.scratch, d, x, dy, dw, db);
     if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy, w, dx);
 }

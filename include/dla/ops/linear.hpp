@@ -28,8 +28,8 @@ index_t linear_backward_scratch(const P& p, const LinearDims& d) {
 
 /// y = x W^T + b; b may be null.
 template <class P>
-void linear_forward(const Context<P>& c, const LinearDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w,
-                    kernel::ConstWeightPtr<P> b, kernel::ActivationPtr<P> y) {
+void linear_forward(const Context<P>& c, const LinearDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w, kernel::ConstWeightPtr<P> b,
+                    kernel::ActivationPtr<P> y) {
     using T = typename P::master;
     gemm(c.policy, c.scratch, d.forward(), x, w, b, T(0), y);
 }

@@ -43,7 +43,8 @@ public:
     void set_momentum(double momentum) {
         if (!(momentum >= 0 && momentum < 1)) fail(ErrorCode::usage, name(), "momentum must lie in [0, 1)");
         if (rule_ == Rule::sgd && (sgd_.momentum > 0) != (momentum > 0))
-            fail(ErrorCode::usage, "sgd", "momentum cannot be switched on or off later; give it a momentum above 0, or schedule the rate alone (cycle_momentum = false)");
+            fail(ErrorCode::usage, "sgd",
+                 "momentum cannot be switched on or off later; give it a momentum above 0, or schedule the rate alone (cycle_momentum = false)");
         (rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1) = momentum;
     }
     double weight_decay() const { return weight_decay_; }
@@ -122,7 +123,8 @@ protected:
         if (bad(learning_rate) || bad(weight_decay)) fail(ErrorCode::usage, name(), "learning_rate and weight_decay must be finite and not negative");
         for (const ParamGroup& g : groups_)
             if (bad(g.learning_rate.value_or(0)) || bad(g.weight_decay.value_or(0)))
-                fail(ErrorCode::usage, name(), text("learning_rate and weight_decay of group ", std::string_view(g.path), " must be finite and not negative").view());
+                fail(ErrorCode::usage, name(),
+                     text("learning_rate and weight_decay of group ", std::string_view(g.path), " must be finite and not negative").view());
     }
     SgdScalars sgd_{};
     AdamScalars adam_{};

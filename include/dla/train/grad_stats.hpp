@@ -213,8 +213,7 @@ void add_updates(GradStats& stats, const M& model, const std::vector<std::vector
     for (const LayerStats& l : stats.layers)
         lines.push_back({(l.path.empty() ? "" : l.path + "  ") + l.type + (l.parameters > 0 && l.trainable == 0 ? ", frozen" : ""),
                          l.parameters > 0 ? detail::grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm, l.parameters > 0),
-                         detail::stats_number("%.3e", l.value_norm, l.parameters > 0),
-                         detail::stats_number("%.2e", l.update_ratio, !is_nan(l.update_ratio)),
+                         detail::stats_number("%.3e", l.value_norm, l.parameters > 0), detail::stats_number("%.2e", l.update_ratio, !is_nan(l.update_ratio)),
                          detail::stats_number("%.1f %%", 100 * l.dead, !is_nan(l.dead))});
     std::string out = detail::table_text(lines, 1);
     out += "loss " + detail::stats_number("%.4f", stats.loss, true) + ", mean over parameters of the gradient norm " +

@@ -42,8 +42,8 @@ namespace dla::detail::avx512 {
 namespace dla::detail {
 
 template <bool Relu>
-void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
-                               const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w, const float* b,
+                  float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
     if (tracked) ++*tracked;
     const Chunks chunks = norm_chunks(d);
     const index_t channels = padded_channels(d.channels), values = d.outer * d.channels;
@@ -60,8 +60,7 @@ void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, do
     });
     const auto merge = select_isa(base::merge_moments, avx2::merge_moments, avx512::merge_moments);
     for (index_t i = 1; i < chunks.count; ++i) merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
-    select_isa(base::inverse_deviation, avx2::inverse_deviation, avx512::inverse_deviation)(
-        channels, static_cast<double>(d.outer), eps, squares, inverse);
+    select_isa(base::inverse_deviation, avx2::inverse_deviation, avx512::inverse_deviation)(channels, static_cast<double>(d.outer), eps, squares, inverse);
 
     for (index_t c = 0; c < d.channels; ++c) {
         mean[c] = centre[c] = static_cast<float>(means[c]);
@@ -84,7 +83,7 @@ void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, do
 
 template <bool Relu>
 void norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
-                             const float* running_var, float* y) {
+                const float* running_var, float* y) {
     const Chunks chunks = norm_chunks(d);
     const auto f = select_isa(base::normalise_by_running<Relu>, avx2::normalise_by_running<Relu>, avx512::normalise_by_running<Relu>);
     parallel_for(p.threads, chunks.count, [&](index_t i, int) {
@@ -95,7 +94,7 @@ void norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float*
 
 template <bool Relu>
 void norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w, const float* mean,
-                                const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+                   const float* invstd, const float* dy, float* dx, float* dw, float* db) {
     const Chunks chunks = norm_chunks(d);
     const index_t channels = padded_channels(d.channels), values = d.outer * d.channels;
     auto* sums = take<double>(scratch, chunks.count * channels);      // of dy
@@ -108,8 +107,8 @@ void norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, c
     const auto accumulate = select_isa(base::gradient_sums<Relu>, avx2::gradient_sums<Relu>, avx512::gradient_sums<Relu>);
     parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         const index_t first = chunks.begin(i) * d.channels;
-        accumulate(chunks.length(i), d.channels, x + first, y ? y + first : nullptr, dy + first, values - first, centre, work + i * 2 * channels, sums + i * channels,
-                   products + i * channels);
+        accumulate(chunks.length(i), d.channels, x + first, y ? y + first : nullptr, dy + first, values - first, centre, work + i * 2 * channels,
+                   sums + i * channels, products + i * channels);
     });
     for (index_t i = 1; i < chunks.count; ++i)
         for (index_t c = 0; c < d.channels; ++c) {
@@ -173,8 +172,8 @@ inline void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, con
     activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
 }
 
-inline void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b,
-                                  const float* running_mean, const float* running_var, float* y) {
+inline void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+                                  const float* running_var, float* y) {
     if (d.inner == 1) return detail::norm_infer<true>(p, d, eps, x, w, b, running_mean, running_var, y);
     batch_norm_infer(p, d, eps, x, w, b, running_mean, running_var, y);
     activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);

@@ -139,8 +139,8 @@ inline void normalise_by_running(index_t rows, index_t channels, float eps, cons
 
 /// Sums over rows of dy and of dy * (x - centre), [padded channels] each; with Relu dy counts where y, the output of a ReLU behind, is above 0.
 template <bool Relu>
-inline void gradient_sums(index_t rows, index_t channels, const float* x, const float* y, const float* dy, index_t available, const float* centre, float* work, double* sums,
-                          double* products) {
+inline void gradient_sums(index_t rows, index_t channels, const float* x, const float* y, const float* dy, index_t available, const float* centre, float* work,
+                          double* sums, double* products) {
     const index_t padded = padded_channels(channels);
     float *sum = work, *product = work + padded;
     for (index_t c = 0; c < padded; c += half_lanes) {
@@ -159,7 +159,8 @@ inline void gradient_sums(index_t rows, index_t channels, const float* x, const 
             for (index_t c = 0; c < channels; c += lanes) {
                 const float *at = block_x + r * channels + c, *from = block_dy + r * channels + c, *out = Relu ? block_y + r * channels + c : nullptr;
                 const Vec m = load(centre + c), g0 = passed<Relu>(load(from), out), g1 = passed<Relu>(load(from + channels), after(out, channels)),
-                          g2 = passed<Relu>(load(from + 2 * channels), after(out, 2 * channels)), g3 = passed<Relu>(load(from + 3 * channels), after(out, 3 * channels));
+                          g2 = passed<Relu>(load(from + 2 * channels), after(out, 2 * channels)),
+                          g3 = passed<Relu>(load(from + 3 * channels), after(out, 3 * channels));
                 store(sum + c, load(sum + c) + ((g0 + g1) + (g2 + g3)));
                 const Vec even = g0 * (load(at) - m) + g2 * (load(at + 2 * channels) - m);
                 const Vec odd = g1 * (load(at + channels) - m) + g3 * (load(at + 3 * channels) - m);
@@ -181,8 +182,8 @@ inline void gradient_sums(index_t rows, index_t channels, const float* x, const 
 
 /// dx = (dy - offset - (x - centre) * slope) * gain; dx may be dy or x. With Relu dy counts where y is above 0.
 template <bool Relu>
-inline void input_gradient(index_t rows, index_t channels, const float* x, const float* y, const float* dy, const float* centre, const float* gain, const float* offset,
-                           const float* slope, float* dx) {
+inline void input_gradient(index_t rows, index_t channels, const float* x, const float* y, const float* dy, const float* centre, const float* gain,
+                           const float* offset, const float* slope, float* dx) {
     const index_t whole = channels / lanes * lanes;
     const auto one = [=](Vec vx, Vec vdy, index_t c) __attribute__((always_inline)) {
         return (vdy - load(offset + c) - (vx - load(centre + c)) * load(slope + c)) * load(gain + c);

@@ -117,7 +117,8 @@ inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEn
 inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets,
                                const float* class_weights, LossResult* result, float* dlogits) {
     *result = {};
-    const detail::LossTask task{d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.total_rows > 0 ? d.total_rows : d.rows) : 1.0};
+    const detail::LossTask task{
+        d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.total_rows > 0 ? d.total_rows : d.rows) : 1.0};
     detail::cross_entropy_rows(p, scratch, task, result,
                                detail::select_isa(detail::base::cross_entropy_soft, detail::avx2::cross_entropy_soft, detail::avx512::cross_entropy_soft));
     result->weight = static_cast<double>(d.rows);

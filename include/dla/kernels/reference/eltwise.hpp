@@ -140,7 +140,8 @@ void cast(const Reference<T>&, index_t n, const detail::MasterOf<T>* from, detai
     for (index_t i = 0; i < n; ++i) to[i] = static_cast<detail::WeightOf<T>>(from[i]);
 }
 
-/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block k / 4, word k % 4, k = first + i; the divisor is rounded (to float at least), then divides.
+/// y[i] = keep ? x[i] / (1 - probability) : 0, with keep drawn from block k / 4, word k % 4, k = first + i; the divisor is rounded (to float at least), then
+/// divides.
 template <class T>
 void dropout(const Reference<T>&, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const detail::Of<T>* x, detail::Of<T>* y,
              index_t first = 0) {

@@ -101,7 +101,8 @@ void label_weights(const Reference<T>&, const CrossEntropyDims& d, const std::in
 }
 
 /// loss = sum over rows of (1 - e) * w[y] * nll[y] + e / C * sum_c w[c] * nll[c], nll = -log_softmax(logits); rows labelled ignore_index do not count;
-/// a mean divides by the sum of w[y] (NaN if no row counts), or, where these are some rows of more, by that of `whole` (or null; see label_weights). dlogits (or null) = its gradient, 0 in ignored rows; may be logits.
+/// a mean divides by the sum of w[y] (NaN if no row counts), or, where these are some rows of more, by that of `whole` (or null; see label_weights). dlogits
+/// (or null) = its gradient, 0 in ignored rows; may be logits.
 template <class T>
 void cross_entropy(const Reference<T>&, std::byte*, const CrossEntropyDims& d, const detail::Of<T>* logits, const std::int32_t* labels,
                    const detail::StatisticOf<T>* class_weights, LossResult* result, detail::Of<T>* dlogits, const LossResult* whole = nullptr) {

@@ -30,8 +30,8 @@ void scale(const Reference<T>&, index_t n, double factor, V* x) {
     for (index_t i = 0; i < n; ++i) x[i] = x[i] * static_cast<V>(factor);
 }
 
-/// Decides whether the step is taken: *total = the sum of `count` squares, and the loss and the norm (if squares were summed) must be finite and all labels good.
-/// A step that is taken advances *position; *report says what was decided.
+/// Decides whether the step is taken: *total = the sum of `count` squares, and the loss and the norm (if squares were summed) must be finite and all labels
+/// good. A step that is taken advances *position; *report says what was decided.
 template <class T>
 void decide_step(const Reference<T>&, index_t count, const double* squares, double* total, RandomPosition* position, StepReport* report) {
     *total = 0;
