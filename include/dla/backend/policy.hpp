@@ -108,6 +108,19 @@ using View = BasicView<typename P::template pointer<typename P::scalar>>;
 template <class P>
 using ConstView = BasicView<typename P::template pointer<const typename P::scalar>>;
 
+namespace detail {
+
+/// The policy with what depends on the moment fixed.
+template <class P>
+P resolved(const P& policy) {
+    if constexpr (requires { { resolve(policy) } -> std::same_as<P>; })
+        return resolve(policy);
+    else
+        return policy;
+}
+
+}  // namespace detail
+
 /// `count` values from the host to the policy's memory.
 template <class P, class T>
 void put(const P& policy, typename P::template pointer<std::type_identity_t<T>> to, const T* from, index_t count) {

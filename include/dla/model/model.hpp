@@ -36,7 +36,7 @@ public:
     /// A network with sizes set at run time.
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
     Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
-        : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>(resolved(policy))), memory_(table_->policy) {
+        : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>(detail::resolved(policy))), memory_(table_->policy) {
         output_ = detail::checked_output(net, input, Input);
         Builder<P> count(*table_, false);
         (void)build_layer<P>(net_, count, input_);
@@ -225,14 +225,6 @@ public:
     }
 
 private:
-    static P resolved(const P& policy) {
-        if constexpr (requires {
-                          { resolve(policy) } -> std::same_as<P>;
-                      })
-            return resolve(policy);
-        else
-            return policy;
-    }
     void claim(index_t batch, index_t scratch, bool input_gradient) {
         forward_batch_ = -1;  // what the last forward() left is not there any more
         if (batch > workspace_.capacity() || scratch > workspace_.plan().scratch || (input_gradient && !workspace_.gives_input_gradient()))
