@@ -63,7 +63,7 @@ TEST_CASE("the counter counts") {
 TEST_CASE("a steady training step, evaluation or prediction allocates nothing: Reference") { check_all<Reference<float>>(); }
 TEST_CASE("a steady training step, evaluation or prediction allocates nothing: Cpu") { check_all<Cpu<float>>(); }
 
-TEST_CASE("reserve claims everything but the optimizer's slots") {
+TEST_CASE("reserve claims everything that a step takes, the model's and the optimizer's") {
     Model<support::Cnn, support::image> model(Seed{1});
     const support::Data<float> data(8);
     CrossEntropy loss;
@@ -71,8 +71,9 @@ TEST_CASE("reserve claims everything but the optimizer's slots") {
     model.reserve(8, loss);
     CHECK(model.memory().total() == plan.total());
     CHECK(model.memory().activations == plan.activations);
-    const long before = support::allocations();
     Sgd sgd;
+    sgd.reserve(model.parameters());
+    const long before = support::allocations();
     train_step(model, sgd, loss, std::span<const float>(data.images), std::span<const std::int32_t>(data.labels));
     CHECK(support::allocations() - before == 0);
 }

@@ -197,7 +197,9 @@ public:
     /// A workspace for `evaluate` with this loss, which may need scratch memory of its own.
     template <class Loss, class = typename Loss::Target>
     Inference inference_workspace(index_t batch, const Loss& loss) const {
-        return inference_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
+        Inference workspace = inference_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
+        workspace.class_weights.of(table_->policy, loss);
+        return workspace;
     }
 
     /// Loss and correct predictions in inference mode; const and thread-safe like predict. Allocates its own workspace.

@@ -96,6 +96,12 @@ public:
         table.refresh_weights();
     }
 
+    /// Claims the memory for the parameters of this model now, so that no step allocates. Throws as `step` does.
+    template <class Table>
+    void reserve(Table& table) {
+        (void)memory_of(table);
+    }
+
     /// What the optimizer remembers of a parameter, in PyTorch's order; zeros before its first step. `slot`: 0 or 1, see slot_names.
     template <class Table, class Row>
     void read(const Table& table, int slot, const Row& row, std::span<typename Table::T> host) const {
