@@ -335,14 +335,14 @@ class Resume(Case):
 
 class Outcome(Case):
     def test_best_weights_are_restored(self):
-        # The rate rises to where Adam throws every weight about by 30 in each step: what the first epochs learn is lost, on any processor.
+        # Four validation images: all of them are soon right, and what cannot be beaten stays the best while training goes on.
         name = "mlp_digits"
-        config = self.config({**MLP, "model.residual": "false", "training.learning_rate": "30.0", "training.scheduler": '"none"', "training.save_every": "1",
-                              "training.warmup_epochs": "5"})
+        config = self.config({**MLP, "model.residual": "false", "training.learning_rate": "0.003", "training.scheduler": '"none"', "training.save_every": "1",
+                              "training.num_epochs": "12", "dataset.val_size": "4"})
         done = self.ok(self.train(config, "out"))
         epochs = [line for line in self.metrics("out", name) if line["type"] == "epoch"]
         best = max(epochs, key=lambda line: line["val_accuracy"])
-        self.assertLess(epochs[-1]["val_accuracy"], best["val_accuracy"] - 5)
+        self.assertLess(best["epoch"], 10)
         self.assertEqual([line["epoch"] for line in epochs if line["best"]][-1], best["epoch"])
 
         def weights(kind):

@@ -8,6 +8,7 @@
 #include <dla/kernels/types.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -130,10 +131,10 @@ public:
         const auto place = control_.template at<Scalars>(static_cast<index_t>(i) * control_bytes);
         auto& told = told_[i];
         Scalars before;
-        if (!told.empty()) std::memcpy(&before, told.data(), sizeof before);
-        if (told.empty() || !(before == settings)) {
-            told.resize(sizeof settings);
-            std::memcpy(told.data(), &settings, sizeof settings);
+        if (told.known) std::memcpy(&before, told.bytes.data(), sizeof before);
+        if (!told.known || !(before == settings)) {
+            told.known = true;
+            std::memcpy(told.bytes.data(), &settings, sizeof settings);
             put(policy_, place, &settings, 1);
         }
         const auto scalars = control_.template at<Scalars>(static_cast<index_t>(i) * control_bytes + settings_bytes);
@@ -202,7 +203,11 @@ private:
     index_t begin_ = 0, end_ = 0;  // the values that have slots
     std::uint64_t version_ = 0;
     std::vector<std::int64_t> row_steps_;
-    std::vector<std::vector<std::byte>> told_;
+    struct Told {
+        bool known = false;
+        std::array<std::byte, settings_bytes> bytes{};
+    };
+    std::vector<Told> told_;  // settings of each run that the policy's memory holds
     Arena<P> slot_memory_[2], control_;
     std::shared_ptr<OptimizerBytes> claimed_;  // what the table says that optimizers take
     OptimizerBytes bytes_;
