@@ -4,7 +4,11 @@
 
 #include <doctest/doctest.h>
 
-extern const Unit plain, fast;
+#include <bit>
+#include <cstdlib>
+#include <fstream>
+
+extern const Unit plain, fast, no_simd, no_openmp, no_zlib, haswell;
 
 TEST_CASE("-ffast-math changes no bit") {
     const std::vector<Outcome> exact = plain.outcomes(), got = fast.outcomes();
@@ -15,4 +19,58 @@ TEST_CASE("-ffast-math changes no bit") {
         CHECK(got[i].bits == exact[i].bits);
         if (got[i].name.starts_with("NaN")) CHECK(got[i].bits == 1);
     }
+}
+
+TEST_CASE("each unit has the kernels and the threads of its own flags") {
+    const char* wish = std::getenv("DLA_SIMD");
+    if (wish == nullptr || std::string(wish) == "base") CHECK(no_simd.isa() == "base");
+    if (wish != nullptr) CHECK(plain.isa() == wish);
+    CHECK(no_openmp.threads() == 1);
+#if defined(_OPENMP)
+    CHECK(plain.threads() == 4);
+#endif
+    CHECK(plain.active_isa == no_zlib.active_isa);  // no flag of kernels differs: one function is enough
+    for (const Unit* other : {&fast, &no_simd, &no_openmp, &haswell}) {
+        // Without OpenMP in the build, DLA_NO_OPENMP changes nothing.
+        if (other == &no_openmp && plain.threads() == 1) continue;
+        CHECK(plain.active_isa != other->active_isa);
+    }
+}
+
+TEST_CASE("DLA_NO_SIMD and DLA_NO_OPENMP leave the results of the same instruction set as they are") {
+    const char* wish = std::getenv("DLA_SIMD");
+    const std::vector<Outcome> exact = plain.outcomes();
+    std::vector<const Unit*> same = {&no_openmp};
+    if (wish != nullptr && std::string(wish) == "base") same.push_back(&no_simd);
+    for (const Unit* unit : same) {
+        const std::vector<Outcome> got = unit->outcomes();
+        REQUIRE(got.size() == exact.size());
+        for (std::size_t i = 0; i < got.size(); ++i) {
+            CAPTURE(got[i].name);
+            CHECK(got[i].bits == exact[i].bits);
+        }
+    }
+}
+
+TEST_CASE("a unit built for a processor with multiply-adds does not lend its code to one that is not") {
+    const float value = 1.0f, rate = 1.0f + 0x1p-12f, gradient = 1.0f + 0x1p-12f;  // the product has a digit too many for a float
+    CHECK(plain.library(value, rate, gradient) == plain.by_hand(value, rate, gradient));
+    CHECK(fast.library(value, rate, gradient) == fast.by_hand(value, rate, gradient));
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
+    CHECK(haswell.library(value, rate, gradient) == haswell.by_hand(value, rate, gradient));
+    CHECK(haswell.by_hand(value, rate, gradient) != plain.by_hand(value, rate, gradient));
+#endif
+}
+
+TEST_CASE("a unit without zlib refuses what its neighbour reads") {
+    // printf dla | gzip -n
+    constexpr unsigned char content[] = {0x1f, 0x8b, 0x08, 0, 0, 0, 0, 0, 0, 0x03, 0x4b, 0xc9, 0x49, 0x04, 0, 0x8b, 0xcf, 0x62, 0x43, 0x03, 0, 0, 0};
+    const std::string path = "abi_test_" + std::to_string(reinterpret_cast<std::uintptr_t>(&path)) + ".gz";
+    std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(content), sizeof content);
+    CHECK(no_zlib.read(path).find("no zlib") != std::string::npos);
+#if defined(DLA_HAVE_ZLIB)
+    CHECK(plain.read(path) == "dla");
+#endif
+    std::remove(path.c_str());
 }

@@ -3,6 +3,7 @@
 #include "unit.hpp"
 
 #include <dla/data/digits.hpp>
+#include <dla/data/gzip.hpp>
 #include <dla/model/any_model.hpp>
 #include <dla/nn.hpp>
 #include <dla/optim/any_schedule.hpp>
@@ -169,7 +170,36 @@ std::vector<Outcome> outcomes() {
     return out;
 }
 
+std::string isa() { return to_string(active_isa()); }
+
+int threads() { return thread_count(4); }
+
+// Fused into one rounding or not, as the flags of this unit say.
+[[gnu::noinline]] float library(float value, float rate, float gradient) {
+    const SgdScalars s{.learning_rate = static_cast<double>(rate)};
+    sgd_step(Reference<float>{}, 1, &s, &value, &gradient, nullptr);
+    return value;
+}
+[[gnu::noinline]] float by_hand(float value, float rate, float gradient) { return value - rate * gradient; }
+
+std::string read(const std::string& path) {
+    try {
+        ByteReader bytes(path);
+        std::string text(64, ' ');
+        text.resize(bytes.read(reinterpret_cast<std::uint8_t*>(text.data()), text.size()));
+        return text;
+    } catch (const Error& e) {
+        return e.what();
+    }
+}
+
 }  // namespace
 
 extern const Unit DLA_TEST_UNIT;
-const Unit DLA_TEST_UNIT{.outcomes = &outcomes};
+const Unit DLA_TEST_UNIT{.outcomes = &outcomes,
+                         .isa = &isa,
+                         .threads = &threads,
+                         .library = &library,
+                         .by_hand = &by_hand,
+                         .read = &read,
+                         .active_isa = reinterpret_cast<const void*>(&active_isa)};

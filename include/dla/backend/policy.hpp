@@ -81,6 +81,9 @@ private:
     static std::align_val_t align_of(index_t bytes) { return std::align_val_t(static_cast<std::size_t>(bytes >= huge_page ? huge_page : alignment)); }
 };
 
+// What a compiler makes of a kernel depends on flags, and kernels are named after their policy: so the policies carry the tag.
+inline namespace DLA_ABI_TAG {
+
 /// Plain loops for any number type, with the types of Precision<T>: the definition of every kernel, its oracle and its fallback. Runs on the calling thread.
 template <class T>
 struct Reference : HostMemory {
@@ -91,8 +94,6 @@ struct Reference : HostMemory {
     using scalar = activation;
     static constexpr const char* name = "reference";
 };
-
-inline namespace DLA_ABI_TAG {
 
 /// SIMD and OpenMP kernels where they pay (float), Reference<T> for the rest.
 template <class T>

@@ -15,7 +15,8 @@
 
 // DLA_NO_SIMD    define to keep only the baseline kernels (no AVX2/AVX-512 code is compiled).
 // DLA_NO_OPENMP  define to run every kernel on the calling thread even when OpenMP is on.
-// Both change generated code, so they are part of the name of the Cpu policy (see DLA_ABI_TAG).
+// DLA_HAVE_ZLIB, DLA_HAVE_PNG, DLA_HAVE_CURL  define when the program links with zlib, libpng, or libcurl and libcrypto.
+// All of them change generated code; see the tags below.
 
 #if !defined(DLA_NO_SIMD) && !(defined(__x86_64__) && defined(__GNUC__))
 #define DLA_NO_SIMD
@@ -27,12 +28,47 @@
 #define DLA_OPENMP 0
 #endif
 
-#if defined(DLA_NO_SIMD) && !DLA_OPENMP
-#define DLA_ABI_TAG abi_base_serial
-#elif defined(DLA_NO_SIMD)
-#define DLA_ABI_TAG abi_base_openmp
-#elif !DLA_OPENMP
-#define DLA_ABI_TAG abi_simd_serial
+// What is compiled from one source differs with these, so each combination has names of its own: units of one program that disagree each run their own code
+// where they keep to themselves, and do not link where they pass each other policies or models.
+#define DLA_TAG_JOIN(simd, threads, math, target) abi_##simd##_##threads##_##math##_##target
+#define DLA_TAG_EXPAND(simd, threads, math, target) DLA_TAG_JOIN(simd, threads, math, target)
+#if defined(DLA_NO_SIMD)
+#define DLA_TAG_SIMD base
 #else
-#define DLA_ABI_TAG abi_simd_openmp
+#define DLA_TAG_SIMD simd
+#endif
+#if DLA_OPENMP
+#define DLA_TAG_THREADS openmp
+#else
+#define DLA_TAG_THREADS serial
+#endif
+// clang names no part of -ffast-math but the last one.
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) || defined(__NO_MATH_ERRNO__)
+#define DLA_TAG_MATH fast
+#else
+#define DLA_TAG_MATH exact
+#endif
+#if defined(__AVX512F__)
+#define DLA_TAG_TARGET avx512
+#elif defined(__FMA__)
+#define DLA_TAG_TARGET fma
+#elif defined(__AVX__)
+#define DLA_TAG_TARGET avx
+#elif defined(__SSE4_1__)
+#define DLA_TAG_TARGET sse4
+#else
+#define DLA_TAG_TARGET plain
+#endif
+#define DLA_ABI_TAG DLA_TAG_EXPAND(DLA_TAG_SIMD, DLA_TAG_THREADS, DLA_TAG_MATH, DLA_TAG_TARGET)
+
+// The same for what reads compressed files and writes PNG images.
+#if defined(DLA_HAVE_ZLIB)
+#define DLA_ZLIB_TAG abi_zlib
+#else
+#define DLA_ZLIB_TAG abi_no_zlib
+#endif
+#if defined(DLA_HAVE_PNG)
+#define DLA_PNG_TAG abi_png
+#else
+#define DLA_PNG_TAG abi_no_png
 #endif

@@ -9,13 +9,16 @@
 #include <array>
 
 namespace dla {
+inline namespace DLA_ZLIB_TAG {
 
 inline constexpr std::array<const char*, 5> cifar10_train_files = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
                                                                    "data_batch_5.bin"};
 inline constexpr const char* cifar10_test_file = "test_batch.bin";
 inline constexpr index_t cifar10_records_per_file = 10000;
 
-namespace detail {
+}  // namespace DLA_ZLIB_TAG
+
+namespace detail::inline DLA_ZLIB_TAG {
 
 inline constexpr std::size_t cifar_record = 1 + 3 * 1024;
 
@@ -63,7 +66,9 @@ void append_cifar_records(Dataset& data, index_t records, const std::string& whe
     }
 }
 
-}  // namespace detail
+}  // namespace detail::inline DLA_ZLIB_TAG
+
+inline namespace DLA_ZLIB_TAG {
 
 /// Appends one batch file of `records` records to `data`. Error: data, if its size or a label is wrong.
 inline void append_cifar10_file(Dataset& data, const std::filesystem::path& path, index_t records = cifar10_records_per_file) {
@@ -114,4 +119,5 @@ inline DatasetPair read_cifar10_archive(const std::filesystem::path& archive, in
     return pair;
 }
 
+}  // namespace DLA_ZLIB_TAG
 }  // namespace dla

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Reads the bytes of a file, plain or gzip, one piece at a time and to the checked end.
-// Every translation unit of a program must agree on DLA_HAVE_ZLIB.
 #pragma once
 
 #include <dla/core/error.hpp>
@@ -18,6 +17,7 @@
 #endif
 
 namespace dla {
+inline namespace DLA_ZLIB_TAG {
 
 /// The content of a regular file in reading order; a gzip file (by its first two bytes, whatever its name) is decompressed on the way.
 /// Memory is constant. Errors: data for damaged content (cut short, wrong check sum, bytes after the end), io when the file cannot be read.
@@ -161,4 +161,5 @@ private:
     bool compressed_ = false;
 };
 
+}  // namespace DLA_ZLIB_TAG
 }  // namespace dla

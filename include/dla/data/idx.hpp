@@ -7,6 +7,7 @@
 #include <dla/data/gzip.hpp>
 
 namespace dla {
+inline namespace DLA_ZLIB_TAG {
 
 /// An array of unsigned bytes as an IDX file holds it, first axis slowest.
 struct IdxArray {
@@ -72,4 +73,5 @@ inline Dataset read_idx_pair(const std::filesystem::path& images_path, const std
     return data;
 }
 
+}  // namespace DLA_ZLIB_TAG
 }  // namespace dla

@@ -9,6 +9,7 @@
 #include <optional>
 
 namespace dla {
+inline namespace DLA_ZLIB_TAG {
 
 /// Size and seed of `digits`; the sets read from files have neither.
 struct LoadOptions {
@@ -26,7 +27,9 @@ inline void check_dataset_name(std::string_view name) {
     fail(ErrorCode::config, "dataset.name", "unknown data set; expected mnist, cifar10, fashion_mnist or digits, got \"" + std::string(name) + "\"");
 }
 
-namespace detail {
+}  // namespace DLA_ZLIB_TAG
+
+namespace detail::inline DLA_ZLIB_TAG {
 
 using Path = std::filesystem::path;
 
@@ -149,7 +152,9 @@ inline DatasetPair load_cifar10(const Path& data_dir) {
                    {data_dir, folders[0]}, partial);
 }
 
-}  // namespace detail
+}  // namespace detail::inline DLA_ZLIB_TAG
+
+inline namespace DLA_ZLIB_TAG {
 
 /// Whether all files of a data set are where `load_dataset` looks (their content is not read). Always true for `digits`.
 inline bool has_dataset(std::string_view name, const std::filesystem::path& data_dir) {
@@ -181,4 +186,5 @@ inline DatasetPair load_dataset(std::string_view name, const std::filesystem::pa
     return pair;
 }
 
+}  // namespace DLA_ZLIB_TAG
 }  // namespace dla

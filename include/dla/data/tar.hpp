@@ -7,6 +7,7 @@
 #include <cstring>
 
 namespace dla {
+inline namespace DLA_ZLIB_TAG {
 
 /// One regular file of an archive.
 struct TarEntry {
@@ -94,4 +95,5 @@ private:
     std::uint64_t padding_ = 0;
 };
 
+}  // namespace DLA_ZLIB_TAG
 }  // namespace dla

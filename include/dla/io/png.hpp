@@ -9,6 +9,7 @@
 #endif
 
 namespace dla {
+inline namespace DLA_PNG_TAG {
 
 /// Whether `write_png` can work in this build.
 #ifdef DLA_HAVE_PNG
@@ -44,4 +45,5 @@ inline void write_png(const std::string& path, std::span<const std::uint8_t> pix
 #endif
 }
 
+}  // namespace DLA_PNG_TAG
 }  // namespace dla

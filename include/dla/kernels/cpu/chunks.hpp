@@ -5,7 +5,7 @@
 #include <dla/backend/policy.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Below this many values a fork costs more than it saves.
 inline constexpr index_t parallel_values = 32768;
@@ -49,4 +49,4 @@ constexpr index_t bytes_of(index_t count) {
     return round_up(count * static_cast<index_t>(sizeof(T)), 64);
 }
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG

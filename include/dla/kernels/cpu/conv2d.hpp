@@ -10,7 +10,7 @@
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla {
-namespace detail {
+namespace detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t conv2d_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
 
@@ -49,7 +49,7 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
     });
 }
 
-}  // namespace detail
+}  // namespace detail::inline DLA_ABI_TAG
 
 inline index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, detail::ConvPlan(d, false)); }
 inline index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, detail::ConvPlan(d, true)); }

@@ -9,7 +9,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// One dimension of a correlation: result i, kept at place + i * place_step, sums the taps u < taps of source[origin + i * step + u * spacing] times
 /// kernel[first + u * kernel_step].
@@ -176,6 +176,6 @@ struct ConvWeightsPlan {
     index_t work() const { return d.batch * d.out_height * d.out_width * weights * d.out_channels; }
 };
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>

@@ -6,7 +6,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// to [rows.size(), columns.size(), channels] = that window of one image; zeros outside.
 inline void conv2d_copy_window(const float* image, index_t height, index_t width, index_t channels, const ConvWindow& rows, const ConvWindow& columns,
@@ -185,6 +185,6 @@ inline void conv2d_weights_combine(const TileTarget& tile, const ConvWeightsPlan
     }
 }
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>

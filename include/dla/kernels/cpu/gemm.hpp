@@ -9,7 +9,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t gemm_steps = 512;         // of the reduction at a time: eight rows of A take half of L1
 inline constexpr index_t gemm_columns = 256;       // of B at a time: 512 KB, half of L2
@@ -74,8 +74,6 @@ inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a
     }
 }
 
-inline namespace DLA_ABI_TAG {
-
 /// How one product is cut; a function of its sizes and the instruction set only.
 struct GemmPlan {
     const TileTarget& tile;
@@ -103,8 +101,6 @@ struct GemmPlan {
     }
     index_t partial_floats(const GemmDims& d) const { return parts == 1 ? 0 : padded_count<float>(d.m * d.n) * parts; }
 };
-
-}  // namespace DLA_ABI_TAG
 
 /// Length of the next block when `left` steps remain: equal blocks of at most gemm_steps.
 constexpr index_t next_steps(index_t left) { return ceil_div(left, std::max<index_t>(1, ceil_div(left, gemm_steps))); }
@@ -173,7 +169,7 @@ inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* pack
     });
 }
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
 namespace dla {
 

@@ -12,7 +12,7 @@ enum class Isa { base, avx2, avx512 };
 
 constexpr const char* to_string(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "base"; }
 
-namespace detail {
+namespace detail::inline DLA_ABI_TAG {
 
 inline Isa detect_isa() {
     Isa best = Isa::base;
@@ -32,7 +32,9 @@ inline Isa detect_isa() {
     return wanted;
 }
 
-}  // namespace detail
+}  // namespace detail::inline DLA_ABI_TAG
+
+inline namespace DLA_ABI_TAG {
 
 /// The instruction set of the Cpu kernels. The environment variable DLA_SIMD=base|avx2|avx512 asks for a lower one.
 /// Throws Error(usage) when DLA_SIMD names an unknown set or one that this processor lacks.
@@ -41,7 +43,9 @@ inline Isa active_isa() {
     return isa;
 }
 
-namespace detail {
+}  // namespace DLA_ABI_TAG
+
+namespace detail::inline DLA_ABI_TAG {
 
 /// The variant for the active instruction set of a function compiled once for each.
 template <class F>
@@ -56,5 +60,5 @@ namespace avx2 = base;
 namespace avx512 = base;
 #endif
 
-}  // namespace detail
+}  // namespace detail::inline DLA_ABI_TAG
 }  // namespace dla

@@ -9,7 +9,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Rows whose sums are kept in float before they go on in double.
 inline constexpr index_t norm_block = 128;
@@ -19,23 +19,23 @@ inline Chunks norm_chunks(const NormDims& d) { return cut(d.outer, d.channels, n
 /// Arrays of one value per channel are padded to whole vectors of any target.
 constexpr index_t padded_channels(index_t channels) { return round_up(channels, 16); }
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
-namespace dla::detail::base {
+namespace dla::detail::inline DLA_ABI_TAG::base {
 #include <dla/kernels/cpu/norm.inl.hpp>
-}  // namespace dla::detail::base
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
 #include <dla/kernels/cpu/norm.inl.hpp>
-}  // namespace dla::detail::avx2
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 #include <dla/kernels/cpu/norm.inl.hpp>
-}  // namespace dla::detail::avx512
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 

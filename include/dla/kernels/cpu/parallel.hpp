@@ -32,7 +32,7 @@ Cpu<T> resolve(Cpu<T> policy) {
 
 }  // namespace DLA_ABI_TAG
 
-namespace detail {
+namespace detail::inline DLA_ABI_TAG {
 
 /// Calls task(index, thread) once for each index in [0, tasks), on up to thread_count(threads) threads; thread < that number.
 /// The caller cuts work into tasks by problem size only and writes results that depend on the index alone: then the bits do not depend on the
@@ -52,5 +52,5 @@ void parallel_for(int threads, index_t tasks, const Task& task) {
     for (index_t i = 0; i < tasks; ++i) task(i, 0);
 }
 
-}  // namespace detail
+}  // namespace detail::inline DLA_ABI_TAG
 }  // namespace dla

@@ -8,7 +8,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Pieces of the output rows of all images.
 inline Chunks output_row_chunks(const Pool2dDims& d) { return cut(d.batch * d.out_height, d.out_width * d.channels * d.kernel_h * d.kernel_w, 1, 256); }
@@ -27,23 +27,23 @@ void for_images(const Cpu<float>& p, const Pool2dDims& d, const F& f) {
     });
 }
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
-namespace dla::detail::base {
+namespace dla::detail::inline DLA_ABI_TAG::base {
 #include <dla/kernels/cpu/pool.inl.hpp>
-}  // namespace dla::detail::base
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
 #include <dla/kernels/cpu/pool.inl.hpp>
-}  // namespace dla::detail::avx2
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 #include <dla/kernels/cpu/pool.inl.hpp>
-}  // namespace dla::detail::avx512
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 

@@ -11,24 +11,24 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail::base {
+namespace dla::detail::inline DLA_ABI_TAG::base {
 inline constexpr int vector_bytes = 16;
 #include <dla/kernels/cpu/simd.inl.hpp>
-}  // namespace dla::detail::base
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
 inline constexpr int vector_bytes = 32;
 #include <dla/kernels/cpu/simd.inl.hpp>
-}  // namespace dla::detail::avx2
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 inline constexpr int vector_bytes = 64;
 #include <dla/kernels/cpu/simd.inl.hpp>
-}  // namespace dla::detail::avx512
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 

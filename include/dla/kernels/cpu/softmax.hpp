@@ -9,7 +9,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Pieces of rows; an exponential weighs as much as several plain operations.
 inline Chunks row_chunks(index_t rows, index_t classes) { return cut(rows, 8 * classes, 16, 64); }
@@ -43,23 +43,23 @@ void cross_entropy_rows(const Cpu<float>& p, std::byte* scratch, const LossTask&
     result->loss = loss / task.divisor;
 }
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
-namespace dla::detail::base {
+namespace dla::detail::inline DLA_ABI_TAG::base {
 #include <dla/kernels/cpu/softmax.inl.hpp>
-}  // namespace dla::detail::base
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
 #include <dla/kernels/cpu/softmax.inl.hpp>
-}  // namespace dla::detail::avx2
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 #include <dla/kernels/cpu/softmax.inl.hpp>
-}  // namespace dla::detail::avx512
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 

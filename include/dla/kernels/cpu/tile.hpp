@@ -10,7 +10,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// How the reduction walks through A: element t = (t0, t1, t2) of row i is a[i][t0 * step0 + t1 * step1 + t2 * step2]; B follows with its own
 /// fixed step. A matrix uses the innermost loop only, a convolution all three (rows of the kernel, columns, channels).
@@ -47,34 +47,30 @@ struct TileTarget {
     constexpr index_t stored_width(index_t cols) const { return cols <= lanes ? lanes : panel_width; }
 };
 
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
-namespace dla::detail::base {
+namespace dla::detail::inline DLA_ABI_TAG::base {
 #include <dla/kernels/cpu/tile.inl.hpp>
-}  // namespace dla::detail::base
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
-namespace dla::detail::avx2 {
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
 #include <dla/kernels/cpu/tile.inl.hpp>
-}  // namespace dla::detail::avx2
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
-namespace dla::detail::avx512 {
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 #include <dla/kernels/cpu/tile.inl.hpp>
-}  // namespace dla::detail::avx512
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 
-namespace dla::detail {
-
-inline namespace DLA_ABI_TAG {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 inline const TileTarget& active_tile() { return *select_isa(&base::tile_target, &avx2::tile_target, &avx512::tile_target); }
 
-}  // namespace DLA_ABI_TAG
-
-}  // namespace dla::detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>
