@@ -14,10 +14,10 @@ struct Outcome {
 
 struct Unit {
     std::vector<Outcome> (*outcomes)();
-    std::string (*isa)();                                        ///< name of the instruction set its kernels use
-    int (*threads)();                                            ///< how many threads it runs when four are asked for
-    float (*library)(float value, float rate, float gradient);   ///< value - rate * gradient by a kernel of the library
-    float (*by_hand)(float value, float rate, float gradient);   ///< the same, written in the unit itself
-    std::string (*read)(const std::string& path);                ///< the content of a file, or why it cannot be read
-    const void* active_isa;                                      ///< where the library's function lies that this unit calls
+    std::string (*isa)();                                       ///< name of the instruction set its kernels use
+    int (*threads)();                                           ///< how many threads it runs when four are asked for
+    float (*library)(float value, float rate, float gradient);  ///< value - rate * gradient by a kernel of the library
+    float (*by_hand)(float value, float rate, float gradient);  ///< the same, written in the unit itself
+    std::string (*read)(const std::string& path);               ///< the content of a file, or why it cannot be read
+    const void* active_isa;                                     ///< where the library's function lies that this unit calls
 };

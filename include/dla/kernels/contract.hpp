@@ -2,7 +2,8 @@
 // Every kernel a policy must have, one concept each. Kernels are free functions in namespace dla whose first argument is the policy.
 // They check nothing (layers and models do), take run-time sizes, allocate nothing, and give the same bits at any number of threads. Sums are kept in
 // float or wider, and what goes into a narrower output is rounded once. Pointers marked "or null" may be null. `scratch` has at least the bytes its
-// NAME_scratch function returned for the same sizes.
+// NAME_scratch function returned for the same sizes, or for a larger batch (rows, outer, batch, n; of a product m or k) and otherwise the
+// same sizes: NAME_scratch never falls when the batch grows.
 #pragma once
 
 #include <dla/backend/policy.hpp>

@@ -30,6 +30,13 @@ constexpr Chunks cut(index_t n, index_t weight, index_t step, index_t most) {
     return {n, size, (n + size - 1) / size};
 }
 
+/// The most pieces that `cut` makes of `n` items or fewer: scratch memory is planned once, and a smaller batch may be cut into more pieces.
+constexpr index_t most_pieces(index_t n, index_t weight, index_t step, index_t most) {
+    weight = std::max<index_t>(weight, 1);
+    if (n * weight < parallel_values) return n > 0 ? 1 : 0;
+    return std::min(most, ceil_div(n, round_up(ceil_div(parallel_values / 2, weight), step)));
+}
+
 /// f(first, length) over pieces of [0, n) of an elementwise kernel: pieces start at multiples of 64 values.
 template <class F>
 void for_elements(const Cpu<float>& p, index_t n, const F& f) {

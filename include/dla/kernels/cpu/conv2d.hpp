@@ -14,9 +14,26 @@ namespace detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t conv2d_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
 
-inline index_t conv2d_scratch(const Cpu<float>& p, const ConvPlan& plan) {
-    const index_t packed = padded_count<float>(plan.packed_floats());
-    return (packed + thread_count(p.threads) * padded_count<float>(plan.source_floats)) * static_cast<index_t>(sizeof(float));
+/// The largest bytes(dims) for d.batch images or fewer. Plans depend on the batch through ceil(16 / batch), the pieces of an image, and within one value
+/// of it what they need grows: so the last batch of each value is enough.
+template <class Bytes>
+index_t conv2d_most(Conv2dDims d, const Bytes& bytes) {
+    index_t most = bytes(d);
+    for (const index_t last : {1, 2, 3, 5, 7, 15}) {
+        if (last >= d.batch) break;
+        Conv2dDims fewer = d;
+        fewer.batch = last;
+        most = std::max(most, bytes(fewer));
+    }
+    return most;
+}
+
+inline index_t conv2d_scratch(const Cpu<float>& p, const Conv2dDims& dims, bool transpose) {
+    return conv2d_most(dims, [&](const Conv2dDims& d) {
+        const ConvPlan plan(d, transpose);
+        const index_t packed = padded_count<float>(plan.packed_floats());
+        return (packed + thread_count(p.threads) * padded_count<float>(plan.source_floats)) * static_cast<index_t>(sizeof(float));
+    });
 }
 
 inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const float* src, const float* w, const float* bias, float* dst) {
@@ -51,12 +68,14 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
 
 }  // namespace detail::inline DLA_ABI_TAG
 
-inline index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, detail::ConvPlan(d, false)); }
-inline index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, detail::ConvPlan(d, true)); }
-inline index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& d) {
-    const detail::ConvWeightsPlan plan(d);
-    const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
-    return (plan.parts * plan.partial_floats + thread_count(p.threads) * own) * static_cast<index_t>(sizeof(float));
+inline index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, d, false); }
+inline index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, d, true); }
+inline index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& dims) {
+    return detail::conv2d_most(dims, [&](const Conv2dDims& d) {
+        const detail::ConvWeightsPlan plan(d);
+        const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
+        return (plan.parts * plan.partial_floats + thread_count(p.threads) * own) * static_cast<index_t>(sizeof(float));
+    });
 }
 
 /// y = conv(x, w) + bias (or null): cross-correlation with zeros outside the image.

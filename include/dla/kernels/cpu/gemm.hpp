@@ -13,6 +13,8 @@ namespace dla::detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t gemm_steps = 512;         // of the reduction at a time: eight rows of A take half of L1
 inline constexpr index_t gemm_columns = 256;       // of B at a time: 512 KB, half of L2
+inline constexpr index_t gemm_long = 2048;         // reductions from here on are cut into parts if C is small ...
+inline constexpr index_t gemm_small = 32768;       // ... that is, has at most so many values
 inline constexpr index_t gemm_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
 
 /// Packs panel `panel` of B, reduction steps [first, first + steps), to `to` [steps, stored width].
@@ -84,9 +86,9 @@ struct GemmPlan {
     index_t row_block, column_block;
 
     explicit GemmPlan(const GemmDims& d) : tile(active_tile()) {
-        pack = d.transpose_b || d.n % tile.lanes != 0 || (d.m >= 64 && d.k * d.n > 8192);
+        pack = packs(d, tile);
         parts = 1;
-        if (d.k >= 2048 && d.m * d.n <= 32768) parts = std::min<index_t>(32, d.k / 1024);
+        if (d.k >= gemm_long && d.m * d.n <= gemm_small) parts = most_parts(d.k);
         part_steps = parts == 1 ? d.k : round_up(ceil_div(d.k, parts), gemm_steps);
         parts = std::max<index_t>(1, ceil_div(d.k, std::max<index_t>(1, part_steps)));
         packed_row = round_up(d.n, tile.panel_width);
@@ -94,6 +96,21 @@ struct GemmPlan {
         // Blocks of a million multiplications: some 20 us each, so that threads end together.
         row_block =
             std::clamp(round_up((1 << 20) / std::max<index_t>(1, std::min(column_block, d.n) * d.k), 24), index_t{24}, round_up(std::max<index_t>(1, d.m), 24));
+    }
+    static bool packs(const GemmDims& d, const TileTarget& tile) { return d.transpose_b || d.n % tile.lanes != 0 || (d.m >= 64 && d.k * d.n > 8192); }
+    static index_t most_parts(index_t k) { return std::min<index_t>(32, k / 1024); }
+
+    /// The most floats that a product with m rows or fewer and a reduction of k steps or fewer needs: either one is the batch.
+    static index_t most_floats(const GemmDims& d, int threads) {
+        if (d.m == 0 || d.n == 0) return 0;
+        const TileTarget& tile = active_tile();
+        GemmDims whole = d, cut = d;  // the largest that is not cut into parts, and that is
+        if (d.m * d.n <= gemm_small) whole.k = std::min(d.k, gemm_long - 1);
+        cut.m = std::min(d.m, gemm_small / std::max<index_t>(1, d.n));
+        const index_t packed_row = round_up(d.n, tile.panel_width), packed = packs(whole, tile) ? whole.k * packed_row : 0;
+        if (d.k < gemm_long || cut.m == 0) return packed;
+        const index_t own = packs(cut, tile) ? thread_count(threads) * gemm_steps * packed_row : 0;
+        return std::max(packed, own + padded_count<float>(cut.m * cut.n) * most_parts(d.k));
     }
     index_t packed_floats(const GemmDims& d, int threads) const {
         if (!pack) return 0;
@@ -175,8 +192,7 @@ namespace dla {
 
 /// Bytes of scratch that `gemm` wants: packed B, and the partial results of a long reduction.
 inline index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {
-    const detail::GemmPlan plan(d);
-    return align_up((plan.packed_floats(d, p.threads) + plan.partial_floats(d)) * static_cast<index_t>(sizeof(float)));
+    return align_up(detail::GemmPlan::most_floats(d, p.threads) * static_cast<index_t>(sizeof(float)));
 }
 
 /// C [m, n] = op(A) [m, k] * op(B) [k, n] + beta * C + bias [n] (or null); beta = 0 never reads C. C overlaps neither A nor B.

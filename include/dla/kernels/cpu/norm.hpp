@@ -15,6 +15,7 @@ namespace dla::detail::inline DLA_ABI_TAG {
 inline constexpr index_t norm_block = 128;
 
 inline Chunks norm_chunks(const NormDims& d) { return cut(d.outer, d.channels, norm_block, 64); }
+inline index_t most_norm_chunks(const NormDims& d) { return most_pieces(d.outer, d.channels, norm_block, 64); }
 
 /// Arrays of one value per channel are padded to whole vectors of any target.
 constexpr index_t padded_channels(index_t channels) { return round_up(channels, 16); }
@@ -139,7 +140,7 @@ namespace dla {
 inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
     if (d.inner != 1) return 0;
     const index_t channels = detail::padded_channels(d.channels);
-    return std::max<index_t>(detail::norm_chunks(d).count, 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
+    return std::max<index_t>(detail::most_norm_chunks(d), 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
            detail::bytes_of<double>(channels) + 6 * detail::bytes_of<float>(channels);
 }
 

@@ -12,6 +12,7 @@ namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Pieces of a sum over n values.
 inline Chunks sum_chunks(index_t n) { return cut(n, 1, 64, 64); }
+inline index_t most_sum_chunks(index_t n) { return most_pieces(n, 1, 64, 64); }
 
 }  // namespace dla::detail::inline DLA_ABI_TAG
 
@@ -36,7 +37,7 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 namespace dla {
 
 inline index_t column_sum_scratch(const Cpu<float>&, index_t rows, index_t columns) {
-    const index_t padded = detail::padded_channels(columns), count = detail::norm_chunks({rows, columns, 1}).count;
+    const index_t padded = detail::padded_channels(columns), count = detail::most_norm_chunks({rows, columns, 1});
     return detail::bytes_of<double>(count * padded) + detail::bytes_of<float>(count * padded);
 }
 
@@ -57,7 +58,7 @@ inline void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, in
     }
 }
 
-inline index_t sum_of_squares_scratch(const Cpu<float>&, index_t n) { return detail::bytes_of<double>(detail::sum_chunks(n).count); }
+inline index_t sum_of_squares_scratch(const Cpu<float>&, index_t n) { return detail::bytes_of<double>(detail::most_sum_chunks(n)); }
 
 inline void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, double* sum) {
     const detail::Chunks chunks = detail::sum_chunks(n);

@@ -13,6 +13,7 @@ namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Pieces of rows; an exponential weighs as much as several plain operations.
 inline Chunks row_chunks(index_t rows, index_t classes) { return cut(rows, 8 * classes, 16, 64); }
+inline index_t most_row_chunks(index_t rows, index_t classes) { return most_pieces(rows, 8 * classes, 16, 64); }
 
 /// What one piece of the rows adds to a LossResult.
 struct LossPart {
@@ -92,7 +93,7 @@ inline void softmax_backward(const Cpu<float>& p, const NormDims& d, const float
 }
 
 inline index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) {
-    return detail::bytes_of<detail::LossPart>(detail::row_chunks(d.rows, d.classes).count);
+    return detail::bytes_of<detail::LossPart>(detail::most_row_chunks(d.rows, d.classes));
 }
 
 inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
