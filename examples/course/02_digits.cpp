@@ -38,12 +38,13 @@ int main(int argc, char** argv) {
     Digits model(seed);
     dla::AdamW adam({.learning_rate = 2e-3});
     dla::CrossEntropy loss{.label_smoothing = 0.05};
+    double right = 0;
     for (int epoch = 1; epoch <= epochs; ++epoch) {
         train.start_epoch(static_cast<std::uint32_t>(epoch));
         double sum = 0;
         while (const dla::Batch* batch = train.next()) sum += static_cast<double>(dla::train_step(model, adam, loss, batch->images, batch->labels));
-        std::printf("epoch %d  training loss %.4f  accuracy on unseen digits %.2f %%\n", epoch, sum / static_cast<double>(train.batches()),
-                    accuracy(model, test));
+        right = accuracy(model, test);
+        std::printf("epoch %d  training loss %.4f  accuracy on unseen digits %.2f %%\n", epoch, sum / static_cast<double>(train.batches()), right);
     }
-    return 0;
+    return right > 70 ? 0 : 1;  // guessing gets 10 % right
 }
