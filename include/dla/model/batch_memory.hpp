@@ -5,6 +5,8 @@
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/model/params.hpp>
 
+#include <optional>
+
 namespace dla {
 
 /// Where a kernel can read the host's values: there, or copied to `room`, which grows as needed.
@@ -57,23 +59,25 @@ public:
     /// Tells the policy the random position if it is another than what the last step left there.
     auto position(const P& policy, const RandomPosition& now) {
         const auto place = control_.template at<RandomPosition>(0);
-        if (!(now == told_)) put(policy, place, &now, 1), told_ = now;
+        if (!(told_ && *told_ == now)) put(policy, place, &now, 1), told_ = now;
         return place;
     }
+    /// A step was broken off: who knows whether it advanced the position.
+    void forget_position() { told_.reset(); }
     auto report() const { return control_.template at<StepReport>(alignment); }
     auto whole() const { return control_.template at<LossResult>(3 * alignment); }
     /// What the last step reported; waits for it. `position` becomes that of the next step.
     StepReport read(const P& policy, RandomPosition& position) {
         StepReport report;
         fetch(policy, &report, this->report(), 1);
-        position = told_ = report.position;
+        told_ = position = report.position;
         return report;
     }
 
 private:
     static_assert(sizeof(RandomPosition) <= alignment && sizeof(StepReport) <= 2 * alignment && sizeof(LossResult) <= alignment);
     Arena<P> control_;
-    RandomPosition told_;  // zero, as the memory is
+    std::optional<RandomPosition> told_ = RandomPosition{};  // zero, as the memory is; empty: unknown
 };
 
 }  // namespace dla

@@ -108,6 +108,7 @@ public:
     void queue_step(Optimizer& optimizer, const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, double clip_norm = 0,
                     int micro_batches = 1) {
         const index_t batch = check_batch(loss, inputs, targets);
+        if (!(clip_norm >= 0)) fail(ErrorCode::usage, "train_step", "clip_norm must not be negative or NaN; 0 clips nothing");
         if (micro_batches < 1 || (micro_batches & (micro_batches - 1)) != 0)
             fail(ErrorCode::usage, "train_step", text("micro_batches must be a power of two; got ", micro_batches).view());
         if (batch < micro_batches && micro_batches > 1)
@@ -121,22 +122,13 @@ public:
         Context<P> c = context();
         loss.prepare(c, batch, output_, labels, weights, memory_.whole());
         table_->take_statistics();
-        const auto result = P::template pointer_cast<LossResult>(memory_.report());  // the report begins with it
-        for (int leaf = 0; leaf < micro_batches; ++leaf) {
-            const index_t first = leaf * batch / micro_batches, end = (leaf + 1) * batch / micro_batches;
-            if (leaf > 0) table_->put_statistics();
-            table_->zero_gradients();
-            c.first_sample = first;
-            run_part(c, loss, x + first * input_.size(), labels + first * loss.targets_per_sample(output_), weights, end - first, {batch, memory_.whole()},
-                     result);
-            if (micro_batches > 1) leaves_.join(*table_, leaf, result);
+        try {
+            take_step(optimizer, c, loss, x, labels, weights, batch, clip_norm, micro_batches);
+        } catch (...) {  // a layer, the optimizer or on_gradients refuses: the step never was
+            table_->put_statistics();
+            memory_.forget_position();
+            throw;
         }
-        if (on_gradients) on_gradients(*table_);
-        const index_t parts = clip_norm > 0 ? table_->sum_squares() : 0;
-        decide_step(policy, parts, table_->squares(), table_->total_squares(), memory_.position(policy, position), memory_.report());
-        if (clip_norm > 0) table_->scale_gradients(clip_norm);
-        optimizer.step(*table_, memory_.report());
-        table_->restore_statistics(memory_.report());
     }
     /// Waits for the queued steps and gives the last one's result. Throws Error(data) when a label was bad.
     template <class Loss>
@@ -251,6 +243,26 @@ private:
         if (c.observer) c.observer->after_forward(-1, y);
         loss.evaluate(c, ConstView<P>(y), labels, weights, result, dy, whole);
         run_backward(c, x, y, dy);
+    }
+    /// The middle of queue_step: from the statistics that were remembered to those that stay.
+    template <class Optimizer, class Loss>
+    void take_step(Optimizer& optimizer, Context<P>& c, const Loss& loss, kernel::ConstPtr<P> x, kernel::PtrOf<P, const typename Loss::Target> labels,
+                   kernel::ConstStatisticPtr<P> weights, index_t batch, double clip_norm, int micro_batches) {
+        const auto result = P::template pointer_cast<LossResult>(memory_.report());  // the report begins with it
+        for (int leaf = 0; leaf < micro_batches; ++leaf) {
+            const index_t first = leaf * batch / micro_batches, end = (leaf + 1) * batch / micro_batches;
+            if (leaf > 0) table_->put_statistics();
+            table_->zero_gradients();
+            c.first_sample = first;
+            run_part(c, loss, x + first * input_.size(), labels + first * loss.targets_per_sample(output_), weights, end - first, {batch, memory_.whole()}, result);
+            if (micro_batches > 1) leaves_.join(*table_, leaf, result);
+        }
+        if (on_gradients) on_gradients(*table_);
+        const index_t parts = clip_norm > 0 ? table_->sum_squares() : 0;
+        decide_step(c.policy, parts, table_->squares(), table_->total_squares(), memory_.position(c.policy, position), memory_.report());
+        if (clip_norm > 0) table_->scale_gradients(clip_norm);
+        optimizer.step(*table_, memory_.report());
+        table_->restore_statistics(memory_.report());
     }
     /// Gives where the gradient of the input lies, if it was planned.
     View<P> run_backward(Context<P>& c, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy) {
