@@ -39,6 +39,8 @@ public:
     virtual void predict(std::span<const float> inputs, std::span<float> logits) const = 0;
 
     virtual RandomPosition& position() = 0;
+    /// Called in every training step between its gradients and what is made of them (clipping, the optimizer), e.g. to exchange them with other processes.
+    virtual void on_gradients(std::function<void(AnyModel&)> hook) = 0;
 
     virtual void read(ParamPart part, const ParamRow& row, std::span<float> host) const = 0;
     virtual void write(ParamPart part, const ParamRow& row, std::span<const float> host) = 0;
@@ -122,6 +124,10 @@ public:
         pool_.put(std::move(workspace));
     }
     RandomPosition& position() override { return model_.position; }
+    void on_gradients(std::function<void(AnyModel&)> hook) override {
+        model_.on_gradients = nullptr;
+        if (hook) model_.on_gradients = [this, hook = std::move(hook)](ParamTable<P>&) { hook(*this); };
+    }
     void read(ParamPart part, const ParamRow& row, std::span<float> host) const override { table().read(part, row, host); }
     void write(ParamPart part, const ParamRow& row, std::span<const float> host) override { table().write(part, row, host); }
     void read(const BufferRow& row, std::span<float> host) const override { table().read(row, host); }

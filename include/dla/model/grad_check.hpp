@@ -56,7 +56,7 @@ public:
     using Values = std::vector<double>;
 
     GradientCheck(const Net& net, const Shape& in, index_t batch, const GradientCheckOptions& options) : net_(net), in_(in), batch_(batch), options_(options) {
-        const ShapeResult out = net.out_shape(in);
+        const ShapeResult out = detail::checked_out_shape(net, in);
         if (!out.ok()) fail(ErrorCode::shape, "check_gradients", refusal(net.name(), in, out).view());
         out_ = out.shape;
         Builder<P> count(table_, false);
@@ -220,7 +220,7 @@ private:
 /// Runs `net` on `batch` random samples of shape `input` in double and compares every gradient (of parameters and input) with a central difference;
 /// also that dx is overwritten, parameter gradients are added to, x, y, dy and parameters are not written, and no unwritten memory is read.
 /// A test of a layer of your own: `const auto report = dla::check_gradients(Scale{}, dla::Shape{5}, 3); REQUIRE_MESSAGE(report.ok(), report.text());`
-/// Throws Error(shape) when the layer refuses the input.
+/// Throws Error(shape) when the layer refuses the input, or works in place but gives another size.
 template <class Net>
 GradientReport check_gradients(const Net& net, const Shape& input, index_t batch, const GradientCheckOptions& options = {}) {
     static_assert(LayerOn<Net, Reference<double>>, "dla: check_gradients takes a layer; the notes say what this type lacks");

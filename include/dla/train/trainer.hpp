@@ -150,9 +150,11 @@ private:
         while (const Batch* batch = train_.next()) {
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
-            const LossResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels,
-                                                      {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
-            if (!is_finite(step.loss)) report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1), "the loss");
+            const StepResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels,
+                                                       {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
+            if (!step.applied)
+                report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
+                                  is_finite(step.loss) ? "the norm of the gradients" : "the loss");
             schedule_.after_step();
             ++state_.step;
             ++state_.batch;
