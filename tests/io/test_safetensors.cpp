@@ -5,6 +5,8 @@
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <cmath>
+#include <limits>
 #include <random>
 
 namespace {
@@ -90,6 +92,105 @@ TEST_CASE("the bytes of a file") {
     CHECK(empty.tensors().empty());
 }
 
+namespace {
+
+/// A tensor `a` of these 16-bit patterns, written by hand.
+dla::SafetensorsFile halves(const std::string& type, const std::vector<std::uint16_t>& bits) {
+    const std::string n = std::to_string(bits.size()), end = std::to_string(2 * bits.size());
+    std::vector<std::byte> file = file_of(R"({"a":{"dtype":")" + type + R"(","shape":[)" + n + R"(],"data_offsets":[0,)" + end + "]}}");
+    for (const std::uint16_t b : bits) file.push_back(static_cast<std::byte>(b & 255)), file.push_back(static_cast<std::byte>(b >> 8));
+    return dla::SafetensorsFile(std::move(file), "f");
+}
+
+}  // namespace
+
+TEST_CASE("16-bit numbers become wider ones when that is asked for, every one of them exactly") {
+    std::vector<std::uint16_t> bits(65536);
+    for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<std::uint16_t>(i);
+    const std::int64_t shape[] = {65536};
+    std::vector<float> out(65536);
+    std::vector<double> wide(65536);
+    for (const std::string type : {"F16", "BF16"}) {
+        CAPTURE(type);
+        const dla::SafetensorsFile file = halves(type, bits);
+        file.copy_to<float>("a", shape, out, dla::Widening::allow);
+        file.copy_to<double>("a", shape, wide, dla::Widening::allow);
+        const int fraction = type == "F16" ? 10 : 7, bias = type == "F16" ? 15 : 127, top = 2 * bias + 1;
+        std::size_t wrong = 0;
+        for (std::size_t i = 0; i < bits.size(); ++i) {
+            const int sign = (i >> 15) != 0 ? -1 : 1, exponent = static_cast<int>(i & 0x7fff) >> fraction, digits = static_cast<int>(i) & ((1 << fraction) - 1);
+            if (exponent == top && digits != 0) {
+                wrong += !std::isnan(out[i]) || !std::isnan(wide[i]) || std::signbit(out[i]) != (sign < 0);
+                continue;
+            }
+            const double expected = exponent == top ? sign * std::numeric_limits<double>::infinity()
+                                    : exponent == 0 ? sign * std::ldexp(digits, 1 - bias - fraction)
+                                                    : sign * std::ldexp(digits + (1 << fraction), exponent - bias - fraction);
+            wrong += !(static_cast<double>(out[i]) == expected) || wide[i] != expected || std::signbit(out[i]) != (sign < 0);
+        }
+        CHECK(wrong == 0);
+        // Not unless asked, not into integers, not in another shape.
+        CHECK(contains(error_of([&] { file.copy_to<float>("a", shape, out); }), "tensor \"a\" does not fit; expected F32 [65536], got " + type + " [65536]"));
+        std::vector<std::int32_t> integers(65536);
+        CHECK(contains(error_of([&] { file.copy_to<std::int32_t>("a", shape, integers, dla::Widening::allow); }), "expected I32 [65536], got " + type));
+        const std::int64_t other[] = {256, 256};
+        CHECK(contains(error_of([&] { file.copy_to<float>("a", other, out, dla::Widening::allow); }), "expected F32, F16 or BF16 [256, 256], got " + type));
+        CHECK(contains(error_of([&] { file.copy_to<float>("a", shape, std::span(out).first(100), dla::Widening::allow); }), "does not fit"));
+        // In their own type they come as they lie there.
+        std::vector<dla::f16> f16(65536);
+        std::vector<dla::bf16> bf16(65536);
+        if (type == "F16") {
+            file.copy_to<dla::f16>("a", shape, f16);
+            CHECK(std::memcmp(f16.data(), bits.data(), 131072) == 0);
+            CHECK(contains(error_of([&] { file.copy_to<dla::bf16>("a", shape, bf16, dla::Widening::allow); }), "expected BF16 [65536], got F16"));
+        } else {
+            file.copy_to<dla::bf16>("a", shape, bf16);
+            CHECK(std::memcmp(bf16.data(), bits.data(), 131072) == 0);
+        }
+    }
+    const std::int64_t six[] = {2, 3};
+    TemporaryFolder folder;
+    dla::write_safetensors(folder / "a", sample());
+    const auto file = dla::SafetensorsFile::read(folder / "a");
+    float same[6];
+    file.copy_to<float>("0.weight", six, same, dla::Widening::allow);  // what needs no widening is copied
+    CHECK(std::memcmp(same, weight, sizeof same) == 0);
+    float value[1];
+    CHECK(contains(error_of([&] { file.copy_to<float>("scale", {}, value, dla::Widening::allow); }), "got F64"));  // and nothing is rounded
+}
+
+TEST_CASE("values are rounded once to 16 bits, to nearest with ties to even") {
+    const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+    const auto stored = []<class Half>(Half, const std::vector<float>& values) {
+        TemporaryFolder folder;
+        const std::vector<Half> half = dla::rounded<Half>(std::span<const float>(values));
+        const dla::StoredTensor tensors[] = {dla::stored_tensor<Half>("a", {static_cast<std::int64_t>(values.size())}, half)};
+        dla::write_safetensors(folder / "a", tensors);
+        const std::string bytes = file_text(folder / "a");
+        std::vector<std::uint16_t> bits(values.size());
+        std::memcpy(bits.data(), bytes.data() + bytes.size() - 2 * bits.size(), 2 * bits.size());
+        return bits;
+    };
+    using Bits = std::vector<std::uint16_t>;
+    // 1 + 2^-8 lies between 1 and 1 + 2^-7, whose last digits are even and odd; 1 + 3 * 2^-8 between odd and even.
+    CHECK(stored(dla::bf16{}, {1, -1, 1 + 0x1p-8f, 1 + 0x1.0002p-8f, 1 + 0x1.8p-7f, 1 + 0x1.7fffp-7f, 0.0f, -0.0f}) ==
+          Bits{0x3f80, 0xbf80, 0x3f80, 0x3f81, 0x3f82, 0x3f81, 0x0000, 0x8000});
+    CHECK(stored(dla::bf16{}, {infinity, -infinity, 0x1.fep127f, 0x1.fefffep127f, 0x1.ffp127f, -0x1.fffffep127f}) ==
+          Bits{0x7f80, 0xff80, 0x7f7f, 0x7f7f, 0x7f80, 0xff80});
+    CHECK(stored(dla::bf16{}, {0x1p-126f, 0x1p-133f, 0x1p-134f, 0x1.0002p-134f, 0x1.8p-133f, 0x1p-149f}) ==
+          Bits{0x0080, 0x0001, 0x0000, 0x0001, 0x0002, 0x0000});
+    CHECK(stored(dla::f16{}, {1, -1, 1 + 0x1p-11f, 1 + 0x1.002p-11f, 1 + 0x1.8p-10f, 1 + 0x1.7fep-10f, 0.0f, -0.0f}) ==
+          Bits{0x3c00, 0xbc00, 0x3c00, 0x3c01, 0x3c02, 0x3c01, 0x0000, 0x8000});
+    CHECK(stored(dla::f16{}, {infinity, -infinity, 65504, 65519.996f, 65520, -65520, 1e30f}) == Bits{0x7c00, 0xfc00, 0x7bff, 0x7bff, 0x7c00, 0xfc00, 0x7c00});
+    CHECK(stored(dla::f16{}, {0x1p-14f, 0x1p-24f, 0x1p-25f, 0x1.000002p-25f, 0x1.8p-24f, 0x1p-149f}) == Bits{0x0400, 0x0001, 0x0000, 0x0001, 0x0002, 0x0000});
+    CHECK((stored(dla::bf16{}, {nan})[0] & 0x7fff) > 0x7f80);
+    CHECK((stored(dla::f16{}, {nan})[0] & 0x7fff) > 0x7c00);
+    // A double is rounded once: by way of float, 1 + 2^-8 + 2^-40 would lie between two neighbours and go to the even one.
+    const double above[] = {1 + 0x1p-8 + 0x1p-40};
+    CHECK(dla::rounded<dla::bf16>(std::span<const double>(above))[0].bits() == 0x3f81);
+    CHECK(dla::rounded<dla::f16>(std::span<const float>()).empty());
+}
+
 TEST_CASE("what cannot be stored is refused before anything is written") {
     TemporaryFolder folder;
     const float values[] = {1, 2};
@@ -128,7 +229,19 @@ TEST_CASE("headers out of shape") {
     CHECK(contains(header_error("{" + entry("a", "U8", "[18446744073709551616]", "[0,0]") + "}"), "a number that is not a 64-bit integer"));
     CHECK(contains(header_error("{" + entry("a", "U8", "[-1]", "[0,0]") + "}"), "got a negative number"));
     CHECK(contains(header_error("{" + entry("a", "U8", "[1.0]", "[0,1]") + "}", 1), "not a 64-bit integer"));
-    CHECK(contains(header_error("{" + entry("a", "BF16", "[2]", "[0,4]") + "}", 4), "dtype \"BF16\"; expected F32, F64, I32, I64 or U8"));
+    CHECK(contains(header_error("{" + entry("a", "F8_E4M3", "[2]", "[0,2]") + "}", 2), "dtype \"F8_E4M3\"; expected F32, F64, F16, BF16, I32, I64 or U8"));
+    for (const std::string type : {"F16", "BF16"}) {
+        CAPTURE(type);
+        CHECK(header_error("{" + entry("a", type, "[2]", "[0,4]") + "}", 4) == "no error");
+        CHECK(header_error("{" + entry("a", type, "[]", "[0,2]") + "}", 2) == "no error");
+        for (const std::string end : {"0", "2", "3", "5", "8"})
+            CHECK(contains(header_error("{" + entry("a", type, "[2]", "[0," + end + "]") + "}", 8), "expected 4 bytes for its dtype and shape"));
+        CHECK(contains(header_error("{" + entry("a", type, "[2]", "[0,4]") + "}", 3), "truncated data"));
+        CHECK(contains(header_error("{" + entry("a", type, "[9223372036854775807,2]", "[0,0]") + "}"), "a shape too large to exist"));
+        CHECK(contains(header_error("{" + entry("a", type, "[4611686018427387904,4]", "[0,0]") + "}"), "a shape too large to exist"));
+    }
+    for (const char* type : {"f16", "bf16", "BF16 ", "F", ""})
+        CHECK(contains(header_error("{" + entry("a", type, "[2]", "[0,4]") + "}", 4), "; expected F32, F64, F16"));
     CHECK(contains(header_error("{" + entry("a", "U8", "[[1]]", "[0,1]") + "}", 1), "expected a whole number >= 0, got an array"));
     CHECK(contains(header_error("{" + entry("a", "U8", "[1]", "[0]") + "}", 1), "needs two data_offsets"));
     CHECK(contains(header_error("{" + entry("a", "U8", "[1]", "[0,1,1]") + "}", 1), "got a number"));

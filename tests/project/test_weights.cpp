@@ -52,6 +52,47 @@ TEST_CASE("weights come back bit for bit, under PyTorch's names") {
     CHECK(other.parameters().read(other.parameters().counters[0]) == 1);
 }
 
+TEST_CASE("weights are written in 16 bits, and read into a float model when that is asked for") {
+    const TemporaryFolder folder;
+    const std::string file = folder / "net.safetensors";
+    const Trained model = trained_model();
+    const auto check = [&]<class Half>(Half, StoredType type) {
+        save_weights<Half>(file, model.parameters());
+        const SafetensorsFile read = SafetensorsFile::read(file);
+        const auto type_of = [&](const char* name) { return read.find(name)->type; };
+        CHECK(type_of("0.weight") == type);
+        CHECK(type_of("1.num_batches_tracked") == StoredType::i64);
+        Trained other(Seed{4});
+        const auto before = other.predict(some_images(3));
+        CHECK(contains(error_of([&] { load_weights(file, other.parameters()); }), "tensor \"0.weight\" does not fit; expected F32 "));
+        CHECK(other.predict(some_images(3)) == before);
+        CHECK(load_weights(file, other.parameters(), Widening::allow).empty());
+        std::size_t moved = 0;
+        const auto same = [&](const auto& to, const auto& from) {
+            for (std::size_t i = 0; i < to.size(); ++i) {
+                CHECK(to[i] == float{Half(from[i])});
+                moved += to[i] != from[i];
+            }
+        };
+        for (const ParamRow& row : model.parameters().parameters) {
+            std::vector<float> from(static_cast<std::size_t>(row.count)), to(from.size());
+            model.parameters().read(ParamPart::value, row, from);
+            other.parameters().read(ParamPart::value, row, to);
+            same(to, from);
+        }
+        for (const BufferRow& row : model.parameters().buffers) {
+            std::vector<float> from(static_cast<std::size_t>(row.count)), to(from.size());
+            model.parameters().read(row, from);
+            other.parameters().read(row, to);
+            same(to, from);
+        }
+        CHECK(moved > 100);  // they were rounded
+        CHECK(other.parameters().read(other.parameters().counters[0]) == 1);
+    };
+    check(bf16{}, StoredType::bf16);
+    check(f16{}, StoredType::f16);
+}
+
 TEST_CASE("a file that does not fit is refused and changes nothing; what it has beyond the model is named") {
     const TemporaryFolder folder;
     const std::string file = folder / "net.safetensors";

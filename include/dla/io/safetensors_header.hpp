@@ -2,6 +2,7 @@
 // What a safetensors file holds, and the strict reading of its JSON header; <dla/io/safetensors.hpp> has the files themselves.
 #pragma once
 
+#include <dla/core/half.hpp>
 #include <dla/io/json.hpp>
 
 #include <algorithm>
@@ -13,17 +14,24 @@ namespace dla {
 
 static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian, and bytes are copied here as they are");
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"  // g++ 12 takes the members of a scoped enumeration for names that hide dla::f16 and dla::bf16
 /// Element types a file may hold.
-enum class StoredType { f32, f64, i32, i64, u8 };
+enum class StoredType { f32, f64, i32, i64, u8, f16, bf16 };
+#pragma GCC diagnostic pop
 
-inline constexpr StoredType all_stored_types[] = {StoredType::f32, StoredType::f64, StoredType::i32, StoredType::i64, StoredType::u8};
+inline constexpr StoredType all_stored_types[] = {StoredType::f32, StoredType::f64, StoredType::i32, StoredType::i64,
+                                                  StoredType::u8,  StoredType::f16, StoredType::bf16};
 
 constexpr std::string_view to_string(StoredType type) {
-    constexpr std::string_view names[] = {"F32", "F64", "I32", "I64", "U8"};
+    constexpr std::string_view names[] = {"F32", "F64", "I32", "I64", "U8", "F16", "BF16"};
     return names[static_cast<int>(type)];
 }
 
-constexpr std::uint64_t size_of(StoredType type) { return type == StoredType::u8 ? 1 : type == StoredType::f32 || type == StoredType::i32 ? 4 : 8; }
+constexpr std::uint64_t size_of(StoredType type) {
+    constexpr std::uint64_t sizes[] = {4, 8, 4, 8, 1, 2, 2};
+    return sizes[static_cast<int>(type)];
+}
 
 template <class T>
 constexpr StoredType stored_type() {
@@ -35,8 +43,12 @@ constexpr StoredType stored_type() {
         return StoredType::i32;
     else if constexpr (std::is_same_v<T, std::int64_t>)
         return StoredType::i64;
+    else if constexpr (std::is_same_v<T, f16>)
+        return StoredType::f16;
+    else if constexpr (std::is_same_v<T, bf16>)
+        return StoredType::bf16;
     else {
-        static_assert(std::is_same_v<T, std::uint8_t>, "stored types are float, double, int32_t, int64_t and uint8_t");
+        static_assert(std::is_same_v<T, std::uint8_t>, "stored types are float, double, int32_t, int64_t, uint8_t, dla::f16 and dla::bf16");
         return StoredType::u8;
     }
 }
@@ -57,6 +69,17 @@ StoredTensor stored_tensor(std::string name, std::vector<std::int64_t> shape, st
 /// Refused: the tensor would view the values of a temporary.
 template <class T>
 StoredTensor stored_tensor(std::string, std::vector<std::int64_t>, const std::vector<std::type_identity_t<T>>&&) = delete;
+
+/// `values` rounded once, to nearest with ties to even, to write them in half the bytes: `stored_tensor<bf16>(name, shape, half)` of `rounded<bf16>(values)`.
+template <class Half, class T>
+std::vector<Half> rounded(std::span<const T> values) {
+    std::vector<Half> half(values.size());
+    for (std::size_t i = 0; i < half.size(); ++i) half[i] = Half(values[i]);
+    return half;
+}
+
+/// Whether 16-bit floating-point numbers of a file may become wider ones. No value changes, but the file is not what the reader would have written.
+enum class Widening { refuse, allow };
 
 using StoredMetadata = std::map<std::string, std::string>;
 
@@ -121,7 +144,7 @@ public:
                 entries.back().tensor.type = type;
                 return go(State::fields);
             }
-        refuse("tensor " + quoted(name_) + " has dtype " + quoted(value) + "; expected F32, F64, I32, I64 or U8; convert it before saving");
+        refuse("tensor " + quoted(name_) + " has dtype " + quoted(value) + "; expected F32, F64, F16, BF16, I32, I64 or U8; convert it before saving");
     }
     bool start_array(std::size_t) {
         if (state_ == State::shape_start) return go(State::shape);
