@@ -181,3 +181,36 @@ TEST_CASE("cpu batch norm: the same bits at any number of threads") {
         return all;
     });
 }
+
+TEST_CASE("cpu batch norm: backward of inference against the reference in double, over dy too, within its scratch") {
+    const auto run_infer = [](const auto& p, const NormDims& d, const auto& x, const auto& dy, bool affine, bool want_dx) {
+        using Values = std::remove_cvref_t<decltype(x)>;
+        using T = typename Values::value_type;
+        const auto channels = static_cast<std::size_t>(d.channels);
+        const Floats mean = reals(4, d.channels), var = reals(5, d.channels, 0.9f, 1.0f);
+        const Values w = gains<T>(d.channels), mu(mean.begin(), mean.end()), square(var.begin(), var.end());
+        Values dx = dy, dw(channels, T{1}), db(channels, T{-1});
+        Scratch scratch(batch_norm_scratch(p, d));
+        batch_norm_infer_backward(p, scratch.data(), d, 1e-5, x.data(), affine ? w.data() : nullptr, mu.data(), square.data(), dx.data(),
+                                  want_dx ? dx.data() : nullptr, affine ? dw.data() : nullptr, affine ? db.data() : nullptr);
+        for (const Values* part : {&dw, &db}) dx.insert(dx.end(), part->begin(), part->end());
+        return dx;
+    };
+    for (const bool affine : {true, false})
+        for (const bool want_dx : {true, false})
+            for (const NormDims& d : {NormDims{0, 3, 1}, NormDims{1, 1, 1}, NormDims{1, 17, 1}, NormDims{7, 33, 1}, NormDims{129, 5, 1}, NormDims{128, 100, 1},
+                                      NormDims{300, 16, 1}, NormDims{3001, 50, 1}, NormDims{6, 5, 7}}) {
+                CAPTURE(d.outer);
+                CAPTURE(d.channels);
+                const index_t n = d.outer * d.channels * d.inner;
+                const Floats x = reals(1, n, 2.0f, 0.5f), dy = reals(2, n, 1.0f, 0.3f);
+                const Floats got = run_infer(cpu(), d, x, dy, affine, want_dx);
+                const auto exact = run_infer(Reference<double>{}, d, doubles(x), doubles(dy), affine, want_dx);
+                // |1 / sqrt(var)| is at most 3.2; dw and db are sums of products of size about 1.
+                CHECK(distance(got, exact) <= tolerance * std::max(4.0, std::sqrt(static_cast<double>(d.outer * d.inner))));
+                if (affine || want_dx) CHECK((n == 0 || !same_bits(got, run_infer(cpu(), d, dy, x, affine, want_dx))));
+            }
+    const NormDims d{3001, 50, 1};
+    const Floats x = reals(1, d.outer * d.channels), dy = reals(2, d.outer * d.channels);
+    check_threads([&](const Cpu<float>& p) { return run_infer(p, d, x, dy, true, true); });
+}
