@@ -122,14 +122,24 @@ TEST_CASE("durations read as a clock") {
 }
 
 TEST_CASE("without a terminal, progress writes no control characters and says little") {
-    const std::string text = printed([](std::FILE* out) {
-        Progress p(false, out);
-        p.start("epoch 1/2", 1000);
-        for (int i = 1; i <= 1000; ++i) p.update(i, 32, 0.5);
+    const auto epoch = [](Progress p) {
+        p.start("epoch 1/2", 1000, 997);
+        for (int i = 998; i <= 1000; ++i) p.update(i, 32, 0.5 / i);
         p.clear();
-    });
-    CHECK(text.empty());  // a line every ten seconds, and this took less
-    CHECK(printed([](std::FILE* out) { Progress(true, out).clear(); }).empty());
+    };
+    CHECK(printed([&](std::FILE* out) { epoch(Progress(false, out)); }).empty());  // a line every ten seconds, and this took less
+    CHECK(printed([&](std::FILE* out) { epoch(Progress(true, out, 0)); }).empty());
+    std::string text = printed([&](std::FILE* out) { epoch(Progress(false, out, 0)); });
+    for (const int step : {998, 999, 1000}) {
+        CAPTURE(text);
+        const std::string begin = "epoch 1/2  " + std::to_string(step) + "/1000  loss 0.0005  ", line = text.substr(0, text.find('\n'));
+        CHECK(line.starts_with(begin));
+        CHECK(contains(line, " img/s  ETA 00:00"));
+        CHECK(std::atof(line.c_str() + begin.size()) > 0);  // images a second
+        CHECK(line.find_first_of("\r\033") == std::string::npos);
+        text.erase(0, line.size() + 1);
+    }
+    CHECK(text.empty());
 }
 
 TEST_CASE("a trainer without a folder for checkpoints writes and removes no file") {

@@ -30,8 +30,10 @@ class Progress {
 public:
     using Clock = std::chrono::steady_clock;
 
-    explicit Progress(bool quiet, std::FILE* out = stdout)
-        : out_(out), quiet_(quiet), terminal_(isatty(fileno(out)) != 0), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
+    explicit Progress(bool quiet, std::FILE* out = stdout) : Progress(quiet, out, isatty(fileno(out)) != 0 ? 0.1 : 10.0) {}
+    /// As above, with `interval` seconds between two drawings.
+    Progress(bool quiet, std::FILE* out, double interval)
+        : out_(out), interval_(interval), quiet_(quiet), terminal_(isatty(fileno(out)) != 0), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
 
     /// A new bar of `total` steps that starts at step `done`, e.g. "epoch 3/20".
     void start(std::string title, std::int64_t total, std::int64_t done = 0) {
@@ -56,7 +58,7 @@ public:
     bool is_due() {
         if (quiet_) return false;
         const auto now = Clock::now();
-        if (std::chrono::duration<double>(now - shown_).count() < (terminal_ ? 0.1 : 10.0)) return false;
+        if (std::chrono::duration<double>(now - shown_).count() < interval_) return false;
         shown_ = now;
         return true;
     }
@@ -97,6 +99,7 @@ private:
     }
 
     std::FILE* out_;
+    double interval_;  // seconds
     bool quiet_, terminal_, color_;
     std::string title_;
     std::int64_t total_ = 0, first_ = 0, images_ = 0;
