@@ -127,3 +127,56 @@ TEST_CASE("large arrays are sampled evenly") {
     CHECK(report.ok());
     CHECK(report.checked == 10 + 9 + 10);
 }
+
+namespace {
+
+/// Every other value, and says that it may write over its input: only where sizes stay is that true.
+template <bool Forward, bool Backward>
+struct Thin {
+    static constexpr Needs needs{};
+    static constexpr InPlace in_place{.forward = Forward, .backward = Backward};
+
+    constexpr Text name() const { return "Thin"; }
+    constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 1 && s.d[0] != Dyn) s = Shape(s.d[0] / 2);
+        return s;
+    }
+    template <class P>
+    void infer(Context<P>&, ConstView<P> x, View<P> y) const {
+        for (index_t i = 0; i < y.size(); ++i) y.data[i] = x.data[2 * i];
+    }
+    template <class P>
+    void backward(Context<P>&, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        for (index_t i = 0; i < dy.size(); ++i) dx.data[2 * i] = dy.data[i], dx.data[2 * i + 1] = 0;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a layer that works in place and changes the size is refused") {
+    const auto sentence = [](const auto& f) -> std::string {
+        try {
+            f();
+        } catch (const Error& e) {
+            return e.what();
+        }
+        return "no error";
+    };
+    const std::string why = "it works in place (in_place) but gives [3], which has another size; leave in_place out";
+    CHECK(check_gradients(Thin<false, false>{}, Shape{6}, 3).ok());
+    CHECK(sentence([] { check_gradients(Thin<true, false>{}, Shape{6}, 3); }) == "error[shape] check_gradients: Thin refuses input [6]: " + why);
+    CHECK(sentence([] { check_gradients(Thin<false, true>{}, Shape{6}, 3); }) == "error[shape] check_gradients: Thin refuses input [6]: " + why);
+    using Net = Sequential<Linear<Dyn, Dyn>, Thin<true, true>, Linear<Dyn, 2>>;
+    Net net;
+    get<0>(net.layers).out = 6;
+    CHECK(sentence([&] { Model<Net, Shape{}, Reference<double>>(net, Shape{4}, Seed{1}); }) == "error[shape] network: layer 1 Thin refuses input [6]: " + why);
+    CHECK(sentence([&] { check_gradients(net, Shape{4}, 3); }) == "error[shape] check_gradients: layer 1 Thin refuses input [6]: " + why);
+    using Inside = Sequential<Linear<Dyn, 6>, Repeat<Thin<true, true>>, Residual<Repeat<Thin<true, true>>, Linear<Dyn, 3>>>;
+    Inside inside;
+    get<1>(inside.layers) = Repeat<Thin<true, true>>(1);
+    CHECK(sentence([&] { Model<Inside, Shape{}, Reference<double>>(inside, Shape{4}, Seed{1}); }) == "error[shape] network: layer 1 Thin refuses input [6]: " + why);
+    get<1>(inside.layers) = Repeat<Thin<true, true>>(0);
+    get<2>(inside.layers).block = Repeat<Thin<true, true>>(1);
+    CHECK(sentence([&] { Model<Inside, Shape{}, Reference<double>>(inside, Shape{4}, Seed{1}); }).find(why) != std::string::npos);
+    CHECK(sentence([] { Model<Thin<true, true>, Shape{6}, Reference<double>>(Seed{1}); }) == "error[shape] network: Thin refuses input [6]: " + why);
+}

@@ -2,8 +2,7 @@
 // Refuses a network whose shapes do not fit while it is being compiled, with the sentence that build would throw.
 #pragma once
 
-#include <dla/core/error.hpp>
-#include <dla/core/shape.hpp>
+#include <dla/layers/calls.hpp>
 
 namespace dla::detail {
 
@@ -24,7 +23,7 @@ struct NetworkCheck {
 
 template <class Net, Shape Input>
 struct ShapeCheck {
-    static constexpr ShapeResult result = Net{}.out_shape(Input);
+    static constexpr ShapeResult result = checked_out_shape(Net{}, Input);
 
     template <std::size_t From, std::size_t Count>
     static consteval auto piece() {
@@ -58,7 +57,7 @@ Shape checked_output(const Net& net, const Shape& input, const Shape& declared) 
     for (int i = 0; i < input.rank; ++i)
         if (input.d[i] < 1)
             fail(ErrorCode::shape, "model", text("the input shape ", to_text(input), " has an empty axis; expected sizes of at least 1").view());
-    const ShapeResult out = input.is_too_large() ? ShapeResult(input) : net.out_shape(input);
+    const ShapeResult out = input.is_too_large() ? ShapeResult(input) : checked_out_shape(net, input);
     if (!out.ok()) fail(ErrorCode::shape, "network", refusal(net.name(), input, out).view());
     return out.shape;
 }
