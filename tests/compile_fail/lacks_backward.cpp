@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: dla: a layer of this Sequential cannot run on this policy; the notes say what it lacks
-// EXPECT: layer.backward\(c, state, x, y, dy, out, tape\)
+// EXPECT: LayerCheck<Double, .*Cpu<float>
+// EXPECT: dla: a layer needs `backward\(context, state, x, y, dy, dx, tape\) const`, without `state` and `tape` if it has no State and Tape
 #include <dla/nn.hpp>
 struct Double {
     template <class P>

@@ -53,6 +53,7 @@ struct Repeat {
 
     template <class P>
     struct State {
+        static_assert(detail::LayerCheck<Block, P>::passed);
         static_assert(LayerOn<Block, P>, "dla: the layer of this Repeat cannot run on this policy; the notes say what it lacks");
         std::vector<LayerState<Block, P>> children;
         std::vector<Shape> shapes;

@@ -35,6 +35,7 @@ struct Residual {
 
     template <class P>
     struct State {
+        static_assert(detail::LayerCheck<Block, P>::passed && detail::LayerCheck<Shortcut, P>::passed);
         static_assert(LayerOn<Block, P> && LayerOn<Shortcut, P>, "dla: a layer of this Residual cannot run on this policy; the notes say what it lacks");
         LayerState<Block, P> block;
         LayerState<Shortcut, P> shortcut;

@@ -59,6 +59,7 @@ struct Sequential {
 
     template <class P>
     struct State {
+        static_assert((detail::LayerCheck<Ls, P>::passed && ...));
         static_assert((LayerOn<Ls, P> && ...), "dla: a layer of this Sequential cannot run on this policy; the notes say what it lacks");
         typename Units<P>::State children;
         std::array<Shape, Units<P>::count + 1> shapes;

@@ -269,4 +269,18 @@ concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L,
 template <class L, class P>
 concept LayerOn = Layer<L> && detail::Builds<L, P> && detail::Infers<L, P> && detail::Trains<L, P> && detail::Backpropagates<L, P>;
 
+namespace detail {
+
+/// Says in words what layer L lacks on policy P; the compiler names both.
+template <class L, class P>
+struct LayerCheck {
+    static_assert(Builds<L, P>, "dla: a layer with a State<P> needs `State<P> build<P>(builder, const Shape& in) const`");
+    static_assert(Infers<L, P>, "dla: a layer needs `infer(context, const state, x, y) const`, without `state` if it has no State");
+    static_assert(Trains<L, P>, "dla: a layer with a Tape needs `forward(context, state, x, y, tape) const`, without `state` if it has no State");
+    static_assert(Backpropagates<L, P>,
+                  "dla: a layer needs `backward(context, state, x, y, dy, dx, tape) const`, without `state` and `tape` if it has no State and Tape");
+    static constexpr bool passed = true;
+};
+
+}  // namespace detail
 }  // namespace dla
