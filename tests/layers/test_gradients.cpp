@@ -178,5 +178,5 @@ TEST_CASE("a layer that works in place and changes the size is refused") {
     get<1>(inside.layers) = Repeat<Thin<true, true>>(0);
     get<2>(inside.layers).block = Repeat<Thin<true, true>>(1);
     CHECK(sentence([&] { Model<Inside, Shape{}, Reference<double>>(inside, Shape{4}, Seed{1}); }).find(why) != std::string::npos);
-    CHECK(sentence([] { Model<Thin<true, true>, Shape{6}, Reference<double>>(Seed{1}); }) == "error[shape] network: Thin refuses input [6]: " + why);
+    CHECK(sentence([] { Model<Thin<true, true>, Shape{}, Reference<double>>({}, Shape{6}, Seed{1}); }) == "error[shape] network: Thin refuses input [6]: " + why);
 }

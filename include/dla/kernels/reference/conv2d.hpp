@@ -5,6 +5,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 template <class T>
@@ -106,3 +108,5 @@ void conv2d_backward_weights(const Reference<T>&, std::byte*, const Conv2dDims& 
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

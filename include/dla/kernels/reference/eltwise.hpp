@@ -5,6 +5,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 namespace detail {
 
@@ -162,3 +164,5 @@ void transpose(const Reference<T>&, index_t count, index_t rows, index_t columns
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -5,6 +5,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 namespace detail {
 
@@ -45,3 +47,5 @@ void gemm(const Reference<T>&, std::byte*, const GemmDims& d, const detail::Of<T
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

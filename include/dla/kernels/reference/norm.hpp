@@ -5,6 +5,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 template <class T>
@@ -178,3 +180,5 @@ void layer_norm_backward(const Reference<T>&, std::byte*, index_t rows, index_t 
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -7,6 +7,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 /// Begins a step of SGD: *scalars = *settings with what depends on the steps taken; *steps is advanced. Where `report` (or null) refuses the step, it is
@@ -86,3 +88,5 @@ void clip_scale(const Reference<T>&, index_t n, const double* squares, double ma
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 /// y = largest value of each window: padding never wins, the first of equals does, a later NaN replaces. argmax (or null) = ih * width + iw;
@@ -131,3 +133,5 @@ void avg_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail:
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -5,6 +5,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 template <class T>
@@ -56,3 +58,5 @@ void mean_squared_error(const Reference<T>&, std::byte*, index_t n, const detail
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

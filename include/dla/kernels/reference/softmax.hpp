@@ -5,6 +5,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 namespace detail {
 
@@ -180,3 +182,5 @@ void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims&
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>

@@ -6,6 +6,8 @@
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <dla/core/begin_exact.inl.hpp>
+
 namespace dla {
 
 /// *to becomes the result of the rows of both; their losses have the same divisor.
@@ -49,3 +51,5 @@ void restore_unless_applied(const Reference<T>&, const StepReport* report, index
 }
 
 }  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>
