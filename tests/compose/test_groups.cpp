@@ -24,6 +24,30 @@ Nested nested() {
     return net;
 }
 
+/// Claims a single layer.
+struct Alone : Cpu<float> {};
+struct OwnTanh : Group<Tanh> {
+    static constexpr Needs needs{.x = false, .y = true};
+    static constexpr InPlace in_place{.forward = true, .backward = true};
+    template <class P>
+    using State = typename Group<Tanh>::template State<P>;
+    template <class P>
+    void infer(Context<P>& c, const State<P>&, ConstView<P> x, View<P> y) const {
+        member<0>().infer(c, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>&, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
+        member<0>().backward(c, x, y, dy, dx);
+    }
+};
+struct AlonePattern {
+    static constexpr std::size_t length = 1;
+    template <class L>
+    static constexpr bool matches = std::is_same_v<L, Tanh>;
+    template <class L>
+    using type = OwnTanh;
+};
+
 template <class Net, class P>
 constexpr std::size_t units = Net::template Units<P>::count;
 
@@ -64,6 +88,18 @@ Trained<P> train(const Net& net, const Shape& in, index_t batch, bool eval, bool
 }
 
 }  // namespace
+
+template <>
+struct dla::Groups<Alone> {
+    using type = Patterns<AlonePattern>;
+};
+
+TEST_CASE("a pattern may take a single layer") {
+    using Net = Sequential<Linear<Dyn, 6>, Tanh, Linear<Dyn, 3>>;
+    static_assert(std::is_same_v<typename Net::Units<Alone>::Layer<1>, OwnTanh>);
+    static_assert(std::is_same_v<typename Net::Units<Plain>::Layer<1>, Tanh>);
+    CHECK(support::same_bits(train<Alone>(Net{}, Shape{5}, 7, false, false, 1).weights, train<Plain>(Net{}, Shape{5}, 7, false, false, 1).weights));
+}
 
 TEST_CASE("Cpu<float> claims Linear, BatchNorm1d, ReLU wherever they are neighbours") {
     CHECK(units<Block, Cpu<float>> == 1);

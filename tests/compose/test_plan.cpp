@@ -280,3 +280,11 @@ TEST_CASE("random chains: nobody reads what is gone, everything claimed is freed
         for (const Gradients wants : {Gradients::none, Gradients::parameters, Gradients::input}) check_schedule(links, wants);
     }
 }
+
+TEST_CASE("a schedule of very many copies") {
+    const std::vector<Link> links(40000, detail::link_of<Sigmoid, P>());
+    BasicSchedule<detail::Vector> s;
+    make_schedule(std::span<const Link>(links), s);
+    CHECK(s.value[39999] == 39998);
+    CHECK(s.modes[2].backward.size() == 2 * 40000 - 1);  // each layer runs, each value is freed; all gradients lie in the caller's dx
+}

@@ -174,9 +174,35 @@ TEST_CASE("a layer that works in place and changes the size is refused") {
     using Inside = Sequential<Linear<Dyn, 6>, Repeat<Thin<true, true>>, Residual<Repeat<Thin<true, true>>, Linear<Dyn, 3>>>;
     Inside inside;
     get<1>(inside.layers) = Repeat<Thin<true, true>>(1);
-    CHECK(sentence([&] { Model<Inside, Shape{}, Reference<double>>(inside, Shape{4}, Seed{1}); }) == "error[shape] network: layer 1 Thin refuses input [6]: " + why);
+    CHECK(sentence([&] { Model<Inside, Shape{}, Reference<double>>(inside, Shape{4}, Seed{1}); }) ==
+          "error[shape] network: layer 1 Thin refuses input [6]: " + why);
     get<1>(inside.layers) = Repeat<Thin<true, true>>(0);
     get<2>(inside.layers).block = Repeat<Thin<true, true>>(1);
     CHECK(sentence([&] { Model<Inside, Shape{}, Reference<double>>(inside, Shape{4}, Seed{1}); }).find(why) != std::string::npos);
-    CHECK(sentence([] { Model<Thin<true, true>, Shape{}, Reference<double>>({}, Shape{6}, Seed{1}); }) == "error[shape] network: Thin refuses input [6]: " + why);
+    CHECK(sentence([] { Model<Thin<true, true>, Shape{}, Reference<double>>({}, Shape{6}, Seed{1}); }) ==
+          "error[shape] network: Thin refuses input [6]: " + why);
+}
+
+namespace {
+
+/// Says that its output is its input, seen otherwise, and makes it larger.
+struct Widens {
+    static constexpr Needs needs{};
+    static constexpr bool is_view = true;
+    constexpr Text name() const { return "Widens"; }
+    constexpr ShapeResult out_shape(Shape s) const { return Shape{64 * s.d[0]}; }
+    template <class P>
+    void infer(Context<P>&, ConstView<P>, View<P>) const {}
+    template <class P>
+    void backward(Context<P>&, ConstView<P>, ConstView<P>, ConstView<P>, View<P>) const {}
+};
+
+}  // namespace
+
+TEST_CASE("a view that changes the size is refused") {
+    using Net = Sequential<Linear<4, 8>, Widens, Linear<Dyn, 2>>;
+    CHECK_THROWS_WITH_AS(
+        (Model<Net, Shape{}, Reference<double>>(Net{}, Shape{4}, Seed{1})),
+        "error[shape] network: layer 1 Widens refuses input [8]: it is a view (is_view) but gives [512], which has another size; leave is_view out", Error);
+    CHECK_THROWS_AS((void)check_gradients(Widens{}, Shape{8}, 2), Error);
 }

@@ -423,3 +423,34 @@ TEST_CASE("forward and backward refuse what does not belong together") {
     CHECK_THROWS_AS((Model<Sequential<Linear<>>>({Linear<>{.out = 2}}, Shape{0}, Seed{1})), Error);
     CHECK_THROWS_AS(Repeat<ReLU>(-1), Error);
 }
+
+TEST_CASE("calls that come too early, twice, or with nonsense are refused, and nothing is lost") {
+    ModelOf<support::Mlp> model(Seed{7});
+    const Data<float> data(4);
+    const std::vector<float> dy(12, 1.0f);
+    const ConstView<Reference32> x(data.images.data(), 4, support::image), gradient(dy.data(), 4, Shape{3});
+    model.forward(x);
+    model.backward(x, gradient);
+    // Gradients lie where activations were: a second pass would be wrong without a word.
+    CHECK_THROWS_WITH_AS(
+        model.backward(x, gradient),
+        "error[model] backward: there is nothing to go back through; call forward() first, and again after backward(), reserve() or a training step", Error);
+    CHECK_THROWS_AS(model.forward(ConstView<Reference32>(data.images.data(), -1, support::image)), Error);
+    CHECK_THROWS_AS(model.forward(ConstView<Reference32>(data.images.data(), index_t{1} << 61, support::image)), Error);
+    for (const int parts : {0, -3, 3, 6}) CHECK_THROWS_AS(model.reserve(8, CrossEntropy{}, false, parts), Error);
+    CHECK_THROWS_WITH_AS(model.finish_step(CrossEntropy{}), "error[usage] finish_step: no step is queued; call queue_step() first", Error);
+    CHECK(model.position.seed == 7);
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    CHECK_THROWS_WITH_AS(model.compute_gradients(CrossEntropy{.class_weights = {1, nan, 1}}, data.images, data.labels),
+                         "error[model] CrossEntropy: class_weights must be finite", Error);
+}
+
+TEST_CASE("a batch that a layer refuses half-way moves no statistics") {
+    using Net = Sequential<Conv2d<Dyn, 4, 3>, BatchNorm2d<>, ReLU, GlobalAvgPool2d, BatchNorm1d<>, Linear<Dyn, 3>>;
+    ModelOf<Net> model(Net{}, support::image, Seed{1});
+    const Data<float> one(1);
+    const auto before = support::weights(model.parameters());
+    CHECK_THROWS_AS(model.compute_gradients(CrossEntropy{}, one.images, one.labels), Error);  // the second BatchNorm has one value for each channel
+    CHECK(same_bits(support::weights(model.parameters()), before));
+    for (const CounterRow& row : model.parameters().counters) CHECK(model.parameters().read(row) == 0);
+}

@@ -124,7 +124,7 @@ struct Units {
     using Indices = std::make_index_sequence<count>;
 
     template <std::size_t U>
-    static constexpr bool is_group = table.first[U + 1] - table.first[U] > 1;
+    static constexpr bool is_group = !std::is_same_v<typename Claim<Chain, table.first[U], List>::pattern, NoPattern>;
 
     /// The layer that unit U is: a link, or a group of links.
     template <std::size_t U>

@@ -117,13 +117,17 @@ inline constexpr bool splices = requires(const L& layer, int& number) {
     layer.out_shape_numbered(Shape{}, number);
 };
 
-/// A layer's output shape, checked: what is written in place must not change its size, or it would run over the end of the buffer.
+/// A layer's output shape, checked: what is written in place, or is the input seen otherwise, must not change its size, or it would run over the end of the
+/// buffer.
 template <class L>
 constexpr ShapeResult checked_out_shape(const L& layer, const Shape& in) {
     const ShapeResult out = layer.out_shape(in);
     if constexpr (in_place_of<L>().forward || in_place_of<L>().backward)
         if (out.ok() && in.is_known() && out.shape.is_known() && out.shape.size() != in.size())
             return refuse("it works in place (in_place) but gives ", to_text(out.shape), ", which has another size; leave in_place out");
+    if constexpr (is_view<L>())
+        if (out.ok() && in.is_known() && out.shape.is_known() && out.shape.size() != in.size())
+            return refuse("it is a view (is_view) but gives ", to_text(out.shape), ", which has another size; leave is_view out");
     return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <dla/backend/context.hpp>
 #include <dla/core/error.hpp>
+#include <dla/core/finite.hpp>
 #include <dla/kernels/contract.hpp>
 
 #include <vector>
@@ -41,6 +42,8 @@ struct CrossEntropy {
         if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != logits.d[0])
             fail(ErrorCode::model, "CrossEntropy",
                  text("class_weights has ", class_weights.size(), " values; expected one for each of ", logits.d[0], " classes").view());
+        for (const double w : class_weights)
+            if (!is_finite(w)) fail(ErrorCode::model, "CrossEntropy", "class_weights must be finite");
     }
     index_t targets_per_sample(const Shape&) const { return 1; }
 

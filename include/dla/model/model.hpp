@@ -6,6 +6,7 @@
 #include <dla/model/predictor.hpp>
 
 #include <functional>
+#include <utility>
 
 namespace dla {
 
@@ -44,6 +45,7 @@ public:
     template <class Loss>
     void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
         loss.check(output_);
+        check_parts(micro_batches);
         const index_t part = (table_->checked_batch(batch) + micro_batches - 1) / micro_batches;
         claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
         if (micro_batches > 1 && leaves_.leaves() != micro_batches) leaves_ = LeafTree<P>(*table_, micro_batches);
@@ -71,7 +73,13 @@ public:
         fetch(table_->policy, &found, memory_.whole(), 1);
         loss.verify(found, output_);
         const auto result = P::template pointer_cast<LossResult>(memory_.report());
-        run_part(c, loss, to_device<P>(table_->policy, inputs, memory_.inputs), labels, weights, batch, {batch, memory_.whole()}, result);
+        table_->take_statistics();
+        try {
+            run_part(c, loss, to_device<P>(table_->policy, inputs, memory_.inputs), labels, weights, batch, {batch, memory_.whole()}, result);
+        } catch (...) {  // a layer refuses the batch
+            table_->put_statistics();
+            throw;
+        }
         fetch(table_->policy, &found, result, 1);
         return found;
     }
@@ -83,8 +91,7 @@ public:
                     int micro_batches = 1) {
         const index_t batch = check_batch(loss, inputs, targets);
         if (!(clip_norm >= 0)) fail(ErrorCode::usage, "train_step", "clip_norm must not be negative or NaN; 0 clips nothing");
-        if (micro_batches < 1 || (micro_batches & (micro_batches - 1)) != 0)
-            fail(ErrorCode::usage, "train_step", text("micro_batches must be a power of two; got ", micro_batches).view());
+        check_parts(micro_batches);
         if (batch < micro_batches && micro_batches > 1)
             fail(ErrorCode::usage, "train_step",
                  text("a batch of ", batch, " cannot be cut into ", micro_batches, " parts; use larger batches or fewer parts").view());
@@ -103,10 +110,12 @@ public:
             memory_.forget_position();
             throw;
         }
+        queued_ = true;
     }
     /// Waits for the queued steps and gives the last one's result. Throws Error(data) when a label was bad.
     template <class Loss>
     StepReport finish_step(const Loss& loss) {
+        if (!std::exchange(queued_, false)) fail(ErrorCode::usage, "finish_step", "no step is queued; call queue_step() first");
         const StepReport report = memory_.read(table_->policy, position);
         loss.verify(report.loss, output_);
         return report;
@@ -115,7 +124,7 @@ public:
     /// Training-mode forward pass; the outputs stay valid until the next call. For losses of your own: then call `backward` with their gradient.
     ConstView<P> forward(ConstView<P> x) {
         if (!(x.shape == input_)) fail(ErrorCode::model, "forward", text("takes samples ", to_text(input_), "; got ", to_text(x.shape)).view());
-        claim(x.batch, 0, wants_input_gradient_);
+        claim(table_->checked_batch(x.batch), 0, wants_input_gradient_);
         Context<P> c = context();
         const View<P> y(workspace_.output.data, x.batch, output_);
         forward_layer<P>(net_, c, state_, x, y, workspace_.tape);
@@ -127,7 +136,8 @@ public:
     void backward(ConstView<P> x, ConstView<P> dy, View<P> dx = {}) {
         const bool own = workspace_.gives_input_gradient();
         if (forward_batch_ < 0)
-            fail(ErrorCode::model, "backward", "there is nothing to go back through; call forward() first, and again after reserve() or a training step");
+            fail(ErrorCode::model, "backward",
+                 "there is nothing to go back through; call forward() first, and again after backward(), reserve() or a training step");
         if (x.batch != forward_batch_ || dy.batch != forward_batch_)
             fail(ErrorCode::model, "backward",
                  text("takes the ", forward_batch_, " samples of the last forward(); got ", x.batch, " and ", dy.batch, " gradients").view());
@@ -135,11 +145,16 @@ public:
         Context<P> c = context();
         const View<P> target = run_backward(c, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy);
         if (dx) copy(c.policy, dx.size(), target.data, dx.data);
+        forward_batch_ = -1;  // gradients lie over activations now
     }
     /// From now on backward passes also compute the gradient of the input.
     void plan_input_gradient() { wants_input_gradient_ = true; }
 
 private:
+    static void check_parts(int micro_batches) {
+        if (micro_batches < 1 || (micro_batches & (micro_batches - 1)) != 0)
+            fail(ErrorCode::usage, "train_step", text("micro_batches must be a power of two; got ", micro_batches).view());
+    }
     void claim(index_t batch, index_t scratch, bool input_gradient) {
         forward_batch_ = -1;  // what the last forward() left is not there any more
         if (batch > workspace_.capacity() || scratch > workspace_.plan().scratch || (input_gradient && !workspace_.gives_input_gradient()))
@@ -197,7 +212,7 @@ private:
     BatchMemory<P> memory_;
     Workspace<Net, P> workspace_;
     LeafTree<P> leaves_;
-    bool wants_input_gradient_ = false;
+    bool wants_input_gradient_ = false, queued_ = false;
     index_t forward_batch_ = -1;  // of the last forward()
 };
 

@@ -103,16 +103,21 @@ public:
         }
         for (std::size_t g = 0; g < groups.size(); ++g)
             if (matched[g] == 0) fail(ErrorCode::model, groups[g], "no parameter matches this group of the optimizer; see the paths in summary(model)");
-        if (slot_memory_[0].bytes() == 0 && end > begin) {
+        // Everything that may fail comes first: a plan is made or it is not.
+        Arena<P> control(policy_, static_cast<index_t>(runs.size()) * control_bytes), slots[2];
+        const bool first = row_steps_.empty();
+        for (int s = 0; first && end > begin && s < slots_; ++s) slots[s] = Arena<P>(policy_, (end - begin) * static_cast<index_t>(sizeof(T)));
+        std::vector<Told> told(runs.size());
+        if (first) {
             begin_ = begin;
             end_ = end;
-            for (int s = 0; s < slots_; ++s) slot_memory_[s] = Arena<P>(policy_, (end - begin) * static_cast<index_t>(sizeof(T)));
+            for (int s = 0; s < slots_; ++s) slot_memory_[s] = std::move(slots[s]);
         }
+        control_ = std::move(control);
         segments = std::move(runs);
         row_steps_ = std::move(steps);
+        told_ = std::move(told);
         version_ = t.version();
-        control_ = Arena<P>(policy_, static_cast<index_t>(segments.size()) * control_bytes);
-        told_.assign(segments.size(), {});
         for (std::size_t i = 0; i < segments.size(); ++i) put(policy_, counter(i), &row_steps_[segments[i].first], 1);
         note_bytes();
     }

@@ -92,6 +92,11 @@ public:
             std::filesystem::create_directories(options_.checkpoint_dir, error);
             if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
         }
+        const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
+        if (last > 0 && last < options_.micro_batches && train_.options().last_batch == LastBatch::keep)
+            fail(ErrorCode::usage, "trainer",
+                 "the last batch of an epoch has " + std::to_string(last) + " samples and cannot be cut into " + std::to_string(options_.micro_batches) +
+                     " parts; drop it, or use fewer parts");
         if (options_.stats) take_fixed_batch();
         SignalGuard signals;
         Progress progress(options_.quiet);
@@ -151,7 +156,7 @@ private:
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
             const StepResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels,
-                                                       {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
+                                                      {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
             if (!step.applied)
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
                                   is_finite(step.loss) ? "the norm of the gradients" : "the loss");
@@ -231,10 +236,10 @@ private:
 
     [[noreturn]] void report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
         const std::string culprit = model_.find_non_finite(loss_, batch.images, batch.labels);
+        const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
         fail(ErrorCode::numeric, when,
-             what + " is not finite; " +
-                 (culprit.empty() ? std::string("every layer's output is finite, the loss itself overflows") : "first not finite: " + culprit) +
-                 "; try a smaller learning_rate or clip_grad_norm = 1" + (options_.checkpoint_dir.empty() ? "" : "; the last checkpoint is kept"));
+             what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_grad_norm > 0 ? "" : " or clip_grad_norm = 1") +
+                 (options_.checkpoint_dir.empty() ? "" : "; the last checkpoint is kept"));
     }
 
     AnyModel& model_;
