@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
@@ -290,4 +292,31 @@ TEST_CASE("the furthest checkpoint of the same configuration is the one to resum
     CHECK(skipped.size() == 2);
     save("mlp_digits_epoch_3.safetensors", 12, "c", false);
     CHECK(newest() == folder / "mlp_digits_epoch_1.safetensors");
+}
+
+TEST_CASE("a resumed run knows how many steps each parameter has taken") {
+    for (const char* rule : {"adam", "sgd momentum"}) {
+        CAPTURE(rule);
+        const TemporaryFolder folder;
+        const std::string file = folder / "run.safetensors";
+        const auto begin = [&](AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, RunState& state) {
+            model.freeze("1");  // for the first steps
+            run(model, optimizer, schedule, state, 5);
+            model.freeze("1", false);
+            run(model, optimizer, schedule, state, 7);
+        };
+        const auto through = small_model(1), resumed = small_model(2);
+        Optimizer a = optimizer_named(rule), b = optimizer_named(rule);
+        AnySchedule schedule_a = schedule_named("reduce_lr"), schedule_b = schedule_named("reduce_lr");
+        RunState state;
+        begin(*through, a, schedule_a, state);
+        const auto steps = a.steps_of_parameters();
+        CHECK(std::set<std::int64_t>(steps.begin(), steps.end()) == std::set<std::int64_t>{2, 7});
+        save_checkpoint(file, *through, state, &a, &schedule_a);
+        RunState again = Checkpoint(file).load_run(*resumed, b, schedule_b);
+        CHECK(b.steps_of_parameters() == steps);
+        run(*through, a, schedule_a, state, 12);
+        run(*resumed, b, schedule_b, again, 12);
+        CHECK(take_weights(*through).parameters == take_weights(*resumed).parameters);
+    }
 }

@@ -62,12 +62,20 @@ public:
     }
 
     /// Steps taken so far, of the parameter that has taken most.
-    std::int64_t steps() const { return memory_ ? memory_->steps() : steps_; }
+    std::int64_t steps() const { return memory_ ? memory_->steps() : *std::max_element(steps_.begin(), steps_.end()); }
+    /// Of each parameter of the model; empty before the first step.
+    std::vector<std::int64_t> steps_of_parameters() const { return memory_ ? memory_->steps_of_rows() : std::vector<std::int64_t>(); }
     /// For resuming, together with `write`: all parameters have taken so many. Throws Error(usage) for a negative number.
     void set_steps(std::int64_t steps) {
         if (steps < 0) fail(ErrorCode::usage, name(), "steps must not be negative");
-        steps_ = steps;
+        steps_ = {steps};
         if (memory_) memory_->set_steps(steps);
+    }
+    /// The same with a number for each parameter of the model, before the first step. Throws Error(usage) for negative numbers, or later.
+    void set_steps_of_parameters(const std::vector<std::int64_t>& steps) {
+        if (memory_ || steps.empty() || *std::min_element(steps.begin(), steps.end()) < 0)
+            fail(ErrorCode::usage, name(), "steps of parameters must not be negative, and come before the first step");
+        steps_ = steps;
     }
 
     /// One step on the parameters of the table, unless `report` (in the policy's memory; null: none) refuses it. Throws Error(usage) when the optimizer already
@@ -157,7 +165,7 @@ private:
             memory_ = std::move(memory);
         }
         auto& memory = static_cast<OptimizerMemory<Table>&>(*memory_);
-        if (memory.version() != table.version()) memory.plan(table, paths(), !decay_bias_and_norm_, 0);
+        if (memory.version() != table.version()) memory.plan(table, paths(), !decay_bias_and_norm_, steps_);
         return memory;
     }
     std::vector<std::string_view> paths() const {
@@ -170,7 +178,7 @@ private:
     double learning_rate_, first_rate_, weight_decay_;
     bool decay_bias_and_norm_;
     std::vector<ParamGroup> groups_;
-    std::int64_t steps_ = 0;  // taken before there was memory
+    std::vector<std::int64_t> steps_{0};  // taken before there was memory: by all, or by each parameter
     OptimizerMemoryPtr memory_;
 };
 

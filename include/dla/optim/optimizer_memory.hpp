@@ -24,6 +24,8 @@ public:
     virtual std::unique_ptr<OptimizerMemoryBase> clone() const = 0;
     virtual std::int64_t steps() const = 0;
     virtual void set_steps(std::int64_t steps) = 0;
+    /// Of each row of the table.
+    virtual std::vector<std::int64_t> steps_of_rows() const = 0;
 
     std::uint64_t table;  ///< which model's parameters: ParamTable::id
 };
@@ -77,9 +79,12 @@ public:
 
     std::uint64_t version() const { return version_; }
 
-    /// Groups the trainable parameters; rows that are new have taken `fresh` steps. Throws Error(model) when a group matches no parameter of the table.
-    void plan(const Table& t, const std::vector<std::string_view>& groups, bool by_kind, std::int64_t fresh) {
-        std::vector<std::int64_t> steps = row_steps_.empty() ? std::vector<std::int64_t>(t.parameters.size(), fresh) : counted();
+    /// Groups the trainable parameters; rows have taken `fresh` steps at first (one number for all, or one for each). Throws Error(model) when a group matches
+    /// no parameter of the table.
+    void plan(const Table& t, const std::vector<std::string_view>& groups, bool by_kind, const std::vector<std::int64_t>& fresh) {
+        std::vector<std::int64_t> steps = !row_steps_.empty()                   ? counted()
+                                          : fresh.size() == t.parameters.size() ? fresh
+                                                                                : std::vector<std::int64_t>(t.parameters.size(), fresh.at(0));
         std::vector<int> matched(groups.size(), 0);
         std::vector<Run> runs;
         index_t begin = t.value_count, end = 0;
@@ -150,6 +155,7 @@ public:
         return scalars;
     }
 
+    std::vector<std::int64_t> steps_of_rows() const override { return counted(); }
     std::int64_t steps() const override {
         const auto all = counted();
         return all.empty() ? 0 : *std::max_element(all.begin(), all.end());

@@ -2,7 +2,7 @@
 // Checkpoints: everything a run is made of in one safetensors file, with PyTorch's names and layouts for the weights.
 #pragma once
 
-#include <dla/data/dataset.hpp>
+#include <dla/data/fingerprint.hpp>
 #include <dla/io/json.hpp>
 #include <dla/io/safetensors.hpp>
 #include <dla/model/any_model.hpp>
@@ -51,23 +51,6 @@ struct RunState {
     std::optional<double> test_accuracy;  ///< percent, once the run is over
     Weights best;                         ///< of the best epoch
 };
-
-/// A number that changes with any image or label (FNV-1a over 64-bit words), so that a run is not resumed on other data.
-inline std::uint64_t fingerprint(const Dataset& data) {
-    std::uint64_t hash = 0xcbf29ce484222325u;
-    const auto add = [&hash](const void* bytes, std::size_t count) {
-        const auto* p = static_cast<const unsigned char*>(bytes);
-        for (std::size_t i = 0; i < count; i += 8) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, p + i, std::min<std::size_t>(8, count - i));
-            hash = (hash ^ word) * 0x100000001b3u;
-            hash ^= hash >> 29;
-        }
-    };
-    add(data.images.data(), data.images.size());
-    add(data.labels.data(), data.labels.size() * sizeof(std::int32_t));
-    return hash;
-}
 
 namespace detail {
 
@@ -142,6 +125,9 @@ inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnyS
     for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));
     if (s.test_accuracy) j["test_accuracy"] = *s.test_accuracy;
     if (optimizer) j["optimizer"] = {{"name", optimizer->name()}, {"steps", optimizer->steps()}};
+    if (optimizer)  // parameters that were frozen for a while have taken fewer
+        if (const auto steps = optimizer->steps_of_parameters(); std::ranges::count(steps, optimizer->steps()) < std::ssize(steps))
+            j["optimizer"]["steps_of_parameters"] = steps;
     if (schedule) {
         j["schedule"] = Json::object();
         for (const NamedNumber& n : schedule->state()) j["schedule"][n.name] = n.value;
@@ -212,6 +198,9 @@ public:
             if (j.contains("optimizer")) {
                 optimizer_ = j.at("optimizer").at("name").get<std::string>();
                 integer(j.at("optimizer"), "steps", optimizer_steps_);
+                if (j.at("optimizer").contains("steps_of_parameters"))
+                    for (const Json& steps : j.at("optimizer").at("steps_of_parameters"))
+                        integer(Json{{"steps", steps}}, "steps", steps_of_parameters_.emplace_back());
             }
             if (j.contains("schedule"))
                 for (const auto& [name, value] : j.at("schedule").items()) schedule_.push_back({name, detail::number(value)});
@@ -241,6 +230,9 @@ public:
                  "was written with optimizer " + optimizer_ + "; the configuration asks for " + std::string(optimizer.name()));
         RunState state = state_;
         const ParamIndex& index = model.index();
+        if (!steps_of_parameters_.empty() && steps_of_parameters_.size() != index.parameters.size())
+            fail(ErrorCode::checkpoint, file_.where(),
+                 "has steps of " + std::to_string(steps_of_parameters_.size()) + " parameters; expected " + std::to_string(index.parameters.size()));
         const Weights weights = detail::read_weights(file_, index, "");
         if (state.stopping.best_epoch > 0) state.best = detail::read_weights(file_, index, "best.");
         std::vector<std::vector<float>> slots;
@@ -250,6 +242,7 @@ public:
                                      detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
         schedule.restore(schedule_);
         optimizer.set_steps(optimizer_steps_);
+        if (!steps_of_parameters_.empty()) optimizer.set_steps_of_parameters(steps_of_parameters_);
         put_weights(model, weights);
         std::size_t next = 0;
         for (int slot = 0; slot < optimizer.slot_count(); ++slot)
@@ -268,6 +261,7 @@ private:
     RunState state_;
     std::string optimizer_;
     std::int64_t optimizer_steps_ = 0;
+    std::vector<std::int64_t> steps_of_parameters_;  // empty: all have taken optimizer_steps_
     std::vector<NamedNumber> schedule_;
 };
 
