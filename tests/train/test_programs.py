@@ -302,6 +302,18 @@ class Resume(Case):
                     self.assertFalse(os.path.exists(interrupted))  # the run is past it
                     self.check_same(out, name, "whole" + name)
 
+    def test_interrupted_where_an_epoch_is_one_step(self):
+        """No step lies inside an epoch: the signal is served between two of them."""
+        config, name = self.config({**MLP, "training.batch_size": "2000"}), "mlp_residual_digits"
+        self.ok(self.train(config, "whole"))
+        process = self.start(config, "out", room=0)
+        self.wait_for_step(process, "out", name, 1, "epoch")
+        self.signal_and_wait(process, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, output + errors)
+        self.ok(self.train(config, "out", "--resume"))
+        self.check_same("out", name, "whole")
+
     def test_second_signal(self):
         """The first signal is served at the end of a step, the second at once: here while the process waits for somebody to read its output."""
         process = self.start(self.config(MLP), "out", room=0)

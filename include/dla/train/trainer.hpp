@@ -103,7 +103,9 @@ public:
         TrainingResult result;
         model_.reserve(std::max(train_.options().batch_size, validation_.options().batch_size), loss_, options_.micro_batches);
         while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
-            if (const int signal = train_epoch(log, progress)) {
+            int signal = train_.batches() == 1 ? SignalGuard::caught() : 0;  // where no step lies inside an epoch, between two of them
+            if (signal == 0) signal = train_epoch(log, progress);
+            if (signal != 0) {
                 progress.clear();
                 result.interrupted_by = signal;
                 state_.kind = "interrupted";
