@@ -183,7 +183,8 @@ TEST_CASE("backward goes through the last forward, or says that there is none") 
     const ConstView<P> eight(data.images.data(), 8, image), three(data.images.data(), 3, image);
     std::vector<float> dy(24, 0.25f);
     const ConstView<P> dy8(dy.data(), 8, Shape{3}), dy3(dy.data(), 3, Shape{3});
-    const std::string sentence = "error[model] backward: there is nothing to go back through; call forward() first, and again after reserve() or a training step";
+    const std::string sentence =
+        "error[model] backward: there is nothing to go back through; call forward() first, and again after backward(), reserve() or a training step";
     const auto refused = [&] { return error_of([&] { model.backward(eight, dy8); }); };
     CHECK(refused() == sentence);
     model.forward(eight);
@@ -201,6 +202,9 @@ TEST_CASE("backward goes through the last forward, or says that there is none") 
     CHECK(refused() == sentence);
 
     model.position.step = 0;  // the masks of the fresh model
+    model.forward(eight);
+    model.backward(eight, dy8);
+    CHECK(refused() == sentence);
     model.forward(eight);
     model.forward(three);
     CHECK(error_of([&] { model.backward(eight, dy8); }) == "error[model] backward: takes the 3 samples of the last forward(); got 8 and 8 gradients");
