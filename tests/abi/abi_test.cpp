@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 extern const Unit plain, fast, no_simd, no_openmp, no_zlib, haswell;
 
@@ -30,10 +31,20 @@ TEST_CASE("each unit has the kernels and the threads of its own flags") {
     CHECK(plain.threads() == 4);
 #endif
     CHECK(plain.active_isa == no_zlib.active_isa);  // no flag of kernels differs: one function is enough
+    CHECK(plain.types() == no_zlib.types());
+    const auto each_type = [](const Unit& unit) {
+        std::vector<std::string> names;
+        std::istringstream text(unit.types());
+        for (std::string name; text >> name;) names.push_back(name);
+        return names;
+    };
     for (const Unit* other : {&fast, &no_simd, &no_openmp, &haswell}) {
         // Without OpenMP in the build, DLA_NO_OPENMP changes nothing.
         if (other == &no_openmp && plain.threads() == 1) continue;
         CHECK(plain.active_isa != other->active_isa);
+        const std::vector<std::string> ours = each_type(plain), theirs = each_type(*other);
+        REQUIRE(ours.size() == theirs.size());
+        for (std::size_t i = 0; i < ours.size(); ++i) CHECK(ours[i] != theirs[i]);
     }
 }
 
@@ -56,10 +67,14 @@ TEST_CASE("a unit built for a processor with multiply-adds does not lend its cod
     const float value = 1.0f, rate = 1.0f + 0x1p-12f, gradient = 1.0f + 0x1p-12f;  // the product has a digit too many for a float
     CHECK(plain.library(value, rate, gradient) == plain.by_hand(value, rate, gradient));
     CHECK(fast.library(value, rate, gradient) == fast.by_hand(value, rate, gradient));
+    const double loss = 1.0 + 0x1p-30, weight = 1.0 + 0x1p-30;
+    CHECK(plain.library_mean(loss, weight) == plain.mean_by_hand(loss, weight));
 #if defined(__x86_64__)
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
     CHECK(haswell.library(value, rate, gradient) == haswell.by_hand(value, rate, gradient));
     CHECK(haswell.by_hand(value, rate, gradient) != plain.by_hand(value, rate, gradient));
+    CHECK(haswell.library_mean(loss, weight) == haswell.mean_by_hand(loss, weight));
+    CHECK(haswell.mean_by_hand(loss, weight) != plain.mean_by_hand(loss, weight));
 #endif
 }
 

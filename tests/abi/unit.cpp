@@ -7,8 +7,11 @@
 #include <dla/model/any_model.hpp>
 #include <dla/nn.hpp>
 #include <dla/optim/any_schedule.hpp>
+#include <dla/optim/make_optimizer.hpp>
+#include <dla/train/metrics.hpp>
 
 #include <bit>
+#include <typeinfo>
 
 // In no namespace of its own, as code of a user: what the library's functions are inlined into, or not, must not matter.
 namespace {
@@ -182,6 +185,24 @@ int threads() { return thread_count(4); }
 }
 [[gnu::noinline]] float by_hand(float value, float rate, float gradient) { return value - rate * gradient; }
 
+// The same of a function that no template makes. Called through its address: the linker has chosen whose code that is.
+[[gnu::noinline]] double library_mean(double loss, double weight) {
+    void (RunningMean::*volatile add)(const LossResult&) = &RunningMean::add;
+    RunningMean mean;
+    (mean.*add)({.loss = -1, .weight = 1, .counted = 1});
+    (mean.*add)({.loss = loss, .weight = weight, .counted = 1});
+    return mean.loss_sum;
+}
+[[gnu::noinline]] double mean_by_hand(double loss, double weight) { return loss * weight - 1; }
+
+std::string types() {
+    std::string names;
+    for (const std::type_info* type : {&typeid(RunningMean), &typeid(CosineSchedule), &typeid(AnySchedule), &typeid(Adam), &typeid(Optimizer),
+                                       &typeid(OptimizerOptions), &typeid(Cpu<float>)})
+        names += std::string(type->name()) + ' ';
+    return names;
+}
+
 std::string read(const std::string& path) {
     try {
         ByteReader bytes(path);
@@ -201,5 +222,8 @@ const Unit DLA_TEST_UNIT{.outcomes = &outcomes,
                          .threads = &threads,
                          .library = &library,
                          .by_hand = &by_hand,
+                         .library_mean = &library_mean,
+                         .mean_by_hand = &mean_by_hand,
+                         .types = &types,
                          .read = &read,
                          .active_isa = reinterpret_cast<const void*>(&active_isa)};

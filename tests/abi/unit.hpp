@@ -18,6 +18,9 @@ struct Unit {
     int (*threads)();                                           ///< how many threads it runs when four are asked for
     float (*library)(float value, float rate, float gradient);  ///< value - rate * gradient by a kernel of the library
     float (*by_hand)(float value, float rate, float gradient);  ///< the same, written in the unit itself
+    double (*library_mean)(double loss, double weight);         ///< loss * weight - 1 as the library sums the losses of batches
+    double (*mean_by_hand)(double loss, double weight);         ///< the same, written in the unit itself
+    std::string (*types)();                                     ///< the linker's names of types whose code depends on flags
     std::string (*read)(const std::string& path);               ///< the content of a file, or why it cannot be read
     const void* active_isa;                                     ///< where the library's function lies that this unit calls
 };

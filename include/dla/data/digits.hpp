@@ -12,9 +12,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla {
-
-namespace detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 struct Point {
     float x = 0, y = 0;
@@ -163,7 +161,9 @@ inline void draw_digit(int label, RandomStream random, std::uint8_t* out) {
     }
 }
 
-}  // namespace detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+namespace dla::inline DLA_ABI_TAG {
 
 /// Which of two disjoint sequences of images `make_digits` draws from.
 enum class DigitsPart : std::uint32_t { train = 0, test = 1 };
@@ -200,6 +200,6 @@ inline Dataset make_digits(index_t count, Seed seed, DigitsPart part = DigitsPar
     return data;
 }
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>

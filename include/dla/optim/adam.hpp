@@ -4,9 +4,7 @@
 
 #include <dla/optim/optimizer.hpp>
 
-namespace dla {
-
-namespace detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 template <bool Decoupled>
 struct AdamRuleOptions {
@@ -33,7 +31,9 @@ protected:
     }
 };
 
-}  // namespace detail
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+namespace dla::inline DLA_ABI_TAG {
 
 using AdamOptions = detail::AdamRuleOptions<false>;
 using AdamWOptions = detail::AdamRuleOptions<true>;
@@ -51,4 +51,4 @@ public:
     explicit AdamW(const AdamWOptions& o = {}) : AdamRule(o) {}
 };
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG

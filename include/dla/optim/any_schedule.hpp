@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-namespace dla {
+namespace dla::inline DLA_ABI_TAG {
 
 /// One number of a state that is saved and restored.
 struct NamedNumber {
@@ -174,4 +174,4 @@ private:
     double reduced_;      // the rate of ReduceOnPlateau
 };
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG

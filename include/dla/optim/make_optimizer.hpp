@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-namespace dla {
+namespace dla::inline DLA_ABI_TAG {
 
 /// What `make_optimizer` takes; what is not set keeps the optimizer's own default.
 struct OptimizerOptions {
@@ -57,4 +57,4 @@ inline Optimizer make_optimizer(std::string_view name, const OptimizerOptions& o
     return Sgd(options);
 }
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG

@@ -11,7 +11,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla {
+namespace dla::inline DLA_ABI_TAG {
 
 /// Parameters that an optimizer treats alike (PyTorch's param_groups): those whose path matches `path` (see path_matches), with a rate and a decay of their
 /// own where they are given. A schedule that halves the optimizer's rate halves the group's.
@@ -182,6 +182,6 @@ private:
     OptimizerMemoryPtr memory_;
 };
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>

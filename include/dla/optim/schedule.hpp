@@ -14,7 +14,7 @@
 
 #include <dla/core/begin_exact.inl.hpp>
 
-namespace dla {
+namespace dla::inline DLA_ABI_TAG {
 
 /// What a schedule counts.
 enum class ScheduleUnit { epoch, step };
@@ -219,6 +219,6 @@ public:
 using ScheduleRule =
     std::variant<ConstantSchedule, LinearWarmup, CosineSchedule, OneCycle, StepSchedule, MultiStepSchedule, ExponentialSchedule, ReduceOnPlateau>;
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>

@@ -4,7 +4,7 @@
 
 #include <dla/optim/optimizer.hpp>
 
-namespace dla {
+namespace dla::inline DLA_ABI_TAG {
 
 struct SgdOptions {
     double learning_rate = 1e-3;
@@ -29,4 +29,4 @@ public:
     }
 };
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG

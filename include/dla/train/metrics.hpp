@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-namespace dla {
+namespace dla::inline DLA_ABI_TAG {
 
 /// Loss and accuracy of the batches seen so far, summed in their order. Accuracies are weighed by samples; losses by what their means were divided
 /// by (the samples, or with class weights the sum of these), so that the loss is that of one large batch. Losses that are sums are weighed likewise.
@@ -57,4 +57,4 @@ struct EarlyStopping {
     bool should_stop(int patience) const { return patience > 0 && epochs_without_improvement >= patience; }
 };
 
-}  // namespace dla
+}  // namespace dla::inline DLA_ABI_TAG
