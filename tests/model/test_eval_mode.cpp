@@ -10,6 +10,7 @@
 
 using namespace dla;
 using support::Data;
+using support::gradients;
 using support::image;
 using support::same_bits;
 
@@ -54,16 +55,6 @@ std::vector<typename P::statistic> statistics(const ParamTable<P>& table, const 
         }
     for (const CounterRow& row : table.counters)
         if (row.path.starts_with(under)) all.push_back(static_cast<typename P::statistic>(table.read(row)));
-    return all;
-}
-template <class P>
-std::vector<typename P::master> gradients(const ParamTable<P>& table) {
-    std::vector<typename P::master> all, part;
-    for (const ParamRow& row : table.parameters) {
-        part.resize(static_cast<std::size_t>(row.count));
-        table.read(ParamPart::gradient, row, std::span(part));
-        all.insert(all.end(), part.begin(), part.end());
-    }
     return all;
 }
 template <class M, class T = typename M::T>

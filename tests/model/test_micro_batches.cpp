@@ -11,6 +11,7 @@
 
 using namespace dla;
 using support::Data;
+using support::gradients;
 using support::image;
 using support::same_bits;
 
@@ -27,16 +28,6 @@ std::span<const std::int32_t> targets_of(const CrossEntropy&, const Data<T>& dat
 template <class T>
 std::span<const T> targets_of(const MeanSquaredError<T>&, const Data<T>& data) {
     return data.targets;
-}
-template <class P>
-std::vector<typename P::master> gradients(const ParamTable<P>& table) {
-    std::vector<typename P::master> all, part;
-    for (const ParamRow& row : table.parameters) {
-        part.resize(static_cast<std::size_t>(row.count));
-        table.read(ParamPart::gradient, row, std::span(part));
-        all.insert(all.end(), part.begin(), part.end());
-    }
-    return all;
 }
 
 /// One step of a model: its gradients, its result, its weights and statistics afterwards.

@@ -49,4 +49,16 @@ std::vector<typename P::master> weights(const dla::ParamTable<P>& table) {
     return all;
 }
 
+/// All gradients of a model, in PyTorch's order.
+template <class P>
+std::vector<typename P::master> gradients(const dla::ParamTable<P>& table) {
+    std::vector<typename P::master> all, part;
+    for (const dla::ParamRow& row : table.parameters) {
+        part.resize(static_cast<std::size_t>(row.count));
+        table.read(dla::ParamPart::gradient, row, std::span(part));
+        all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+}
+
 }  // namespace support
