@@ -83,7 +83,10 @@ int visualize(const Arguments& a) {
 
     const dla::CrossEntropy loss{.label_smoothing = config.training.label_smoothing};
     dla::Optimizer optimizer = experiment::make_optimizer(config.training);
-    const auto table = [&] { return dla::summary(*model, {.batch = batch, .collapse = !a.full, .optimizer_slots = optimizer.slot_count()}, loss); };
+    // A batch that is not the configuration's may be too small for its parts.
+    const int parts = batch >= 2 * config.training.micro_batches ? static_cast<int>(config.training.micro_batches) : 1;
+    const dla::SummaryOptions shown{.batch = batch, .collapse = !a.full, .micro_batches = parts, .optimizer_slots = optimizer.slot_count()};
+    const auto table = [&] { return dla::summary(*model, shown, loss); };
     const std::string heading = (a.checkpoint.empty() ? a.config : a.checkpoint) + ": " + run_name(config);
     const std::string planned = table();  // before any memory is claimed
     std::string stats;
@@ -93,10 +96,10 @@ int visualize(const Arguments& a) {
         const std::vector<float> images = noise(batch * model->input_shape().size());
         scores.resize(static_cast<std::size_t>(batch * model->output_shape().size()));
         model->predict(images, scores);
-        model->reserve(batch, loss);
+        model->reserve(batch, loss, parts);
         // The optimizer claims its memory in its first step.
         const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
-        if (trainable) model->train_step(optimizer, loss, images, labels, {.clip_norm = config.training.clip_grad_norm});
+        if (trainable) model->train_step(optimizer, loss, images, labels, {.clip_norm = config.training.clip_grad_norm, .micro_batches = parts});
     } catch (const std::bad_alloc&) {
         std::printf("%s\n\n%s\n", heading.c_str(), planned.c_str());
         dla::fail(dla::ErrorCode::io, "memory", "the system gives no more than a part of what the table says; try a smaller --batch");

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <dla/model/any_model.hpp>
+#include <support/error_of.hpp>
 #include <support/networks.hpp>
 #include <support/opaque.hpp>
 #include <support/run_layer.hpp>
@@ -140,9 +141,46 @@ TEST_CASE("a queued step that is refused is none, and those behind it are taken"
     step(host, of_host, loss, first);
     CHECK(step(host, of_host, loss, second).loss == report.loss.loss);
     CHECK(report.applied == 1);
+    CHECK(report.refused == 2);
     CHECK(model.position.step == 2);
     CHECK(adam.steps() == 2);
     CHECK(same_bits(support::weights(model.parameters()), support::weights(host.parameters())));
+}
+
+TEST_CASE("a step that cannot be queued leaves those that are: their position, their report, and every bit") {
+    // The second normalisation refuses a batch of one, when the first has moved and dropout has drawn.
+    using Net = Sequential<BatchNorm2d<>, Flatten, Dropout, Linear<Dyn, 3>, BatchNorm1d<>>;
+    Model<Net, image, Device> model(Seed{3});
+    Model<Net, image, Reference<float>> host(Seed{3});
+    Adam adam, of_host, of_other;
+    Model<Net, image, Device> other(Seed{4});
+    const CrossEntropy loss;
+    const Data<float> first(n, 1), second(n, 2), one(1, 3);
+    step(other, of_other, loss, first);
+    model.queue_step(adam, loss, first.images, first.labels);
+    const auto broken = [&](const char* sentence, auto& optimizer, const Data<float>& data) {
+        CHECK(contains(error_of([&] { model.queue_step(optimizer, loss, data.images, data.labels); }), sentence));
+    };
+    broken("training needs more than 1 value per channel", adam, one);
+    broken("this optimizer already steps another model", of_other, second);
+    model.on_gradients = [](auto&) { fail(ErrorCode::io, "peers", "gone"); };
+    broken("peers: gone", adam, second);
+    model.on_gradients = nullptr;
+    const StepResult a = step(host, of_host, loss, first);
+    SUBCASE("the report of the one that is queued") {
+        const StepReport report = model.finish_step(loss);
+        CHECK(report.loss.loss == a.loss);
+        CHECK(report.applied == 1);
+        CHECK(report.refused == 0);
+        CHECK(model.position == host.position);
+    }
+    SUBCASE("the next step draws its masks") {
+        model.queue_step(adam, loss, second.images, second.labels);
+        CHECK(model.finish_step(loss).loss.loss == step(host, of_host, loss, second).loss);
+        CHECK(model.position == host.position);
+    }
+    CHECK(same_bits(support::weights(model.parameters()), support::weights(host.parameters())));
+    CHECK(adam.steps() == of_host.steps());
 }
 
 TEST_CASE("inference: inputs in, scores or the result out") {

@@ -77,3 +77,17 @@ TEST_CASE("reserve claims everything that a step takes, the model's and the opti
     train_step(model, sgd, loss, std::span<const float>(data.images), std::span<const std::int32_t>(data.labels));
     CHECK(support::allocations() - before == 0);
 }
+
+TEST_CASE("parts that change from step to step claim nothing that was claimed") {
+    Model<support::Cnn, support::image> model(Seed{1});
+    const support::Data<float> data(8);
+    const CrossEntropy loss;
+    Adam adam;
+    model.reserve(8, loss);
+    model.reserve(8, loss, false, 8);
+    adam.reserve(model.parameters());
+    const long before = support::allocations();
+    for (const int parts : {8, 2, 4, 1, 8, 2})
+        CHECK(train_step(model, adam, loss, std::span<const float>(data.images), std::span<const std::int32_t>(data.labels), {.micro_batches = parts}).applied);
+    CHECK(support::allocations() - before == 0);
+}

@@ -25,10 +25,10 @@ void append(std::string& bits, const V& values) {
 }
 
 /// Every bit that training may change. `read(...)` reads a row, `slot(...)` what the optimizer remembers.
-template <class Read, class Slot>
+template <class T, class Read, class Slot>
 std::string bits_of(const ParamIndex& index, const Optimizer& optimizer, const RandomPosition& position, const Read& read, const Slot& slot) {
     std::string bits;
-    std::vector<float> part;
+    std::vector<T> part;
     for (const ParamRow& row : index.parameters) {
         part.resize(static_cast<std::size_t>(row.count));
         read(ParamPart::value, row, std::span(part)), append(bits, part);
@@ -42,21 +42,30 @@ std::string bits_of(const ParamIndex& index, const Optimizer& optimizer, const R
 template <class Net, Shape In, class P>
 std::string bits_of(const Model<Net, In, P>& model, const Optimizer& optimizer) {
     const auto& table = model.parameters();
-    return bits_of(
+    return bits_of<typename P::master>(
         table, optimizer, model.position, [&](auto&&... a) { return table.read(a...); }, [&](int s, const ParamRow& r, auto v) { optimizer.read(table, s, r, v); });
 }
 std::string bits_of(AnyModel& model, const Optimizer& optimizer) {
-    return bits_of(
+    return bits_of<float>(
         model.index(), optimizer, model.position(), [&](auto&&... a) { return model.read(a...); },
         [&](int s, const ParamRow& r, auto v) { model.read(optimizer, s, r, v); });
 }
 template <class Net, Shape In, class P>
-StepResult step(Model<Net, In, P>& model, Optimizer& optimizer, const CrossEntropy& loss, const Data<float>& data, const StepOptions& o = {}) {
+StepResult step(Model<Net, In, P>& model, Optimizer& optimizer, const CrossEntropy& loss, const Data<typename P::scalar>& data, const StepOptions& o = {}) {
     return train_step(model, optimizer, loss, data.images, data.labels, o);
 }
 StepResult step(AnyModel& model, Optimizer& optimizer, const CrossEntropy& loss, const Data<float>& data, const StepOptions& o = {}) {
     return model.train_step(optimizer, loss, data.images, data.labels, o);
 }
+
+template <class M>
+struct ScalarOf {
+    using type = typename M::T;
+};
+template <>
+struct ScalarOf<AnyModel> {
+    using type = float;
+};
 
 /// Two good steps, then all that is bad, each of which must leave every bit, then a good one that must equal the twin's.
 template <class M>
@@ -64,10 +73,12 @@ void check_refusals(M& model, M& twin, const Optimizer& rule, const StepOptions&
     CAPTURE(rule.name());
     CAPTURE(options.clip_norm);
     CAPTURE(options.micro_batches);
+    using T = typename ScalarOf<M>::type;
+    constexpr bool wide = std::is_same_v<T, double>;
     Optimizer optimizer = rule, of_twin = rule;
     const CrossEntropy loss;
-    const Data<float> first(8, 1), second(8, 2);
-    for (const Data<float>* data : {&first, &second}) {
+    const Data<T> first(8, 1), second(8, 2);
+    for (const Data<T>* data : {&first, &second}) {
         CHECK(step(model, optimizer, loss, *data, options).applied);
         step(twin, of_twin, loss, *data, options);
     }
@@ -76,21 +87,22 @@ void check_refusals(M& model, M& twin, const Optimizer& rule, const StepOptions&
 
     for (const float odd : {nan_value, infinity, -infinity})
         for (const std::size_t at : {std::size_t{0}, std::size_t{700}, first.images.size() - 1}) {
-            Data<float> bad = first;
-            bad.images[at] = odd;
+            Data<T> bad = first;
+            bad.images[at] = static_cast<T>(odd);
             const StepResult refused = step(model, optimizer, loss, bad, options);
             CHECK_FALSE(refused.applied);
             CHECK_FALSE(std::isfinite(refused.loss));
             CHECK((bits_of(model, optimizer) == before));
         }
-    // A weight that no float holds: the loss is infinite.
-    const StepResult infinite = step(model, optimizer, CrossEntropy{.class_weights = {1e300, 1e300, 1e300}, .reduction = Reduction::sum}, first, options);
+    // Weights that no float holds, or whose sum no double does: the loss is infinite.
+    const double huge = wide ? 1e308 : 1e300;
+    const StepResult infinite = step(model, optimizer, CrossEntropy{.class_weights = {huge, huge, huge}, .reduction = Reduction::sum}, first, options);
     CHECK_FALSE(infinite.applied);
     CHECK_FALSE(std::isfinite(infinite.loss));
     CHECK((bits_of(model, optimizer) == before));
     for (std::size_t row = 0; row < 8; ++row)
         for (const std::int32_t label : {3, -1, std::numeric_limits<std::int32_t>::min()}) {
-            Data<float> bad = first;
+            Data<T> bad = first;
             bad.labels[row] = label;
             if (row < 7) bad.labels[7] = 99;  // the first bad one is named
             CHECK(error_of([&] { step(model, optimizer, loss, bad, options); }) ==
@@ -98,15 +110,17 @@ void check_refusals(M& model, M& twin, const Optimizer& rule, const StepOptions&
                       " is out of range; expected 0 to 2 or ignore_index -100");
             CHECK((bits_of(model, optimizer) == before));
         }
-    if (options.clip_norm > 0) {  // a finite loss with gradients beyond float
-        const StepResult large = step(model, optimizer, CrossEntropy{.class_weights = {3e38, 3e38, 3e38}, .reduction = Reduction::sum}, first, options);
+    if (options.clip_norm > 0) {  // a finite loss whose gradients, or their squares, are not
+        const double large_weight = wide ? 1e200 : 3e38;
+        const StepResult large =
+            step(model, optimizer, CrossEntropy{.class_weights = {large_weight, large_weight, large_weight}, .reduction = Reduction::sum}, first, options);
         CHECK_FALSE(large.applied);
         CHECK(std::isfinite(large.loss));
         CHECK_FALSE(std::isfinite(large.gradient_norm));
         CHECK((bits_of(model, optimizer) == before));
     }
 
-    for (const Data<float>* data : {&first, &second}) {
+    for (const Data<T>* data : {&first, &second}) {
         const StepResult a = step(model, optimizer, loss, *data, options), b = step(twin, of_twin, loss, *data, options);
         CHECK(a.applied);
         CHECK(a.loss == b.loss);
@@ -123,16 +137,67 @@ std::vector<Optimizer> rules() {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("a refused step leaves every bit", P, Reference<float>, Cpu<float>, opaque::Opaque<float>) {
+TEST_CASE_TEMPLATE("a refused step leaves every bit", P, Reference<float>, Reference<double>, Reference<bf16>, Cpu<float>, opaque::Opaque<float>) {
     using M = Model<support::Mlp, image, P>;
     for (const Optimizer& rule : rules())
         for (const StepOptions& options : {StepOptions{}, StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
             M model(Seed{3}), twin(Seed{3});
             check_refusals(model, twin, rule, options);
         }
-    const Optimizer rule = Adam();
-    const auto model = erase(M(Seed{3})), twin = erase(M(Seed{3}));
-    check_refusals<AnyModel>(*model, *twin, rule, {.clip_norm = 0.5});
+}
+
+TEST_CASE("a refused step leaves every bit of a model without a type") {
+    const auto check = [](const auto& net) {
+        for (const Optimizer& rule : rules())
+            for (const StepOptions& options : {StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
+                const auto make = [&] { return erase(Model<std::decay_t<decltype(net)>>(net, image, Seed{3})); };
+                const auto model = make(), twin = make();
+                check_refusals<AnyModel>(*model, *twin, rule, options);
+            }
+    };
+    check(support::Mlp{});
+    check(support::resnet());
+}
+
+TEST_CASE("two optimizers share every step of one model: each has the bits that it would have alone") {
+    // What one steps is frozen for neither: the gradients are the batch's before both.
+    const Data<float> data(8);
+    const auto run = [&](auto&& steps) {
+        Model<support::Mlp, image, Cpu<float>> model(Seed{3});
+        for (int i = 0; i < 5; ++i) {
+            model.parameters().zero_gradients();
+            model.compute_gradients(CrossEntropy{}, data.images, data.labels);
+            steps(model.parameters());
+            ++model.position.step;
+        }
+        return support::weights(model.parameters());
+    };
+    Adam head({.learning_rate = 0.02, .groups = {{.path = "5"}}});
+    Sgd backbone({.learning_rate = 0.1, .momentum = 0.9, .groups = {{.path = "1"}, {.path = "2"}}});
+    const auto shared = run([&](auto& table) { head.step(table), backbone.step(table); });
+    Adam head2({.learning_rate = 0.02, .groups = {{.path = "5"}}});
+    Sgd backbone2({.learning_rate = 0.1, .momentum = 0.9, .groups = {{.path = "1"}, {.path = "2"}}});
+    const auto turned = run([&](auto& table) { backbone2.step(table), head2.step(table); });
+    CHECK(shared == turned);
+    CHECK(head.steps() == 5);
+    CHECK(backbone.steps() == 5);
+
+    // In turns, batch by batch: train_step of either leaves what the other remembers.
+    const auto alone = [&](Optimizer a, Optimizer b) {
+        Model<support::Mlp, image, Cpu<float>> model(Seed{3});
+        for (int i = 0; i < 6; ++i) CHECK(step(model, i % 2 == 0 ? a : b, {}, data).applied);
+        CHECK(a.steps() == 3);
+        CHECK(b.steps() == 3);
+        std::vector<float> slot(static_cast<std::size_t>(model.parameters().parameters.back().count));
+        a.read(model.parameters(), 0, model.parameters().parameters.back(), slot);
+        return slot;
+    };
+    const Adam a({.groups = {{.path = "5"}}});
+    const auto moments = alone(a, Sgd({.learning_rate = 0, .momentum = 0.9, .groups = {{.path = "1"}}}));
+    // The head's moments are those of a run in which nobody steps the rest.
+    const auto expected = alone(a, Sgd({.learning_rate = 0, .groups = {{.path = "2"}}}));
+    CHECK(moments == expected);
+    CHECK(std::any_of(moments.begin(), moments.end(), [](float v) { return v != 0; }));
 }
 
 TEST_CASE("a bad label: compute_gradients and evaluate throw and touch nothing") {

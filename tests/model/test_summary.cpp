@@ -5,6 +5,7 @@
 #include <dla/model/families.hpp>
 #include <dla/model/graph.hpp>
 
+#include <support/error_of.hpp>
 #include <support/count_new.hpp>
 #include <support/networks.hpp>
 
@@ -33,7 +34,6 @@ std::size_t count(const std::string& text, const std::string& part) {
     for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
     return n;
 }
-bool contains(const std::string& text, const std::string& part) { return count(text, part) > 0; }
 std::string first_lines(const std::string& text) { return text.substr(0, text.find("\n\n") + 1); }
 
 /// Without rules and with single blanks: how wide a column is follows from what stands in it.
@@ -90,8 +90,9 @@ std::set<std::string> folds(const std::vector<LayerNode>& nodes) {
 
 /// Everything that is planned is claimed, and nothing else is: by what the arenas say and by what was asked of operator new.
 template <class Net>
-void check_memory(const Net& net, const Shape& in, index_t batch) {
+void check_memory(const Net& net, const Shape& in, index_t batch, int parts = 1) {
     CAPTURE(net.name().view());
+    CAPTURE(parts);
     const CrossEntropy loss;
     const std::vector<float> images(static_cast<std::size_t>(batch * in.size()), 0.5f);
     const std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
@@ -99,26 +100,30 @@ void check_memory(const Net& net, const Shape& in, index_t batch) {
         long long before = support::aligned_bytes();
         Model<Net> model(net, in, Seed{1});
         const ParamMemory table = model.parameters().memory();
-        CHECK(support::aligned_bytes() - before == table.weights + table.gradients + table.buffers + table.control + 4 * alignment);
+        CHECK(support::aligned_bytes() - before == table.weights + table.gradients + table.buffers + table.control + 7 * alignment);
 
         before = support::aligned_bytes();
-        const TrainingMemory planned = planned_memory(model, batch, optimizer.slot_count(), loss);
+        const TrainingMemory planned = planned_memory(model, batch, optimizer.slot_count(), loss, parts);
         CHECK(support::aligned_bytes() == before);  // planning claims nothing
-        CHECK(planned.batch == batch);
+        CHECK(planned.batch == (batch + parts - 1) / parts);
         CHECK(planned.activations > 0);
         CHECK(planned.activations < planned.unshared);
         CHECK(claimed_memory(model).activations == 0);
+        if (parts == 1)
+            CHECK(planned.leaves == 0);
+        else
+            CHECK(planned.leaves > std::countr_zero(static_cast<unsigned>(parts)) * table.gradients);
 
-        model.reserve(batch, loss);
-        CHECK(support::aligned_bytes() - before == planned.activations + planned.scratch);
+        model.reserve(batch, loss, false, parts);
+        CHECK(support::aligned_bytes() - before == planned.activations + planned.scratch + planned.leaves);
         before = support::aligned_bytes();
         auto any = erase(std::move(model));
-        any->train_step(optimizer, loss, images, labels);
+        any->train_step(optimizer, loss, images, labels, {.micro_batches = parts});
         CHECK(support::aligned_bytes() - before == planned.parameters.optimizer + OptimizerBytes::control_of_run);
         CHECK(planned.parameters.optimizer == optimizer.slot_count() * planned.parameters.weights);
         CHECK(claimed_memory(*any) == planned);
-        CHECK(planned_memory(*any, batch, optimizer.slot_count(), loss) == planned);
-        CHECK(claimed_memory(*any).total() - planned.activations - planned.scratch - planned.parameters.optimizer ==
+        CHECK(planned_memory(*any, batch, optimizer.slot_count(), loss, parts) == planned);
+        CHECK(claimed_memory(*any).total() - planned.activations - planned.scratch - planned.leaves - planned.parameters.optimizer ==
               table.weights + table.gradients + table.buffers + table.control + OptimizerBytes::control_of_run);
     }
 }
@@ -175,6 +180,8 @@ TEST_CASE("the memory that training takes is the memory that was planned: the fo
     check_memory(make_residual_cnn(small), {3, 16, 16}, 6);
     check_memory(make_mlp(mlp_sizes), {1, 28, 28}, 32);
     check_memory(make_residual_mlp(mlp_sizes), {1, 28, 28}, 32);
+    check_memory(make_residual_cnn(small), {3, 16, 16}, 11, 4);
+    check_memory(make_residual_mlp(mlp_sizes), {1, 28, 28}, 32, 8);
 }
 
 TEST_CASE("parameters and multiply-adds are PyTorch's: the four families") {
@@ -258,6 +265,24 @@ TEST_CASE("memory stands beside the plan once it is claimed") {
     words >> name >> planned >> claimed;
     CHECK(planned == claimed);
     CHECK(planned == detail::grouped(claimed_memory(model).total()));
+}
+
+TEST_CASE("a batch in parts takes the memory of a part, and that of the partial sums") {
+    Model<support::Mlp, support::image> model(Seed{1});
+    const support::Data<float> data(8);
+    const SummaryOptions whole{.batch = 8, .optimizer_slots = 0}, parts{.batch = 8, .micro_batches = 4, .optimizer_slots = 0};
+    CHECK_FALSE(contains(summary(model, whole), "parts"));
+    const std::string text = summary(model, parts);
+    CHECK(contains(text, "batch of 8 in 4 parts"));
+    // Two levels, each the gradients of 16 * 128 + 16 + 2 * 16 + 3 * 16 + 3 numbers, 2 * 16 statistics, and a loss.
+    CHECK(contains(squeezed(text), "partial sums of the parts " + detail::grouped(2 * (align_up(2147 * 4) + 32 * 4 + 64))));
+    CHECK(planned_memory(model, 8, 0, CrossEntropy{}, 4).activations < planned_memory(model, 8, 0, CrossEntropy{}).activations);
+    Sgd sgd;
+    train_step(model, sgd, CrossEntropy{}, data.images, data.labels, {.micro_batches = 4});
+    CHECK_FALSE(contains(summary(model, whole), "claimed"));
+    CHECK(contains(summary(model, parts), "claimed"));
+    for (const int odd : {0, 3, -2})
+        CHECK(contains(error_of([&] { (void)model.plan(8, CrossEntropy{}, odd); }), "micro_batches must be a power of two; got "));
 }
 
 TEST_CASE("a network that is one layer or one Residual") {

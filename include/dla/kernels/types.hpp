@@ -62,6 +62,7 @@ struct StepReport {
     LossResult loss;
     double gradient_norm = 0;  ///< global L2 norm before clipping; 0 when nobody asked for it
     std::int64_t applied = 0;  ///< 1: the step was taken; 0: refused, the model is as it was
+    std::int64_t refused = 0;  ///< steps of the model that were refused so far; as `finish_step` gives it, since it was last called
     RandomPosition position;   ///< of the next step
 };
 

@@ -25,7 +25,7 @@ public:
     /// Claims the memory of a training step for up to `batch` samples, computed in as many parts as `micro_batches` says.
     virtual void reserve(index_t batch, const CrossEntropy& loss, int micro_batches = 1) = 0;
     /// Bytes that `reserve` would claim for training steps.
-    virtual MemoryPlan plan(index_t batch, const CrossEntropy& loss) const = 0;
+    virtual MemoryPlan plan(index_t batch, const CrossEntropy& loss, int micro_batches = 1) const = 0;
     /// Bytes that are claimed now: for training steps, and for the parameters.
     virtual MemoryPlan memory() const = 0;
     virtual ParamMemory param_memory() const = 0;
@@ -63,12 +63,12 @@ public:
 };
 
 /// As for a Model: what training on `batch` samples will take, what it has claimed, and the table of all of it.
-[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const CrossEntropy& loss = {}) {
-    return detail::training_memory(model.plan(batch, loss), detail::planned_parameters(model.index(), sizeof(float), slots, model.param_memory()));
+[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const CrossEntropy& loss = {}, int micro_batches = 1) {
+    return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(model.index(), sizeof(float), slots, model.param_memory()));
 }
 [[nodiscard]] inline TrainingMemory claimed_memory(const AnyModel& model) { return detail::training_memory(model.memory(), model.param_memory()); }
 [[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const CrossEntropy& loss = {}) {
-    return summary(model.index(), planned_memory(model, options.batch, options.optimizer_slots, loss), claimed_memory(model), options);
+    return summary(model.index(), planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches), claimed_memory(model), options);
 }
 
 namespace detail {
@@ -105,7 +105,7 @@ public:
         model_.reserve(batch, loss, false, micro_batches);
         pool_.put(take(batch, loss));
     }
-    MemoryPlan plan(index_t batch, const CrossEntropy& loss) const override { return model_.plan(batch, loss); }
+    MemoryPlan plan(index_t batch, const CrossEntropy& loss, int micro_batches) const override { return model_.plan(batch, loss, micro_batches); }
     MemoryPlan memory() const override { return model_.memory(); }
     ParamMemory param_memory() const override { return table().memory(); }
     StepResult train_step(Optimizer& optimizer, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,

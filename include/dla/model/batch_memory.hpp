@@ -5,7 +5,7 @@
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/model/params.hpp>
 
-#include <optional>
+#include <utility>
 
 namespace dla {
 
@@ -51,7 +51,7 @@ template <class P>
 class BatchMemory {
 public:
     BatchMemory() = default;
-    explicit BatchMemory(const P& policy) : control_(policy, 4 * alignment) {}
+    explicit BatchMemory(const P& policy) : control_(policy, 7 * alignment) {}
 
     Arena<P> inputs, targets;  // used where the policy does not read the host's memory
     ClassWeights<P> class_weights;
@@ -59,11 +59,12 @@ public:
     /// Tells the policy the random position if it is another than what the last step left there.
     auto position(const P& policy, const RandomPosition& now) {
         const auto place = control_.template at<RandomPosition>(0);
-        if (!(told_ && *told_ == now)) put(policy, place, &now, 1), told_ = now;
+        if (!(told_ == now)) put(policy, place, &now, 1), told_ = now;
         return place;
     }
-    /// A step was broken off: who knows whether it advanced the position.
-    void forget_position() { told_.reset(); }
+    /// Remembers position and report of the steps that are queued, for `put_report` if the next one is broken off.
+    void take_report(const P& policy) { policy.copy(kept(), control_.data(), 3 * alignment); }
+    void put_report(const P& policy) { policy.copy(control_.data(), P::template pointer_cast<const std::byte>(kept()), 3 * alignment); }
     auto report() const { return control_.template at<StepReport>(alignment); }
     auto whole() const { return control_.template at<LossResult>(3 * alignment); }
     /// What the last step reported; waits for it. `position` becomes that of the next step.
@@ -71,13 +72,17 @@ public:
         StepReport report;
         fetch(policy, &report, this->report(), 1);
         told_ = position = report.position;
+        report.refused -= std::exchange(refused_, report.refused);
         return report;
     }
 
 private:
     static_assert(sizeof(RandomPosition) <= alignment && sizeof(StepReport) <= 2 * alignment && sizeof(LossResult) <= alignment);
-    Arena<P> control_;
-    std::optional<RandomPosition> told_ = RandomPosition{};  // zero, as the memory is; empty: unknown
+    auto kept() const { return control_.template at<std::byte>(4 * alignment); }
+
+    Arena<P> control_;                        // position, report (two lines), whole, then position and report as they were
+    RandomPosition told_ = RandomPosition{};  // zero, as the memory is
+    std::int64_t refused_ = 0;                // steps in the model's life that had been refused when somebody asked
 };
 
 }  // namespace dla

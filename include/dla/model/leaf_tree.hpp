@@ -11,15 +11,24 @@ namespace dla {
 template <class P>
 class LeafTree {
 public:
-    LeafTree() = default;
-    /// For `leaves` leaves, a power of two.
-    LeafTree(const ParamTable<P>& table, int leaves) : leaves_(leaves) {
-        for (int n = leaves; n > 1; n /= 2) levels_.push_back(Level(table));
+    /// Claims what trees of up to `leaves` leaves, a power of two, need.
+    void reserve(const ParamTable<P>& table, int leaves) {
+        while ((1 << levels_.size()) < leaves) levels_.push_back(Level(table));
     }
-    int leaves() const { return leaves_; }
+    /// Bytes that are claimed, and that `reserve` would claim on a new tree.
+    index_t bytes() const {
+        index_t sum = 0;
+        for (const Level& level : levels_) sum += level.gradients.bytes() + level.buffers.bytes() + level.loss.bytes();
+        return sum;
+    }
+    static index_t planned_bytes(const ParamTable<P>& table, int leaves) {
+        index_t levels = 0;
+        while ((1 << levels) < leaves) ++levels;
+        return levels * (align_up(gradient_bytes(table)) + align_up(buffer_bytes(table)) + align_up(sizeof(LossResult)));
+    }
 
-    /// Leaf number `leaf` lies in the table and in *loss; so does the sum of all after the last one.
-    void join(ParamTable<P>& table, int leaf, kernel::PtrOf<P, LossResult> loss) {
+    /// Leaf number `leaf` of `leaves` lies in the table and in *loss; so does the sum of all after the last one.
+    void join(ParamTable<P>& table, int leaf, int leaves, kernel::PtrOf<P, LossResult> loss) {
         const P& policy = table.policy;
         std::size_t level = 0;
         for (; (leaf >> level) % 2 == 1; ++level) {
@@ -28,7 +37,7 @@ public:
             if (table.buffer_count > 0) accumulate(policy, table.buffer_count, kernel::ConstStatisticPtr<P>(left.buffer()), table.buffer(0));
             join_losses(policy, kernel::PtrOf<P, const LossResult>(left.result()), loss);
         }
-        if (leaf + 1 < leaves_) {
+        if (leaf + 1 < leaves) {
             Level& kept = levels_[level];
             const auto copy = [&](const Arena<P>& to, auto from) {
                 if (to.bytes() > 0) policy.copy(to.data(), P::template pointer_cast<std::byte>(from), to.bytes());
@@ -37,22 +46,21 @@ public:
             copy(kept.buffers, table.buffer(0));
             policy.copy(kept.loss.data(), P::template pointer_cast<std::byte>(loss), sizeof(LossResult));
         } else if (table.buffer_count > 0) {
-            scale(policy, table.buffer_count, 1.0 / leaves_, table.buffer(0));  // the mean; exact where all are equal, as `leaves` is a power of two
+            scale(policy, table.buffer_count, 1.0 / leaves, table.buffer(0));  // the mean; exact where all are equal, as `leaves` is a power of two
         }
     }
 
 private:
+    static index_t gradient_bytes(const ParamTable<P>& t) { return t.value_count * static_cast<index_t>(sizeof(typename P::master)); }
+    static index_t buffer_bytes(const ParamTable<P>& t) { return t.buffer_count * static_cast<index_t>(sizeof(typename P::statistic)); }
     struct Level {
         Arena<P> gradients, buffers, loss;
         explicit Level(const ParamTable<P>& t)
-            : gradients(t.policy, t.value_count * static_cast<index_t>(sizeof(typename P::master))),
-              buffers(t.policy, t.buffer_count * static_cast<index_t>(sizeof(typename P::statistic))),
-              loss(t.policy, sizeof(LossResult)) {}
+            : gradients(t.policy, gradient_bytes(t)), buffers(t.policy, buffer_bytes(t)), loss(t.policy, sizeof(LossResult)) {}
         auto gradient() const { return gradients.template at<typename P::master>(0); }
         auto buffer() const { return buffers.template at<typename P::statistic>(0); }
         auto result() const { return loss.template at<LossResult>(0); }
     };
-    int leaves_ = 1;
     std::vector<Level> levels_;
 };
 

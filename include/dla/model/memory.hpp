@@ -6,16 +6,17 @@
 
 namespace dla {
 
-/// Bytes of training on batches of `batch` samples: the model with what an optimizer remembers, and the buffers of a step.
+/// Bytes of training: the model with what an optimizer remembers, and the buffers of a step.
 struct TrainingMemory {
-    index_t batch = 0;
+    index_t batch = 0;  ///< samples computed at a time: a batch, or the largest of its micro-batches
     ParamMemory parameters;
     index_t activations = 0;  ///< activations, their gradients and tapes, sharing memory as far as lifetimes allow
     index_t unshared = 0;     ///< the same if every buffer had memory of its own; not part of the total
     index_t scratch = 0;      ///< of the largest kernel
+    index_t leaves = 0;       ///< partial sums of gradients and statistics, where a batch is computed in parts
 
     index_t total() const {
-        return parameters.weights + parameters.gradients + parameters.optimizer + parameters.buffers + parameters.control + activations + scratch;
+        return parameters.weights + parameters.gradients + parameters.optimizer + parameters.buffers + parameters.control + activations + scratch + leaves;
     }
     bool operator==(const TrainingMemory&) const = default;
 };
@@ -31,7 +32,7 @@ struct NoLoss {
 };
 
 inline TrainingMemory training_memory(const MemoryPlan& plan, const ParamMemory& parameters) {
-    return {plan.batch, parameters, plan.activations, plan.unshared, plan.scratch};
+    return {plan.batch, parameters, plan.activations, plan.unshared, plan.scratch, plan.leaves};
 }
 /// What the rows of `index` come to; `claimed` says how much control memory kernels take; an optimizer that has not stepped yet will treat all alike.
 inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_bytes, int slots, const ParamMemory& claimed) {
@@ -45,11 +46,12 @@ inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_by
 
 }  // namespace detail
 
-/// Bytes that training on `batch` samples will take. `slots`: what the optimizer remembers for each value, 2 for Adam (`slot_count()` of any optimizer).
+/// Bytes that training on `batch` samples will take, in as many parts as `micro_batches` says. `slots`: what the optimizer remembers for each value, 2 for
+/// Adam (`slot_count()` of any optimizer).
 template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
-[[nodiscard]] TrainingMemory planned_memory(const Model<Net, Input, P>& model, index_t batch, int slots = 2, const Loss& loss = {}) {
+[[nodiscard]] TrainingMemory planned_memory(const Model<Net, Input, P>& model, index_t batch, int slots = 2, const Loss& loss = {}, int micro_batches = 1) {
     const ParamTable<P>& table = model.parameters();
-    return detail::training_memory(model.plan(batch, loss), detail::planned_parameters(table, sizeof(typename P::master), slots, table.memory()));
+    return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(table, sizeof(typename P::master), slots, table.memory()));
 }
 
 /// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.

@@ -45,19 +45,24 @@ public:
     template <class Loss>
     void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
         loss.check(output_);
-        check_parts(micro_batches);
-        const index_t part = (table_->checked_batch(batch) + micro_batches - 1) / micro_batches;
+        const index_t part = largest_part(batch, micro_batches);
         claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
-        if (micro_batches > 1 && leaves_.leaves() != micro_batches) leaves_ = LeafTree<P>(*table_, micro_batches);
+        leaves_.reserve(*table_, micro_batches);
     }
-    /// Bytes a training step on `batch` samples needs, before any is claimed.
+    /// Bytes a training step on `batch` samples, in as many parts as `micro_batches` says, needs, before any is claimed.
     template <class Loss>
-    MemoryPlan plan(index_t batch, const Loss& loss) const {
-        return Workspace<Net, P>::measure(table_->policy, net_, state_, input_, output_, batch,
-                                          loss.scratch(table_->policy, table_->checked_batch(batch), output_));
+    MemoryPlan plan(index_t batch, const Loss& loss, int micro_batches = 1) const {
+        const index_t part = largest_part(batch, micro_batches);
+        MemoryPlan plan = Workspace<Net, P>::measure(table_->policy, net_, state_, input_, output_, part, loss.scratch(table_->policy, part, output_));
+        plan.leaves = LeafTree<P>::planned_bytes(*table_, micro_batches);
+        return plan;
     }
     /// The memory that is claimed now.
-    const MemoryPlan& memory() const { return workspace_.plan(); }
+    MemoryPlan memory() const {
+        MemoryPlan plan = workspace_.plan();
+        plan.leaves = leaves_.bytes();
+        return plan;
+    }
 
     /// Forward and backward pass: adds the gradients of the loss to the parameter gradients. `inputs` has any number of samples. Throws Error(data), the model
     /// unchanged, when a label is bad.
@@ -85,7 +90,8 @@ public:
     }
 
     /// Queues the work of `train_step`: gradients in `micro_batches` parts, joined along a binary tree, clipping (clip_norm > 0), one step of the optimizer.
-    /// Nothing is copied but inputs, targets and settings that changed; nothing is waited for.
+    /// Nothing is copied but inputs, targets and settings that changed; nothing is waited for. What it throws concerns this step alone: those that are queued
+    /// stay queued.
     template <class Optimizer, class Loss>
     void queue_step(Optimizer& optimizer, const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, double clip_norm = 0,
                     int micro_batches = 1) {
@@ -95,6 +101,7 @@ public:
         if (batch < micro_batches && micro_batches > 1)
             fail(ErrorCode::usage, "train_step",
                  text("a batch of ", batch, " cannot be cut into ", micro_batches, " parts; use larger batches or fewer parts").view());
+        optimizer.reserve(*table_);
         reserve(batch, loss, false, micro_batches);
         const P policy = table_->policy;
         const auto x = to_device<P>(policy, inputs, memory_.inputs);
@@ -103,16 +110,18 @@ public:
         Context<P> c = context();
         loss.prepare(c, batch, output_, labels, weights, memory_.whole());
         table_->take_statistics();
+        memory_.take_report(policy);
         try {
             take_step(optimizer, c, loss, x, labels, weights, batch, clip_norm, micro_batches);
         } catch (...) {  // a layer, the optimizer or on_gradients refuses: the step never was
             table_->put_statistics();
-            memory_.forget_position();
+            memory_.put_report(policy);
             throw;
         }
         queued_ = true;
     }
-    /// Waits for the queued steps and gives the last one's result. Throws Error(data) when a label was bad.
+    /// Waits for the queued steps and gives the last one's result, with the number of those that were refused. Throws Error(data) when one of the last
+    /// one's labels was bad.
     template <class Loss>
     StepReport finish_step(const Loss& loss) {
         if (!std::exchange(queued_, false)) fail(ErrorCode::usage, "finish_step", "no step is queued; call queue_step() first");
@@ -155,6 +164,10 @@ private:
         if (micro_batches < 1 || (micro_batches & (micro_batches - 1)) != 0)
             fail(ErrorCode::usage, "train_step", text("micro_batches must be a power of two; got ", micro_batches).view());
     }
+    index_t largest_part(index_t batch, int micro_batches) const {
+        check_parts(micro_batches);
+        return (table_->checked_batch(batch) + micro_batches - 1) / micro_batches;
+    }
     void claim(index_t batch, index_t scratch, bool input_gradient) {
         forward_batch_ = -1;  // what the last forward() left is not there any more
         if (batch > workspace_.capacity() || scratch > workspace_.plan().scratch || (input_gradient && !workspace_.gives_input_gradient()))
@@ -192,7 +205,7 @@ private:
             c.first_sample = first;
             run_part(c, loss, x + first * input_.size(), labels + first * loss.targets_per_sample(output_), weights, end - first, {batch, memory_.whole()},
                      result);
-            if (micro_batches > 1) leaves_.join(*table_, leaf, result);
+            if (micro_batches > 1) leaves_.join(*table_, leaf, micro_batches, result);
         }
         if (on_gradients) on_gradients(*table_);
         const index_t parts = clip_norm > 0 ? table_->sum_squares() : 0;

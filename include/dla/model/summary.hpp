@@ -17,6 +17,7 @@ struct SummaryOptions {
     index_t batch = 128;                              ///< N of the shapes and of the memory
     bool collapse = true;                             ///< equal consecutive layers and blocks in one row
     int max_depth = std::numeric_limits<int>::max();  ///< rows nested deeper are summed in the row that holds them; 0: only the outermost
+    int micro_batches = 1;                            ///< parts in which a training step computes the batch
     int optimizer_slots = 2;                          ///< what the optimizer remembers for each value: 2 for Adam, `slot_count()` of any optimizer
 };
 
@@ -131,8 +132,9 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
     out += "buffers: " + grouped(buffers) + " values of running statistics, " + grouped(static_cast<index_t>(index.counters.size())) + " counters\n";
     out += "multiply-adds (MACs): " + grouped(macs) + " for one sample, " + grouped(saturating_mul(macs, options.batch)) + " for " + n + "\n\n";
 
-    const bool both = claimed.batch == options.batch;
-    std::vector<detail::TableLine<4>> memory{{"Bytes of training, batch of " + n, "planned", both ? "claimed" : "", ""}};
+    const bool both = claimed.batch == planned.batch;
+    const std::string parts = options.micro_batches > 1 ? " in " + std::to_string(options.micro_batches) + " parts" : "";
+    std::vector<detail::TableLine<4>> memory{{"Bytes of training, batch of " + n + parts, "planned", both ? "claimed" : "", ""}};
     const auto row = [&](const std::string& what, index_t plan, index_t claim) {
         memory.push_back({what, grouped(plan), both ? (claim > 0 || plan == 0 ? grouped(claim) : "not yet") : "", plan >= 1024 ? byte_text(plan) : ""});
     };
@@ -144,6 +146,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
     row("control of optimizer and clipping", p.control, c.control);
     row("activations (" + byte_text(planned.unshared) + " without sharing)", planned.activations, claimed.activations);
     row("scratch of kernels", planned.scratch, claimed.scratch);
+    if (planned.leaves > 0) row("partial sums of the parts", planned.leaves, claimed.leaves);
     row("total", planned.total(), claimed.total());
     return out + detail::table_text(memory, 1);
 }
@@ -151,7 +154,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
 /// The table of a model, typed or with its type forgotten (AnyModel). `loss` may need scratch memory of its own.
 template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
 [[nodiscard]] std::string summary(const Model<Net, Input, P>& model, const SummaryOptions& options = {}, const Loss& loss = {}) {
-    return summary(model.parameters(), planned_memory(model, options.batch, options.optimizer_slots, loss), claimed_memory(model), options,
+    return summary(model.parameters(), planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches), claimed_memory(model), options,
                    sizeof(typename P::scalar));
 }
 

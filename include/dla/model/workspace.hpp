@@ -9,11 +9,12 @@ namespace dla {
 
 /// What a plan needs, in bytes.
 struct MemoryPlan {
-    index_t batch = 0;
+    index_t batch = 0;        ///< samples computed at a time: all, or those of the largest micro-batch
     index_t activations = 0;  ///< activations, their gradients and tapes, with buffers shared as far as lifetimes allow
     index_t unshared = 0;     ///< the same if every buffer had memory of its own
     index_t scratch = 0;      ///< of the largest kernel
-    index_t total() const { return activations + scratch; }
+    index_t leaves = 0;       ///< partial sums of gradients and statistics, where a batch is computed in parts
+    index_t total() const { return activations + scratch + leaves; }
 };
 
 /// Buffers of a training step of network Net for batches of up to `capacity()` samples.
@@ -35,7 +36,7 @@ public:
         plan.bind(arena_.data());
         dry_run(plan, net, state, in, out, batch);
         scratch_ = Arena<P>(policy, plan.scratch_bytes());
-        plan_ = {batch, arena_.bytes(), plan.unshared_bytes(), scratch_.bytes()};
+        plan_ = {.batch = batch, .activations = arena_.bytes(), .unshared = plan.unshared_bytes(), .scratch = scratch_.bytes()};
         loss_scratch_ = scratch;
         planned_ = true;
     }
@@ -49,7 +50,7 @@ public:
         plan.scratch(scratch);
         measured.dry_run(plan, net, state, in, out, batch);
         plan.place();
-        return {batch, align_up(plan.bytes()), plan.unshared_bytes(), plan.scratch_bytes()};
+        return {.batch = batch, .activations = align_up(plan.bytes()), .unshared = plan.unshared_bytes(), .scratch = plan.scratch_bytes()};
     }
 
     /// -1: nothing is planned yet.

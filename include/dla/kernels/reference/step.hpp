@@ -33,14 +33,17 @@ void scale(const Reference<T>&, index_t n, double factor, V* x) {
 }
 
 /// Decides whether the step is taken: *total = the sum of `count` squares, and the loss and the norm (if squares were summed) must be finite and all labels
-/// good. A step that is taken advances *position; *report says what was decided.
+/// good. A step that is taken advances *position, one that is not report->refused; *report says what was decided.
 template <class T>
 void decide_step(const Reference<T>&, index_t count, const double* squares, double* total, RandomPosition* position, StepReport* report) {
     *total = 0;
     for (index_t i = 0; i < count; ++i) *total += squares[i];
     report->gradient_norm = std::sqrt(*total);
     report->applied = report->loss.bad_row < 0 && is_finite(report->loss.loss) && is_finite(*total) ? 1 : 0;
-    if (report->applied != 0) ++position->step;
+    if (report->applied != 0)
+        ++position->step;
+    else
+        ++report->refused;
     report->position = *position;
 }
 
