@@ -64,16 +64,10 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
     return "gradients on the first " + std::to_string(images->count) + " training images of " + config.dataset.name + ":\n" + dla::to_text(stats);
 }
 
-/// Whether a batch normalisation has one value for each channel of a sample, and so nothing to normalise by when a batch is a single sample.
-bool needs_two_samples(const dla::AnyModel& model) {
-    return std::ranges::any_of(model.index().layers,
-                               [](const dla::LayerRow& row) { return row.type.starts_with("BatchNorm") && row.in.size() == row.in.d[0]; });
-}
-
 int visualize(const Arguments& a) {
     const auto [config, model] = make_network(a);
     const dla::index_t batch = a.batch > 0 ? a.batch : config.training.batch_size;
-    const bool trainable = batch > 1 || !needs_two_samples(*model);
+    const bool trainable = batch >= model->least_batch();
     if (!trainable && (a.stats || !a.gradients.empty()))
         dla::fail(dla::ErrorCode::usage, "--batch 1",
                   "batch normalisation of this network has no statistics of a single sample; expected at least 2 for --stats and --gradients");

@@ -84,3 +84,14 @@ TEST_CASE("prediction and evaluation in bf16, weights to and from float") {
     const LossResult result = narrow.evaluate(CrossEntropy{.class_weights = {1, 2, 3}}, images, data.labels);
     CHECK(result.loss == doctest::Approx(wide.evaluate(CrossEntropy{.class_weights = {1, 2, 3}}, data.images, data.labels).loss).epsilon(0.02));
 }
+
+TEST_CASE("the plan counts the copy of the weights that products read") {
+    Model<support::Cnn, support::image, Reference<bf16>> model(Seed{1});
+    const support::Data<float> data(6);
+    const std::vector<bf16> images(data.images.begin(), data.images.end());
+    Adam adam;
+    const TrainingMemory planned = planned_memory(model, 6, 2, CrossEntropy{});
+    train_step(model, adam, CrossEntropy{}, images, data.labels);
+    CHECK(claimed_memory(model) == planned);
+    CHECK(planned.parameters.weights == planned.parameters.gradients + align_up(planned.parameters.gradients / 2));
+}

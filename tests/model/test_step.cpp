@@ -37,13 +37,14 @@ std::string bits_of(const ParamIndex& index, const Optimizer& optimizer, const R
     for (const BufferRow& row : index.buffers) part.resize(static_cast<std::size_t>(row.count)), read(row, std::span(part)), append(bits, part);
     for (const CounterRow& row : index.counters) bits += " " + std::to_string(read(row));
     return bits + " " + std::to_string(optimizer.steps()) + " " + std::to_string(position.seed) + " " + std::to_string(position.epoch) + " " +
-        std::to_string(position.step);
+           std::to_string(position.step);
 }
 template <class Net, Shape In, class P>
 std::string bits_of(const Model<Net, In, P>& model, const Optimizer& optimizer) {
     const auto& table = model.parameters();
     return bits_of<typename P::master>(
-        table, optimizer, model.position, [&](auto&&... a) { return table.read(a...); }, [&](int s, const ParamRow& r, auto v) { optimizer.read(table, s, r, v); });
+        table, optimizer, model.position, [&](auto&&... a) { return table.read(a...); },
+        [&](int s, const ParamRow& r, auto v) { optimizer.read(table, s, r, v); });
 }
 std::string bits_of(AnyModel& model, const Optimizer& optimizer) {
     return bits_of<float>(
@@ -105,9 +106,9 @@ void check_refusals(M& model, M& twin, const Optimizer& rule, const StepOptions&
             Data<T> bad = first;
             bad.labels[row] = label;
             if (row < 7) bad.labels[7] = 99;  // the first bad one is named
-            CHECK(error_of([&] { step(model, optimizer, loss, bad, options); }) ==
-                  "error[data] CrossEntropy: label " + std::to_string(label) + " of sample " + std::to_string(row) +
-                      " is out of range; expected 0 to 2 or ignore_index -100");
+            CHECK(error_of([&] { step(model, optimizer, loss, bad, options); }) == "error[data] CrossEntropy: label " + std::to_string(label) + " of sample " +
+                                                                                       std::to_string(row) +
+                                                                                       " is out of range; expected 0 to 2 or ignore_index -100");
             CHECK((bits_of(model, optimizer) == before));
         }
     if (options.clip_norm > 0) {  // a finite loss whose gradients, or their squares, are not
@@ -140,7 +141,8 @@ std::vector<Optimizer> rules() {
 TEST_CASE_TEMPLATE("a refused step leaves every bit", P, Reference<float>, Reference<double>, Reference<bf16>, Cpu<float>, opaque::Opaque<float>) {
     using M = Model<support::Mlp, image, P>;
     for (const Optimizer& rule : rules())
-        for (const StepOptions& options : {StepOptions{}, StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
+        for (const StepOptions& options :
+             {StepOptions{}, StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
             M model(Seed{3}), twin(Seed{3});
             check_refusals(model, twin, rule, options);
         }
@@ -149,7 +151,8 @@ TEST_CASE_TEMPLATE("a refused step leaves every bit", P, Reference<float>, Refer
 TEST_CASE("a refused step leaves every bit of a model without a type") {
     const auto check = [](const auto& net) {
         for (const Optimizer& rule : rules())
-            for (const StepOptions& options : {StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
+            for (const StepOptions& options :
+                 {StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
                 const auto make = [&] { return erase(Model<std::decay_t<decltype(net)>>(net, image, Seed{3})); };
                 const auto model = make(), twin = make();
                 check_refusals<AnyModel>(*model, *twin, rule, options);
@@ -279,6 +282,32 @@ TEST_CASE("backward goes through the last forward, or says that there is none") 
     const auto& a = model.parameters();
     CHECK(std::equal(a.gradients(), a.gradients() + a.value_count, fresh.parameters().gradients()));
     CHECK(fresh.parameters().gradient_norm() > 0);
+}
+
+TEST_CASE("between forward and backward, masks and modes stay what they were") {
+    Model<support::Mlp, image, Cpu<float>> model(Seed{3});
+    const Data<float> data(8);
+    const ConstView<Cpu<float>> x(data.images.data(), 8, image);
+    const std::vector<float> dy(24, 0.25f);
+    const ConstView<Cpu<float>> dy8(dy.data(), 8, Shape{3});
+    auto& table = model.parameters();
+    const std::string sentence =
+        "error[model] backward: position or eval mode is not what it was in forward(), so dropout and normalisation would be others; "
+        "change them between steps";
+    const auto refused = [&](const auto& change) {
+        model.forward(x);
+        change();
+        CHECK(error_of([&] { model.backward(x, dy8); }) == sentence);
+    };
+    refused([&] { ++model.position.step; });
+    refused([&] { model.position.seed = 4; });
+    refused([&] { table.set_eval("*"); });
+    refused([&] { table.set_eval("2", false); });
+    CHECK(table.gradient_norm() == 0);
+    model.forward(x);
+    model.backward(x, dy8);
+    ++model.position.step;
+    CHECK(table.gradient_norm() > 0);
 }
 
 TEST_CASE("options that make no sense are refused, and nothing is trained") {

@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <set>
 
 using namespace dla;
 using namespace optim_test;
@@ -134,7 +135,9 @@ TEST_CASE_TEMPLATE("two optimizers on one model equal one with both groups", P, 
 
 TEST_CASE("rates and decays by group, the first match of several, against the formulas") {
     // 0.weight matches all three patterns, 4.bias none.
-    const std::vector<ParamGroup> groups{{.path = "0", .learning_rate = 0.02}, {.path = "*.weight", .weight_decay = 0.0}, {.path = "*.bias", .learning_rate = 0.0},
+    const std::vector<ParamGroup> groups{{.path = "0", .learning_rate = 0.02},
+                                         {.path = "*.weight", .weight_decay = 0.0},
+                                         {.path = "*.bias", .learning_rate = 0.0},
                                          {.path = "0.weight", .learning_rate = 9.0, .weight_decay = 9.0}};
     for (const bool decoupled : {false, true}) {
         auto table = new_table<Exact>();
@@ -271,6 +274,29 @@ TEST_CASE("one optimizer, one model; a pattern that matches nothing") {
     put_gradients(other, 0);
     frozen.step(other);
     CHECK(same_bits(values(other), values(new_table<Exact>())));
+}
+
+TEST_CASE("one optimizer, one model, whatever their policies") {
+    auto first = new_table<Reference<float>>();
+    Adam adam({.learning_rate = 0.01});
+    put_gradients(first, 0), adam.step(first);
+    const auto refused = [&](auto other) {
+        CHECK(error_of([&] { adam.step(other); }) ==
+              "error[usage] adam: this optimizer already steps another model, whose moments it remembers; make one for each model");
+        using T = typename decltype(other)::T;
+        std::vector<T> slot(static_cast<std::size_t>(other.parameters[0].count), T(1));
+        adam.read(other, 0, other.parameters[0], std::span<T>(slot));
+        for (const T v : slot) CHECK(v == 0);
+    };
+    // Each is the first or second table of its policy in some order of tests; here are a few of each.
+    for (int i = 0; i < 3; ++i) refused(new_table<Reference<float>>()), refused(new_table<Cpu<float>>()), refused(new_table<Reference<double>>());
+    CHECK(adam.steps() == 1);
+}
+
+TEST_CASE("tables of all policies have ids of one sequence") {
+    std::set<std::uint64_t> ids;
+    const auto add = [&](const auto& table) { CHECK(ids.insert(table.id()).second); };
+    for (int i = 0; i < 3; ++i) add(new_table<Reference<float>>()), add(new_table<Cpu<float>>()), add(new_table<Reference<double>>());
 }
 
 TEST_CASE("an optimizer may outlive its model, and its memory is counted while it lives") {

@@ -320,3 +320,55 @@ TEST_CASE("a resumed run knows how many steps each parameter has taken") {
         CHECK(take_weights(*through).parameters == take_weights(*resumed).parameters);
     }
 }
+
+TEST_CASE("a run in which no parameter took every step can be resumed") {
+    const TemporaryFolder folder;
+    const std::string file = folder / "run.safetensors";
+    const auto through = small_model(1), resumed = small_model(2);
+    Optimizer a = optimizer_named("adam"), b = optimizer_named("adam");
+    AnySchedule schedule_a = schedule_named("reduce_lr"), schedule_b = schedule_named("reduce_lr");
+    RunState state;
+    const auto freeze = [](AnyModel& model, bool first, bool others) {
+        for (std::size_t i = 0; i < model.index().parameters.size(); ++i) model.freeze(model.index().parameters[i].path, i == 0 ? first : others);
+    };
+    freeze(*through, true, false);
+    run(*through, a, schedule_a, state, 3);
+    freeze(*through, false, true);
+    run(*through, a, schedule_a, state, 6);
+    CHECK(a.steps() == 3);
+    save_checkpoint(file, *through, state, &a, &schedule_a);
+    RunState again = Checkpoint(file).load_run(*resumed, b, schedule_b);
+    CHECK(again.step == 6);
+    freeze(*resumed, false, true);
+    run(*through, a, schedule_a, state, 9);
+    run(*resumed, b, schedule_b, again, 9);
+    CHECK(take_weights(*through).parameters == take_weights(*resumed).parameters);
+    CHECK(a.steps() == 6);
+    CHECK(a.steps_of_parameters() == b.steps_of_parameters());
+}
+
+TEST_CASE("a run may go back to its own checkpoint") {
+    for (const bool frozen : {false, true}) {
+        CAPTURE(frozen);
+        const TemporaryFolder folder;
+        const std::string file = folder / "run.safetensors";
+        const auto model = small_model(1);
+        Optimizer optimizer = optimizer_named("adam");
+        AnySchedule schedule = schedule_named("reduce_lr");
+        RunState state;
+        if (frozen) model->freeze("1");
+        run(*model, optimizer, schedule, state, 3);
+        model->freeze("1", false);
+        run(*model, optimizer, schedule, state, 5);
+        save_checkpoint(file, *model, state, &optimizer, &schedule);
+        const auto steps = optimizer.steps_of_parameters();
+        run(*model, optimizer, schedule, state, 9);
+        const Weights expected = take_weights(*model);
+        RunState again = Checkpoint(file).load_run(*model, optimizer, schedule);
+        CHECK(optimizer.steps_of_parameters() == steps);
+        CHECK(optimizer.steps() == 5);
+        run(*model, optimizer, schedule, again, 9);
+        CHECK(take_weights(*model).parameters == expected.parameters);
+        CHECK(take_weights(*model).buffers == expected.buffers);
+    }
+}

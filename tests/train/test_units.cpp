@@ -166,6 +166,36 @@ TEST_CASE("a trainer without a folder for checkpoints writes and removes no file
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
 }
 
+TEST_CASE("a last batch that normalisation cannot train on is refused before the first") {
+    const Dataset digits = make_digits(60, Seed{1});
+    ModelConfig config;
+    config.name = "mlp";
+    config.residual = true;
+    config.input_shape = {1, 28, 28};
+    config.layer_sizes = {4, 10};
+    const auto error = [&](index_t batch_size, int parts, bool eval, LastBatch last = LastBatch::keep) {
+        const auto model = experiment::make_model(config, Seed{1}, 1);
+        if (eval) model->set_eval("*");
+        Optimizer optimizer = make_optimizer("adam");
+        AnySchedule schedule{AnyScheduleOptions{}};
+        Loader train(digits, all_samples(digits), {.batch_size = batch_size, .last_batch = last}),
+            validation(digits, all_samples(digits), evaluation_options(20));
+        Trainer trainer(*model, optimizer, schedule, {}, train, validation, {.checkpoint_dir = "", .epochs = 1, .micro_batches = parts, .quiet = true});
+        TrainingCallback nobody;
+        std::string text = error_of([&] { trainer.run(nobody); });
+        CHECK((text == "no error") == (trainer.state().step > 0));  // nothing was trained when it refuses
+        return text;
+    };
+    CHECK(error(59, 1, false) ==
+          "error[usage] trainer: the last batch of an epoch has 1 sample; 1 part of this network's training need at least 2; drop it "
+          "(LastBatch::drop), or use another batch size or fewer parts");
+    CHECK(contains(error(54, 4, false), "has 6 samples; 4 parts of this network's training need at least 8"));
+    CHECK(error(52, 4, false) == "no error");
+    CHECK(error(59, 1, true) == "no error");
+    CHECK(error(54, 4, true) == "no error");
+    CHECK(error(54, 4, false, LastBatch::drop) == "no error");
+}
+
 TEST_CASE("a trainer keeps the loss it was given") {
     const Dataset digits = make_digits(60, Seed{1});
     ModelConfig config;
@@ -216,26 +246,36 @@ TEST_CASE("the log of a resumed run has every line once") {
         CHECK(file_text(lines) == whole);
     }
     SUBCASE("resumed inside epoch 2") {
-        { RunLog log(run, true, 6, 1); }
+        {
+            RunLog log(run, true, 6, 1);
+        }
         CHECK(file_text(lines) == whole.substr(0, whole.find("{\"type\":\"step\",\"step\":7")));
     }
     SUBCASE("resumed after its end: the test comes again") {
-        { RunLog log(run, true, 8, 2); }
+        {
+            RunLog log(run, true, 8, 2);
+        }
         CHECK(file_text(lines) == whole);
     }
     SUBCASE("begun anew") {
-        { RunLog log(run, true); }
+        {
+            RunLog log(run, true);
+        }
         CHECK(file_text(lines).empty());
     }
     SUBCASE("a damaged line, and what follows it, is cut") {
         for (const std::string damage : {"{\"step\":2,\"ty", "[]\n", "{\"type\":\"step\"}\n", "{\"step\":\"1\",\"type\":\"step\"}\n", "{\"step\":1}\n", "\n"}) {
             CAPTURE(damage);
             put_file(lines, first + damage);
-            { RunLog log(run, true, 8, 2); }
+            {
+                RunLog log(run, true, 8, 2);
+            }
             CHECK(file_text(lines) == first);
         }
         put_file(lines, "{\"step\":1,\"type\":7,\"loss\":\"a\"}\n");
-        { RunLog log(run, true, 8, 2); }
+        {
+            RunLog log(run, true, 8, 2);
+        }
     }
 }
 
@@ -247,13 +287,17 @@ TEST_CASE("TensorBoard is told what a resumed run takes back, and the losses of 
         for (int s = 1; s <= 6; ++s) log.step(s, 1, 0.5, 1e-3);
     }
     const std::string before = events_in(run);
-    { RunLog log(run, true, 4, 1); }
+    {
+        RunLog log(run, true, 4, 1);
+    }
     const std::string after = events_in(run).substr(before.size());
     CHECK(contains(after, std::string("\x10\x02\x3a\x02\x08\x01", 6)));  // event.step 2, session_log { status START }
     std::size_t told = 0;
     for (std::size_t at = 0; (at = after.find("Loss/step", at)) != std::string::npos; ++at) ++told;
     CHECK(told == 3);  // steps 2, 3 and 4; 5 and 6 come again, and step 1 lies below the mark
-    { RunLog log(run, true); }
+    {
+        RunLog log(run, true);
+    }
     CHECK(contains(events_in(run).substr(before.size() + after.size()), std::string("\x10\x00\x3a\x02\x08\x01", 6)));
 }
 

@@ -77,6 +77,13 @@ struct Match<Chain, I, Pattern, std::index_sequence<Is...>> {
     }
 };
 
+/// A group keeps what it promises: written in place, or seen otherwise, its output has the size of its input.
+template <class G, class Builder>
+void check_group(const Builder& b, const Shape& in, const Shape& out) {
+    if ((in_place_of<G>().forward || in_place_of<G>().backward || is_view<G>()) && in.size() != out.size())
+        b.refused(text("a group that works in place (in_place) or is a view makes ", to_text(out), " of ", to_text(in), ", which has another size"));
+}
+
 /// A link alone is a unit of one.
 struct NoPattern {
     static constexpr std::size_t length = 1;

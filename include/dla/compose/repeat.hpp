@@ -38,6 +38,7 @@ struct Repeat {
     std::vector<Block> blocks;
 
     static constexpr bool is_container = true;
+    static constexpr int most_copies = 1'000'000;
     template <class P>
     static constexpr Needs needs_on = detail::needs_of<Block, P>();
     template <class P>
@@ -45,9 +46,9 @@ struct Repeat {
 
     constexpr Repeat() = default;
     constexpr Repeat(std::initializer_list<Block> copies) : blocks(copies) {}
-    /// `copies` equal blocks. Throws Error(model) for a negative number.
+    /// `copies` equal blocks. Throws Error(model) for a negative number, and for more than anybody can mean.
     constexpr explicit Repeat(int copies, const Block& block = {}) {
-        if (copies < 0) fail(ErrorCode::model, "Repeat", text("cannot make ", copies, " copies; expected 0 or more").view());
+        if (copies < 0 || copies > most_copies) fail(ErrorCode::model, "Repeat", text("cannot make ", copies, " copies; expected 0 to ", most_copies).view());
         blocks.assign(static_cast<std::size_t>(copies), block);
     }
 

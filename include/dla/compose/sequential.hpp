@@ -201,7 +201,10 @@ private:
                     rows.backward.push_back(id);
                     shape = out;
                 }
-                state.shapes[U::table.unit_of[link] + 1] = shape;
+                constexpr std::size_t u = U::table.unit_of[link];
+                state.shapes[u + 1] = shape;
+                if constexpr (U::template is_group<u> && link + 1 == U::table.first[u + 1])
+                    detail::check_group<typename U::template Layer<u>>(b, state.shapes[u], shape);
             }
         });
     }

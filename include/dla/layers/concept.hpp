@@ -2,9 +2,8 @@
 // What a layer is: the requirements that the library's layers, containers and user layers meet alike.
 #pragma once
 
-#include <dla/backend/context.hpp>
 #include <dla/core/error.hpp>
-#include <dla/kernels/contract.hpp>
+#include <dla/layers/param.hpp>
 
 #include <cstdio>
 #include <type_traits>
@@ -21,67 +20,6 @@ struct Needs {
 struct InPlace {
     bool forward = false;
     bool backward = false;
-};
-
-/// What a parameter is, so that optimizers can treat kinds apart.
-enum class ParamKind { weight, bias, norm_weight, norm_bias };
-
-/// Sizes of a parameter as PyTorch stores it, outermost first.
-struct Dims {
-    int rank = 0;
-    index_t d[4]{};
-    constexpr Dims() = default;
-    template <class... Sizes>
-    constexpr Dims(Sizes... sizes) : rank(sizeof...(Sizes)), d{static_cast<index_t>(sizes)...} {}
-    /// Number of values (the largest index_t if they are more).
-    constexpr index_t size() const {
-        index_t n = 1;
-        for (int i = 0; i < rank; ++i) n = saturating_mul(n, d[i]);
-        return n;
-    }
-    constexpr bool operator==(const Dims&) const = default;
-};
-
-/// How memory order differs from PyTorch's: memory is [outer][pixels][channels], on disk [outer][channels][pixels]. pixels = 1: no difference.
-struct DiskOrder {
-    index_t outer = 1, channels = 1, pixels = 1;
-    /// Calls f(index in PyTorch's order, index in memory) for every value.
-    template <class F>
-    void for_each(const F& f) const {
-        for (index_t o = 0; o < outer; ++o)
-            for (index_t c = 0; c < channels; ++c)
-                for (index_t p = 0; p < pixels; ++p)
-                    f(static_cast<std::size_t>((o * channels + c) * pixels + p), static_cast<std::size_t>((o * pixels + p) * channels + c));
-    }
-    constexpr bool operator==(const DiskOrder&) const = default;
-};
-
-/// The order on disk of a parameter with one value for each feature or channel of `s`: behind a Flatten the features of an image are stored
-/// (height, width, channels), PyTorch's are (channels, height, width).
-constexpr DiskOrder feature_order(const Shape& s) {
-    return s.is_flattened_image() ? DiskOrder{.outer = 1, .channels = s.d[0] / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
-}
-
-/// Initial values: `fixed` everywhere, or uniform in [-bound, bound) when bound > 0.
-struct Init {
-    double fixed = 0;
-    double bound = 0;
-};
-
-/// A parameter in the policy's memory: `value` is what products read, `master` what is trained and saved (where the policy's types are equal, the same memory),
-/// `grad` its gradient.
-template <class P>
-struct Param {
-    kernel::WeightPtr<P> value{};
-    kernel::MasterPtr<P> master{};
-    kernel::MasterPtr<P> grad{};
-};
-
-/// A buffer that the memory plan hands out.
-template <class P, class T = typename P::scalar>
-struct Planned {
-    typename P::template pointer<T> data{};
-    int id = -1;
 };
 
 /// Stands for the State or the Tape of a layer that has none.
@@ -196,7 +134,9 @@ using LayerTape = typename detail::TapeOf<L, P>::type;
 /// requires: `out_shape(Shape)` gives the shape of one output sample or `refuse("expected ...")`, usable in constant expressions;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither; a layer that works in place gives as many
-///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped), `index_t macs(Shape in)` (multiply-adds of one sample; a
+///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped),
+///           `static constexpr bool has_parameters` (default: whether it has a State that is
+///           not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a
 ///           container's own), `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets),
 ///           `static constexpr bool rectifies` (its outputs are a ReLU's), `static constexpr bool branches` (a container whose children lie side by side and
 ///           are added).
@@ -247,6 +187,35 @@ concept BackwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x
 };
 
 template <class L, class P>
+concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) {
+    layer.forward(c, state, x, out);
+};
+template <class L, class P>
+concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
+    layer.forward(c, x, out);
+};
+
+/// Stands in for what `keep` and `work` call.
+struct AnyClaim {
+    template <class Buffer>
+    void operator()(Buffer&, index_t) const {}
+};
+// What is optional, and there under its name, must be callable as it will be called: else it would be left out in silence.
+template <class L, class P>
+concept ForwardFits = HasTape<L, P> || (HasState<L, P> && ForwardWithState<L, P>) || ForwardPlainly<L, P> ||
+                      !(requires { &L::template forward<P>; } || requires { &L::forward; });
+template <class L, class P>
+concept KeepFits = requires(const L& layer, const AnyClaim& claim, LayerTape<L, P>& tape, const Shape& in) { layer.keep(claim, tape, in, index_t{1}); } ||
+                   !(requires { &L::template keep<AnyClaim, P>; } || requires { &L::template keep<P, AnyClaim>; } || requires { &L::template keep<AnyClaim>; });
+template <class L, class P>
+concept WorkFits = requires(const L& layer, const AnyClaim& claim, LayerTape<L, P>& tape, const Shape& in) { layer.work(claim, tape, in, index_t{1}); } ||
+                   !(requires { &L::template work<AnyClaim, P>; } || requires { &L::template work<P, AnyClaim>; } || requires { &L::template work<AnyClaim>; });
+template <class L, class P>
+concept ScratchFits = requires(const L& layer, const P& policy, const Shape& in) {
+    { layer.scratch(policy, in, index_t{1}, Pass::forward) } -> std::same_as<index_t>;
+} || !(requires { &L::template scratch<P>; } || requires { &L::scratch; });
+
+template <class L, class P>
 concept Infers = (HasState<L, P> && InfersWithState<L, P>) || (!HasState<L, P> && InfersPlainly<L, P>);
 template <class L, class P>
 concept Trains = !HasTape<L, P> || (HasState<L, P> && ForwardWithTape<L, P>) || (!HasState<L, P> && ForwardWithTapeOnly<L, P>);
@@ -267,7 +236,8 @@ concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L,
 ///           `work(claim, tape, in, batch)` for each that lives during backward alone; `scratch(policy, in, batch, pass)` gives the bytes of scratch memory
 ///           that its kernels take for up to `batch` samples.
 template <class L, class P>
-concept LayerOn = Layer<L> && detail::Builds<L, P> && detail::Infers<L, P> && detail::Trains<L, P> && detail::Backpropagates<L, P>;
+concept LayerOn = Layer<L> && detail::Builds<L, P> && detail::Infers<L, P> && detail::Trains<L, P> && detail::Backpropagates<L, P> &&
+                  detail::ForwardFits<L, P> && detail::KeepFits<L, P> && detail::WorkFits<L, P> && detail::ScratchFits<L, P>;
 
 namespace detail {
 
@@ -279,6 +249,11 @@ struct LayerCheck {
     static_assert(Trains<L, P>, "dla: a layer with a Tape needs `forward(context, state, x, y, tape) const`, without `state` if it has no State");
     static_assert(Backpropagates<L, P>,
                   "dla: a layer needs `backward(context, state, x, y, dy, dx, tape) const`, without `state` and `tape` if it has no State and Tape");
+    static_assert(ForwardFits<L, P>,
+                  "dla: this layer's `forward` cannot be called as `forward(context, state, ConstView x, View y) const`, without `state` if it has no State");
+    static_assert(KeepFits<L, P>, "dla: this layer's `keep` cannot be called as `keep(claim, tape, const Shape& in, index_t batch) const`");
+    static_assert(WorkFits<L, P>, "dla: this layer's `work` cannot be called as `work(claim, tape, const Shape& in, index_t batch) const`");
+    static_assert(ScratchFits<L, P>, "dla: this layer's `scratch` cannot be called as `index_t scratch(policy, const Shape& in, index_t batch, Pass) const`");
     static constexpr bool passed = true;
 };
 

@@ -21,6 +21,8 @@ public:
     virtual const Shape& input_shape() const = 0;
     virtual const Shape& output_shape() const = 0;
     virtual const ParamIndex& index() const = 0;
+    /// See ParamTable::least_batch.
+    virtual index_t least_batch() const = 0;
 
     /// Claims the memory of a training step for up to `batch` samples, computed in as many parts as `micro_batches` says.
     virtual void reserve(index_t batch, const CrossEntropy& loss, int micro_batches = 1) = 0;
@@ -64,11 +66,13 @@ public:
 
 /// As for a Model: what training on `batch` samples will take, what it has claimed, and the table of all of it.
 [[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const CrossEntropy& loss = {}, int micro_batches = 1) {
-    return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(model.index(), sizeof(float), slots, model.param_memory()));
+    const ParamMemory parameters = detail::planned_parameters(model.index(), sizeof(float), 0, slots, model.param_memory());
+    return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
 }
 [[nodiscard]] inline TrainingMemory claimed_memory(const AnyModel& model) { return detail::training_memory(model.memory(), model.param_memory()); }
 [[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const CrossEntropy& loss = {}) {
-    return summary(model.index(), planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches), claimed_memory(model), options);
+    const TrainingMemory planned = planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches);
+    return summary(model.index(), planned, claimed_memory(model), options);
 }
 
 namespace detail {
@@ -101,6 +105,7 @@ public:
     const Shape& input_shape() const override { return model_.input_shape(); }
     const Shape& output_shape() const override { return model_.output_shape(); }
     const ParamIndex& index() const override { return table(); }
+    index_t least_batch() const override { return table().least_batch(); }
     void reserve(index_t batch, const CrossEntropy& loss, int micro_batches) override {
         model_.reserve(batch, loss, false, micro_batches);
         pool_.put(take(batch, loss));

@@ -35,9 +35,10 @@ inline TrainingMemory training_memory(const MemoryPlan& plan, const ParamMemory&
     return {plan.batch, parameters, plan.activations, plan.unshared, plan.scratch, plan.leaves};
 }
 /// What the rows of `index` come to; `claimed` says how much control memory kernels take; an optimizer that has not stepped yet will treat all alike.
-inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_bytes, int slots, const ParamMemory& claimed) {
+/// `copy_bytes`: of the copy of a weight that products read; 0 where they read the masters.
+inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_bytes, index_t copy_bytes, int slots, const ParamMemory& claimed) {
     const index_t values = align_up(index.value_count * scalar_bytes);
-    return {.weights = values,
+    return {.weights = values + align_up(index.value_count * copy_bytes),
             .gradients = values,
             .optimizer = slots * values,
             .buffers = 2 * (align_up(index.buffer_count * scalar_bytes) + align_up(static_cast<index_t>(index.counters.size() * sizeof(std::int64_t)))),
@@ -51,7 +52,9 @@ inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_by
 template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
 [[nodiscard]] TrainingMemory planned_memory(const Model<Net, Input, P>& model, index_t batch, int slots = 2, const Loss& loss = {}, int micro_batches = 1) {
     const ParamTable<P>& table = model.parameters();
-    return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(table, sizeof(typename P::master), slots, table.memory()));
+    constexpr index_t copy = ParamTable<P>::weights_are_masters ? 0 : sizeof(typename P::weight);
+    const ParamMemory parameters = detail::planned_parameters(table, sizeof(typename P::master), copy, slots, table.memory());
+    return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
 }
 
 /// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.

@@ -138,6 +138,8 @@ public:
         const View<P> y(workspace_.output.data, x.batch, output_);
         forward_layer<P>(net_, c, state_, x, y, workspace_.tape);
         forward_batch_ = x.batch;
+        forward_position_ = position;
+        forward_modes_ = table_->mode_version();
         if (c.observer) c.observer->after_forward(-1, y);
         return y;
     }
@@ -150,6 +152,9 @@ public:
         if (x.batch != forward_batch_ || dy.batch != forward_batch_)
             fail(ErrorCode::model, "backward",
                  text("takes the ", forward_batch_, " samples of the last forward(); got ", x.batch, " and ", dy.batch, " gradients").view());
+        if (!(position == forward_position_) || table_->mode_version() != forward_modes_)
+            fail(ErrorCode::model, "backward",
+                 "position or eval mode is not what it was in forward(), so dropout and normalisation would be others; change them between steps");
         if (dx && !own) fail(ErrorCode::model, "backward", "the gradient of the input was not planned; call plan_input_gradient() before forward()");
         Context<P> c = context();
         const View<P> target = run_backward(c, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy);
@@ -226,7 +231,9 @@ private:
     Workspace<Net, P> workspace_;
     LeafTree<P> leaves_;
     bool wants_input_gradient_ = false, queued_ = false;
-    index_t forward_batch_ = -1;  // of the last forward()
+    index_t forward_batch_ = -1;  // of the last forward(), and what its layers were told
+    RandomPosition forward_position_;
+    std::uint64_t forward_modes_ = 0;
 };
 
 }  // namespace dla

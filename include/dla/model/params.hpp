@@ -11,6 +11,16 @@
 
 namespace dla {
 
+namespace detail {
+
+/// One sequence for the tables of all policies.
+inline std::uint64_t next_table_id() {
+    static std::atomic<std::uint64_t> next{1};
+    return next++;
+}
+
+}  // namespace detail
+
 /// Rows and their memory: masters and gradients in two flat arenas with the same offsets, the weights that products read, buffers, counters.
 template <class P>
 class ParamTable : public ParamIndex {
@@ -109,11 +119,21 @@ public:
         int found = 0;
         for (std::size_t i = 0; i < modes.size(); ++i)
             if (path_matches(pattern, modes[i].path)) modes_[i] = eval, ++found;
+        ++mode_version_;
         if (found == 0)
             fail(ErrorCode::model, pattern, "no layer that trains otherwise than it infers (BatchNorm, Dropout) matches; see the paths in summary(model)");
     }
+    /// Fewest samples that a training step, or a part of one, can take: normalisation over the batch needs two values of every feature.
+    index_t least_batch() const {
+        for (std::size_t i = 0; i < modes.size(); ++i)
+            for (const LayerRow& row : layers)
+                if (!modes_[i] && row.path == modes[i].path && row.type.starts_with("BatchNorm") && row.in.size() == row.in.d[0]) return 2;
+        return 1;
+    }
     /// Changes with what is frozen.
     std::uint64_t version() const { return version_; }
+    /// Changes with what is in eval mode.
+    std::uint64_t mode_version() const { return mode_version_; }
     /// Of this table among all of the process.
     std::uint64_t id() const { return id_; }
 
@@ -206,11 +226,8 @@ private:
     Arena<P> values_, weights_, gradients_, buffers_, counters_, kept_buffers_, kept_counters_, squares_, scratch_;
     std::unique_ptr<bool[]> modes_;
     std::vector<Segment> trainable_;
-    std::uint64_t version_ = 0;
-    std::uint64_t id_ = [] {
-        static std::atomic<std::uint64_t> next{1};
-        return next++;
-    }();
+    std::uint64_t version_ = 0, mode_version_ = 0;
+    std::uint64_t id_ = detail::next_table_id();
 };
 
 }  // namespace dla

@@ -71,11 +71,13 @@ public:
         steps_ = {steps};
         if (memory_) memory_->set_steps(steps);
     }
-    /// The same with a number for each parameter of the model, before the first step. Throws Error(usage) for negative numbers, or later.
+    /// The same with a number for each parameter of the model. Throws Error(usage) for negative numbers, or another number of parameters.
     void set_steps_of_parameters(const std::vector<std::int64_t>& steps) {
-        if (memory_ || steps.empty() || *std::min_element(steps.begin(), steps.end()) < 0)
-            fail(ErrorCode::usage, name(), "steps of parameters must not be negative, and come before the first step");
+        if (steps.empty() || *std::min_element(steps.begin(), steps.end()) < 0) fail(ErrorCode::usage, name(), "steps of parameters must not be negative");
+        if (memory_ && memory_->steps_of_rows().size() != steps.size())
+            fail(ErrorCode::usage, name(), text("got the steps of ", steps.size(), " parameters; expected ", memory_->steps_of_rows().size()).view());
         steps_ = steps;
+        if (memory_) memory_->set_steps_of_rows(steps);
     }
 
     /// One step on the parameters of the table, unless `report` (in the policy's memory; null: none) refuses it. Throws Error(usage) when the optimizer already

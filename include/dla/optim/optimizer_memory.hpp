@@ -26,6 +26,7 @@ public:
     virtual void set_steps(std::int64_t steps) = 0;
     /// Of each row of the table.
     virtual std::vector<std::int64_t> steps_of_rows() const = 0;
+    virtual void set_steps_of_rows(const std::vector<std::int64_t>& steps) = 0;
 
     std::uint64_t table;  ///< which model's parameters: ParamTable::id
 };
@@ -156,6 +157,11 @@ public:
     }
 
     std::vector<std::int64_t> steps_of_rows() const override { return counted(); }
+    void set_steps_of_rows(const std::vector<std::int64_t>& steps) override {
+        row_steps_ = steps;
+        segments.clear();  // runs have steps in common; the next step cuts them anew
+        version_ = no_version;
+    }
     std::int64_t steps() const override {
         const auto all = counted();
         return all.empty() ? 0 : *std::max_element(all.begin(), all.end());
@@ -166,6 +172,7 @@ public:
     }
 
 private:
+    static constexpr std::uint64_t no_version = UINT64_MAX;
     static constexpr index_t settings_bytes = OptimizerBytes::settings, control_bytes = OptimizerBytes::control_of_run;
     struct Copy {};
 

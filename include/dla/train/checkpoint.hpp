@@ -75,9 +75,7 @@ inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& in
         [&](std::size_t i, const std::string& name) {
             tensors.push_back({name, StoredType::f32, stored_shape(index.buffers[i].dims), std::as_bytes(std::span(w.buffers[i]))});
         },
-        [&](std::size_t i, const std::string& name) {
-            tensors.push_back({name, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[i], 1))});
-        });
+        [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[i], 1))}); });
 }
 inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
     Weights w;
@@ -126,7 +124,7 @@ inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnyS
     if (s.test_accuracy) j["test_accuracy"] = *s.test_accuracy;
     if (optimizer) j["optimizer"] = {{"name", optimizer->name()}, {"steps", optimizer->steps()}};
     if (optimizer)  // parameters that were frozen for a while have taken fewer
-        if (const auto steps = optimizer->steps_of_parameters(); std::ranges::count(steps, optimizer->steps()) < std::ssize(steps))
+        if (const auto steps = optimizer->steps_of_parameters(); std::ranges::count(steps, s.step) < std::ssize(steps))
             j["optimizer"]["steps_of_parameters"] = steps;
     if (schedule) {
         j["schedule"] = Json::object();
@@ -210,13 +208,14 @@ public:
         bool consistent =
             std::ssize(state_.history) == state_.epoch && state_.stopping.best_epoch + std::int64_t{state_.stopping.epochs_without_improvement} == state_.epoch;
         for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) consistent = state_.history[i].epoch == static_cast<int>(i) + 1;
-        if (!consistent || !(state_.running.weight >= 0) || (can_resume() && optimizer_steps_ != state_.step))
+        if (!consistent || !(state_.running.weight >= 0) ||
+            (can_resume() && (steps_of_parameters_.empty() ? optimizer_steps_ != state_.step : optimizer_steps_ > state_.step)))
             fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
     }
 
     const RunState& state() const& { return state_; }
     RunState state() && { return std::move(state_); }
-    const std::string& where() const { return file_.where(); }
+    const std::string& where() const& { return file_.where(); }
     bool can_resume() const { return !optimizer_.empty(); }
 
     /// Copies parameters and buffers into a model. Throws Error(checkpoint), the model unchanged, when an array is missing or does not fit.

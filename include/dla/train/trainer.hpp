@@ -20,7 +20,7 @@ struct TrainerOptions {
     int early_stopping_patience = 5;  ///< epochs without a better validation accuracy; 0: never stop early
     double clip_grad_norm = 0;        ///< 0: no clipping
     int micro_batches = 1;            ///< parts in which a batch is computed, a power of two
-    bool stats = false;               ///< give callbacks the statistics of one fixed training batch after each epoch
+    bool stats = false;               ///< give callbacks the statistics of one fixed training batch (of one part, if there are several) after each epoch
     bool quiet = false;
 };
 
@@ -93,10 +93,12 @@ public:
             if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
         }
         const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
-        if (last > 0 && last < options_.micro_batches && train_.options().last_batch == LastBatch::keep)
+        const index_t least = model_.least_batch() * options_.micro_batches;
+        if (last > 0 && last < least && train_.options().last_batch == LastBatch::keep)
             fail(ErrorCode::usage, "trainer",
-                 "the last batch of an epoch has " + std::to_string(last) + " samples and cannot be cut into " + std::to_string(options_.micro_batches) +
-                     " parts; drop it, or use fewer parts");
+                 "the last batch of an epoch has " + std::to_string(last) + (last == 1 ? " sample; " : " samples; ") + std::to_string(options_.micro_batches) +
+                     (options_.micro_batches == 1 ? " part" : " parts") + " of this network's training need at least " + std::to_string(least) +
+                     "; drop it (LastBatch::drop), or use another batch size or fewer parts");
         if (options_.stats) take_fixed_batch();
         SignalGuard signals;
         Progress progress(options_.quiet);
@@ -228,6 +230,7 @@ private:
         options.workers = 0;
         options.last_batch = LastBatch::keep;
         std::vector<std::uint32_t> samples = train_.sample_indices();
+        options.batch_size = std::max<index_t>(1, options.batch_size / options_.micro_batches);  // for no more memory than a step takes
         samples.resize(std::min(samples.size(), static_cast<std::size_t>(options.batch_size)));
         Loader loader(train_.data(), std::move(samples), options);
         loader.start_epoch(0);
