@@ -1,39 +1,55 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Measures what including and using the library costs the compiler: CPU seconds and peak memory.
+"""Measures what the library costs the compiler: CPU seconds, peak memory, and the multiple of a small Eigen program compiled in the same rounds.
 
-usage: compile_time.py [--compiler g++] [--rounds 3]; run in the root of the repository. CPU time is the smallest of the rounds.
+usage: compile_time.py [--compiler g++] [--rounds 5] [--level -O2] [--eigen DIR]; run from anywhere. Each round compiles everything once, in turns; the time is
+the median of the rounds. A second column compiles with DLA_KERNELS_EXTERN, for programs in which one file says DLA_KERNELS_IMPLEMENT; its own cost is the last row.
 """
 import argparse
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+EIGEN = """#include <Eigen/Dense>
+#include <iostream>
+int main() {
+    Eigen::MatrixXf a = Eigen::MatrixXf::Random(64, 64), b = Eigen::MatrixXf::Random(64, 64);
+    Eigen::MatrixXf c = a * b;
+    std::cout << c.sum() << "\\n";
+}
+"""
 MAIN = """
 int main() {
     dla::Model<Net, INPUT> model(dla::Seed{42});
     dla::Adam adam;
-    std::vector<float> images(8 * static_cast<std::size_t>(model.input_shape().size()));
+    std::vector<float> inputs(8 * static_cast<std::size_t>(model.input_shape().size()));
     std::vector<std::int32_t> labels(8);
-    return dla::train_step(model, adam, dla::CrossEntropy{}, images, labels) > 0 ? 0 : 1;
+    return dla::train_step(model, adam, dla::CrossEntropy{}, inputs, labels) > 0 ? 0 : 1;
 }
 """
+IMPLEMENT = "#define DLA_KERNELS_IMPLEMENT\n#include <dla/data.hpp>\n#include <dla/nn.hpp>\n"
 
 
 def conv(i, o):
     return f"dla::Conv2d<{i}, {o}, 3>, dla::BatchNorm2d<{o}>, dla::ReLU"
 
 
+def linear(layers):
+    return ("#include <dla/nn.hpp>\nusing Net = dla::Sequential<" + ", ".join(["dla::Linear<32, 32>, dla::ReLU"] * (layers // 2)) + ">;" +
+            MAIN.replace("INPUT", "dla::Shape{32}"))
+
+
 def sources():
     readme = re.search(r"```cpp\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
-    cifar = ("#include <dla/nn.hpp>\nusing Net = dla::Sequential<" + ", ".join([conv(3, 32), conv(32, 64), "dla::MaxPool2d<2>", conv(64, 128), conv(128, 256), "dla::MaxPool2d<2>"]) +
+    cifar = ("#include <dla/nn.hpp>\nusing Net = dla::Sequential<" +
+             ", ".join([conv(3, 32), conv(32, 64), "dla::MaxPool2d<2>", conv(64, 128), conv(128, 256), "dla::MaxPool2d<2>"]) +
              ", dla::Flatten, dla::Linear<16384, 256>, dla::ReLU, dla::Dropout, dla::Linear<256, 10>>;" + MAIN.replace("INPUT", "dla::Shape{3, 32, 32}"))
-    deep = ("#include <dla/nn.hpp>\nusing Net = dla::Sequential<" + ", ".join(["dla::Linear<32, 32>, dla::ReLU"] * 100) + ">;" + MAIN.replace("INPUT", "dla::Shape{32}"))
-    return {"#include <dla/nn.hpp> alone": "#include <dla/nn.hpp>\nint main() {}\n", "the example of the README": readme, "CIFAR-10 CNN, written out": cifar,
-            "Sequential of 200 layers": deep}
+    return {"`#include <dla/nn.hpp>` alone": "#include <dla/nn.hpp>\nint main() {}\n", "the example of the README": readme, "CIFAR-10 CNN, written out": cifar,
+            "Sequential of 50 layers": linear(50), "Sequential of 200 layers": linear(200)}
 
 
 def measure(command):
@@ -47,18 +63,40 @@ def measure(command):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--compiler", default="g++")
-    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--level", default="-O2")
+    p.add_argument("--eigen", default="/usr/include/eigen3")
     a = p.parse_args()
-    print(f"| what | -O0 | -O2 |   ({subprocess.run([a.compiler, '--version'], capture_output=True, text=True).stdout.splitlines()[0]})\n|---|---|---|")
+    if not (pathlib.Path(a.eigen) / "Eigen/Dense").exists():
+        raise SystemExit(f"no Eigen in {a.eigen}; install libeigen3-dev or say where it is with --eigen")
+    extern = ["-DDLA_KERNELS_EXTERN"]
+    jobs = {("Eigen: a product of two matrices", ""): (EIGEN, [f"-I{a.eigen}"])}
+    for name, text in sources().items():
+        jobs[name, "headers alone"] = (text, [])
+        jobs[name, "kernels extern"] = (text, extern)
+    jobs["the file with DLA_KERNELS_IMPLEMENT", "headers alone"] = (IMPLEMENT, [])
+    runs = {job: [] for job in jobs}
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in sources().items():
-            source = pathlib.Path(folder) / "source.cpp"
-            source.write_text(text)
-            cells = []
-            for level in ["-O0", "-O2"]:
-                runs = [measure([a.compiler, "-std=c++20", level, "-fopenmp", "-I", str(ROOT / "include"), "-c", str(source), "-o", str(source) + ".o"]) for _ in range(a.rounds)]
-                cells.append(f"{min(t for t, _ in runs):.1f} s, {max(m for _, m in runs):.0f} MB")
-            print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        for number, (job, (text, _)) in enumerate(jobs.items()):
+            (pathlib.Path(folder) / f"{number}.cpp").write_text(text)
+        for _ in range(a.rounds):
+            for number, (job, (_, arguments)) in enumerate(jobs.items()):
+                source = pathlib.Path(folder) / f"{number}.cpp"
+                runs[job].append(measure([a.compiler, "-std=c++20", a.level, "-fopenmp", *arguments, "-I", str(ROOT / "include"), "-c", str(source), "-o", str(source) + ".o"]))
+    seconds = {job: statistics.median(t for t, _ in r) for job, r in runs.items()}
+    eigen = seconds["Eigen: a product of two matrices", ""]
+
+    def cell(job):
+        if job not in runs:
+            return ""
+        return f"{seconds[job]:.1f} s, {seconds[job] / eigen:.2f}, {max(m for _, m in runs[job]):.0f} MB"
+
+    version = subprocess.run([a.compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+    print(f"{version}, {a.level} -fopenmp, median of {a.rounds} rounds: seconds of processor time, multiple of the Eigen program, peak memory\n")
+    print("| what | headers alone | `DLA_KERNELS_EXTERN` |\n|---|---|---|")
+    print(f"| Eigen: a product of two matrices | {cell(('Eigen: a product of two matrices', ''))} | |")
+    for name in [*sources(), "the file with DLA_KERNELS_IMPLEMENT"]:
+        print(f"| {name} | {cell((name, 'headers alone'))} | {cell((name, 'kernels extern'))} |")
 
 
 if __name__ == "__main__":

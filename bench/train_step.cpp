@@ -3,7 +3,7 @@
 // usage: train_step MODEL MODE [--threads 2] [--batch N] [--seconds 4]; prints one JSON line. MODEL: mlp mlp_residual deep deep_residual
 // cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist. MODE: train (forward, loss, backward, Adam step) | infer.
 #include <dla/model/any_model.hpp>
-#include <dla/model/families.hpp>
+#include <dla/zoo/families.hpp>
 #include <dla/nn.hpp>
 
 #include <chrono>

@@ -16,8 +16,8 @@ struct Outputs {
     std::vector<std::int32_t> labels;
 
     void add(const dla::Batch& batch, const dla::Shape& shape, std::span<const float> batch_logits) {
-        images.resize(images.size() + batch.images.size());
-        dla::nhwc_to_nchw(batch.images, std::span(images).last(batch.images.size()), batch.count, shape);
+        images.resize(images.size() + batch.inputs.size());
+        dla::nhwc_to_nchw(batch.inputs, std::span(images).last(batch.inputs.size()), batch.count, shape);
         logits.insert(logits.end(), batch_logits.begin(), batch_logits.end());
         labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
     }
@@ -43,7 +43,7 @@ int evaluate(const std::string& file, const std::string& logits_file, const expe
     loader.start_epoch(0);
     while (const dla::Batch* batch = loader.next()) {
         const std::span<float> out(logits.data(), static_cast<std::size_t>(batch->count) * classes);
-        model->predict(batch->images, out);
+        model->predict(batch->inputs, out);
         if (!logits_file.empty()) outputs.add(*batch, model->input_shape(), out);
         for (std::size_t i = 0; i < static_cast<std::size_t>(batch->count); ++i) {
             const auto row = out.subspan(i * classes, classes);

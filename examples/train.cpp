@@ -46,9 +46,9 @@ int train(const Arguments& a) {
 
     const auto& t = config.training;
     const dla::Seed seed{static_cast<std::uint64_t>(t.seed)};
-    auto model = experiment::make_model(config.model, seed, a.setting.threads);
+    auto model = dla::make_model(config.model, seed, a.setting.threads);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
-    experiment::Run run(config, data, seed);
+    dla::ExperimentRun run(config, data, seed);
     dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation,
                          {.name = name,
                           .checkpoint_dir = folder,

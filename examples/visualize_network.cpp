@@ -2,8 +2,8 @@
 // Shows the network of a configuration or a checkpoint: a table of its layers, the memory that training takes, pictures, statistics of a batch.
 #include "common/experiment.hpp"
 
-#include <dla/model/graph.hpp>
-#include <dla/train/grad_stats.hpp>
+#include <dla/inspect/graph.hpp>
+#include <dla/inspect/grad_stats.hpp>
 #include <dla/version.hpp>
 
 #include <CLI/CLI.hpp>
@@ -24,7 +24,7 @@ struct Arguments {
 experiment::SavedNetwork make_network(const Arguments& a) {
     if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting.threads);
     experiment::SavedNetwork made{.config = dla::load_config(a.config, a.overrides), .model = nullptr};
-    made.model = experiment::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting.threads);
+    made.model = dla::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting.threads);
     return made;
 }
 
@@ -38,8 +38,8 @@ std::vector<float> noise(dla::index_t count) {
 /// What another program needs to check our gradients: the weights by their names, `gradient.NAME`, and the batch, images as [N, C, H, W].
 void write_gradients(const std::string& path, const dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::Batch& batch) {
     const dla::Shape& shape = model.input_shape();
-    std::vector<float> images(batch.images.size());
-    dla::nhwc_to_nchw(batch.images, images, batch.count, shape);
+    std::vector<float> images(batch.inputs.size());
+    dla::nhwc_to_nchw(batch.inputs, images, batch.count, shape);
     std::vector<dla::StoredTensor> tensors{dla::stored_tensor<float>("batch.images", {batch.count, shape.d[0], shape.d[1], shape.d[2]}, images),
                                            dla::stored_tensor<std::int32_t>("batch.labels", {batch.count}, batch.labels)};
     const dla::Weights weights = dla::take_weights(model);
@@ -59,7 +59,7 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
     dla::Loader loader(data.train, dla::all_samples(data.train), dla::evaluation_options(batch));
     loader.start_epoch(0);
     const dla::Batch* images = loader.next();
-    const dla::GradStats stats = dla::grad_stats(model, loss, images->images, images->labels);
+    const dla::GradStats stats = dla::grad_stats(model, loss, images->inputs, images->labels);
     if (!a.gradients.empty()) write_gradients(a.gradients, model, config, *images);
     return "gradients on the first " + std::to_string(images->count) + " training images of " + config.dataset.name + ":\n" + dla::to_text(stats);
 }
@@ -76,7 +76,7 @@ int visualize(const Arguments& a) {
     if (!a.svg.empty()) dla::write_file(a.svg, dla::to_svg(*model, picture));
 
     const dla::CrossEntropy loss{.label_smoothing = config.training.label_smoothing};
-    dla::Optimizer optimizer = experiment::make_optimizer(config.training);
+    dla::Optimizer optimizer = dla::make_optimizer(config.training);
     // A batch that is not the configuration's may be too small for its parts.
     const int parts = batch >= 2 * config.training.micro_batches ? static_cast<int>(config.training.micro_batches) : 1;
     const dla::SummaryOptions shown{.batch = batch, .collapse = !a.full, .micro_batches = parts, .optimizer_slots = optimizer.slot_count()};

@@ -44,28 +44,9 @@ SavedNetwork load_network(const std::string& file, int threads) {
     if (const auto least = least_bytes(saved.config.model); least > std::filesystem::file_size(file))  // before that much memory is claimed
         dla::fail(ErrorCode::checkpoint, file,
                   "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
-    saved.model = make_model(saved.config.model, dla::Seed{0}, threads);
+    saved.model = dla::make_model(saved.config.model, dla::Seed{0}, threads);
     checkpoint.load_weights(*saved.model);
     return saved;
-}
-
-dla::Optimizer make_optimizer(const dla::TrainingConfig& c) {
-    dla::OptimizerOptions options{.learning_rate = c.learning_rate, .weight_decay = c.weight_decay, .decay_bias_and_norm = c.decay_bias_and_norm};
-    if (c.optimizer == "sgd") options.momentum = c.momentum;
-    return dla::make_optimizer(c.optimizer, options);
-}
-
-dla::AnySchedule make_schedule(const dla::TrainingConfig& c, dla::index_t steps_per_epoch) {
-    dla::AnyScheduleOptions options;
-    options.learning_rate = c.learning_rate;
-    if (c.warmup_epochs > 0)
-        options.warmup = dla::LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = dla::ScheduleUnit::step});
-    const std::int64_t epochs = std::max<std::int64_t>(1, c.num_epochs - c.warmup_epochs);
-    if (c.scheduler == "reduce_lr") options.rule = dla::ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
-    if (c.scheduler == "cosine") options.rule = dla::CosineSchedule({.length = epochs});
-    if (c.scheduler == "one_cycle")
-        options.rule = dla::OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
-    return dla::AnySchedule(options);
 }
 
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only) {
@@ -89,16 +70,6 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
         dla::fail(ErrorCode::data, name, dla::text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
     return data;
 }
-
-Run::Run(const dla::ExperimentConfig& config, const dla::DatasetPair& data, dla::Seed seed)
-    : split(dla::random_split(data.train.size(), config.dataset.val_size, seed)),
-      train(data.train, split.train,
-            {.batch_size = config.training.batch_size, .augmentation = config.dataset.augment ? dla::cifar10_augmentation : dla::Augmentation{}, .seed = seed}),
-      validation(data.train, split.validation, dla::evaluation_options(config.training.batch_size)),
-      test(data.test, dla::all_samples(data.test), dla::evaluation_options(config.training.batch_size)),
-      optimizer(make_optimizer(config.training)),
-      schedule(make_schedule(config.training, train.batches())),
-      loss{.label_smoothing = config.training.label_smoothing} {}
 
 std::string in_output_dir(const Setting& setting, const std::string& path) {
     const std::filesystem::path p(path);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// From a checked configuration to the things a run is made of; shared by the programs and compiled once.
+// What the programs share, compiled once: data, checkpoints, the first line, and errors as exit codes.
 #pragma once
 
 #include <dla/config.hpp>
 #include <dla/data.hpp>
 #include <dla/train.hpp>
+#include <dla/zoo.hpp>
 
 #include <functional>
 #include <memory>
@@ -19,9 +20,6 @@ struct Setting {
     bool quiet = false;
 };
 
-/// The network of a configuration with initial weights. Throws dla::Error(shape) when it does not fit its input.
-std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::Seed seed, int threads);
-
 /// A trained network and what it was trained by.
 struct SavedNetwork {
     dla::ExperimentConfig config;
@@ -30,23 +28,9 @@ struct SavedNetwork {
 /// Rebuilds the network of a checkpoint from the file alone. Throws dla::Error(checkpoint) when it is damaged, before much memory is claimed.
 SavedNetwork load_network(const std::string& checkpoint, int threads);
 
-dla::Optimizer make_optimizer(const dla::TrainingConfig& config);
-dla::AnySchedule make_schedule(const dla::TrainingConfig& config, dla::index_t steps_per_epoch);
-
 /// The data set of a configuration, downloaded when it is not there and this build can. Throws dla::Error(data) when the images are not what the model takes.
 /// `test_only`: nobody will look at the training images, so digits are not drawn for them.
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only = false);
-
-/// What a run of a configuration trains and is tested with. `config` and `data` must outlive it.
-struct Run {
-    dla::Split split;
-    dla::Loader train, validation, test;
-    dla::Optimizer optimizer;
-    dla::AnySchedule schedule;
-    dla::CrossEntropy loss;
-
-    Run(const dla::ExperimentConfig& config, const dla::DatasetPair& data, dla::Seed seed);
-};
 
 /// Joins a relative path to the output folder.
 std::string in_output_dir(const Setting& setting, const std::string& path);

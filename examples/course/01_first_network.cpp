@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // 1. A first network: learns sin(x) from samples. The type is the network, its sizes are checked by the compiler.
+#include <dla/inspect.hpp>
 #include <dla/nn.hpp>
 
 #include <cmath>

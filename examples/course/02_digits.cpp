@@ -18,7 +18,7 @@ double accuracy(const Digits& model, dla::Loader& loader) {
     double correct = 0, count = 0;
     loader.start_epoch(0);
     while (const dla::Batch* batch = loader.next()) {
-        const dla::LossResult result = model.evaluate(loss, batch->images, batch->labels, workspace);
+        const dla::LossResult result = model.evaluate(loss, batch->inputs, batch->labels, workspace);
         correct += static_cast<double>(result.correct);
         count += static_cast<double>(batch->count);
     }
@@ -42,7 +42,7 @@ int main(int argc, char** argv) {
     for (int epoch = 1; epoch <= epochs; ++epoch) {
         train.start_epoch(static_cast<std::uint32_t>(epoch));
         double sum = 0;
-        while (const dla::Batch* batch = train.next()) sum += static_cast<double>(dla::train_step(model, adam, loss, batch->images, batch->labels));
+        while (const dla::Batch* batch = train.next()) sum += static_cast<double>(dla::train_step(model, adam, loss, batch->inputs, batch->labels));
         right = accuracy(model, test);
         std::printf("epoch %d  training loss %.4f  accuracy on unseen digits %.2f %%\n", epoch, sum / static_cast<double>(train.batches()), right);
     }

@@ -3,7 +3,7 @@
 #include "prelu.hpp"
 
 #include <dla/data.hpp>
-#include <dla/model/grad_check.hpp>
+#include <dla/inspect/grad_check.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     for (int step = 0, epoch = 0; step < steps;) {
         loader.start_epoch(static_cast<std::uint32_t>(epoch++));
         while (const dla::Batch* batch = step < steps ? loader.next() : nullptr) {
-            last = dla::train_step(model, sgd, loss, batch->images, batch->labels);
+            last = dla::train_step(model, sgd, loss, batch->inputs, batch->labels);
             if (step++ == 0) first = last;
         }
     }

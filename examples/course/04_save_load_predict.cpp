@@ -21,7 +21,7 @@ int main(int argc, char** argv) {
     dla::Adam adam;
     for (std::uint32_t epoch = 1; epoch <= 2; ++epoch) {
         loader.start_epoch(epoch);
-        while (const dla::Batch* batch = loader.next()) dla::train_step(trained, adam, dla::CrossEntropy{}, batch->images, batch->labels);
+        while (const dla::Batch* batch = loader.next()) dla::train_step(trained, adam, dla::CrossEntropy{}, batch->inputs, batch->labels);
     }
     dla::save_weights(file, trained.parameters());  // names and layouts are PyTorch's: "1.weight" [64, 784], ...
 
@@ -38,14 +38,14 @@ int main(int argc, char** argv) {
     dla::Loader images(unseen, dla::all_samples(unseen), dla::evaluation_options(400));
     images.start_epoch(0);
     const dla::Batch& batch = *images.next();
-    const std::vector<float> expected = trained.predict(batch.images);
+    const std::vector<float> expected = trained.predict(batch.inputs);
     std::vector<float> scores(expected.size());
     {
         std::vector<std::jthread> threads;
         for (std::size_t t = 0; t < 4; ++t)
             threads.emplace_back([&, t] {
                 auto workspace = model.inference_workspace(100);
-                model.predict(batch.images.subspan(t * 100 * 784, 100 * 784), std::span(scores).subspan(t * 100 * 10, 100 * 10), workspace);
+                model.predict(batch.inputs.subspan(t * 100 * 784, 100 * 784), std::span(scores).subspan(t * 100 * 10, 100 * 10), workspace);
             });
     }
 

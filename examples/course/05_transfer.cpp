@@ -17,7 +17,7 @@ void train(M& model, const dla::Dataset& data, int epochs) {
     dla::Loader loader(data, dla::all_samples(data), {.batch_size = 50});
     for (int epoch = 1; epoch <= epochs; ++epoch) {
         loader.start_epoch(static_cast<std::uint32_t>(epoch));
-        while (const dla::Batch* batch = loader.next()) dla::train_step(model, adam, dla::CrossEntropy{}, batch->images, batch->labels);
+        while (const dla::Batch* batch = loader.next()) dla::train_step(model, adam, dla::CrossEntropy{}, batch->inputs, batch->labels);
     }
 }
 
@@ -27,7 +27,7 @@ double accuracy(const M& model, const dla::Dataset& data) {
     loader.start_epoch(0);
     const dla::Batch& batch = *loader.next();
     const dla::CrossEntropy loss;
-    return 100 * static_cast<double>(model.evaluate(loss, batch.images, batch.labels).correct) / static_cast<double>(batch.count);
+    return 100 * static_cast<double>(model.evaluate(loss, batch.inputs, batch.labels).correct) / static_cast<double>(batch.count);
 }
 
 /// The same images with another question: is the digit odd?

@@ -41,8 +41,8 @@ dla::PlotSeries curve(const std::vector<Values>& runs, bool logarithmic) {
         s.x.push_back(static_cast<double>(i + 1));
         s.y.push_back(2 * count >= runs.size() ? summary.mean : nan);
         if (runs.size() < 2) continue;
-        s.low.push_back(count < 2 ? nan : logarithmic ? std::max(summary.mean - summary.deviation, summary.low) : summary.mean - summary.deviation);
-        s.high.push_back(count < 2 ? nan : summary.mean + summary.deviation);
+        s.low.push_back(count < 2 ? nan : logarithmic ? std::max(summary.mean - summary.std, summary.low) : summary.mean - summary.std);
+        s.high.push_back(count < 2 ? nan : summary.mean + summary.std);
     }
     return s;
 }
@@ -165,8 +165,8 @@ dla::PlotPanel over_depths(const Study& study, const std::string& y_label, bool 
             point.x = {static_cast<double>(g.depth)};
             point.y = {s.mean};
             if (s.count > 1) {
-                point.low = {error ? std::max(s.mean - s.deviation, s.low) : s.mean - s.deviation};
-                point.high = {s.mean + s.deviation};
+                point.low = {error ? std::max(s.mean - s.std, s.low) : s.mean - s.std};
+                point.high = {s.mean + s.std};
             }
             point.color = study.color(g.depth);
             point.dashed = !residual;

@@ -22,7 +22,7 @@ std::string cell(const Summary& s, int decimals, const char* unit = "") {
     const auto number = [&](double v) {
         return v >= 1e4 ? formatted("%.3g", v) : formatted(decimals == 0 ? "%.0f" : decimals == 1 ? "%.1f" : decimals == 2 ? "%.2f" : "%.4f", v);
     };
-    return number(s.mean) + (s.count > 1 ? " ± " + number(s.deviation) : "") + unit;
+    return number(s.mean) + (s.count > 1 ? " ± " + number(s.std) : "") + unit;
 }
 
 /// The text as a Markdown code span of one line.

@@ -121,9 +121,9 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     const auto began = dla::Progress::Clock::now();
     const auto& t = o.base.training;
     const dla::Seed seed{e.seed};
-    auto model = experiment::make_model(model_of(o, e.depth, e.residual), seed, o.setting.threads);
+    auto model = dla::make_model(model_of(o, e.depth, e.residual), seed, o.setting.threads);
     e.parameters = model->index().parameter_count();
-    experiment::Run run(o.base, data, seed);
+    dla::ExperimentRun run(o.base, data, seed);
     dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation,
                          {.checkpoint_dir = "",
                           .epochs = static_cast<int>(t.num_epochs),

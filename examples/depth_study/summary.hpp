@@ -14,7 +14,7 @@ namespace depth_study {
 /// Of the finite ones among some values; the standard deviation is that of a sample (n - 1), 0 for a single value.
 struct Summary {
     int count = 0;
-    double mean = nan, deviation = 0, low = nan;  ///< `low`: the smallest value
+    double mean = nan, std = 0, low = nan;  ///< `low`: the smallest value
 
     explicit Summary(const std::vector<double>& values) {
         double sum = 0, squares = 0;
@@ -27,7 +27,7 @@ struct Summary {
         mean = sum / count;
         for (const double v : values)
             if (std::isfinite(v)) squares += (v - mean) * (v - mean);
-        if (count > 1) deviation = std::sqrt(squares / (count - 1));
+        if (count > 1) std = std::sqrt(squares / (count - 1));
     }
 };
 

@@ -3,10 +3,8 @@
 #pragma once
 
 #include <dla/data/augment.hpp>
-#include <dla/data/cifar.hpp>
 #include <dla/data/dataset.hpp>
 #include <dla/data/digits.hpp>
 #include <dla/data/fingerprint.hpp>
-#include <dla/data/idx.hpp>
 #include <dla/data/load.hpp>
 #include <dla/data/loader.hpp>

@@ -21,12 +21,12 @@
 #include <dla/loss/mse.hpp>
 
 #include <dla/optim/adam.hpp>
-#include <dla/optim/any_schedule.hpp>
 #include <dla/optim/make_optimizer.hpp>
+#include <dla/optim/schedule.hpp>
 #include <dla/optim/sgd.hpp>
 
+#include <dla/model/memory.hpp>
 #include <dla/model/model.hpp>
-#include <dla/model/summary.hpp>
 #include <dla/model/train_step.hpp>
 
 #include <dla/version.hpp>

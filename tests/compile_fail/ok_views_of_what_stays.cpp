@@ -3,7 +3,7 @@
 // What refuses temporaries takes the same things when they stay.
 #include <dla/data.hpp>
 #include <dla/io/safetensors.hpp>
-#include <dla/model/layer_tree.hpp>
+#include <dla/inspect/layer_tree.hpp>
 #include <dla/train.hpp>
 const dla::Dataset digits = dla::make_digits(10, dla::Seed{1});
 dla::Loader loader(digits, dla::all_samples(digits), {.batch_size = 2});

@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <dla/model/grad_check.hpp>
+#include <dla/inspect/grad_check.hpp>
 #include <support/hide.hpp>
 #include <support/run_layer.hpp>
 

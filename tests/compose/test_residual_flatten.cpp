@@ -2,7 +2,7 @@
 // A Residual directly behind Flatten: its identity is added in PyTorch's order of the features, whatever the order in memory.
 #include <doctest/doctest.h>
 
-#include <dla/model/grad_check.hpp>
+#include <dla/inspect/grad_check.hpp>
 #include <support/error_of.hpp>
 #include <support/networks.hpp>
 #include <support/run_layer.hpp>

@@ -20,7 +20,7 @@ dla::Dataset random_images(dla::Shape shape, int count, std::uint64_t seed) {
     data.shape = shape;
     data.num_classes = 10;
     data.mean.assign(static_cast<std::size_t>(shape.d[0]), .4f);
-    data.deviation.assign(static_cast<std::size_t>(shape.d[0]), .25f);
+    data.std.assign(static_cast<std::size_t>(shape.d[0]), .25f);
     for (std::size_t c = 0; c < data.mean.size(); ++c) data.mean[c] += .01f * static_cast<float>(c);
     dla::RandomStream random({seed, 0, 0}, dla::RandomUse::synthesis);
     for (dla::index_t i = 0; i < count * shape.size(); ++i) data.images.push_back(static_cast<std::uint8_t>(random.bits()));
@@ -43,7 +43,7 @@ TEST_CASE("dataset: check names what does not fit") {
     CHECK(contains(refused([](auto& d) { d.images.pop_back(); }), "expected 360 pixel bytes, got 359"));
     CHECK(contains(refused([](auto& d) { d.labels.clear(); }), "empty"));
     CHECK(contains(refused([](auto& d) { d.shape = dla::Shape{60}; }), "[channels, height, width], got [60]"));
-    CHECK(contains(refused([](auto& d) { d.deviation[1] = 0; }), "positive"));
+    CHECK(contains(refused([](auto& d) { d.std[1] = 0; }), "positive"));
     CHECK(contains(refused([](auto& d) { d.mean.pop_back(); }), "one value per channel"));
     CHECK(contains(refused([](auto& d) { d.num_classes = 0; }), "classes"));
 }
@@ -111,7 +111,7 @@ TEST_CASE("augmentation: equals padding, cropping, flipping and normalising one 
                         for (int c = 0; c < channels; ++c) {
                             const int column = draw.flip ? width - 1 - x : x;
                             const float pixel = static_cast<float>(at(y + pad + draw.down, column + pad + draw.right, c)) / 255.0f;
-                            const float expected = (pixel - data.mean[static_cast<std::size_t>(c)]) / data.deviation[static_cast<std::size_t>(c)];
+                            const float expected = (pixel - data.mean[static_cast<std::size_t>(c)]) / data.std[static_cast<std::size_t>(c)];
                             wrong += out[static_cast<std::size_t>((y * width + x) * channels + c)] != expected;
                         }
                 CHECK(wrong == 0);
@@ -168,7 +168,7 @@ TEST_CASE("digits: balanced, all different, written in the middle, with the stat
     CHECK(different.size() == 10000);
     const double n = 7840000, mean = sum / n;
     CHECK(std::abs(mean - data.mean[0]) < .002);
-    CHECK(std::abs(std::sqrt(squares / n - mean * mean) - data.deviation[0]) < .002);
+    CHECK(std::abs(std::sqrt(squares / n - mean * mean) - data.std[0]) < .002);
     CHECK(border / (108 * 10000) < .03);
     CHECK(*std::max_element(data.images.begin(), data.images.end()) == 255);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <dla/data.hpp>
+#include <dla/data/cifar.hpp>
+#include <dla/data/idx.hpp>
 
 #include "files.hpp"
 
@@ -403,7 +405,7 @@ TEST_CASE("real data: CIFAR-10, in figures that do not depend on the order of th
         CAPTURE(c);
         CHECK(std::abs(statistics[c][0] - double{pair.train.mean[c]}) < 5.1e-5);
         CHECK(std::abs(statistics[c][1] - of_all_pixels[c]) < 5.1e-5);
-        CHECK(std::abs(statistics[c][2] - double{pair.train.deviation[c]}) < 5.1e-5);
-        CHECK(pair.test.deviation[c] == pair.train.deviation[c]);
+        CHECK(std::abs(statistics[c][2] - double{pair.train.std[c]}) < 5.1e-5);
+        CHECK(pair.test.std[c] == pair.train.std[c]);
     }
 }

@@ -26,7 +26,7 @@ dla::Dataset small_set(int count = 103) {
     data.shape = dla::Shape{3, 6, 5};
     data.num_classes = 10;
     data.mean = {.4f, .5f, .6f};
-    data.deviation = {.2f, .3f, .4f};
+    data.std = {.2f, .3f, .4f};
     dla::RandomStream random({9, 0, 0}, dla::RandomUse::synthesis);
     for (int i = 0; i < count * 90; ++i) data.images.push_back(static_cast<std::uint8_t>(random.bits()));
     for (int i = 0; i < count; ++i) data.labels.push_back(i % 10);
@@ -45,9 +45,9 @@ std::vector<Copy> epoch_of(Loader& loader, std::uint32_t epoch, dla::index_t fir
     std::vector<Copy> batches;
     loader.start_epoch(epoch, first);
     while (const dla::Batch* b = loader.next()) {
-        CHECK(reinterpret_cast<std::uintptr_t>(b->images.data()) % 64 == 0);
+        CHECK(reinterpret_cast<std::uintptr_t>(b->inputs.data()) % 64 == 0);
         CHECK(b->count == static_cast<dla::index_t>(b->labels.size()));
-        batches.push_back({{b->images.begin(), b->images.end()}, {b->labels.begin(), b->labels.end()}, {b->samples.begin(), b->samples.end()}, b->index});
+        batches.push_back({{b->inputs.begin(), b->inputs.end()}, {b->labels.begin(), b->labels.end()}, {b->samples.begin(), b->samples.end()}, b->index});
     }
     CHECK(loader.next() == nullptr);
     return batches;
@@ -92,7 +92,7 @@ TEST_CASE("loader: each sample once, with its label and its own augmentation") {
             CHECK(seen.insert(s).second);
             CHECK(batch.labels[i] == data.labels[s]);
             dla::write_image(data.image(s).data(), data.shape, table, dla::draw_augmentation({2, true}, Seed{5}, 8, s), expected.data());
-            CHECK(std::memcmp(expected.data(), batch.images.data() + i * 90, 360) == 0);
+            CHECK(std::memcmp(expected.data(), batch.inputs.data() + i * 90, 360) == 0);
         }
     CHECK(seen.size() == 103);
 }
@@ -230,7 +230,7 @@ TEST_CASE("loader: an epoch allocates nothing, and buffers are reused") {
             loader.start_epoch(epoch);
             const float* seen[16]{};
             int count = 0;
-            while (const dla::Batch* batch = loader.next()) seen[count++] = batch->images.data();
+            while (const dla::Batch* batch = loader.next()) seen[count++] = batch->inputs.data();
             CHECK(allocations == before);
             buffers.insert(seen, seen + count);
         }
@@ -243,8 +243,8 @@ TEST_CASE("loader: a batch stays as it is until the next one is asked for") {
     Loader loader(data, dla::all_samples(data), training(4, 8));
     loader.start_epoch(0);
     while (const dla::Batch* batch = loader.next()) {
-        const std::vector<float> before(batch->images.begin(), batch->images.end());
+        const std::vector<float> before(batch->inputs.begin(), batch->inputs.end());
         std::this_thread::sleep_for(std::chrono::milliseconds(3));  // time for workers to go wrong in
-        CHECK(std::equal(before.begin(), before.end(), batch->images.begin()));
+        CHECK(std::equal(before.begin(), before.end(), batch->inputs.begin()));
     }
 }

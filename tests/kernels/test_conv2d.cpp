@@ -7,7 +7,7 @@
 #include <dla/core/arena.hpp>
 #include <dla/core/philox.hpp>
 #include <dla/kernels/contract.hpp>
-#include <dla/kernels/cpu/conv2d.hpp>
+#include <dla/kernels/cpu.hpp>
 #include <dla/kernels/reference/conv2d.hpp>
 #include <limits>
 #include <string>

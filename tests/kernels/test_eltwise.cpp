@@ -4,7 +4,7 @@
 
 #include <bit>
 #include <dla/kernels/contract.hpp>
-#include <dla/kernels/cpu/eltwise.hpp>
+#include <dla/kernels/cpu.hpp>
 #include <support/kernel_check.hpp>
 
 using namespace dla;

@@ -7,7 +7,7 @@
 #include <dla/core/arena.hpp>
 #include <dla/core/philox.hpp>
 #include <dla/kernels/contract.hpp>
-#include <dla/kernels/cpu/gemm.hpp>
+#include <dla/kernels/cpu.hpp>
 #include <dla/kernels/reference/gemm.hpp>
 #include <limits>
 #include <string>

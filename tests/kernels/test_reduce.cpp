@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <dla/kernels/contract.hpp>
-#include <dla/kernels/cpu/reduce.hpp>
+#include <dla/kernels/cpu.hpp>
 #include <support/kernel_check.hpp>
 
 using namespace dla;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <dla/kernels/contract.hpp>
-#include <dla/kernels/cpu/softmax.hpp>
+#include <dla/kernels/cpu.hpp>
 #include <support/kernel_check.hpp>
 
 using namespace dla;

@@ -2,7 +2,7 @@
 // Gradients of every layer, and that the checker itself finds what it is there to find.
 #include <doctest/doctest.h>
 
-#include <dla/model/grad_check.hpp>
+#include <dla/inspect/grad_check.hpp>
 #include <support/layer_cases.hpp>
 
 using namespace dla;

@@ -12,7 +12,7 @@ import sys
 
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 HEAVY = re.compile(r"/(iostream|regex|filesystem)$|/(Eigen|xtensor|xtl|nlohmann|toml\+\+|CLI|fmt)/")
-LIGHT = "nn.hpp model/any_model.hpp model/grad_check.hpp optim/make_optimizer.hpp optim/any_schedule.hpp".split()
+LIGHT = "nn.hpp model/any_model.hpp inspect/grad_check.hpp optim/make_optimizer.hpp optim/any_schedule.hpp".split()
 # What a header may need that a machine may lack.
 OPTIONAL = {"interop/eigen.hpp": "Eigen/Core", "interop/xtensor.hpp": "xtensor/xadapt.hpp", "cuda.hpp": "cuda_runtime_api.h"}
 
@@ -40,7 +40,7 @@ def main():
         heavy = sorted({word for word in result.stdout.replace("\\\n", " ").split() if HEAVY.search(word)})
         return "" if result.returncode == 0 and not heavy else f"<dla/{name}> reaches {' '.join(heavy)}{result.stderr[:1000]}"
 
-    names = sorted(p.relative_to(include / "dla").as_posix() for p in (include / "dla").rglob("*.hpp") if not p.name.endswith(".inl.hpp"))
+    names = sorted(p.relative_to(include / "dla").as_posix() for p in (include / "dla").rglob("*.hpp") if not p.name.endswith((".inl.hpp", ".impl.hpp")))
     skipped = [n for n in names if is_missing(n)]
     names = [n for n in names if n not in skipped]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -2,17 +2,21 @@
 // One of two translation units that include every umbrella twice: what is not inline does not link. Compares what both see of the library.
 #include <dla/config.hpp>
 #include <dla/data.hpp>
+#include <dla/inspect.hpp>
 #include <dla/io.hpp>
 #include <dla/nn.hpp>
 #include <dla/train.hpp>
 #include <dla/version.hpp>
+#include <dla/zoo.hpp>
 // again
 #include <dla/config.hpp>
 #include <dla/data.hpp>
+#include <dla/inspect.hpp>
 #include <dla/io.hpp>
 #include <dla/nn.hpp>
 #include <dla/train.hpp>
 #include <dla/version.hpp>
+#include <dla/zoo.hpp>
 
 #include <cstdio>
 #include <string>

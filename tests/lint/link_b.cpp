@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The other translation unit.
+#include <dla/zoo.hpp>
+#include <dla/inspect.hpp>
 #include <dla/version.hpp>
 #include <dla/train.hpp>
 #include <dla/nn.hpp>

@@ -2,7 +2,7 @@
 // Sizes that are too large to count with are refused in words, wherever they come from; no arithmetic on them overflows.
 #include <doctest/doctest.h>
 
-#include <dla/model/families.hpp>
+#include <dla/zoo/families.hpp>
 #include <dla/nn.hpp>
 #include <support/error_of.hpp>
 

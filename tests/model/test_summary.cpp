@@ -2,8 +2,8 @@
 // The table of a model, its memory as planned and as claimed, and pictures of it.
 #include <doctest/doctest.h>
 
-#include <dla/model/families.hpp>
-#include <dla/model/graph.hpp>
+#include <dla/zoo/families.hpp>
+#include <dla/inspect/graph.hpp>
 
 #include <support/error_of.hpp>
 #include <support/count_new.hpp>

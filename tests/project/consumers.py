@@ -55,6 +55,23 @@ def main():
     version = run([plain / "app"]).strip()
     print("plain compiler: ok")
 
+    once = work / "once"
+    once.mkdir()
+    page = (root / "docs/compile_time.md").read_text()
+    files = dict(re.findall(r"```cpp\n// (\S+)\n(.*?)```", page, re.S))
+    assert set(files) == {"kernels.cpp", "net.hpp", "net.cpp", "main.cpp"}, f"docs/compile_time.md has the files {sorted(files)}"
+    for name, text in files.items():
+        (once / name).write_text(text)
+    commands = re.search(r"```sh\n(g\+\+ .*?)```", page, re.S).group(1).splitlines()
+    for command in commands:
+        words = command.split("#")[0].replace("-I include", f"-I{root / 'include'}").replace("-O3", "-O1").split()
+        run(compiler + words[1:], cwd=once)
+    print("kernels compiled once, a model in a file of its own:", run([once / "app"]).strip())
+    undefined = run(["nm", "-C", "--undefined-only", once / "net.o"])
+    assert "dla::gemm(" in undefined and "dla::fail(" in undefined, f"net.o has kernels of its own:\n{undefined[:2000]}"
+    both = subprocess.run(compiler + ["-std=c++20", f"-I{root / 'include'}", "-fsyntax-only", "-DDLA_KERNELS_EXTERN", "kernels.cpp"], capture_output=True, text=True, cwd=once)
+    assert both.returncode != 0 and "exactly one unit of a program implements" in both.stderr, both.stderr[:2000]
+
     c17 = subprocess.run(compiler + ["-std=c++17", f"-I{root / 'include'}", "-fsyntax-only", plain / "main.cpp"], capture_output=True, text=True)
     assert c17.returncode != 0 and "dla needs C++20" in c17.stderr, c17.stderr[:2000]
     print("C++17 is told what is missing: ok")
@@ -74,6 +91,16 @@ def main():
     run(["ninja", "-C", sub / "build"])
     assert run([sub / "build" / "app"]).strip() == version
     print("Meson subproject: ok, and only the program itself is built")
+
+    (sub / "meson.build").write_text(
+        "project('app', 'cpp', default_options: ['cpp_std=c++20', 'buildtype=debug'])\n"
+        "executable('app', 'main.cpp', 'other.cpp', dependencies: dependency('dla-kernels', fallback: 'dla', version: '>=0.1', default_options: ['kernels=enabled']))\n")
+    run([meson, "setup", "--wipe", sub / "build", sub, "--wrap-mode=nodownload"], env=environment)
+    targets = {t["name"]: t for t in json.loads(run([meson, "introspect", "--targets", sub / "build"]))}
+    assert set(targets) == {"app", "dla-kernels"}, f"a subproject with kernels builds {sorted(targets)}"
+    run(["ninja", "-C", sub / "build"])
+    assert run([sub / "build" / "app"]).strip() == version
+    print("Meson subproject with kernels compiled once: ok")
 
     destination = work / "destination"
     run([meson, "setup", work / "install", root, "--prefix=/usr", "-Dtests=disabled", "-Dexamples=disabled", "-Dbenchmarks=disabled"], env=environment)

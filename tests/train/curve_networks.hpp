@@ -2,9 +2,11 @@
 // The networks, initial values and batches of tests/golden/make_curves.py, computed as it does.
 #pragma once
 
-#include "../../examples/common/experiment.hpp"
+#include <dla/config.hpp>
+#include <dla/train.hpp>
+#include <dla/zoo.hpp>
 
-#include <dla/model/families.hpp>
+#include <dla/zoo/families.hpp>
 #include <dla/nn.hpp>
 #include <support/golden.hpp>
 

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <dla/kernels/cpu/isa.hpp>
-#include <dla/model/families.hpp>
+#include <dla/zoo/families.hpp>
 #include <dla/nn.hpp>
 #include <support/golden.hpp>
 
@@ -95,7 +95,7 @@ TEST_CASE("200 steps in double follow PyTorch") {
 TEST_CASE("30 steps of the programs' models, in float on the Cpu kernels, follow PyTorch") {
     for (const Case& c : golden::load("curves")) {
         CAPTURE(c.name);
-        auto model = experiment::make_model(config_of(c), Seed{1}, 2);
+        auto model = make_model(config_of(c), Seed{1}, 2);
         check_names(model->index(), c);
         const auto& rows = model->index().parameters;
         const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };

@@ -112,7 +112,7 @@ TEST_CASE("statistics of layers in double are PyTorch's") {
 TEST_CASE("statistics of the programs' models, in float on the Cpu kernels, are PyTorch's") {
     for (const Case& c : golden::load("grad_stats")) {
         CAPTURE(c.name);
-        auto model = experiment::make_model(config_of(c), Seed{1}, 2);
+        auto model = make_model(config_of(c), Seed{1}, 2);
         const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
         put_initial_values(c, model->index(), [&](const ParamRow& row, const auto& values) { model->write(ParamPart::value, row, floats(values)); });
         Optimizer adam = make_optimizer("adam", adam_options);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The same bits at any number of threads: weights after 50 steps of all four families, with dropout.
-#include "../../examples/common/experiment.hpp"
-
 #include <doctest/doctest.h>
+
+#include <dla/data.hpp>
+#include <dla/train.hpp>
+#include <dla/zoo.hpp>
 
 #include <dla/kernels/cpu/isa.hpp>
 
@@ -20,8 +22,7 @@ std::uint64_t add_to(std::uint64_t hash, const void* bytes, std::size_t count) {
 std::uint64_t hash_of(const AnyModel& model) {
     const Weights w = take_weights(model);
     std::uint64_t hash = 0xcbf29ce484222325u;
-    for (const auto& v : w.parameters) hash = add_to(hash, v.data(), v.size() * sizeof(float));
-    for (const auto& v : w.buffers) hash = add_to(hash, v.data(), v.size() * sizeof(float));
+    for (const auto& v : w.arrays) hash = add_to(hash, v.data(), v.size() * sizeof(float));
     return add_to(hash, w.counters.data(), w.counters.size() * sizeof(std::int64_t));
 }
 
@@ -39,7 +40,7 @@ Outcome train(const std::string& name, bool residual, int threads, int steps) {
     config.layer_sizes = {160, 96, 96, 10};
     config.filters = {16, 24, 33, 32};
     config.dropout = 0.3;
-    auto model = experiment::make_model(config, Seed{11}, threads);
+    auto model = make_model(config, Seed{11}, threads);
     Optimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
     const CrossEntropy loss;
     const index_t batch = name == "mlp" ? 101 : 27;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The small parts of training: means, early stopping, progress, and the log of a run that is resumed.
-#include "../../examples/common/experiment.hpp"
-
 #include <doctest/doctest.h>
+
+#include <dla/data.hpp>
+#include <dla/train.hpp>
+#include <dla/zoo.hpp>
 
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
@@ -28,7 +30,7 @@ std::unique_ptr<AnyModel> tiny() {
     config.name = "mlp";
     config.input_shape = {1, 2, 2};
     config.layer_sizes = {3, 2};
-    return experiment::make_model(config, Seed{1}, 1);
+    return make_model(config, Seed{1}, 1);
 }
 
 /// All event files of a folder in the order in which TensorBoard reads them.
@@ -76,7 +78,7 @@ TEST_CASE("a loader's loss does not depend on how it is cut into batches, also w
     config.name = "mlp";
     config.input_shape = {1, 28, 28};
     config.layer_sizes = {4, 10};
-    const auto model = experiment::make_model(config, Seed{1}, 1);
+    const auto model = make_model(config, Seed{1}, 1);
     CrossEntropy loss;
     const auto mean = [&](int batch) {
         Loader loader(digits, all_samples(digits), evaluation_options(batch));
@@ -152,7 +154,7 @@ TEST_CASE("a trainer without a folder for checkpoints writes and removes no file
     config.name = "mlp";
     config.input_shape = {1, 28, 28};
     config.layer_sizes = {4, 10};
-    const auto model = experiment::make_model(config, Seed{1}, 1);
+    const auto model = make_model(config, Seed{1}, 1);
     Optimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
     AnySchedule schedule{AnyScheduleOptions{}};
     const CrossEntropy loss;
@@ -174,7 +176,7 @@ TEST_CASE("a last batch that normalisation cannot train on is refused before the
     config.input_shape = {1, 28, 28};
     config.layer_sizes = {4, 10};
     const auto error = [&](index_t batch_size, int parts, bool eval, LastBatch last = LastBatch::keep) {
-        const auto model = experiment::make_model(config, Seed{1}, 1);
+        const auto model = make_model(config, Seed{1}, 1);
         if (eval) model->set_eval("*");
         Optimizer optimizer = make_optimizer("adam");
         AnySchedule schedule{AnyScheduleOptions{}};
@@ -203,7 +205,7 @@ TEST_CASE("a trainer keeps the loss it was given") {
     config.input_shape = {1, 28, 28};
     config.layer_sizes = {4, 10};
     const auto trained = [&](bool temporary) {
-        const auto model = experiment::make_model(config, Seed{1}, 1);
+        const auto model = make_model(config, Seed{1}, 1);
         Optimizer optimizer = make_optimizer("adam", {.learning_rate = 1e-3});
         AnySchedule schedule{AnyScheduleOptions{}};
         Loader train(digits, all_samples(digits), {.batch_size = 20}), validation(digits, all_samples(digits), evaluation_options(20));

@@ -49,7 +49,7 @@ struct ShapeCheck {
 
 /// Output shape of `net` for samples of shape `input`. Throws Error(shape) when that is not known, does not fit what was `declared`, or is refused.
 template <class Net>
-Shape checked_output(const Net& net, const Shape& input, const Shape& declared) {
+[[gnu::cold]] Shape checked_output(const Net& net, const Shape& input, const Shape& declared) {
     if (!compatible(input, declared)) fail(ErrorCode::shape, "model", text("built for input ", to_text(declared), "; got ", to_text(input)).view());
     if (!input.is_known())
         fail(ErrorCode::shape, "model",

@@ -43,8 +43,8 @@ struct LinearNormRelu : Group<L, Norm, ReLU> {
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
         linear().infer(c, get<0>(state.members), x, y);
         const auto& n = get<1>(state.members);
-        batch_norm_relu_infer(c.policy, ops::channel_dims(y.batch, y.shape), norm().eps, y.data, n.weight.master, n.bias.master, n.running_mean, n.running_var,
-                              y.data);
+        batch_norm_relu_infer(c.policy, detail::channel_dims(y.batch, y.shape), norm().eps, y.data, n.weight.master, n.bias.master, n.running_mean,
+                              n.running_var, y.data);
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
@@ -59,7 +59,7 @@ struct LinearNormRelu : Group<L, Norm, ReLU> {
             return show_forward(c, state.rows[2], y);
         }
         norm().check_batch(inner);
-        batch_norm_relu_forward(c.policy, c.scratch, ops::channel_dims(y.batch, y.shape), norm().eps, norm().momentum, inner.data, n.weight.master,
+        batch_norm_relu_forward(c.policy, c.scratch, detail::channel_dims(y.batch, y.shape), norm().eps, norm().momentum, inner.data, n.weight.master,
                                 n.bias.master, n.running_mean, n.running_var, n.tracked, y.data, tape.norm.mean.data, tape.norm.invstd.data);
     }
     template <class P>
@@ -73,7 +73,7 @@ struct LinearNormRelu : Group<L, Norm, ReLU> {
             norm().backward(c, n, inner, ConstView<P>{}, ConstView<P>(gradient), gradient, tape.norm);
             show_backward(c, state.rows[1], gradient);
         } else {
-            batch_norm_relu_backward(c.policy, c.scratch, ops::channel_dims(x.batch, y.shape), inner.data, y.data, n.weight.master, tape.norm.mean.data,
+            batch_norm_relu_backward(c.policy, c.scratch, detail::channel_dims(x.batch, y.shape), inner.data, y.data, n.weight.master, tape.norm.mean.data,
                                      tape.norm.invstd.data, dy.data, gradient.data, n.weight.grad, n.bias.grad);
         }
         linear().backward(c, get<0>(state.members), x, inner, ConstView<P>(gradient), dx);

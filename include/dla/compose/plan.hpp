@@ -6,10 +6,25 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 namespace dla {
+
+namespace detail {
+
+/// One buffer of a plan: alive from clock tick `first` to `last`.
+struct PlannedBlock {
+    index_t bytes = 0;
+    index_t first = 0;
+    index_t last = std::numeric_limits<index_t>::max();
+    index_t offset = 0;
+};
+
+/// Gives every buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the lowest place that is free. Returns the
+/// bytes of all.
+DLA_ONCE index_t place_blocks(std::vector<PlannedBlock>& blocks);
+
+}  // namespace detail
 
 /// Hands out the buffers of one step. Use: a dry run on a new planner, `place()`, allocate `bytes()` of memory, `bind(base)`, the same dry run again.
 template <class P>
@@ -45,24 +60,8 @@ public:
     }
     void pop(index_t count) { depth_ -= Stack<P>::bytes(count); }
 
-    /// Gives every buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the lowest place that is free.
-    void place() {
-        std::vector<std::size_t> order(blocks_.size());
-        std::iota(order.begin(), order.end(), std::size_t{0});
-        std::sort(order.begin(), order.end(),
-                  [&](std::size_t a, std::size_t b) { return blocks_[a].bytes != blocks_[b].bytes ? blocks_[a].bytes > blocks_[b].bytes : a < b; });
-        std::vector<const Block*> placed;  // by offset
-        for (std::size_t i : order) {
-            Block& block = blocks_[i];
-            index_t offset = 0;
-            for (const Block* other : placed)
-                if (other->first < block.last && block.first < other->last && other->offset < offset + block.bytes)
-                    offset = std::max(offset, other->offset + other->bytes);
-            block.offset = offset;
-            placed.insert(std::upper_bound(placed.begin(), placed.end(), &block, [](const Block* a, const Block* b) { return a->offset < b->offset; }), &block);
-            bytes_ = std::max(bytes_, offset + block.bytes);
-        }
-    }
+    /// Gives every buffer its place.
+    void place() { bytes_ = detail::place_blocks(blocks_); }
     void bind(Bytes base) {
         bound_ = true;
         base_ = base;
@@ -80,12 +79,7 @@ public:
     }
 
 private:
-    struct Block {
-        index_t bytes = 0;
-        index_t first = 0;
-        index_t last = std::numeric_limits<index_t>::max();
-        index_t offset = 0;
-    };
+    using Block = detail::PlannedBlock;
     static std::size_t index(int id) { return static_cast<std::size_t>(id); }
 
     std::vector<Block> blocks_;
@@ -96,3 +90,7 @@ private:
 };
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/compose/plan.impl.hpp>
+#endif

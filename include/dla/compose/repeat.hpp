@@ -67,10 +67,10 @@ struct Repeat {
         std::vector<Planned<P>> buffers;
     };
 
-    constexpr Text name() const { return text("Repeat x", blocks.size()); }
+    [[gnu::cold]] constexpr Text name() const { return text("Repeat x", blocks.size()); }
     constexpr bool is_identity() const { return blocks.empty(); }
 
-    constexpr ShapeResult out_shape(Shape in) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape in) const {
         int number = 0;
         if (blocks.size() == 1 && !is_group) {
             ShapeResult result = blocks[0].out_shape(in);
@@ -79,7 +79,7 @@ struct Repeat {
         return out_shape_numbered(in, number);
     }
     /// As out_shape inside a Sequential: the first layer counts as `number`.
-    constexpr ShapeResult out_shape_numbered(const Shape& in, int& number) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape_numbered(const Shape& in, int& number) const {
         ShapeResult s(in);
         for (const Block& block : blocks) {
             if constexpr (is_group)
@@ -93,7 +93,7 @@ struct Repeat {
     constexpr index_t macs(const Shape&) const { return 0; }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& in) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& in) const {
         int number = 0;
         if (blocks.size() != 1 || is_group) return build_numbered<P>(b, in, number);
         State<P> state;
@@ -105,7 +105,7 @@ struct Repeat {
         return state;
     }
     template <class P, class Builder>
-    State<P> build_numbered(Builder& b, const Shape& in, int& number) const {
+    [[gnu::cold]] State<P> build_numbered(Builder& b, const Shape& in, int& number) const {
         State<P> state;
         state.shapes.push_back(in);
         for (const Block& block : blocks) {

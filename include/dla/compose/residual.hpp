@@ -54,10 +54,10 @@ struct Residual {
         Planned<P> shortcut_dx;
     };
 
-    constexpr Text name() const { return "Residual"; }
-    Text settings() const { return activates ? detail::Settings().add("activation", activation.name()).text : Text(); }
+    [[gnu::cold]] constexpr Text name() const { return "Residual"; }
+    [[gnu::cold]] Text settings() const { return activates ? detail::Settings().add("activation", activation.name()).text : Text(); }
 
-    constexpr ShapeResult out_shape(Shape in) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape in) const {
         const ShapeResult a = detail::checked_out_shape(block, in);
         if (!a.ok()) return detail::child_refusal("block", block.name(), in, a);
         ShapeResult b = detail::checked_out_shape(shortcut, in);
@@ -77,7 +77,7 @@ struct Residual {
     }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& in) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& in) const {
         State<P> state;
         state.in = in;
         {

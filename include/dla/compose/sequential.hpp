@@ -71,14 +71,14 @@ struct Sequential {
         std::array<Planned<P>, static_cast<std::size_t>(Units<P>::schedule.buffers)> buffers;
     };
 
-    constexpr Text name() const { return "Sequential"; }
+    [[gnu::cold]] constexpr Text name() const { return "Sequential"; }
 
-    constexpr ShapeResult out_shape(Shape in) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape in) const {
         int number = 0;
         return out_shape_from(in, number);
     }
     /// As out_shape; the first child counts as `number`.
-    constexpr ShapeResult out_shape_from(const Shape& in, int& number) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape_from(const Shape& in, int& number) const {
         ShapeResult s(in);
         for_each_index<N>([&](auto i) {
             if (s.ok()) s = detail::child_out_shape(get<i>(layers), s.shape, number);
@@ -87,13 +87,13 @@ struct Sequential {
     }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& in) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& in) const {
         int number = 0;
         return build_from<P>(b, in, number);
     }
     /// As build; the first child counts as `number`.
     template <class P, class Builder>
-    State<P> build_from(Builder& b, const Shape& in, int& number) const {
+    [[gnu::cold]] State<P> build_from(Builder& b, const Shape& in, int& number) const {
         State<P> state;
         state.shapes[0] = in;
         Shape shape = in;
@@ -170,7 +170,7 @@ private:
 
     /// Builds the layers as links `First`, `First` + 1, ... of the chain `Outer`; `shape` goes along.
     template <class P, class Outer, std::size_t First, class Builder>
-    void build_links(Builder& b, typename Outer::template State<P>& state, Shape& shape, int& number) const {
+    [[gnu::cold]] void build_links(Builder& b, typename Outer::template State<P>& state, Shape& shape, int& number) const {
         using U = typename Outer::template Units<P>;
         for_each_index<N>([&](auto i) {
             const auto& layer = get<i>(layers);

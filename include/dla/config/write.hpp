@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/config/check.hpp>
+#include <dla/core/hash.hpp>
 
 namespace dla {
 
@@ -45,9 +46,9 @@ inline std::string to_toml(ExperimentConfig config, bool only_what_changes_resul
 /// FNV-1a (64 bits) of the keys that change what is computed: equal for two runs that must give the same weights. Folders and
 /// logging intervals are left out.
 inline std::uint64_t config_hash(const ExperimentConfig& config) {
-    std::uint64_t hash = 0xcbf29ce484222325u;
-    for (const char c : to_toml(config, true)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    return hash;
+    Fnv1a hash;
+    hash.add(to_toml(config, true));
+    return hash.value();
 }
 
 }  // namespace dla

@@ -16,7 +16,26 @@
 // DLA_NO_SIMD    define to keep only the baseline kernels (no AVX2/AVX-512 code is compiled).
 // DLA_NO_OPENMP  define to run every kernel on the calling thread even when OpenMP is on.
 // DLA_HAVE_ZLIB, DLA_HAVE_PNG, DLA_HAVE_CURL  define when the program links with zlib, libpng, or libcurl and libcrypto.
-// All of them change generated code; see the tags below.
+// All of them change generated code; see the tags below (what needs libcurl is one header, which is there or not).
+
+// DLA_KERNELS_EXTERN     define in a unit that takes what depends on no network (kernels, mostly) from another unit of the program, which defines
+// DLA_KERNELS_IMPLEMENT  before it includes <dla/nn.hpp>. Neither: every unit has its own copy, and the linker keeps one.
+#if defined(DLA_KERNELS_EXTERN) && defined(DLA_KERNELS_IMPLEMENT)
+#error "dla: DLA_KERNELS_EXTERN and DLA_KERNELS_IMPLEMENT exclude each other; exactly one unit of a program implements"
+#endif
+#if defined(DLA_KERNELS_EXTERN)
+#define DLA_BODIES 0  // of what depends on no network; they lie in *.impl.hpp
+#define DLA_ONCE
+#define DLA_TEMPLATE_ONCE(...) extern template __VA_ARGS__;
+#elif defined(DLA_KERNELS_IMPLEMENT)
+#define DLA_BODIES 1
+#define DLA_ONCE
+#define DLA_TEMPLATE_ONCE(...) template __VA_ARGS__;
+#else
+#define DLA_BODIES 1
+#define DLA_ONCE inline
+#define DLA_TEMPLATE_ONCE(...)
+#endif
 
 #if !defined(DLA_NO_SIMD) && !(defined(__x86_64__) && defined(__GNUC__))
 #define DLA_NO_SIMD

@@ -57,14 +57,17 @@ constexpr int exit_code(ErrorCode code) {
 /// Every exception the library throws. `what()` is `error[CODE] where: what is wrong; expected X, got Y; hint`.
 class Error : public std::runtime_error {
 public:
-    Error(ErrorCode code, std::string_view where, std::string_view sentence)
-        : std::runtime_error("error[" + std::string(to_string(code)) + "] " + std::string(where) + ": " + std::string(sentence)), code_(code) {}
+    Error(ErrorCode code, std::string_view where, std::string_view sentence);
     ErrorCode code() const noexcept { return code_; }
 
 private:
     ErrorCode code_;
 };
 
-[[noreturn]] inline void fail(ErrorCode code, std::string_view where, std::string_view sentence) { throw Error(code, where, sentence); }
+[[noreturn, gnu::cold]] DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence);
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/core/error.impl.hpp>
+#endif

@@ -82,10 +82,10 @@ constexpr bool compatible(const Shape& a, const Shape& b) {
 }
 
 /// `512`, or `Dyn`.
-constexpr Text dim_text(index_t n) { return n == Dyn ? Text("Dyn") : text(n); }
+[[gnu::cold]] constexpr Text dim_text(index_t n) { return n == Dyn ? Text("Dyn") : text(n); }
 
 /// `[64, 2, 2]`.
-constexpr Text to_text(const Shape& s) {
+[[gnu::cold]] constexpr Text to_text(const Shape& s) {
     if (s.rank == 0) return "[unknown]";
     Text t("[");
     for (int i = 0; i < s.rank; ++i) t.append(i ? ", " : "").append(dim_text(s.d[i]));
@@ -97,7 +97,7 @@ struct ShapeResult {
     Shape shape;
     Text why;             ///< empty when the input is accepted
     bool nested = false;  ///< a layer inside refused, and `why` is already its whole sentence
-    constexpr ShapeResult(const Shape& s) : shape(s) {
+    [[gnu::cold]] constexpr ShapeResult(const Shape& s) : shape(s) {
         if (s.is_too_large()) why = text("a sample ", to_text(s), " has more than ", max_values, " values (2^40)");
     }
     constexpr explicit ShapeResult(const Text& reason, bool inside = false) : why(reason), nested(inside) {}
@@ -106,18 +106,20 @@ struct ShapeResult {
 
 /// What a layer's `out_shape` returns for an input it cannot take, e.g. `refuse("expected ", 512)`.
 template <class... Parts>
-constexpr ShapeResult refuse(const Parts&... parts) {
+[[gnu::cold]] constexpr ShapeResult refuse(const Parts&... parts) {
     return ShapeResult(text(parts...));
 }
 
 /// `Linear<512, 10> refuses input [64, 2, 2] (256 values): expected 512`.
-constexpr Text refusal(const Text& layer, const Shape& in, const Text& why) {
+[[gnu::cold]] constexpr Text refusal(const Text& layer, const Shape& in, const Text& why) {
     Text t = text(layer, " refuses input ", to_text(in));
     if (in.rank > 1 && in.is_known()) t.append(" (").append(in.size()).append(" values)");
     return t.append(": ").append(why);
 }
 
 /// The whole sentence of a refusal, whoever refused.
-constexpr Text refusal(const Text& layer, const Shape& in, const ShapeResult& result) { return result.nested ? result.why : refusal(layer, in, result.why); }
+[[gnu::cold]] constexpr Text refusal(const Text& layer, const Shape& in, const ShapeResult& result) {
+    return result.nested ? result.why : refusal(layer, in, result.why);
+}
 
 }  // namespace dla

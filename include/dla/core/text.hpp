@@ -20,7 +20,7 @@ struct Text {
     constexpr Text(std::string_view s) { append(s); }
     constexpr Text(const char* s) { append(std::string_view(s)); }
 
-    constexpr Text& append(std::string_view s) {
+    [[gnu::cold]] constexpr Text& append(std::string_view s) {
         for (char c : s)
             if (length + 1 < capacity) chars[length++] = c;
         return *this;
@@ -28,7 +28,7 @@ struct Text {
     constexpr Text& append(const Text& t) { return append(t.view()); }
     constexpr Text& append(const char* s) { return append(std::string_view(s)); }
     template <std::integral Integer>
-    constexpr Text& append(Integer number) {
+    [[gnu::cold]] constexpr Text& append(Integer number) {
         auto n = static_cast<unsigned long long>(number);
         if constexpr (std::signed_integral<Integer>)
             if (number < 0) {
@@ -51,7 +51,7 @@ struct Text {
 
 /// The arguments written one after another, e.g. `text("expected ", 512)`.
 template <class... Parts>
-constexpr Text text(const Parts&... parts) {
+[[gnu::cold]] constexpr Text text(const Parts&... parts) {
     Text t;
     (t.append(parts), ...);
     return t;

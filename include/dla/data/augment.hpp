@@ -36,12 +36,12 @@ inline AugmentationDraw draw_augmentation(const Augmentation& augmentation, Seed
     return draw;
 }
 
-/// (byte / 255 - mean[c]) / deviation[c] for every channel and byte. A table makes the result the same at every ISA level.
+/// (byte / 255 - mean[c]) / std[c] for every channel and byte. A table makes the result the same at every ISA level.
 class Normalisation {
 public:
     explicit Normalisation(const Dataset& data) : table_(data.mean.size() * 256) {
         for (std::size_t c = 0; c < data.mean.size(); ++c)
-            for (std::size_t byte = 0; byte < 256; ++byte) table_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - data.mean[c]) / data.deviation[c];
+            for (std::size_t byte = 0; byte < 256; ++byte) table_[c * 256 + byte] = (static_cast<float>(byte) / 255.0f - data.mean[c]) / data.std[c];
     }
     /// The 256 values of a channel.
     const float* channel(std::size_t c) const { return table_.data() + c * 256; }

@@ -31,7 +31,7 @@ inline Dataset empty_cifar10() {
     data.num_classes = 10;
     data.class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
     data.mean = {.4914f, .4822f, .4465f};
-    data.deviation = {.2023f, .1994f, .2010f};
+    data.std = {.2023f, .1994f, .2010f};
     return data;
 }
 

@@ -10,6 +10,8 @@
 #include <curl/curl.h>
 #include <openssl/evp.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 

@@ -51,7 +51,7 @@ inline IdxArray read_idx(const std::filesystem::path& path, int rank) {
     return array;
 }
 
-/// Reads a pair of IDX files as a data set of one-channel images; name, class names, mean and deviation are left for the caller.
+/// Reads a pair of IDX files as a data set of one-channel images; name, class names, mean and std are left for the caller.
 /// Error: data, if a file is damaged, the counts differ, or a label is not below `num_classes`.
 inline Dataset read_idx_pair(const std::filesystem::path& images_path, const std::filesystem::path& labels_path, int num_classes = 10) {
     IdxArray labels = read_idx(labels_path, 1);

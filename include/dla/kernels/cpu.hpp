@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
-// All kernels of the Cpu policy: vectorised and parallel ones for float, the reference's for the rest.
+// All kernels of the Cpu policy: vectorised and parallel ones for float, the reference's for the rest. DLA_KERNELS_EXTERN leaves their bodies out, which
+// are most of what this library costs a compiler; see core/config.hpp.
 #pragma once
 
+#include <dla/kernels/cpu/declarations.hpp>
+#include <dla/kernels/cpu/isa.hpp>
+#include <dla/kernels/cpu/parallel.hpp>
+
+#if DLA_BODIES
 #include <dla/kernels/cpu/conv2d.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
@@ -10,4 +16,4 @@
 #include <dla/kernels/cpu/pool.hpp>
 #include <dla/kernels/cpu/reduce.hpp>
 #include <dla/kernels/cpu/softmax.hpp>
-#include <dla/kernels/reference.hpp>
+#endif

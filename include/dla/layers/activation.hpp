@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dla/layers/concept.hpp>
-#include <dla/ops/norm.hpp>
+#include <dla/layers/axis.hpp>
 
 namespace dla {
 
@@ -17,7 +17,7 @@ struct Pointwise {
     static constexpr InPlace in_place{.forward = true, .backward = true};
     static constexpr bool rectifies = Kind == Activation::relu;
 
-    constexpr Text name() const {
+    [[gnu::cold]] constexpr Text name() const {
         switch (Kind) {
             case Activation::relu:
                 return "ReLU";
@@ -36,8 +36,8 @@ struct Pointwise {
         }
         return "";
     }
-    Text settings() const { return Kind == Activation::leaky_relu ? detail::Settings().add("slope", slope).text : Text(); }
-    constexpr ShapeResult out_shape(Shape s) const { return s; }
+    [[gnu::cold]] Text settings() const { return Kind == Activation::leaky_relu ? detail::Settings().add("slope", slope).text : Text(); }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return s; }
 
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
@@ -66,20 +66,20 @@ struct Softmax {
     static constexpr Needs needs{.x = false, .y = true};
     static constexpr InPlace in_place{.forward = false, .backward = true};
 
-    constexpr Text name() const { return text("Softmax<", Dim, ">"); }
-    Text settings() const { return detail::Settings().add("dim", static_cast<index_t>(Dim)).text; }
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr Text name() const { return text("Softmax<", Dim, ">"); }
+    [[gnu::cold]] Text settings() const { return detail::Settings().add("dim", static_cast<index_t>(Dim)).text; }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank != 0 && Dim > s.rank) return refuse("it has no dimension ", Dim, " (0 is the batch)");
         return s;
     }
 
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
-        softmax_forward(c.policy, ops::axis_dims(x.batch, x.shape, Dim), x.data, y.data);
+        softmax_forward(c.policy, detail::axis_dims(x.batch, x.shape, Dim), x.data, y.data);
     }
     template <class P>
     void backward(Context<P>& c, ConstView<P>, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
-        softmax_backward(c.policy, ops::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
+        softmax_backward(c.policy, detail::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
     }
 };
 

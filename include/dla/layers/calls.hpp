@@ -8,7 +8,7 @@ namespace dla {
 
 /// Declares the layer's parameters for a known input shape.
 template <class P, class L, class Builder>
-LayerState<L, P> build_layer(const L& layer, Builder& b, const Shape& in) {
+[[gnu::cold]] LayerState<L, P> build_layer(const L& layer, Builder& b, const Shape& in) {
     if constexpr (detail::HasState<L, P>)
         return layer.template build<P>(b, in);
     else
@@ -101,7 +101,7 @@ struct LayerFacts {
     bool branches = false, rectifies = false;
 };
 template <class L>
-LayerFacts facts_of(const L& layer, const Shape& in) {
+[[gnu::cold]] LayerFacts facts_of(const L& layer, const Shape& in) {
     const Text name = layer.name();
     LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .branches = branches<L>(), .rectifies = rectifies<L>()};
     if constexpr (requires { layer.settings(); }) {
@@ -120,7 +120,7 @@ inline constexpr bool splices = requires(const L& layer, int& number) {
 /// A layer's output shape, checked: what is written in place, or is the input seen otherwise, must not change its size, or it would run over the end of the
 /// buffer.
 template <class L>
-constexpr ShapeResult checked_out_shape(const L& layer, const Shape& in) {
+[[gnu::cold]] constexpr ShapeResult checked_out_shape(const L& layer, const Shape& in) {
     const ShapeResult out = layer.out_shape(in);
     if constexpr (in_place_of<L>().forward || in_place_of<L>().backward)
         if (out.ok() && in.is_known() && out.shape.is_known() && out.shape.size() != in.size())
@@ -132,7 +132,7 @@ constexpr ShapeResult checked_out_shape(const L& layer, const Shape& in) {
 }
 
 /// A refusal inside a container, with the path of the child that refused in front: `layer 3.0 Linear<512, 10> refuses ...`.
-constexpr ShapeResult child_refusal(const Text& number, const Text& name, const Shape& in, const ShapeResult& result) {
+[[gnu::cold]] constexpr ShapeResult child_refusal(const Text& number, const Text& name, const Shape& in, const ShapeResult& result) {
     constexpr std::string_view mark = "layer ";
     if (result.nested && result.why.view().starts_with(mark)) return ShapeResult(text(mark, number, ".", result.why.view().substr(mark.size())), true);
     if (result.nested) return ShapeResult(text(mark, number, " ", result.why), true);  // a Repeat of one copy, which has no number
@@ -141,7 +141,7 @@ constexpr ShapeResult child_refusal(const Text& number, const Text& name, const 
 
 /// Output shape of a child that counts as `number` (advanced by what the child occupies).
 template <class L>
-constexpr ShapeResult child_out_shape(const L& layer, const Shape& in, int& number) {
+[[gnu::cold]] constexpr ShapeResult child_out_shape(const L& layer, const Shape& in, int& number) {
     if constexpr (splices<L>) {
         return layer.out_shape_numbered(in, number);
     } else {
@@ -154,7 +154,7 @@ constexpr ShapeResult child_out_shape(const L& layer, const Shape& in, int& numb
 
 /// Builds a child: checks its input, notes it in the builder's table of layers, declares its parameters.
 template <class P, class L, class Builder>
-auto build_child(const L& layer, Builder& b, const Shape& in, int& id, Shape& out) {
+[[gnu::cold]] auto build_child(const L& layer, Builder& b, const Shape& in, int& id, Shape& out) {
     const ShapeResult result = checked_out_shape(layer, in);
     if (!result.ok()) b.refused(refusal(layer.name(), in, result));
     out = result.shape;

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <dla/layers/concept.hpp>
-#include <dla/ops/conv2d.hpp>
+#include <dla/layers/window.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace dla {
@@ -31,7 +32,7 @@ struct Conv2d {
         Param<P> weight, bias;
     };
 
-    constexpr Text name() const {
+    [[gnu::cold]] constexpr Text name() const {
         Text t = text("Conv2d<", dim_text(In), ", ", dim_text(out), ", ", dim_text(kernel.h));
         if (kernel.w != kernel.h) t.append("x").append(dim_text(kernel.w));
         if (stride != Size2(1) || padding != Size2(Same)) t.append(", ").append(stride.h);
@@ -39,7 +40,7 @@ struct Conv2d {
         return t.append(">");
     }
 
-    Text settings() const {
+    [[gnu::cold]] Text settings() const {
         detail::Settings s;
         if (stride != Size2(1)) s.add("stride", stride.h, stride.w);
         if (padding != Size2(Same)) s.add("padding", padding.h, padding.w);
@@ -49,9 +50,9 @@ struct Conv2d {
         return s.text;
     }
 
-    constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return ops::conv2d_dims(batch, s, out, kernel, stride, padding, dilation, groups); }
+    constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return detail::conv2d_dims(batch, s, out, kernel, stride, padding, dilation, groups); }
 
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
         if (s.rank != 3) return refuse("expected an image [channels, height, width]");
         if (!compatible(s.d[0], In)) {
@@ -66,8 +67,9 @@ struct Conv2d {
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
         if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
             return refuse("output channels, kernel, stride and dilation must be at least 1");
-        if (!ops::within_max_window(kernel) || !ops::within_max_window(stride) || !ops::within_max_window(padding) || !ops::within_max_window(dilation))
-            return refuse("kernel, stride, padding and dilation must be at most ", ops::max_window);
+        if (!detail::within_max_window(kernel) || !detail::within_max_window(stride) || !detail::within_max_window(padding) ||
+            !detail::within_max_window(dilation))
+            return refuse("kernel, stride, padding and dilation must be at most ", detail::max_window);
         if ((padding.h < 0 && padding.h != Same) || (padding.w < 0 && padding.w != Same)) return refuse("padding must be 0 or more, or Same");
         if ((padding.h == Same && stride.h != 1) || (padding.w == Same && stride.w != 1))
             return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(In), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h,
@@ -86,7 +88,7 @@ struct Conv2d {
     }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& s) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
         const index_t in = s.d[0] / groups;
         const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(Dims{in, kernel.h, kernel.w}.size()))};
         State<P> state;
@@ -99,16 +101,19 @@ struct Conv2d {
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
         const Conv2dDims d = dims(s, batch);
-        return pass == Pass::backward ? ops::conv2d_backward_scratch(policy, d) : conv2d_forward_scratch(policy, d);
+        return pass == Pass::backward ? std::max(conv2d_backward_weights_scratch(policy, d), conv2d_backward_data_scratch(policy, d))
+                                      : conv2d_forward_scratch(policy, d);
     }
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        ops::conv2d_forward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+        conv2d_forward(c.policy, c.scratch, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
-        ops::conv2d_backward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
+        const Conv2dDims d = dims(x.shape, x.batch);
+        conv2d_backward_weights(c.policy, c.scratch, d, x.data, dy.data, state.weight.grad, state.bias.grad);
+        if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy.data, state.weight.value, dx.data);
     }
 };
 

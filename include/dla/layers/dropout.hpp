@@ -20,15 +20,15 @@ struct Dropout {
         const bool* eval = nullptr;  // ParamTable::set_eval
     };
 
-    constexpr Text name() const { return "Dropout"; }
-    Text settings() const { return detail::Settings().add("p", p).text; }
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr Text name() const { return "Dropout"; }
+    [[gnu::cold]] Text settings() const { return detail::Settings().add("p", p).text; }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (!(p >= 0 && p <= 1)) return refuse("its probability must lie in [0, 1]");
         return s;
     }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape&) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape&) const {
         return {b.random_stream(), b.mode()};
     }
     template <class P>

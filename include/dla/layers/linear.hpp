@@ -3,11 +3,23 @@
 #pragma once
 
 #include <dla/layers/concept.hpp>
-#include <dla/ops/linear.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace dla {
+
+namespace detail {
+
+/// Rows and widths of one Linear: x [rows, in], w [out, in], y [rows, out].
+struct LinearDims {
+    index_t rows = 0, in = 0, out = 0;
+    constexpr GemmDims forward() const { return {.m = rows, .n = out, .k = in, .transpose_a = false, .transpose_b = true}; }
+    constexpr GemmDims backward_data() const { return {.m = rows, .n = in, .k = out, .transpose_a = false, .transpose_b = false}; }
+    constexpr GemmDims backward_weights() const { return {.m = out, .n = in, .k = rows, .transpose_a = true, .transpose_b = false}; }
+};
+
+}  // namespace detail
 
 /// y = x W^T + b. x [N, in] or [N, rows, in], weight [out, in], bias [out]. In = Dyn: taken from the input; Out = Dyn: set `out`.
 /// Initialised as PyTorch's nn.Linear: weight and bias uniform in +-1/sqrt(in).
@@ -23,11 +35,11 @@ struct Linear {
         Param<P> weight, bias;
     };
 
-    constexpr Text name() const { return text("Linear<", dim_text(In), ", ", dim_text(out), ">"); }
+    [[gnu::cold]] constexpr Text name() const { return text("Linear<", dim_text(In), ", ", dim_text(out), ">"); }
 
-    Text settings() const { return bias ? Text() : detail::Settings().add("bias", bias).text; }
+    [[gnu::cold]] Text settings() const { return bias ? Text() : detail::Settings().add("bias", bias).text; }
 
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
         if (s.rank == 3) {
             if (In != Dyn && s.size() == In) return refuse("expected ", In, "; did you forget Flatten?");
@@ -44,7 +56,7 @@ struct Linear {
     constexpr index_t macs(const Shape& s) const { return saturating_mul(s.size(), out); }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& s) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
         State<P> state;
         const index_t in = s.d[s.rank - 1];
         const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in))};
@@ -54,22 +66,28 @@ struct Linear {
         return state;
     }
 
-    constexpr ops::LinearDims dims(const Shape& s, index_t batch) const {
+    constexpr detail::LinearDims dims(const Shape& s, index_t batch) const {
         return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = s.d[s.rank - 1], .out = out};
     }
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
-        const ops::LinearDims d = dims(s, batch);
-        return pass == Pass::backward ? ops::linear_backward_scratch(policy, d) : ops::linear_forward_scratch(policy, d);
+        const detail::LinearDims d = dims(s, batch);
+        if (pass != Pass::backward) return gemm_scratch(policy, d.forward());
+        return std::max({gemm_scratch(policy, d.backward_weights()), column_sum_scratch(policy, d.rows, d.out), gemm_scratch(policy, d.backward_data())});
     }
 
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        ops::linear_forward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+        gemm(c.policy, c.scratch, dims(x.shape, x.batch).forward(), x.data, state.weight.value, state.bias.value, typename P::master(0), y.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
-        ops::linear_backward<P>(c, dims(x.shape, x.batch), x.data, state.weight.value, dy.data, dx.data, state.weight.grad, state.bias.grad);
+        using T = typename P::master;
+        const detail::LinearDims d = dims(x.shape, x.batch);
+        const kernel::ConstWeightPtr<P> none{};
+        gemm(c.policy, c.scratch, d.backward_weights(), dy.data, x.data, none, T(1), state.weight.grad);         // dw += dy^T x
+        if (state.bias.grad) column_sum(c.policy, c.scratch, d.rows, d.out, dy.data, state.bias.grad);           // db += column sums of dy
+        if (dx) gemm(c.policy, c.scratch, d.backward_data(), dy.data, state.weight.value, none, T(0), dx.data);  // dx = dy W
     }
 };
 

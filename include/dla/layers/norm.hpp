@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dla/layers/concept.hpp>
-#include <dla/ops/norm.hpp>
+#include <dla/layers/axis.hpp>
 
 #include <utility>
 
@@ -37,18 +37,18 @@ struct BatchNorm {
         Planned<P, typename P::statistic> mean, invstd;
     };
 
-    constexpr Text name() const {
+    [[gnu::cold]] constexpr Text name() const {
         Text t(Images ? "BatchNorm2d<" : "BatchNorm1d<");
         return t.append(Channels == Dyn ? Text("") : dim_text(Channels)).append(">");
     }
-    Text settings() const {
+    [[gnu::cold]] Text settings() const {
         detail::Settings s;
         if (eps != 1e-5) s.add("eps", eps);
         if (momentum != 0.1) s.add("momentum", momentum);
         if (!affine) s.add("affine", affine);
         return s.text;
     }
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;
         if (Images && s.rank != 3) return refuse("expected an image [channels, height, width]; did you mean BatchNorm1d?");
         if (!Images && s.rank == 3) return refuse("expected [features] or [channels, length]; did you mean BatchNorm2d?");
@@ -58,7 +58,7 @@ struct BatchNorm {
     }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& s) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
         const index_t channels = s.d[0];
         const DiskOrder order = feature_order(s);
         State<P> state;
@@ -80,32 +80,32 @@ struct BatchNorm {
     }
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
-        return pass == Pass::infer ? 0 : batch_norm_scratch(policy, ops::channel_dims(batch, s));
+        return pass == Pass::infer ? 0 : batch_norm_scratch(policy, detail::channel_dims(batch, s));
     }
 
     /// Throws Error(model) for a batch that has no variance.
     template <class V>
     void check_batch(const V& x) const {
-        const NormDims d = ops::channel_dims(x.batch, x.shape);
+        const NormDims d = detail::channel_dims(x.batch, x.shape);
         if (d.outer * d.inner <= 1)
             fail(ErrorCode::model, name().view(),
                  "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
     }
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        batch_norm_infer(c.policy, ops::channel_dims(x.batch, x.shape), eps, x.data, state.weight.master, state.bias.master, state.running_mean,
+        batch_norm_infer(c.policy, detail::channel_dims(x.batch, x.shape), eps, x.data, state.weight.master, state.bias.master, state.running_mean,
                          state.running_var, y.data);
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
         if (*state.eval) return infer<P>(c, state, x, y);
         check_batch(x);
-        batch_norm_forward(c.policy, c.scratch, ops::channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master,
+        batch_norm_forward(c.policy, c.scratch, detail::channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master,
                            state.running_mean, state.running_var, state.tracked, y.data, tape.mean.data, tape.invstd.data);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        const NormDims d = ops::channel_dims(x.batch, x.shape);
+        const NormDims d = detail::channel_dims(x.batch, x.shape);
         if (*state.eval)
             return batch_norm_infer_backward(c.policy, c.scratch, d, eps, x.data, state.weight.master, state.running_mean, state.running_var, dy.data, dx.data,
                                              state.weight.grad, state.bias.grad);
@@ -142,20 +142,20 @@ struct LayerNorm {
         Planned<P, typename P::statistic> mean, invstd;
     };
 
-    constexpr Text name() const {
+    [[gnu::cold]] constexpr Text name() const {
         Text t("LayerNorm<");
         int i = 0;
         ((t.append(i++ ? ", " : "").append(dim_text(Sizes))), ...);
         return t.append(">");
     }
-    Text settings() const {
+    [[gnu::cold]] Text settings() const {
         detail::Settings s;
         if (sizeof...(Sizes) > 1) s.add("axes", static_cast<index_t>(sizeof...(Sizes)));
         if (eps != 1e-5) s.add("eps", eps);
         if (!affine) s.add("affine", affine);
         return s.text;
     }
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;
         constexpr int axes = sizeof...(Sizes) == 0 ? 1 : static_cast<int>(sizeof...(Sizes));
         if (s.rank < axes) return refuse("expected at least ", axes, " axes");
@@ -178,7 +178,7 @@ struct LayerNorm {
     static constexpr index_t rows(const Shape& s, index_t batch) { return batch * s.size() / columns(s); }
 
     template <class P, class Builder>
-    State<P> build(Builder& b, const Shape& s) const {
+    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
         State<P> state;
         if (!affine) return state;
         const Dims dims = s.rank == 3 ? Dims{s.d[0], s.d[1], s.d[2]} : sizeof...(Sizes) == 2 ? Dims{s.d[0], s.d[1]} : Dims{columns(s)};

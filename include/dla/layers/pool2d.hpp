@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dla/layers/concept.hpp>
-#include <dla/ops/pool.hpp>
+#include <dla/layers/window.hpp>
 
 namespace dla {
 
@@ -15,11 +15,11 @@ constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride,
     if (s.rank != 3) return refuse("expected an image [channels, height, width]");
     if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1)
         return refuse("kernel, stride and dilation must be at least 1");
-    if (!ops::within_max_window(kernel) || !ops::within_max_window(stride) || !ops::within_max_window(dilation))
-        return refuse("kernel, stride and dilation must be at most ", ops::max_window);
+    if (!detail::within_max_window(kernel) || !detail::within_max_window(stride) || !detail::within_max_window(dilation))
+        return refuse("kernel, stride and dilation must be at most ", detail::max_window);
     const index_t half_h = (dilation.h * (kernel.h - 1) + 1) / 2, half_w = (dilation.w * (kernel.w - 1) + 1) / 2;
     if (padding.h < 0 || padding.w < 0 || padding.h > half_h || padding.w > half_w) return refuse("padding must be between 0 and half the window");
-    const Pool2dDims d = ops::pool2d_dims(1, s, kernel, stride, padding, dilation, ceil_mode);
+    const Pool2dDims d = detail::pool2d_dims(1, s, kernel, stride, padding, dilation, ceil_mode);
     if ((s.d[1] != Dyn && d.out_height < 1) || (s.d[2] != Dyn && d.out_width < 1))
         return refuse("the window (", kernel.h, " x ", kernel.w, ") is larger than the padded image; pool less often");
     return Shape{s.d[0], s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
@@ -51,14 +51,14 @@ struct MaxPool2d {
         Planned<P, std::int32_t> argmax;
     };
 
-    constexpr Text name() const { return text("MaxPool2d<", dim_text(kernel.h), ">"); }
-    Text settings() const {
+    [[gnu::cold]] constexpr Text name() const { return text("MaxPool2d<", dim_text(kernel.h), ">"); }
+    [[gnu::cold]] Text settings() const {
         detail::Settings s = detail::pool_settings(kernel, stride, padding, ceil_mode);
         if (dilation != Size2(1)) s.add("dilation", dilation.h, dilation.w);
         return s.text;
     }
-    constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return ops::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
-    constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
+    constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return detail::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
 
     template <class Claim, class P>
     void keep(const Claim& claim, Tape<P>& tape, const Shape& s, index_t batch) const {
@@ -90,20 +90,20 @@ struct AvgPool2d {
 
     static constexpr Needs needs{.x = false, .y = false};
 
-    constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
-    Text settings() const {
+    [[gnu::cold]] constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
+    [[gnu::cold]] Text settings() const {
         detail::Settings s = detail::pool_settings(kernel, stride, padding, ceil_mode);
         if (!count_include_pad) s.add("count_include_pad", count_include_pad);
         if (divisor_override != 0) s.add("divisor_override", divisor_override);
         return s.text;
     }
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const {
-        Pool2dDims d = ops::pool2d_dims(batch, s, kernel, stride, padding, 1, ceil_mode);
+        Pool2dDims d = detail::pool2d_dims(batch, s, kernel, stride, padding, 1, ceil_mode);
         d.count_include_pad = count_include_pad;
         d.divisor_override = divisor_override;
         return d;
     }
-    constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, 1, ceil_mode); }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, 1, ceil_mode); }
 
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
@@ -119,9 +119,9 @@ struct AvgPool2d {
 struct GlobalAvgPool2d {
     static constexpr Needs needs{.x = false, .y = false};
 
-    constexpr Text name() const { return "GlobalAvgPool2d"; }
-    static constexpr Pool2dDims dims(const Shape& s, index_t batch) { return ops::pool2d_dims(batch, s, {s.d[1], s.d[2]}, {s.d[1], s.d[2]}, 0, 1, false); }
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr Text name() const { return "GlobalAvgPool2d"; }
+    static constexpr Pool2dDims dims(const Shape& s, index_t batch) { return detail::pool2d_dims(batch, s, {s.d[1], s.d[2]}, {s.d[1], s.d[2]}, 0, 1, false); }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
         if (s.rank != 3) return refuse("expected an image [channels, height, width]");
         return Shape{s.d[0]};

@@ -21,9 +21,9 @@ struct Identity {
     static constexpr Needs needs{};
     static constexpr bool is_view = true;
 
-    constexpr Text name() const { return "Identity"; }
+    [[gnu::cold]] constexpr Text name() const { return "Identity"; }
     constexpr bool is_identity() const { return true; }
-    constexpr ShapeResult out_shape(Shape s) const { return s; }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return s; }
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
         detail::pass_on<P>(c, x, y);
@@ -40,8 +40,8 @@ struct Flatten {
     static constexpr Needs needs{};
     static constexpr bool is_view = true;
 
-    constexpr Text name() const { return "Flatten"; }
-    constexpr ShapeResult out_shape(Shape s) const {
+    [[gnu::cold]] constexpr Text name() const { return "Flatten"; }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank <= 1) return s;
         Shape flat(s.size());
         if (s.rank == 3) flat.d[1] = s.d[1], flat.d[2] = s.d[2];

@@ -4,8 +4,8 @@
 
 #include <dla/core/finite.hpp>
 #include <dla/loss/cross_entropy.hpp>
-#include <dla/model/inspect.hpp>
-#include <dla/model/summary.hpp>
+#include <dla/model/observe.hpp>
+#include <dla/model/memory.hpp>
 #include <dla/model/train_step.hpp>
 #include <dla/optim/make_optimizer.hpp>
 
@@ -64,16 +64,12 @@ public:
     virtual std::string find_non_finite(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) = 0;
 };
 
-/// As for a Model: what training on `batch` samples will take, what it has claimed, and the table of all of it.
+/// As for a Model: what training on `batch` samples will take, and what it has claimed.
 [[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const CrossEntropy& loss = {}, int micro_batches = 1) {
     const ParamMemory parameters = detail::planned_parameters(model.index(), sizeof(float), 0, slots, model.param_memory());
     return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
 }
 [[nodiscard]] inline TrainingMemory claimed_memory(const AnyModel& model) { return detail::training_memory(model.memory(), model.param_memory()); }
-[[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const CrossEntropy& loss = {}) {
-    const TrainingMemory planned = planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches);
-    return summary(model.index(), planned, claimed_memory(model), options);
-}
 
 namespace detail {
 

@@ -6,19 +6,19 @@
 
 namespace dla {
 
+namespace detail {
+
+/// Initial values of parameter number `i` of a table, in PyTorch's order.
+DLA_ONCE std::vector<double> first_values(const ParamRow& row, std::size_t i, Seed seed);
+
+}  // namespace detail
+
 /// Sets every parameter, buffer and counter to its initial value. A value depends on the seed, the row and its place in PyTorch's order only.
 template <class P>
-void initialise(ParamTable<P>& table, Seed seed) {
-    using T = typename P::master;
-    std::vector<T> host;
+[[gnu::cold]] void initialise(ParamTable<P>& table, Seed seed) {
     for (std::size_t i = 0; i < table.parameters.size(); ++i) {
-        const ParamRow& row = table.parameters[i];
-        host.assign(static_cast<std::size_t>(row.count), static_cast<T>(row.init.fixed));
-        if (row.init.bound > 0) {
-            RandomStream random({static_cast<std::uint64_t>(seed), static_cast<std::uint32_t>(i), 0}, RandomUse::initialisation);
-            for (T& value : host) value = static_cast<T>(row.init.bound * (2.0 * static_cast<double>(random.uniform()) - 1.0));
-        }
-        table.write(ParamPart::value, row, host);
+        const std::vector<double> values = detail::first_values(table.parameters[i], i, seed);
+        table.write(ParamPart::value, table.parameters[i], std::vector<typename P::master>(values.begin(), values.end()));
     }
     std::vector<typename P::statistic> statistics;
     for (const BufferRow& row : table.buffers) {
@@ -73,3 +73,7 @@ CopyReport copy_weights(const ParamTable<P>& from, ParamTable<Q>& to) {
 }
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/model/init.impl.hpp>
+#endif

@@ -12,7 +12,7 @@ template <class P>
 class LeafTree {
 public:
     /// Claims what trees of up to `leaves` leaves, a power of two, need.
-    void reserve(const ParamTable<P>& table, int leaves) {
+    [[gnu::cold]] void reserve(const ParamTable<P>& table, int leaves) {
         while ((1 << levels_.size()) < leaves) levels_.push_back(Level(table));
     }
     /// Bytes that are claimed, and that `reserve` would claim on a new tree.

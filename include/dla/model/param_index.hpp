@@ -2,7 +2,6 @@
 // The rows that describe a model: its parameters, buffers, counters and layers, with their paths, sizes and places, without any memory.
 #pragma once
 
-#include <dla/core/edit_distance.hpp>
 #include <dla/core/path.hpp>
 #include <dla/layers/concept.hpp>
 
@@ -86,25 +85,16 @@ struct ParamIndex {
     /// One past the last value of parameter `i`, with padding.
     index_t end_of(std::size_t i) const { return i + 1 < parameters.size() ? parameters[i + 1].offset : value_count; }
     /// `batch`, if that many samples can be counted in every layer. Throws Error(shape) otherwise.
-    index_t checked_batch(index_t batch) const {
-        if (batch < 0 || saturating_mul(batch, largest_sample) > max_values)
-            fail(ErrorCode::shape, "model",
-                 text("a batch of ", batch, " samples, of up to ", largest_sample, " values in a layer; expected 0 or more and at most ", max_values,
-                      " values in all")
-                     .view());
-        return batch;
-    }
+    index_t checked_batch(index_t batch) const;
     /// The row of this path. Throws Error(model) naming the closest path when there is none.
-    const ParamRow& parameter(std::string_view path) const {
-        for (const ParamRow& row : parameters)
-            if (row.path == path) return row;
-        if (parameters.empty()) fail(ErrorCode::model, path, "no parameter has this path; the model has no parameters");
-        const auto distance = [path](const ParamRow& row) { return detail::edit_distance(row.path, path); };
-        fail(ErrorCode::model, path, "no parameter has this path; did you mean " + std::ranges::min_element(parameters, {}, distance)->path + "?");
-    }
+    const ParamRow& parameter(std::string_view path) const;
 };
 
 /// Which of a parameter's arrays is meant.
 enum class ParamPart { value, gradient };
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/model/param_index.impl.hpp>
+#endif

@@ -38,7 +38,7 @@ public:
     explicit ParamTable(const P& p) : policy(p) {}
 
     /// Claims the memory once the rows are known.
-    void allocate() {
+    [[gnu::cold]] void allocate() {
         values_ = arena<T>(value_count);
         gradients_ = arena<T>(value_count);
         if constexpr (!weights_are_masters) weights_ = arena<typename P::weight>(value_count);
@@ -207,7 +207,7 @@ private:
         put(policy, to, memory.data(), count);
     }
 
-    void refresh_segments() {
+    [[gnu::cold]] void refresh_segments() {
         trainable_.clear();
         for (std::size_t i = 0; i < parameters.size(); ++i) {
             if (!parameters[i].trainable) continue;

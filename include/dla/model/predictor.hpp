@@ -89,7 +89,7 @@ public:
 
 protected:
     /// Throws Error(shape) when sizes are missing or do not fit.
-    Predictor(const Net& net, const Shape& input, Seed seed, const P& policy)
+    [[gnu::cold]] Predictor(const Net& net, const Shape& input, Seed seed, const P& policy)
         : net_(net), input_(input), table_(std::make_unique<ParamTable<P>>(detail::resolved(policy))) {
         output_ = detail::checked_output(net, input, Input);
         Builder<P> count(*table_, false);

@@ -25,8 +25,9 @@ public:
 
     Workspace() = default;
 
-    /// Plans for `batch` samples; `scratch` is what the loss needs. With `want_dx` backward also gives the gradient of the images.
-    Workspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx)
+    /// Plans for `batch` samples; `scratch` is what the loss needs. With `want_dx` backward also gives the gradient of the input.
+    [[gnu::cold]] Workspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch,
+                            bool want_dx)
         : want_dx_(want_dx) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
@@ -71,7 +72,7 @@ public:
 
 private:
     /// Makes the claims of a step on a planner.
-    void dry_run(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
+    [[gnu::cold]] void dry_run(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
         plan.allocate(output, batch * out.size());
         const Gradients wants = want_dx_ ? Gradients::input : detail::has_parameters<Net, P>() ? Gradients::parameters : Gradients::none;
         Planning<P> v{plan};
@@ -99,7 +100,8 @@ public:
     ClassWeights<P> class_weights;
 
     InferenceWorkspace() = default;
-    InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
+    [[gnu::cold]] InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch,
+                                     index_t scratch = 0) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
         Planning<P> v{plan};

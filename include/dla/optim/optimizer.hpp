@@ -33,20 +33,11 @@ public:
 
     double learning_rate() const { return learning_rate_; }
     /// Throws Error(usage) for a rate that is negative or not finite.
-    void set_learning_rate(double rate) {
-        if (!(rate >= 0 && is_finite(rate))) fail(ErrorCode::usage, name(), "learning_rate must be finite and not negative");
-        learning_rate_ = rate;
-    }
+    void set_learning_rate(double rate);
     /// Momentum of sgd, beta1 of the others.
     double momentum() const { return rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1; }
     /// Throws Error(usage) outside [0, 1), and for sgd when momentum would be switched on or off, because its velocity would be stale.
-    void set_momentum(double momentum) {
-        if (!(momentum >= 0 && momentum < 1)) fail(ErrorCode::usage, name(), "momentum must lie in [0, 1)");
-        if (rule_ == Rule::sgd && (sgd_.momentum > 0) != (momentum > 0))
-            fail(ErrorCode::usage, "sgd",
-                 "momentum cannot be switched on or off later; give it a momentum above 0, or schedule the rate alone (cycle_momentum = false)");
-        (rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1) = momentum;
-    }
+    void set_momentum(double momentum);
     double weight_decay() const { return weight_decay_; }
     bool decay_bias_and_norm() const { return decay_bias_and_norm_; }
     bool nesterov() const { return sgd_.nesterov; }
@@ -62,23 +53,13 @@ public:
     }
 
     /// Steps taken so far, of the parameter that has taken most.
-    std::int64_t steps() const { return memory_ ? memory_->steps() : *std::max_element(steps_.begin(), steps_.end()); }
+    std::int64_t steps() const;
     /// Of each parameter of the model; empty before the first step.
-    std::vector<std::int64_t> steps_of_parameters() const { return memory_ ? memory_->steps_of_rows() : std::vector<std::int64_t>(); }
+    std::vector<std::int64_t> steps_of_parameters() const;
     /// For resuming, together with `write`: all parameters have taken so many. Throws Error(usage) for a negative number.
-    void set_steps(std::int64_t steps) {
-        if (steps < 0) fail(ErrorCode::usage, name(), "steps must not be negative");
-        steps_ = {steps};
-        if (memory_) memory_->set_steps(steps);
-    }
+    void set_steps(std::int64_t steps);
     /// The same with a number for each parameter of the model. Throws Error(usage) for negative numbers, or another number of parameters.
-    void set_steps_of_parameters(const std::vector<std::int64_t>& steps) {
-        if (steps.empty() || *std::min_element(steps.begin(), steps.end()) < 0) fail(ErrorCode::usage, name(), "steps of parameters must not be negative");
-        if (memory_ && memory_->steps_of_rows().size() != steps.size())
-            fail(ErrorCode::usage, name(), text("got the steps of ", steps.size(), " parameters; expected ", memory_->steps_of_rows().size()).view());
-        steps_ = steps;
-        if (memory_) memory_->set_steps_of_rows(steps);
-    }
+    void set_steps_of_parameters(const std::vector<std::int64_t>& steps);
 
     /// One step on the parameters of the table, unless `report` (in the policy's memory; null: none) refuses it. Throws Error(usage) when the optimizer already
     /// steps another model, Error(model) when a group matches no parameter.
@@ -128,29 +109,12 @@ public:
     }
 
 protected:
-    Optimizer(Rule rule, double learning_rate, double weight_decay, bool decay_bias_and_norm, std::vector<ParamGroup> groups)
-        : rule_(rule),
-          learning_rate_(learning_rate),
-          first_rate_(learning_rate),
-          weight_decay_(weight_decay),
-          decay_bias_and_norm_(decay_bias_and_norm),
-          groups_(std::move(groups)) {
-        const auto bad = [](double v) { return !(v >= 0 && is_finite(v)); };
-        if (bad(learning_rate) || bad(weight_decay)) fail(ErrorCode::usage, name(), "learning_rate and weight_decay must be finite and not negative");
-        for (const ParamGroup& g : groups_)
-            if (bad(g.learning_rate.value_or(0)) || bad(g.weight_decay.value_or(0)))
-                fail(ErrorCode::usage, name(),
-                     text("learning_rate and weight_decay of group ", std::string_view(g.path), " must be finite and not negative").view());
-    }
+    Optimizer(Rule rule, double learning_rate, double weight_decay, bool decay_bias_and_norm, std::vector<ParamGroup> groups);
     SgdScalars sgd_{};
     AdamScalars adam_{};
 
 private:
-    double rate_of(int group) const {
-        const std::optional<double> own = group < 0 ? std::nullopt : groups_[static_cast<std::size_t>(group)].learning_rate;
-        if (!own) return learning_rate_;
-        return first_rate_ > 0 && learning_rate_ != first_rate_ ? *own * (learning_rate_ / first_rate_) : *own;
-    }
+    double rate_of(int group) const;
     template <class Run>
     double decay_of(const Run& s) const {
         if (!s.decays) return 0;
@@ -170,11 +134,7 @@ private:
         if (memory.version() != table.version()) memory.plan(table, paths(), !decay_bias_and_norm_, steps_);
         return memory;
     }
-    std::vector<std::string_view> paths() const {
-        std::vector<std::string_view> all;
-        for (const ParamGroup& g : groups_) all.push_back(g.path);
-        return all;
-    }
+    std::vector<std::string_view> paths() const;
 
     Rule rule_;
     double learning_rate_, first_rate_, weight_decay_;
@@ -187,3 +147,7 @@ private:
 }  // namespace dla::inline DLA_ABI_TAG
 
 #include <dla/core/end_exact.inl.hpp>
+
+#if DLA_BODIES
+#include <dla/optim/optimizer.impl.hpp>
+#endif

@@ -3,8 +3,6 @@
 #pragma once
 
 #include <dla/core/arena.hpp>
-#include <dla/core/error.hpp>
-#include <dla/core/path.hpp>
 #include <dla/kernels/types.hpp>
 
 #include <algorithm>
@@ -15,6 +13,28 @@
 #include <vector>
 
 namespace dla {
+
+/// A run of neighbouring values that are treated alike.
+struct OptimizerRun {
+    index_t offset = 0, count = 0;
+    int group = -1;  ///< -1: the optimizer has no groups
+    bool decays = true;
+    std::size_t first = 0, end = 0;  ///< rows of the table
+};
+/// What an optimizer steps: its runs, and the values from the first to the last parameter that it may step.
+struct OptimizerPlan {
+    std::vector<OptimizerRun> runs;
+    index_t begin = 0, end = 0;
+};
+/// What an optimizer looks at in a row of the table.
+struct OptimizerRow {
+    std::string_view path;
+    bool trainable = true, is_weight = true;
+    index_t offset = 0, end = 0;
+    std::int64_t steps = 0;
+};
+/// Groups the trainable parameters. Throws Error(model) when a group matches none of the rows.
+DLA_ONCE OptimizerPlan plan_optimizer(const std::vector<OptimizerRow>& rows, const std::vector<std::string_view>& groups, bool by_kind);
 
 /// The part that does not depend on the policy.
 class OptimizerMemoryBase {
@@ -61,13 +81,7 @@ public:
     using Ptr = typename Table::Ptr;
     using P = decltype(Table::policy);
 
-    /// A run of neighbouring values that are treated alike.
-    struct Run {
-        index_t offset = 0, count = 0;
-        int group = -1;  ///< -1: the optimizer has no groups
-        bool decays = true;
-        std::size_t first = 0, end = 0;  ///< rows of the table
-    };
+    using Run = OptimizerRun;
     std::vector<Run> segments;
 
     OptimizerMemory(const Table& t, int slots) : OptimizerMemoryBase(t.id()), policy_(t.policy), slots_(slots), claimed_(t.optimizers) {}
@@ -82,33 +96,18 @@ public:
 
     /// Groups the trainable parameters; rows have taken `fresh` steps at first (one number for all, or one for each). Throws Error(model) when a group matches
     /// no parameter of the table.
-    void plan(const Table& t, const std::vector<std::string_view>& groups, bool by_kind, const std::vector<std::int64_t>& fresh) {
+    [[gnu::cold]] void plan(const Table& t, const std::vector<std::string_view>& groups, bool by_kind, const std::vector<std::int64_t>& fresh) {
         std::vector<std::int64_t> steps = !row_steps_.empty()                   ? counted()
                                           : fresh.size() == t.parameters.size() ? fresh
                                                                                 : std::vector<std::int64_t>(t.parameters.size(), fresh.at(0));
-        std::vector<int> matched(groups.size(), 0);
-        std::vector<Run> runs;
-        index_t begin = t.value_count, end = 0;
+        std::vector<OptimizerRow> rows;
         for (std::size_t i = 0; i < t.parameters.size(); ++i) {
             const auto& row = t.parameters[i];
-            int group = -1;
-            for (std::size_t g = 0; g < groups.size(); ++g)
-                if (path_matches(groups[g], row.path)) {
-                    ++matched[g];
-                    if (group < 0) group = static_cast<int>(g);
-                }
-            if (!groups.empty() && group < 0) continue;
-            begin = std::min(begin, row.offset);
-            end = std::max(end, t.end_of(i));
-            if (!row.trainable) continue;
-            const Run run{row.offset, t.end_of(i) - row.offset, group, !by_kind || row.kind == std::decay_t<decltype(row.kind)>::weight, i, i + 1};
-            if (!runs.empty() && runs.back().end == i && runs.back().group == group && runs.back().decays == run.decays && steps[runs.back().first] == steps[i])
-                runs.back().count += run.count, runs.back().end = i + 1;
-            else
-                runs.push_back(run);
+            rows.push_back({row.path, row.trainable, row.kind == std::decay_t<decltype(row.kind)>::weight, row.offset, t.end_of(i), steps[i]});
         }
-        for (std::size_t g = 0; g < groups.size(); ++g)
-            if (matched[g] == 0) fail(ErrorCode::model, groups[g], "no parameter matches this group of the optimizer; see the paths in summary(model)");
+        OptimizerPlan found = plan_optimizer(rows, groups, by_kind);
+        std::vector<Run>& runs = found.runs;
+        const index_t begin = found.begin, end = found.end;
         // Everything that may fail comes first: a plan is made or it is not.
         Arena<P> control(policy_, static_cast<index_t>(runs.size()) * control_bytes), slots[2];
         const bool first = row_steps_.empty();
@@ -177,7 +176,7 @@ private:
     struct Copy {};
 
 public:
-    OptimizerMemory(const OptimizerMemory& other, Copy)
+    [[gnu::cold]] OptimizerMemory(const OptimizerMemory& other, Copy)
         : OptimizerMemoryBase(other.table),
           segments(other.segments),
           policy_(other.policy_),
@@ -232,3 +231,7 @@ private:
 };
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/optim/optimizer_memory.impl.hpp>
+#endif

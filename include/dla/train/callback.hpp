@@ -2,7 +2,7 @@
 // What a trainer tells those who want to know how a run goes.
 #pragma once
 
-#include <dla/train/grad_stats.hpp>
+#include <dla/inspect/grad_stats.hpp>
 #include <dla/train/metrics.hpp>
 
 namespace dla {

@@ -8,31 +8,34 @@
 #include <dla/model/any_model.hpp>
 #include <dla/optim/any_schedule.hpp>
 #include <dla/train/metrics.hpp>
+#include <dla/train/rows.hpp>
 
 #include <filesystem>
 #include <optional>
 
 namespace dla {
 
-/// Values of all parameters, buffers and counters, in PyTorch's order.
+/// Values of all parameters and buffers, in PyTorch's order, and counters; in the order of the table.
 struct Weights {
-    std::vector<std::vector<float>> parameters, buffers;
+    std::vector<std::vector<float>> arrays;
     std::vector<std::int64_t> counters;
-    bool empty() const { return parameters.empty() && buffers.empty(); }
+    bool empty() const { return arrays.empty(); }
+    bool operator==(const Weights&) const = default;
 };
 
 inline Weights take_weights(const AnyModel& model) {
     Weights w;
-    for (const ParamRow& row : model.index().parameters) model.read(ParamPart::value, row, w.parameters.emplace_back(static_cast<std::size_t>(row.count)));
-    for (const BufferRow& row : model.index().buffers) model.read(row, w.buffers.emplace_back(static_cast<std::size_t>(row.count)));
+    const auto room = [&w](index_t count) -> std::vector<float>& { return w.arrays.emplace_back(static_cast<std::size_t>(count)); };
+    for (const ParamRow& row : model.index().parameters) model.read(ParamPart::value, row, room(row.count));
+    for (const BufferRow& row : model.index().buffers) model.read(row, room(row.count));
     for (const CounterRow& row : model.index().counters) w.counters.push_back(model.read(row));
     return w;
 }
 inline void put_weights(AnyModel& model, const Weights& w) {
-    const ParamIndex& index = model.index();
-    for (std::size_t i = 0; i < index.parameters.size(); ++i) model.write(ParamPart::value, index.parameters[i], w.parameters[i]);
-    for (std::size_t i = 0; i < index.buffers.size(); ++i) model.write(index.buffers[i], w.buffers[i]);
-    for (std::size_t i = 0; i < index.counters.size(); ++i) model.write(index.counters[i], w.counters[i]);
+    std::size_t array = 0, counter = 0;
+    for (const ParamRow& row : model.index().parameters) model.write(ParamPart::value, row, w.arrays[array++]);
+    for (const BufferRow& row : model.index().buffers) model.write(row, w.arrays[array++]);
+    for (const CounterRow& row : model.index().counters) model.write(row, w.counters[counter++]);
 }
 
 /// Where a run stands, besides weights, optimizer and schedule.
@@ -56,38 +59,23 @@ namespace detail {
 
 inline constexpr std::string_view checkpoint_format = "dla-checkpoint-1";
 
-inline std::vector<std::int64_t> stored_shape(const Dims& dims) { return {dims.d, dims.d + dims.rank}; }
-
-/// Names and places of all arrays of a model, with `prefix` in front: the same walk writes and reads.
-template <class Parameter, class Buffer, class Counter>
-void for_each_array(const ParamIndex& index, const std::string& prefix, const Parameter& parameter, const Buffer& buffer, const Counter& counter) {
-    for (std::size_t i = 0; i < index.parameters.size(); ++i) parameter(i, prefix + index.parameters[i].path);
-    for (std::size_t i = 0; i < index.buffers.size(); ++i) buffer(i, prefix + index.buffers[i].path);
-    for (std::size_t i = 0; i < index.counters.size(); ++i) counter(i, prefix + index.counters[i].path);
-}
-
 inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& index, const std::string& prefix, const Weights& w) {
-    for_each_array(
-        index, prefix,
-        [&](std::size_t i, const std::string& name) {
-            tensors.push_back({name, StoredType::f32, stored_shape(index.parameters[i].dims), std::as_bytes(std::span(w.parameters[i]))});
+    std::size_t array = 0, counter = 0;
+    for_each_row(
+        index,
+        [&](const auto& row) {
+            tensors.push_back({prefix + row.path, StoredType::f32, stored_shape(row.dims), std::as_bytes(std::span(w.arrays[array++]))});
         },
-        [&](std::size_t i, const std::string& name) {
-            tensors.push_back({name, StoredType::f32, stored_shape(index.buffers[i].dims), std::as_bytes(std::span(w.buffers[i]))});
-        },
-        [&](std::size_t i, const std::string& name) { tensors.push_back({name, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[i], 1))}); });
+        [&](const CounterRow& row) { tensors.push_back({prefix + row.path, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[counter++], 1))}); });
 }
 inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
     Weights w;
-    for_each_array(
-        index, prefix,
-        [&](std::size_t i, const std::string& name) {
-            file.copy_to<float>(name, stored_shape(index.parameters[i].dims), w.parameters.emplace_back(static_cast<std::size_t>(index.parameters[i].count)));
+    for_each_row(
+        index,
+        [&](const auto& row) {
+            file.copy_to<float>(prefix + row.path, stored_shape(row.dims), w.arrays.emplace_back(static_cast<std::size_t>(row.count)));
         },
-        [&](std::size_t i, const std::string& name) {
-            file.copy_to<float>(name, stored_shape(index.buffers[i].dims), w.buffers.emplace_back(static_cast<std::size_t>(index.buffers[i].count)));
-        },
-        [&](std::size_t, const std::string& name) { file.copy_to<std::int64_t>(name, {}, std::span(&w.counters.emplace_back(), 1)); });
+        [&](const CounterRow& row) { file.copy_to<std::int64_t>(prefix + row.path, {}, std::span(&w.counters.emplace_back(), 1)); });
     return w;
 }
 

@@ -143,7 +143,7 @@ public:
     static RunningMean evaluate(AnyModel& model, const CrossEntropy& loss, Loader& loader) {
         RunningMean mean;
         loader.start_epoch(0);
-        while (const Batch* batch = loader.next()) mean.add(model.evaluate(loss, batch->images, batch->labels));
+        while (const Batch* batch = loader.next()) mean.add(model.evaluate(loss, batch->inputs, batch->labels));
         return mean;
     }
 
@@ -159,7 +159,7 @@ private:
         while (const Batch* batch = train_.next()) {
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
-            const StepResult step = model_.train_step(optimizer_, loss_, batch->images, batch->labels,
+            const StepResult step = model_.train_step(optimizer_, loss_, batch->inputs, batch->labels,
                                                       {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
             if (!step.applied)
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
@@ -235,12 +235,12 @@ private:
         Loader loader(train_.data(), std::move(samples), options);
         loader.start_epoch(0);
         const Batch& batch = *loader.next();
-        fixed_images_.assign(batch.images.begin(), batch.images.end());
+        fixed_images_.assign(batch.inputs.begin(), batch.inputs.end());
         fixed_labels_.assign(batch.labels.begin(), batch.labels.end());
     }
 
     [[noreturn]] void report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
-        const std::string culprit = model_.find_non_finite(loss_, batch.images, batch.labels);
+        const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.labels);
         const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
         fail(ErrorCode::numeric, when,
              what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_grad_norm > 0 ? "" : " or clip_grad_norm = 1") +

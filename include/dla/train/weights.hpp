@@ -4,6 +4,7 @@
 
 #include <dla/io/safetensors.hpp>
 #include <dla/model/params.hpp>
+#include <dla/train/rows.hpp>
 
 #include <list>
 #include <set>
@@ -12,13 +13,6 @@ namespace dla {
 
 namespace detail {
 
-/// Calls f(row) for every parameter and buffer, then g(row) for every counter.
-template <class Rows, class Array, class Counter>
-void for_each_row(const Rows& table, const Array& f, const Counter& g) {
-    for (const ParamRow& row : table.parameters) f(row);
-    for (const BufferRow& row : table.buffers) f(row);
-    for (const CounterRow& row : table.counters) g(row);
-}
 template <class P>
 void read_row(const ParamTable<P>& table, const ParamRow& row, std::span<typename P::master> host) {
     table.read(ParamPart::value, row, host);
@@ -56,7 +50,7 @@ void save_weights(const std::string& path, const ParamTable<P>& table, const Sto
                 arrays.push_back(std::move(host));
             else
                 arrays.push_back(rounded<Stored>(std::span<const T>(host)));
-            tensors.push_back({row.path, stored_type<Stored>(), {row.dims.d, row.dims.d + row.dims.rank}, std::as_bytes(std::span(arrays.back()))});
+            tensors.push_back({row.path, stored_type<Stored>(), detail::stored_shape(row.dims), std::as_bytes(std::span(arrays.back()))});
         },
         [&](const CounterRow& row) {
             tensors.push_back({row.path, StoredType::i64, {}, std::as_bytes(std::span(&counters.emplace_back(table.read(row)), 1))});
@@ -77,7 +71,7 @@ std::vector<std::string> load_weights(const std::string& path, ParamTable<P>& ta
     detail::for_each_row(
         table,
         [&](const auto& row) {
-            file.copy_to<T>(row.path, {row.dims.d, row.dims.d + row.dims.rank}, std::span(arrays.emplace_back(static_cast<std::size_t>(row.count))), widening);
+            file.copy_to<T>(row.path, detail::stored_shape(row.dims), std::span(arrays.emplace_back(static_cast<std::size_t>(row.count))), widening);
             used.insert(row.path);
         },
         [&](const CounterRow& row) {

@@ -2,7 +2,7 @@
 // How the Cpu kernels cut work into tasks: by problem size only, so that results do not depend on the number of threads.
 #pragma once
 
-#include <dla/backend/policy.hpp>
+#include <dla/kernels/cpu/declarations.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
 
 namespace dla::detail::inline DLA_ABI_TAG {

@@ -3,9 +3,7 @@
 // patches. The gradient of x is the same correlation with turned weights, one for each phase of the stride.
 #pragma once
 
-#include <dla/backend/policy.hpp>
 #include <dla/kernels/cpu/conv2d_serial.hpp>
-#include <dla/kernels/cpu/parallel.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -68,9 +66,9 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
 
 }  // namespace detail::inline DLA_ABI_TAG
 
-inline index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, d, false); }
-inline index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, d, true); }
-inline index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& dims) {
+DLA_ONCE index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, d, false); }
+DLA_ONCE index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::conv2d_scratch(p, d, true); }
+DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& dims) {
     return detail::conv2d_most(dims, [&](const Conv2dDims& d) {
         const detail::ConvWeightsPlan plan(d);
         const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
@@ -79,17 +77,17 @@ inline index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2d
 }
 
 /// y = conv(x, w) + bias (or null): cross-correlation with zeros outside the image.
-inline void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y) {
+DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y) {
     detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, false), x, w, bias, y);
 }
 
 /// dx = gradient with respect to x, overwritten everywhere.
-inline void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx) {
+DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx) {
     detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, true), dy, w, nullptr, dx);
 }
 
 /// dw += gradient with respect to w; dbias (or null) += sum of dy.
-inline void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias) {
+DLA_ONCE void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias) {
     const detail::ConvWeightsPlan plan(d);
     if (plan.units() == 0 || d.out_width == 0 || d.out_channels == 0) return;
     const detail::TileTarget& tile = detail::active_tile();

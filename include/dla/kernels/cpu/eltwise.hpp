@@ -4,7 +4,6 @@
 
 #include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
-#include <dla/kernels/reference/eltwise.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -28,39 +27,39 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla {
 
-inline void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
+DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
     const auto f = detail::select_isa(detail::base::activation_forward, detail::avx2::activation_forward, detail::avx512::activation_forward);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(kind, static_cast<float>(slope), length, x + at, y + at); });
 }
 
-inline void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
+DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
     const auto f = detail::select_isa(detail::base::activation_backward, detail::avx2::activation_backward, detail::avx512::activation_backward);
     const float* v = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(kind, static_cast<float>(slope), length, v + at, dy + at, dx + at); });
 }
 
-inline void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
+DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
     const auto f = detail::select_isa(detail::base::add, detail::avx2::add, detail::avx512::add);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
 }
 
-inline void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
+DLA_ONCE void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
     const auto f = detail::select_isa(detail::base::add_relu, detail::avx2::add_relu, detail::avx512::add_relu);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
 }
 
-inline void copy(const Cpu<float>& p, index_t n, const float* x, float* y) {
+DLA_ONCE void copy(const Cpu<float>& p, index_t n, const float* x, float* y) {
     if (x == y) return;
     detail::for_elements(p, n, [&](index_t at, index_t length) { std::memcpy(y + at, x + at, static_cast<std::size_t>(length) * sizeof(float)); });
 }
 
-inline void fill(const Cpu<float>& p, index_t n, float value, float* y) {
+DLA_ONCE void fill(const Cpu<float>& p, index_t n, float value, float* y) {
     const auto f = detail::select_isa(detail::base::fill, detail::avx2::fill, detail::avx512::fill);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, value, y + at); });
 }
 
-inline void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y,
-                    index_t first = 0) {
+DLA_ONCE void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y,
+                      index_t first) {
     if (const index_t head = std::min<index_t>((4 - first % 4) % 4, n); head > 0) {  // up to a whole block of random words
         dropout(static_cast<const Reference<float>&>(p), head, probability, at, stream, x, y, first);
         first += head, n -= head, x += head, y += head;

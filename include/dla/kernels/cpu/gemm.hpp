@@ -2,10 +2,7 @@
 // Matrix product of the Cpu<float> policy: packed panels of B, register tiles that read A in place, threads over tiles of C.
 #pragma once
 
-#include <dla/backend/policy.hpp>
-#include <dla/kernels/cpu/parallel.hpp>
 #include <dla/kernels/cpu/tile.hpp>
-#include <dla/kernels/types.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -191,12 +188,12 @@ inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* pack
 namespace dla {
 
 /// Bytes of scratch that `gemm` wants: packed B, and the partial results of a long reduction.
-inline index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {
+DLA_ONCE index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {
     return align_up(detail::GemmPlan::most_floats(d, p.threads) * static_cast<index_t>(sizeof(float)));
 }
 
 /// C [m, n] = op(A) [m, k] * op(B) [k, n] + beta * C + bias [n] (or null); beta = 0 never reads C. C overlaps neither A nor B.
-inline void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
+DLA_ONCE void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
     if (d.m == 0 || d.n == 0) return;
     if (d.k == 0) a = b = c;  // never read, and null pointers take no offsets
     const detail::GemmPlan plan(d);

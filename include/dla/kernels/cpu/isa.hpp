@@ -4,7 +4,9 @@
 
 #include <dla/core/error.hpp>
 
+#if DLA_BODIES
 #include <cstdlib>
+#endif
 
 namespace dla {
 
@@ -12,6 +14,15 @@ enum class Isa { base, avx2, avx512 };
 
 constexpr const char* to_string(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "base"; }
 
+inline namespace DLA_ABI_TAG {
+
+/// The instruction set of the Cpu kernels. The environment variable DLA_SIMD=base|avx2|avx512 asks for a lower one.
+/// Throws Error(usage) when DLA_SIMD names an unknown set or one that this processor lacks.
+DLA_ONCE Isa active_isa();
+
+}  // namespace DLA_ABI_TAG
+
+#if DLA_BODIES
 namespace detail::inline DLA_ABI_TAG {
 
 inline Isa detect_isa() {
@@ -36,9 +47,7 @@ inline Isa detect_isa() {
 
 inline namespace DLA_ABI_TAG {
 
-/// The instruction set of the Cpu kernels. The environment variable DLA_SIMD=base|avx2|avx512 asks for a lower one.
-/// Throws Error(usage) when DLA_SIMD names an unknown set or one that this processor lacks.
-inline Isa active_isa() {
+DLA_ONCE Isa active_isa() {
     static const Isa isa = detail::detect_isa();
     return isa;
 }
@@ -61,4 +70,5 @@ namespace avx512 = base;
 #endif
 
 }  // namespace detail::inline DLA_ABI_TAG
+#endif
 }  // namespace dla

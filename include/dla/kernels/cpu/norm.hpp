@@ -5,7 +5,6 @@
 #include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
-#include <dla/kernels/reference/norm.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -61,7 +60,7 @@ void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, do
     });
     const auto merge = select_isa(base::merge_moments, avx2::merge_moments, avx512::merge_moments);
     for (index_t i = 1; i < chunks.count; ++i) merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
-    select_isa(base::inverse_deviation, avx2::inverse_deviation, avx512::inverse_deviation)(channels, static_cast<double>(d.outer), eps, squares, inverse);
+    select_isa(base::inverse_std, avx2::inverse_std, avx512::inverse_std)(channels, static_cast<double>(d.outer), eps, squares, inverse);
 
     for (index_t c = 0; c < d.channels; ++c) {
         mean[c] = centre[c] = static_cast<float>(means[c]);
@@ -137,59 +136,59 @@ void norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, c
 
 namespace dla {
 
-inline index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
+DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
     if (d.inner != 1) return 0;
     const index_t channels = detail::padded_channels(d.channels);
     return std::max<index_t>(detail::most_norm_chunks(d), 1) * (2 * detail::bytes_of<double>(channels) + 3 * detail::bytes_of<float>(channels)) +
            detail::bytes_of<double>(channels) + 6 * detail::bytes_of<float>(channels);
 }
 
-inline void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
-                               const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+DLA_ONCE void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                                 const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
     if (d.inner == 1 && d.outer > 0)
         return detail::norm_forward<false>(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
     batch_norm_forward(static_cast<const Reference<float>&>(p), scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
 }
 
-inline void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
-                             const float* running_var, float* y) {
+DLA_ONCE void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+                               const float* running_var, float* y) {
     if (d.inner == 1) return detail::norm_infer<false>(p, d, eps, x, w, b, running_mean, running_var, y);
     batch_norm_infer(static_cast<const Reference<float>&>(p), d, eps, x, w, b, running_mean, running_var, y);
 }
 
-inline void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
-                                const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+DLA_ONCE void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
+                                  const float* invstd, const float* dy, float* dx, float* dw, float* db) {
     if (d.inner == 1 && d.outer > 0) return detail::norm_backward<false>(p, scratch, d, x, nullptr, w, mean, invstd, dy, dx, dw, db);
     batch_norm_backward(static_cast<const Reference<float>&>(p), scratch, d, x, w, mean, invstd, dy, dx, dw, db);
 }
 
 // Batch normalisation and the ReLU behind it in one reading: the same operations in the same order, so the same bits as one after the other.
 
-inline void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
-                                    const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
+DLA_ONCE void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                                      const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
     if (d.inner == 1 && d.outer > 0)
         return detail::norm_forward<true>(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
     batch_norm_forward(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
     activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
 }
 
-inline void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
-                                  const float* running_var, float* y) {
+DLA_ONCE void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b,
+                                    const float* running_mean, const float* running_var, float* y) {
     if (d.inner == 1) return detail::norm_infer<true>(p, d, eps, x, w, b, running_mean, running_var, y);
     batch_norm_infer(p, d, eps, x, w, b, running_mean, running_var, y);
     activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
 }
 
-inline void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w,
-                                     const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+DLA_ONCE void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w,
+                                       const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* db) {
     if (d.inner == 1 && d.outer > 0) return detail::norm_backward<true>(p, scratch, d, x, y, w, mean, invstd, dy, dx, dw, db);
     activation_backward(p, Activation::relu, 0, d.outer * d.channels * d.inner, nullptr, y, dy, dx);
     batch_norm_backward(p, scratch, d, x, w, mean, invstd, dx, dx, dw, db);
 }
 
 /// Sums as in the backward pass, about the running mean; dx is dy times a number for each channel, which batch_norm_infer knows how to do.
-inline void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
-                                      const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db) {
+DLA_ONCE void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
+                                        const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db) {
     if (d.inner != 1 || d.outer == 0)
         return batch_norm_infer_backward(static_cast<const Reference<float>&>(p), scratch, d, eps, x, w, running_mean, running_var, dy, dx, dw, db);
     auto* zeros = detail::take<float>(scratch, d.channels);

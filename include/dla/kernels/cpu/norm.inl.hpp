@@ -66,7 +66,7 @@ inline void moments(index_t rows, index_t channels, const float* x, index_t avai
 }
 
 /// 1 / sqrt(squares / n + eps).
-inline void inverse_deviation(index_t padded, double n, double eps, const double* squares, double* inverse) {
+inline void inverse_std(index_t padded, double n, double eps, const double* squares, double* inverse) {
     for (index_t c = 0; c < padded; c += half_lanes) store(inverse + c, 1.0 / square_root(load(squares + c) * (1.0 / n) + eps));
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <dla/kernels/cpu/eltwise.hpp>
-#include <dla/kernels/reference/optim.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -40,7 +39,7 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla {
 
-inline void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity) {
+DLA_ONCE void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity) {
     if (sgd->skip) return;
     const detail::SgdFloats s{static_cast<float>(sgd->weight_decay),
                               static_cast<float>(sgd->momentum),
@@ -53,7 +52,7 @@ inline void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, floa
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, s, value + at, grad + at, s.has_momentum ? velocity + at : nullptr); });
 }
 
-inline void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v) {
+DLA_ONCE void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v) {
     const AdamScalars& a = *adam;
     if (a.skip) return;
     const detail::AdamFloats s{a.decoupled ? 0.0f : static_cast<float>(a.weight_decay),
@@ -69,14 +68,14 @@ inline void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, f
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, s, value + at, grad + at, m + at, v + at); });
 }
 
-inline void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value) {
+DLA_ONCE void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value) {
     const double coefficient = max_norm / (std::sqrt(*squares) + 1e-6);
     if (!is_finite(*squares) || !(coefficient < 1)) return;
     const auto f = detail::select_isa(detail::base::scale, detail::avx2::scale, detail::avx512::scale);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, static_cast<float>(coefficient), value + at, value + at); });
 }
 
-inline void accumulate(const Cpu<float>& p, index_t n, const float* from, float* to) { add(p, n, to, from, to); }
+DLA_ONCE void accumulate(const Cpu<float>& p, index_t n, const float* from, float* to) { add(p, n, to, from, to); }
 
 }  // namespace dla
 

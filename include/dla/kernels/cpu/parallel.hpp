@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#if DLA_OPENMP
+#if DLA_OPENMP && DLA_BODIES
 #include <omp.h>
 #endif
 
@@ -14,14 +14,7 @@ namespace dla {
 inline namespace DLA_ABI_TAG {
 
 /// Threads that `wanted` stands for; 0 means as many as OpenMP would use.
-inline int thread_count(int wanted) {
-#if DLA_OPENMP
-    return wanted > 0 ? wanted : omp_get_max_threads();
-#else
-    (void)wanted;
-    return 1;
-#endif
-}
+DLA_ONCE int thread_count(int wanted);
 
 /// The policy with its number of threads fixed, so that scratch memory planned now also fits when OpenMP's default changes.
 template <class T>
@@ -30,8 +23,20 @@ Cpu<T> resolve(Cpu<T> policy) {
     return policy;
 }
 
+#if DLA_BODIES
+DLA_ONCE int thread_count(int wanted) {
+#if DLA_OPENMP
+    return wanted > 0 ? wanted : omp_get_max_threads();
+#else
+    (void)wanted;
+    return 1;
+#endif
+}
+#endif
+
 }  // namespace DLA_ABI_TAG
 
+#if DLA_BODIES
 namespace detail::inline DLA_ABI_TAG {
 
 /// Calls task(index, thread) once for each index in [0, tasks), on up to thread_count(threads) threads; thread < that number.
@@ -53,4 +58,5 @@ void parallel_for(int threads, index_t tasks, const Task& task) {
 }
 
 }  // namespace detail::inline DLA_ABI_TAG
+#endif
 }  // namespace dla

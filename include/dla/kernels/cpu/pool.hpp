@@ -4,7 +4,6 @@
 
 #include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
-#include <dla/kernels/reference/pool.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -49,13 +48,13 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla {
 
-inline void max_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y, std::int32_t* argmax) {
+DLA_ONCE void max_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y, std::int32_t* argmax) {
     const detail::Chunks chunks = detail::output_row_chunks(d);
     const auto f = detail::select_isa(detail::base::max_pool_rows, detail::avx2::max_pool_rows, detail::avx512::max_pool_rows);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) { f(d, chunks.begin(i), chunks.length(i), x, y, argmax); });
 }
 
-inline void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, const std::int32_t* argmax, float* dx) {
+DLA_ONCE void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, const std::int32_t* argmax, float* dx) {
     const auto tiled =
         detail::select_isa(detail::base::max_pool_backward_tiled, detail::avx2::max_pool_backward_tiled, detail::avx512::max_pool_backward_tiled);
     const auto f = detail::windows_tile(d)
@@ -64,13 +63,13 @@ inline void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const 
     detail::for_images(p, d, [&](index_t n) { f(d, n, dy, argmax, dx); });
 }
 
-inline void avg_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y) {
+DLA_ONCE void avg_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y) {
     const detail::Chunks chunks = detail::output_row_chunks(d);
     const auto f = detail::select_isa(detail::base::avg_pool_rows, detail::avx2::avg_pool_rows, detail::avx512::avg_pool_rows);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) { f(d, chunks.begin(i), chunks.length(i), x, y); });
 }
 
-inline void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, float* dx) {
+DLA_ONCE void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, float* dx) {
     const auto f = detail::select_isa(detail::base::avg_pool_backward, detail::avx2::avg_pool_backward, detail::avx512::avg_pool_backward);
     detail::for_images(p, d, [&](index_t n) { f(d, n, dy, dx); });
 }

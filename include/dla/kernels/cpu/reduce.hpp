@@ -4,7 +4,6 @@
 
 #include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/norm.hpp>
-#include <dla/kernels/reference/reduce.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -36,12 +35,12 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla {
 
-inline index_t column_sum_scratch(const Cpu<float>&, index_t rows, index_t columns) {
+DLA_ONCE index_t column_sum_scratch(const Cpu<float>&, index_t rows, index_t columns) {
     const index_t padded = detail::padded_channels(columns), count = detail::most_norm_chunks({rows, columns, 1});
     return detail::bytes_of<double>(count * padded) + detail::bytes_of<float>(count * padded);
 }
 
-inline void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, float* y) {
+DLA_ONCE void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, float* y) {
     const detail::Chunks chunks = detail::norm_chunks({rows, columns, 1});
     const index_t padded = detail::padded_channels(columns), values = rows * columns;
     auto* sums = detail::take<double>(scratch, chunks.count * padded);
@@ -58,9 +57,9 @@ inline void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, in
     }
 }
 
-inline index_t sum_of_squares_scratch(const Cpu<float>&, index_t n) { return detail::bytes_of<double>(detail::most_sum_chunks(n)); }
+DLA_ONCE index_t sum_of_squares_scratch(const Cpu<float>&, index_t n) { return detail::bytes_of<double>(detail::most_sum_chunks(n)); }
 
-inline void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, double* sum) {
+DLA_ONCE void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, double* sum) {
     const detail::Chunks chunks = detail::sum_chunks(n);
     auto* partial = detail::take<double>(scratch, chunks.count);
     const auto f = detail::select_isa(detail::base::squares, detail::avx2::squares, detail::avx512::squares);
@@ -70,8 +69,8 @@ inline void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, c
     *sum = total;
 }
 
-inline void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, double divisor, LossResult* result,
-                               float* gradient) {
+DLA_ONCE void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, double divisor, LossResult* result,
+                                 float* gradient) {
     const detail::Chunks chunks = detail::sum_chunks(n);
     auto* partial = detail::take<double>(scratch, chunks.count);
     const auto f = detail::select_isa(detail::base::squared_distance, detail::avx2::squared_distance, detail::avx512::squared_distance);

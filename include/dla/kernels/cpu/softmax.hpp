@@ -5,7 +5,6 @@
 #include <dla/core/math.hpp>
 #include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
-#include <dla/kernels/reference/softmax.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -66,7 +65,7 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla {
 
-inline void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
+DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
     if (d.inner != 1) {
         const index_t image = d.channels * d.inner;
         const detail::Chunks pieces = detail::row_chunks(d.outer, image);
@@ -82,7 +81,7 @@ inline void softmax_forward(const Cpu<float>& p, const NormDims& d, const float*
                          [&](index_t i, int) { f(chunks.length(i), d.channels, x + chunks.begin(i) * d.channels, y + chunks.begin(i) * d.channels); });
 }
 
-inline void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
+DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
     if (d.inner != 1) return softmax_backward(static_cast<const Reference<float>&>(p), d, y, dy, dx);
     const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
     const auto f = detail::select_isa(detail::base::softmax_backward, detail::avx2::softmax_backward, detail::avx512::softmax_backward);
@@ -92,12 +91,12 @@ inline void softmax_backward(const Cpu<float>& p, const NormDims& d, const float
     });
 }
 
-inline index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) {
+DLA_ONCE index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) {
     return detail::bytes_of<detail::LossPart>(detail::most_row_chunks(d.rows, d.classes));
 }
 
-inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
-                          const float* class_weights, LossResult* result, float* dlogits, const LossResult* whole = nullptr) {
+DLA_ONCE void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
+                            const float* class_weights, LossResult* result, float* dlogits, const LossResult* whole) {
     if (detail::refuse_rows(whole, result)) return;
     double weights = 0;
     for (index_t r = 0; r < d.rows; ++r) {
@@ -115,8 +114,8 @@ inline void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEn
     result->weight = weights;
 }
 
-inline void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets,
-                               const float* class_weights, LossResult* result, float* dlogits) {
+DLA_ONCE void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets,
+                                 const float* class_weights, LossResult* result, float* dlogits) {
     *result = {};
     const detail::LossTask task{
         d, logits, targets, class_weights, nullptr, dlogits, d.mean ? static_cast<double>(d.total_rows > 0 ? d.total_rows : d.rows) : 1.0};

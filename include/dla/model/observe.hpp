@@ -71,13 +71,13 @@ private:
 /// means), counters and the random position stay as they are. `observer` (may be null) sees every layer's output and the gradient of its input, in host
 /// memory, valid during the call. Gradients of inputs that nobody needs are not computed and not shown.
 template <class Net, Shape Input, class P, class Loss>
-LossResult inspect(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> images, std::span<const typename Loss::Target> targets,
+LossResult inspect(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> inputs, std::span<const typename Loss::Target> targets,
                    std::type_identity_t<Observer<Reference<typename P::scalar>>>* observer) {
     std::optional<detail::HostObserver<P>> host;
     if (observer) host.emplace(*observer, model.parameters().policy);
     const detail::Inspection keep(model, host ? &*host : nullptr);
     model.parameters().zero_gradients();
-    return model.compute_gradients(loss, images, targets);
+    return model.compute_gradients(loss, inputs, targets);
 }
 
 }  // namespace dla

@@ -2,10 +2,9 @@
 // How a batch is seen when one of its axes is normalised or summed over.
 #pragma once
 
-#include <dla/backend/context.hpp>
-#include <dla/kernels/contract.hpp>
+#include <dla/kernels/types.hpp>
 
-namespace dla::ops {
+namespace dla::detail {
 
 /// The batch as [outer, channels, inner] with PyTorch's dim 1 (features, rows or channels) in the middle, as it lies in memory.
 constexpr NormDims channel_dims(index_t batch, const Shape& s) {
@@ -22,4 +21,4 @@ constexpr NormDims axis_dims(index_t batch, const Shape& s, int dim) {
     return {.outer = batch * s.d[1], .channels = s.d[2], .inner = s.d[0]};
 }
 
-}  // namespace dla::ops
+}  // namespace dla::detail

@@ -2,7 +2,7 @@
 // A network in the DOT language, for Graphviz.
 #pragma once
 
-#include <dla/model/graph_label.hpp>
+#include <dla/inspect/graph_label.hpp>
 
 namespace dla {
 

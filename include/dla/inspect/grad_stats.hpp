@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/inspect/table.hpp>
 #include <dla/model/any_model.hpp>
 
 #include <cstdio>
@@ -64,9 +65,9 @@ inline void read_values(const AnyModel& model, ParamPart part, const ParamRow& r
     host.resize(static_cast<std::size_t>(row.count));
     model.read(part, row, host);
 }
-inline LossResult run_inspection(AnyModel& model, const CrossEntropy& loss, std::span<const float> images, std::span<const std::int32_t> targets,
+inline LossResult run_inspection(AnyModel& model, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> targets,
                                  Observer<Reference<float>>& observer) {
-    return model.inspect(loss, images, targets, &observer);
+    return model.inspect(loss, inputs, targets, &observer);
 }
 template <class Net, Shape Input, class P>
 const ParamIndex& rows_of(const Model<Net, Input, P>& model) {
@@ -78,9 +79,9 @@ void read_values(const Model<Net, Input, P>& model, ParamPart part, const ParamR
     model.parameters().read(part, row, host);
 }
 template <class Net, Shape Input, class P, class Loss>
-LossResult run_inspection(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> images,
+LossResult run_inspection(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> inputs,
                           std::span<const typename Loss::Target> targets, Observer<Reference<typename P::scalar>>& observer) {
-    return inspect(model, loss, images, targets, &observer);
+    return inspect(model, loss, inputs, targets, &observer);
 }
 
 template <class T>
@@ -143,15 +144,15 @@ inline std::string stats_number(const char* format, double value, bool applies) 
 
 }  // namespace detail
 
-/// Statistics of `loss` on one batch: `grad_stats(model, CrossEntropy{}, images, labels)`. The model computes gradients in training mode and stays as it was,
+/// Statistics of `loss` on one batch: `grad_stats(model, CrossEntropy{}, inputs, labels)`. The model computes gradients in training mode and stays as it was,
 /// but for its gradients, which are this batch's afterwards. Takes a Model with any loss, or an AnyModel with CrossEntropy.
-template <class M, class Loss, class Images, class Targets>
-[[nodiscard]] GradStats grad_stats(M& model, const Loss& loss, const Images& images, const Targets& targets) {
-    using T = std::remove_cv_t<std::remove_reference_t<decltype(*std::data(images))>>;
+template <class M, class Loss, class Inputs, class Targets>
+[[nodiscard]] GradStats grad_stats(M& model, const Loss& loss, const Inputs& inputs, const Targets& targets) {
+    using T = std::remove_cv_t<std::remove_reference_t<decltype(*std::data(inputs))>>;
     const ParamIndex& index = detail::rows_of(model);
     detail::StatsObserver<T> observer(index);
     GradStats stats;
-    stats.loss = detail::run_inspection(model, loss, std::span<const T>(images), std::span<const typename Loss::Target>(targets), observer).loss;
+    stats.loss = detail::run_inspection(model, loss, std::span<const T>(inputs), std::span<const typename Loss::Target>(targets), observer).loss;
     std::vector<T> host;
     std::string bad_value, bad_gradient;
     const auto norm = [&](const char* what, const ParamRow& row, std::string& bad) {
@@ -166,7 +167,7 @@ template <class M, class Loss, class Images, class Targets>
         p.gradient_norm = norm("the gradient of parameter ", row, bad_gradient);
         stats.parameters.push_back(std::move(p));
     }
-    const std::string bad_input = detail::all_finite(std::span<const T>(images)) ? "" : "the input", bad_loss = is_finite(stats.loss) ? "" : "the loss";
+    const std::string bad_input = detail::all_finite(std::span<const T>(inputs)) ? "" : "the input", bad_loss = is_finite(stats.loss) ? "" : "the loss";
     for (const std::string& bad : {bad_value, bad_input, observer.found(), bad_gradient, bad_loss})
         if (stats.non_finite.empty()) stats.non_finite = bad;
     for (int i = -1; i < static_cast<int>(index.layers.size()); ++i) {

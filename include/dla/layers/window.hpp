@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Geometry of a 2-d convolution: from sizes and options to the numbers a kernel takes, or the reason why not.
+// Windows that slide over images: from sizes and options of a convolution or a pooling to the numbers that its kernel takes.
 #pragma once
 
-#include <dla/backend/context.hpp>
-#include <dla/kernels/contract.hpp>
+#include <dla/kernels/types.hpp>
 
 namespace dla {
 
@@ -19,7 +18,7 @@ struct Size2 {
 /// Padding that keeps height and width at stride 1: d (k - 1) zeros in all, the odd one on the right and at the bottom (as PyTorch).
 inline constexpr index_t Same = -2;
 
-namespace ops {
+namespace detail {
 
 /// Sizes of a window beyond this are refused, so that the geometry below does not overflow.
 inline constexpr index_t max_window = index_t{1} << 30;
@@ -46,25 +45,24 @@ constexpr Conv2dDims conv2d_dims(index_t batch, const Shape& in, index_t out_cha
     return d;
 }
 
-template <class P>
-index_t conv2d_backward_scratch(const P& p, const Conv2dDims& d) {
-    return std::max(conv2d_backward_weights_scratch(p, d), conv2d_backward_data_scratch(p, d));
+/// Windows along one axis: o = floor((size + 2 pad - dilation (kernel - 1) - 1 + (ceil ? stride - 1 : 0)) / stride) + 1, and in ceil mode the last window
+/// must start inside the input or the left padding. Below 1: no window fits.
+constexpr index_t pool_positions(index_t size, index_t pad, index_t kernel, index_t stride, index_t dilation, bool ceil_mode) {
+    const index_t room = size + 2 * pad - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
+    if (room < 0) return 0;
+    const index_t o = room / stride + 1;
+    return ceil_mode && (o - 1) * stride >= size + pad ? o - 1 : o;
 }
 
-/// y = conv(x, w) + bias (bias may be null); sizes as in Conv2dDims.
-template <class P>
-void conv2d_forward(const Context<P>& c, const Conv2dDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w, kernel::ConstWeightPtr<P> bias,
-                    kernel::ActivationPtr<P> y) {
-    conv2d_forward(c.policy, c.scratch, d, x, w, bias, y);
+/// The pooling of a batch of images [channels, height, width].
+constexpr Pool2dDims pool2d_dims(index_t batch, const Shape& in, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceil_mode) {
+    Pool2dDims d{.batch = batch, .height = in.d[1], .width = in.d[2], .channels = in.d[0]};
+    d.kernel_h = kernel.h, d.kernel_w = kernel.w, d.stride_h = stride.h, d.stride_w = stride.w, d.dilation_h = dilation.h, d.dilation_w = dilation.w;
+    d.pad_h = padding.h, d.pad_w = padding.w;
+    d.out_height = pool_positions(in.d[1], padding.h, kernel.h, stride.h, dilation.h, ceil_mode);
+    d.out_width = pool_positions(in.d[2], padding.w, kernel.w, stride.w, dilation.w, ceil_mode);
+    return d;
 }
 
-/// dx overwritten (or null: not wanted); dw and db (or null) accumulated.
-template <class P>
-void conv2d_backward(const Context<P>& c, const Conv2dDims& d, kernel::ConstActivationPtr<P> x, kernel::ConstWeightPtr<P> w, kernel::ConstActivationPtr<P> dy,
-                     kernel::ActivationPtr<P> dx, kernel::MasterPtr<P> dw, kernel::MasterPtr<P> db) {
-    conv2d_backward_weights(c.policy, c.scratch, d, x, dy, dw, db);
-    if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy, w, dx);
-}
-
-}  // namespace ops
+}  // namespace detail
 }  // namespace dla

@@ -2,8 +2,8 @@
 // What pictures of a network say and in which colours: shared by the DOT and the SVG writer.
 #pragma once
 
-#include <dla/model/layer_tree.hpp>
-#include <dla/model/summary.hpp>
+#include <dla/inspect/layer_tree.hpp>
+#include <dla/inspect/summary.hpp>
 
 namespace dla {
 

@@ -2,7 +2,7 @@
 // The pieces of an SVG picture: elements, and text whose width is known before a font is.
 #pragma once
 
-#include <dla/model/graph_label.hpp>
+#include <dla/inspect/graph_label.hpp>
 
 namespace dla::detail {
 

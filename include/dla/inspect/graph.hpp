@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dla/model/any_model.hpp>
-#include <dla/model/graph_dot.hpp>
-#include <dla/model/graph_svg.hpp>
+#include <dla/inspect/graph_dot.hpp>
+#include <dla/inspect/graph_svg.hpp>
 
 namespace dla {
 

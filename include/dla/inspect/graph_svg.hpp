@@ -2,7 +2,7 @@
 // A network as an SVG picture: layers from top to bottom, containers as frames, shortcuts at their right side.
 #pragma once
 
-#include <dla/model/svg_text.hpp>
+#include <dla/inspect/svg_text.hpp>
 
 namespace dla {
 

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// The sentence of an error.
+#pragma once
+
+namespace dla {
+
+DLA_ONCE Error::Error(ErrorCode code, std::string_view where, std::string_view sentence)
+    : std::runtime_error("error[" + std::string(to_string(code)) + "] " + std::string(where) + ": " + std::string(sentence)), code_(code) {}
+
+DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence) { throw Error(code, where, sentence); }
+
+}  // namespace dla

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// The kernels that Cpu<float> has of its own; what they do is said in kernels/contract.hpp.
+#pragma once
+
+#include <dla/kernels/reference.hpp>
+
+namespace dla {
+
+// gemm.hpp
+DLA_ONCE index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d);
+DLA_ONCE void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c);
+
+// conv2d.hpp
+DLA_ONCE index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d);
+DLA_ONCE index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d);
+DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& dims);
+DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y);
+DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx);
+DLA_ONCE void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias);
+
+// pool.hpp
+DLA_ONCE void max_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y, std::int32_t* argmax);
+DLA_ONCE void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, const std::int32_t* argmax, float* dx);
+DLA_ONCE void avg_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y);
+DLA_ONCE void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, float* dx);
+
+// norm.hpp
+DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d);
+DLA_ONCE void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                                 const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd);
+DLA_ONCE void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+                               const float* running_var, float* y);
+DLA_ONCE void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
+                                  const float* invstd, const float* dy, float* dx, float* dw, float* db);
+DLA_ONCE void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
+                                      const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd);
+DLA_ONCE void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b,
+                                    const float* running_mean, const float* running_var, float* y);
+DLA_ONCE void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w,
+                                       const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* db);
+DLA_ONCE void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
+                                        const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db);
+
+// eltwise.hpp
+DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y);
+DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx);
+DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y);
+DLA_ONCE void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y);
+DLA_ONCE void copy(const Cpu<float>& p, index_t n, const float* x, float* y);
+DLA_ONCE void fill(const Cpu<float>& p, index_t n, float value, float* y);
+DLA_ONCE void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y,
+                      index_t first = 0);
+
+// reduce.hpp
+DLA_ONCE index_t column_sum_scratch(const Cpu<float>&, index_t rows, index_t columns);
+DLA_ONCE void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, float* y);
+DLA_ONCE index_t sum_of_squares_scratch(const Cpu<float>&, index_t n);
+DLA_ONCE void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, double* sum);
+DLA_ONCE void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, double divisor, LossResult* result,
+                                 float* gradient);
+
+// softmax.hpp
+DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);
+DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx);
+DLA_ONCE index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d);
+DLA_ONCE void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
+                            const float* class_weights, LossResult* result, float* dlogits, const LossResult* whole = nullptr);
+DLA_ONCE void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const float* targets,
+                                 const float* class_weights, LossResult* result, float* dlogits);
+
+// optim.hpp
+DLA_ONCE void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity);
+DLA_ONCE void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v);
+DLA_ONCE void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value);
+DLA_ONCE void accumulate(const Cpu<float>& p, index_t n, const float* from, float* to);
+
+// reference/
+DLA_TEMPLATE_ONCE(decltype(layer_norm_scratch<float>) layer_norm_scratch<float>)
+DLA_TEMPLATE_ONCE(decltype(layer_norm_forward<float>) layer_norm_forward<float>)
+DLA_TEMPLATE_ONCE(decltype(layer_norm_backward<float>) layer_norm_backward<float>)
+DLA_TEMPLATE_ONCE(decltype(label_weights<float>) label_weights<float>)
+DLA_TEMPLATE_ONCE(decltype(begin_sgd_step<float>) begin_sgd_step<float>)
+DLA_TEMPLATE_ONCE(decltype(begin_adam_step<float>) begin_adam_step<float>)
+DLA_TEMPLATE_ONCE(decltype(join_losses<float>) join_losses<float>)
+DLA_TEMPLATE_ONCE(decltype(decide_step<float>) decide_step<float>)
+DLA_TEMPLATE_ONCE(decltype(restore_unless_applied<float>) restore_unless_applied<float>)
+DLA_TEMPLATE_ONCE(decltype(transpose<float>) transpose<float>)
+DLA_TEMPLATE_ONCE(decltype(scale<float, float>) scale<float, float>)
+
+}  // namespace dla
