@@ -3,6 +3,7 @@
 #include "depth_study/report.hpp"
 #include "depth_study/run.hpp"
 
+#include <dla/io/folder_lock.hpp>
 #include <dla/version.hpp>
 
 #include <CLI/CLI.hpp>
@@ -99,7 +100,7 @@ int load(Arguments a, bool names_folder) {
 int study(const Arguments& a) {
     const depth_study::StudyOptions options{.depths = a.depths, .runs = a.runs, .base = base_config(a), .setting = a.setting};
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
-    const depth_study::FolderLock lock(a.setting.output_dir);
+    const dla::FolderLock lock(a.setting.output_dir, "use another --output-dir");
     Results results;
     if (const int status = depth_study::run_study(options, results)) {
         const std::string file = experiment::in_output_dir(a.setting, "intermediate_results.json");

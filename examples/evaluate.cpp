@@ -31,6 +31,7 @@ struct Outputs {
 };
 
 int evaluate(const std::string& file, const std::string& logits_file, const experiment::Setting& setting) {
+    experiment::check_threads(setting);
     const auto [config, model] = experiment::load_network(file, setting.threads);
     const dla::DatasetPair data = experiment::load_data(config, setting, true);
 

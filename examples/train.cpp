@@ -2,6 +2,7 @@
 // Trains a network described by a TOML file, and tests the best weights once at the end.
 #include "common/experiment.hpp"
 
+#include <dla/io/folder_lock.hpp>
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/version.hpp>
 
@@ -12,10 +13,10 @@
 namespace {
 
 struct Arguments {
-    std::string config, resume, device = "cpu";
+    std::string config, resume, run_id, device = "cpu";
     std::vector<std::string> overrides;
     std::int64_t seed = -1;
-    bool wants_resume = false, stats = false;
+    bool wants_resume = false, overwrite = false, stats = false;
     experiment::Setting setting;
 };
 
@@ -25,24 +26,39 @@ dla::ExperimentConfig read_experiment(const Arguments& a) {
     return dla::load_config(a.config, overrides);
 }
 
-/// The checkpoint to continue from: the one that was named, or the furthest one of this configuration.
-std::string checkpoint_to_resume(const Arguments& a, const std::string& folder, const std::string& name, const std::string& config) {
-    if (!a.resume.empty()) return a.resume;
+/// Continues from the checkpoint that was named, or from the furthest one of this configuration that is whole; gives its path.
+std::string resume(const Arguments& a, dla::Trainer& trainer, const std::string& folder, const std::string& name, const std::string& run) {
+    if (!a.resume.empty()) return trainer.resume(dla::Checkpoint(a.resume)), a.resume;
     std::vector<std::string> skipped;
-    const auto found = dla::newest_checkpoint(folder, name, config, skipped);
-    for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
-    if (!found)
-        dla::fail(dla::ErrorCode::checkpoint, folder,
-                  "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
-    return *found;
+    const auto note = [](const std::string& reason) { std::fprintf(stderr, "note: skipped %s\n", reason.c_str()); };
+    const auto found = dla::resumable_checkpoints(folder, name, trainer.state().config, run, skipped);
+    for (const std::string& reason : skipped) note(reason);
+    for (const std::string& file : found) {
+        try {
+            return trainer.resume(dla::Checkpoint(file)), file;
+        } catch (const dla::Error& e) {
+            note(e.what());
+        }
+    }
+    dla::fail(dla::ErrorCode::checkpoint, folder,
+              "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
 }
 
 int train(const Arguments& a) {
+    experiment::check_threads(a.setting);
     if (a.device != "cpu") dla::fail(dla::ErrorCode::usage, "--device", "this build has no '" + a.device + "' backend; expected cpu");
     const dla::ExperimentConfig config = read_experiment(a);
     const std::string name = run_name(config);
     const std::string folder = experiment::in_output_dir(a.setting, config.training.checkpoint_dir);
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
+
+    const std::string run_folder = experiment::in_output_dir(a.setting, "runs/" + name);
+    const dla::FolderLock lock(run_folder, "use another --output-dir");  // before anything is read or written
+    const dla::RunFiles earlier(folder, run_folder, name);
+    if (!earlier.checkpoints.empty() && !a.wants_resume && !a.overwrite)
+        dla::fail(dla::ErrorCode::usage, folder,
+                  "an earlier run left " + earlier.checkpoints.front().filename().string() + " and " + std::to_string(earlier.checkpoints.size() - 1) +
+                      " more; go on with it (--resume), remove it and start over (--overwrite), or write elsewhere (--output-dir)");
 
     const auto& t = config.training;
     const dla::Seed seed{static_cast<std::uint64_t>(t.seed)};
@@ -61,19 +77,20 @@ int train(const Arguments& a) {
                           .stats = a.stats,
                           .quiet = a.setting.quiet});
     trainer.state().config = dla::to_toml(config, true);
+    trainer.state().run = a.run_id.empty() ? dla::new_run_id() : a.run_id;
     trainer.state().isa = dla::to_string(dla::active_isa());
     trainer.state().seed = static_cast<std::uint64_t>(t.seed);
     trainer.state().data_fingerprint = dla::fingerprint(data.train);
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error) dla::fail(dla::ErrorCode::io, folder, "cannot create the folder for checkpoints: " + error.message());
+    if (!a.wants_resume) earlier.remove();
     if (a.wants_resume) {
-        const std::string file = checkpoint_to_resume(a, folder, name, trainer.state().config);
-        trainer.resume(dla::Checkpoint(file));
+        const std::string file = resume(a, trainer, folder, name, dla::RunLog::run_of(run_folder));
         if (!a.setting.quiet)
             std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
     }
-    dla::RunLog log(experiment::in_output_dir(a.setting, "runs/" + name), a.setting.quiet, trainer.state().step, trainer.state().epoch);
+    dla::RunLog log(run_folder, a.setting.quiet, trainer.state());
     if (!a.setting.quiet)
         std::printf("%s: %s parameters, %lld training, %lld validation and %lld test images of %s\n", name.c_str(),
                     dla::detail::grouped(model->index().parameter_count()).c_str(), static_cast<long long>(run.split.train.size()),
@@ -112,6 +129,11 @@ int main(int argc, char** argv) {
     app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else dataset.data_dir)");
     app.add_option("--output-dir", a.setting.output_dir, "where checkpoints, runs/ and plots go (default: here)");
     CLI::Option* resume = app.add_option("--resume", a.resume, "continue from this checkpoint, or, without a file, from the newest one")->expected(0, 1);
+    app.add_flag("--overwrite", a.overwrite, "remove what an earlier run of this name left, and start over")->excludes(resume);
+    app.add_option("--run-id", a.run_id, "the run's identity, which its files carry (default: random)")->check([](const std::string& id) {
+        const bool good = !id.empty() && id.size() <= 64 && id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == id.npos;
+        return good ? std::string() : std::string("takes up to 64 letters, digits, _ and -");
+    });
     app.add_option("--seed", a.seed, "overrides training.seed")->check(CLI::NonNegativeNumber);
     app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use); results do not depend on it")->check(CLI::Range(1, 1024));
     app.add_option("--device", a.device, "cpu");

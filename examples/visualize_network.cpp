@@ -2,8 +2,8 @@
 // Shows the network of a configuration or a checkpoint: a table of its layers, the memory that training takes, pictures, statistics of a batch.
 #include "common/experiment.hpp"
 
-#include <dla/inspect/graph.hpp>
 #include <dla/inspect/grad_stats.hpp>
+#include <dla/inspect/graph.hpp>
 #include <dla/version.hpp>
 
 #include <CLI/CLI.hpp>
@@ -65,8 +65,11 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
 }
 
 int visualize(const Arguments& a) {
+    experiment::check_threads(a.setting);
     const auto [config, model] = make_network(a);
-    const dla::index_t batch = a.batch > 0 ? a.batch : config.training.batch_size;
+    // A checkpoint may say any batch; what it says claims memory only up to a usual one, unless the command asks for it.
+    constexpr std::int64_t usual = 1024;
+    const dla::index_t batch = a.batch > 0 ? a.batch : a.checkpoint.empty() ? config.training.batch_size : std::min(config.training.batch_size, usual);
     const bool trainable = batch >= model->least_batch();
     if (!trainable && (a.stats || !a.gradients.empty()))
         dla::fail(dla::ErrorCode::usage, "--batch 1",

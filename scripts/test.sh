@@ -40,7 +40,7 @@ if [ "$install" = yes ]; then
         zlib1g-dev libcurl4-openssl-dev libssl-dev ca-certificates libpng-dev gnuplot-nox fonts-dejavu-core -- clang-19 graphviz
 fi
 
-options=(--buildtype=release -Dtests=enabled -Dexamples=enabled)
+options=(--buildtype=release -Dtests=enabled -Dexamples=enabled -Dbenchmarks=auto)
 if [ -f "$build/build.ninja" ]; then
     meson configure "$build" "${options[@]}"
 else

@@ -2,6 +2,7 @@
 #include "experiment.hpp"
 
 #include <dla/data/download.hpp>
+#include <dla/io/process.hpp>
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
 #include <dla/version.hpp>
@@ -64,7 +65,7 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
     }
 #endif
     const auto size = static_cast<dla::index_t>(config.dataset.size);
-    dla::DatasetPair data = dla::load_dataset(name, folder, {.digits_train = test_only ? 1 : size, .digits_test = std::max<dla::index_t>(1, size / 6)});
+    dla::DatasetPair data = dla::load_dataset(name, folder, {.digits_train = test_only ? 1 : size, .digits_test = std::clamp<dla::index_t>(size / 6, 1, 10000)});
     const dla::Shape input(config.model.input_shape[0], config.model.input_shape[1], config.model.input_shape[2]);
     if (!(data.train.shape == input))
         dla::fail(ErrorCode::data, name, dla::text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
@@ -78,6 +79,12 @@ std::string in_output_dir(const Setting& setting, const std::string& path) {
     return joined;
 }
 
+void check_threads(const Setting& setting) {
+    const int threads = dla::thread_count(setting.threads);
+    if (!dla::can_start_threads(threads))
+        dla::fail(ErrorCode::usage, "--threads", "the system does not give " + std::to_string(threads) + " threads; use fewer, or raise its limit (ulimit -u)");
+}
+
 std::string start_line(const Setting& setting) {
     const char* wish = std::getenv("DLA_SIMD");
     const int threads = dla::thread_count(setting.threads);
@@ -87,6 +94,8 @@ std::string start_line(const Setting& setting) {
 }
 
 int run_program(const std::function<int()>& body) {
+    dla::hold_standard_streams();
+    dla::ignore_file_size_signal();
     try {
         const int status = body();
         if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;

@@ -35,6 +35,9 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
 /// Joins a relative path to the output folder.
 std::string in_output_dir(const Setting& setting, const std::string& path);
 
+/// Throws dla::Error(usage) when the system does not give that many threads: OpenMP would end the process.
+void check_threads(const Setting& setting);
+
 /// `dla 0.1.0: cpu, avx512 (the best this processor has), 2 threads`.
 std::string start_line(const Setting& setting);
 

@@ -180,15 +180,6 @@ std::vector<Experiment> chosen(const std::vector<Experiment>& all, const StudyOp
 
 }  // namespace
 
-FolderLock::FolderLock(const std::string& folder) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) fail(ErrorCode::io, folder, "cannot create the folder for results: " + error.message());
-    file_ = dla::detail::FileDescriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)  // file systems without locks are used without
-        fail(ErrorCode::io, folder, "another compare_mlp_depth is writing its results there; wait for it, or use another --output-dir");
-}
-
 dla::Integers layer_sizes(int depth) {
     dla::Integers sizes{128, 64};
     sizes.resize(static_cast<std::size_t>(depth), 32);
@@ -197,6 +188,7 @@ dla::Integers layer_sizes(int depth) {
 }
 
 int run_study(const StudyOptions& options, Results& results) {
+    experiment::check_threads(options.setting);
     const dla::DatasetPair data = experiment::load_data(options.base, options.setting);
     const std::string folder = options.setting.output_dir, kept = folder + "/intermediate_results.json";
     const std::string isa(dla::to_string(dla::active_isa()));

@@ -14,16 +14,6 @@ struct StudyOptions {
     experiment::Setting setting;  ///< its output_dir gets intermediate_results.json and final_results.json
 };
 
-/// Makes a folder and keeps it for this process as long as it lives: two studies in one folder would overwrite each other's results.
-class FolderLock {
-public:
-    /// Throws Error(io) when the folder cannot be made, or another process has it.
-    explicit FolderLock(const std::string& folder);
-
-private:
-    dla::detail::FileDescriptor file_;
-};
-
 /// Hidden layers of 128, 64, then 32 values, `depth` in all, and an output of 10.
 dla::Integers layer_sizes(int depth);
 

@@ -6,6 +6,7 @@
 #include <dla/train/checkpoint.hpp>
 #include <dla/train/metrics.hpp>
 #include <dla/train/progress.hpp>
+#include <dla/train/run_files.hpp>
 #include <dla/train/run_log.hpp>
 #include <dla/train/trainer.hpp>
 #include <dla/train/weights.hpp>

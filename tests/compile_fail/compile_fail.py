@@ -20,7 +20,7 @@ def sentence(output):
 def compile_one(command, root, source):
     text = source.read_text()
     own = " ".join(re.findall(r"^// ARGUMENTS: (.*)$", text, re.M)).split()
-    arguments = [*command, "-std=c++20", "-fsyntax-only", f"-I{root / 'include'}", f"-I{root / 'tests'}", *own, str(source)]
+    arguments = [*command, "-std=c++20", "-fsyntax-only", "-DDLA_KERNELS_EXTERN", f"-I{root / 'include'}", f"-I{root / 'tests'}", *own, str(source)]
     result = subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     output = sentence(result.stdout + result.stderr)
     if "\n// OK\n" in text:

@@ -113,6 +113,16 @@ TEST_CASE("values that contradict each other") {
     CHECK(problems("[dataset]\nname = \"digits\"\nsize = 100\n") ==
           Lines{"m.toml:3:8: dataset.val_size: no images are left for training; expected less than 100, got 5000"});
     CHECK(problems("[model]\nname = \"mlp\"\ndropout = 0.5\nfilters = [3]\n").size() == 2);
+    CHECK(problems("[dataset]\nname = \"digits\"\nsize = 100\nval_size = 99\n") ==
+          Lines{"m.toml:4:12: dataset.val_size: one image is left for training, and batch normalisation needs two; expected at most 98, got 99"});
+    CHECK(problems("[dataset]\nname = \"digits\"\nsize = 100\nval_size = 98\n").empty());
+    const std::string one = "[training]\nbatch_size = 1\n[dataset]\nname = \"mnist\"\n[model]\nfilters = ";
+    CHECK(problems(one + "[1, 1, 1, 1, 1, 1, 1, 1, 1]\n") ==
+          Lines{"m.toml:2:14: training.batch_size: the last block sees one pixel of each image, and batch normalisation needs two values of a channel; "
+                "expected at least 2, got 1"});
+    CHECK(problems(one + "[1, 1, 1, 1, 1, 1, 1, 1]\n").empty());
+    CHECK(problems("[training]\ncheckpoint_dir = \"a\\u0000b\"\n") ==
+          Lines{"m.toml:2:18: training.checkpoint_dir: a path cannot hold the character NUL; remove \\u0000"});
 }
 
 TEST_CASE("types, one by one") {

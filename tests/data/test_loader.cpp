@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <set>
+#include <thread>
 
 using namespace files;
 using dla::ErrorCode;
@@ -92,7 +93,7 @@ TEST_CASE("loader: each sample once, with its label and its own augmentation") {
             CHECK(seen.insert(s).second);
             CHECK(batch.labels[i] == data.labels[s]);
             dla::write_image(data.image(s).data(), data.shape, table, dla::draw_augmentation({2, true}, Seed{5}, 8, s), expected.data());
-            CHECK(std::memcmp(expected.data(), batch.inputs.data() + i * 90, 360) == 0);
+            CHECK(std::memcmp(expected.data(), batch.images.data() + i * 90, 360) == 0);
         }
     CHECK(seen.size() == 103);
 }

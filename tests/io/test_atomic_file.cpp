@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <dla/io/atomic_file.hpp>
+#include <dla/io/folder_lock.hpp>
+#include <dla/io/process.hpp>
 
 #include <doctest/doctest.h>
 #include <support/error_of.hpp>
@@ -123,6 +125,35 @@ TEST_CASE("devices and pipes are written to, not replaced") {
     CHECK(std::string(text) == "through");
     ::close(reader);
     CHECK(std::filesystem::is_fifo(pipe));
+    CHECK(contains(error_of([&] { dla::write_file(pipe, "x"); }), "nobody reads from the other end"));  // instead of waiting for somebody
+    const std::string taken = folder / "taken";
+    REQUIRE(mkfifo((taken + ".tmp").c_str(), 0600) == 0);
+    CHECK(contains(error_of([&] { dla::write_file(taken, "x"); }), taken + ".tmp is not a regular file"));
+    CHECK(std::filesystem::is_fifo(taken + ".tmp"));
+    CHECK_FALSE(std::filesystem::exists(taken));
+}
+
+TEST_CASE("a folder is held by one process, and the next is told by whom") {
+    TemporaryFolder folder;
+    const std::string place = folder / "a/b";
+    {
+        const dla::FolderLock lock(place, "go elsewhere");
+        const std::string said = error_of([&] { dla::FolderLock second(place, "go elsewhere"); });
+        CHECK(contains(said, "error[io] " + place + ": "));
+        CHECK(contains(said, "process " + std::to_string(::getpid()) + " ("));
+        CHECK(contains(said, "io_test"));
+        CHECK(contains(said, "is writing there; wait for it, or go elsewhere"));
+        CHECK(std::filesystem::is_empty(place));
+    }
+    const dla::FolderLock again(place, "");
+    put_file(folder / "file", "");
+    CHECK(contains(error_of([&] { dla::FolderLock lock(folder / "file", ""); }), "file"));
+    CHECK(contains(error_of([&] { dla::FolderLock lock(folder / "file/x", ""); }), "cannot create the folder"));
+}
+
+TEST_CASE("threads that can be started are started, and gone") {
+    CHECK(dla::can_start_threads(1));
+    CHECK(dla::can_start_threads(8));
 }
 
 TEST_CASE("what standard output goes to gets the text where the output stands") {
@@ -174,6 +205,10 @@ TEST_CASE("read_file") {
     CHECK(contains(error_of([&] { dla::read_file(folder / "a", 4); }), "file too large; expected at most 4 bytes, got 5"));
     CHECK(contains(error_of([&] { dla::read_file(folder / "b", 4); }), "cannot open: No such file or directory"));
     CHECK(contains(error_of([&] { dla::read_file(folder.path, 4); }), "not a regular file"));
+    const auto status = dla::read_file("/proc/self/status", 1u << 20);  // tells no size
+    CHECK(contains(std::string(reinterpret_cast<const char*>(status.data()), status.size()), "Threads:"));
+    CHECK(status.back() == std::byte{'\n'});
+    CHECK(contains(error_of([&] { dla::read_file("/proc/self/status", 10); }), "file too large; expected at most 10 bytes"));
     put_file(folder / "empty", "");
     CHECK(dla::read_file(folder / "empty", 0).empty());
 }

@@ -5,6 +5,8 @@
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <sys/stat.h>
+
 #include <cmath>
 #include <limits>
 
@@ -34,6 +36,36 @@ TEST_CASE("strict parsing") {
     CHECK(error(std::string(64, '[') + std::string(64, ']')) == "no error");
     CHECK(contains(error(std::string(65, '[') + std::string(65, ']')), "nested too deeply; expected at most 64"));
     CHECK(contains(error(std::string(1000000, '[')), "nested too deeply"));
+}
+
+TEST_CASE("time and memory grow with the text") {
+    // Each of these took a minute and more when every closing brace looked through all that was there, and every key through all keys.
+    std::string array = "[", object = "{";
+    for (int i = 0; i < 900'000; ++i) array += i ? ",{}" : "{}";
+    for (int i = 0; i < 200'000; ++i) object += (i ? ",\"key" : "\"key") + std::to_string(i) + "\":{}";
+    CHECK(dla::parse_json(array + "]", "a").size() == 900'000);
+    const Json many = dla::parse_json(object + "}", "o");
+    CHECK(many.size() == 200'000);
+    CHECK(many.back().is_object());
+    CHECK(contains(error_of([&] { dla::parse_json(object + ",\"key7\":1}", "o"); }), "duplicate JSON key \"key7\""));
+    for (int i = 0; i < 100'001; ++i) array += ",{}";
+    CHECK(error_of([&] { dla::parse_json(array + "]", "a"); }) == "error[io] a: JSON with more than 1000000 values");
+    CHECK(error_of([&] { dla::parse_json("[1,2,3]", "a", dla::ErrorCode::io, 64, 3); }) == "error[io] a: JSON with more than 3 values");
+    CHECK(dla::parse_json("[1,2,3]", "a", dla::ErrorCode::io, 64, 4).size() == 3);
+}
+
+TEST_CASE("what is parsed is what nlohmann parses") {
+    const std::string text = R"({"a":[1,-2,3.5e10,18446744073709551615,true,false,null,"x\u00e4\n",[],{}],"b":{"c":{"d":[[[0]]]}},"":0})";
+    CHECK(dla::parse_json(text, "t") == Json::parse(text));
+    CHECK(dla::to_string(dla::parse_json(text, "t")) == Json::parse(text).dump());
+    for (const char* plain : {"1", "\"s\"", "null", "[]", "{}", " [ ] "}) CHECK(dla::parse_json(plain, "t") == Json::parse(plain));
+}
+
+TEST_CASE("lines are appended to regular files only, without waiting for anybody") {
+    TemporaryFolder folder;
+    REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+    std::filesystem::create_symlink("/dev/zero", folder / "endless");
+    for (const char* name : {"pipe", "endless"}) CHECK(contains(error_of([&] { dla::JsonLines lines(folder / name); }), "not a regular file"));
 }
 
 TEST_CASE("files") {

@@ -78,16 +78,49 @@ TEST_CASE("round trip") {
     CHECK(contains(error_of([&] { file.copy_to<float>("bias", shape, out); }), "tensor \"bias\" is missing; expected F32 [2, 3]"));
 }
 
+TEST_CASE("a file carries a checksum of its content; one without is as good as before") {
+    const TemporaryFolder folder;
+    const dla::StoredMetadata metadata{{"epoch", "3"}};
+    dla::write_safetensors(folder / "a", sample(), metadata);
+    const std::string text = file_text(folder / "a");
+    REQUIRE(text.find("\"dla.checksum\":\"") != std::string::npos);
+    CHECK_FALSE(dla::SafetensorsFile::read(folder / "a").metadata().contains("dla.checksum"));
+    // Each bit of the data, one at a time.
+    std::uint64_t header = 0;
+    std::memcpy(&header, text.data(), 8);
+    for (std::size_t at = 8 + static_cast<std::size_t>(header); at < text.size(); ++at)
+        for (int bit = 0; bit < 8; ++bit) {
+            std::string damaged = text;
+            damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+            put_file(folder / "b", damaged);
+            CHECK(contains(error_of([&] { dla::SafetensorsFile::read(folder / "b"); }), "its content does not match its checksum"));
+        }
+    // Another entry of the metadata belongs to the content as well.
+    std::string damaged = text;
+    damaged.replace(damaged.find("\"3\""), 3, "\"4\"");
+    put_file(folder / "b", damaged);
+    CHECK(contains(error_of([&] { dla::SafetensorsFile::read(folder / "b"); }), "its content does not match its checksum"));
+    // A file of somebody else: the same with an entry of another name.
+    std::string other = text;
+    other.replace(other.find("dla.checksum"), 12, "abc.checksum");
+    other[other.size() - 1] = static_cast<char>(other[other.size() - 1] ^ 1);
+    put_file(folder / "b", other);
+    CHECK(dla::SafetensorsFile::read(folder / "b").metadata().contains("abc.checksum"));
+}
+
 TEST_CASE("the bytes of a file") {
     TemporaryFolder folder;
     const float values[] = {1.0f};
     const dla::StoredTensor tensors[] = {dla::stored_tensor<float>("w", {1}, values)};
     dla::write_safetensors(folder / "a", tensors, {{"k", "v"}});
-    const std::string header = R"({"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
-    REQUIRE(header.size() == 79);
-    CHECK(file_text(folder / "a") == std::string("\x50\0\0\0\0\0\0\0", 8) + header + " " + std::string("\0\0\x80\x3f", 4));
+    const std::string checksum = dla::detail::content_checksum(tensors, {{"k", "v"}});
+    CHECK(checksum == "a565d6efb646ed4a");
+    const std::string header =
+        R"({"__metadata__":{"dla.checksum":")" + checksum + R"(","k":"v"},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+    REQUIRE(header.size() == 113);
+    CHECK(file_text(folder / "a") == std::string("\x78\0\0\0\0\0\0\0", 8) + header + "       " + std::string("\0\0\x80\x3f", 4));
     dla::write_safetensors(folder / "b", {}, {});
-    CHECK(file_text(folder / "b") == std::string("\x08\0\0\0\0\0\0\0{}      ", 16));
+    CHECK(file_text(folder / "b") == std::string("\x38\0\0\0\0\0\0\0", 8) + R"({"__metadata__":{"dla.checksum":"0000000000000000"}})" + "    ");
     const auto empty = dla::SafetensorsFile::read(folder / "b");
     CHECK(empty.tensors().empty());
 }

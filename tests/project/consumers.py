@@ -103,7 +103,9 @@ def main():
     print("Meson subproject with kernels compiled once: ok")
 
     destination = work / "destination"
-    run([meson, "setup", work / "install", root, "--prefix=/usr", "-Dtests=disabled", "-Dexamples=disabled", "-Dbenchmarks=disabled"], env=environment)
+    run([meson, "setup", work / "install", root, "--prefix=/usr"], env=environment)
+    built = [t["name"] for t in json.loads(run([meson, "introspect", "--targets", work / "install"])) if t["build_by_default"]]
+    assert built == [], f"an installation builds {built}"
     run([meson, "install", "-C", work / "install"], env={**environment, "DESTDIR": str(destination)})
     headers = sorted(p.relative_to(root / "include") for p in (root / "include").rglob("*.hpp"))
     installed = sorted(p.relative_to(destination / "usr/include") for p in (destination / "usr/include").rglob("*.hpp"))

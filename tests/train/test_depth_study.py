@@ -606,7 +606,7 @@ class Study(Case):
     def test_one_study_at_a_time(self):
         process = self.start("out", "--depths", "40")
         self.wait_for(process, "out", 0)
-        self.refused(self.study("out"), 6, r"error\[io\] .*out: another compare_mlp_depth is writing its results there")
+        self.refused(self.study("out"), 6, r"error\[io\] .*out: process \d+ \(\S*compare_mlp_depth .*\) is writing there; wait for it, or use another --output-dir")
         process.kill()
         process.communicate()
         self.ok(self.study("out"))  # the lock ends with the process

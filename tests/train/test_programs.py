@@ -157,7 +157,9 @@ class Case(unittest.TestCase):
         return done
 
     def train(self, config, out, *options):
-        return self.run_program(TRAIN, "--config", config, "--output-dir", self.path(out), *options)
+        """All runs have one identity unless a test gives another, so that their files can be compared."""
+        own = () if "--run-id" in options else ("--run-id", "0")
+        return self.run_program(TRAIN, "--config", config, "--output-dir", self.path(out), *own, *options)
 
     def ok(self, done):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -177,7 +179,8 @@ class Case(unittest.TestCase):
     def start(self, config, out, *options, room=None):
         """A running `train`. With `room` its output goes into a pipe that has room for that many bytes and nobody reads: it stands still, for certain and
         for as long as the test needs, when it writes more. Epochs end with a line, so it comes to no end."""
-        command = [TRAIN, "--config", config, "--output-dir", self.path(out), *options]
+        own = () if "--run-id" in options else ("--run-id", "0")
+        command = [TRAIN, "--config", config, "--output-dir", self.path(out), *own, *options]
         if room is None:
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
         reader, writer = os.pipe()
@@ -257,7 +260,7 @@ class Resume(Case):
 
             def resumable():
                 files = os.listdir(checkpoints) if os.path.isdir(checkpoints) else []
-                return ["--resume"] if any(re.fullmatch(name + r"_epoch_\d+\.safetensors", f) for f in files) else []
+                return ["--resume" if any(re.fullmatch(name + r"_epoch_\d+\.safetensors", f) for f in files) else "--overwrite"]
 
             # Killed twice: in one of the first four epochs, and in the first epoch after it was resumed (or begun anew).
             process = self.start(config, out, "--threads", str(threads), room=self.room_for(whole, 4))
@@ -343,6 +346,128 @@ class Resume(Case):
         self.assertIn("note: skipped", done.stderr)
         self.assertIn(f"{name}_epoch_4.safetensors", done.stdout)
         self.check_same("out", name, "whole")
+        # A header that is whole, over a flipped bit and over a tensor that is missing.
+        for damage in ("flip", "lose"):
+            self.ok(self.train(config, damage))
+            newest = self.path(damage, "checkpoints", name + "_epoch_6.safetensors")
+            data = bytearray(read(newest))
+            if damage == "flip":
+                data[-5] ^= 4
+            else:
+                header, arrays = read_safetensors(bytes(data))
+                lost = max((k for k in header if k != "__metadata__"), key=lambda k: header[k]["data_offsets"])
+                arrays = arrays[:header.pop(lost)["data_offsets"][0]]
+                header["__metadata__"].pop("dla.checksum")
+                text = json.dumps(header).encode()
+                data = struct.pack("<Q", len(text)) + text + arrays
+            with open(newest, "wb") as f:
+                f.write(data)
+            done = self.ok(self.train(config, damage, "--resume"))
+            self.assertRegex(done.stderr, r"\Anote: skipped .*_epoch_6.safetensors: .*(checksum|is missing)")
+            self.assertIn(f"{name}_epoch_4.safetensors", done.stdout)
+            self.check_same(damage, name, "whole")
+
+    def test_second_run(self):
+        """A run is not overwritten by another one unless somebody says so, and never mixed with it."""
+        config, name = self.config({**MLP, "training.num_epochs": "4"}), "mlp_residual_digits"
+        checkpoints = self.path("out", "checkpoints")
+        self.ok(self.train(config, "out", "--run-id", "first"))
+        before = {f: digest(read(os.path.join(checkpoints, f))) for f in os.listdir(checkpoints)}
+        log = read(self.path("out", "runs", name, "metrics.jsonl"))
+        pattern = rf"error\[usage\] .*checkpoints: an earlier run left {name}_best.safetensors and 3 more; go on with it \(--resume\), .*--overwrite"
+        for options in ((), ("--seed", "7"), ("--quiet",)):
+            self.refused(self.train(config, "out", *options), 2, pattern)
+        self.assertEqual({f: digest(read(os.path.join(checkpoints, f))) for f in os.listdir(checkpoints)}, before)
+        self.assertEqual(read(self.path("out", "runs", name, "metrics.jsonl")), log)
+        self.refused(self.train(config, "out", "--overwrite", "--resume"), 2, "overwrite.*resume|resume.*overwrite")
+        # Started anew and killed before its first checkpoint: nothing of the first run is there to be taken for its own.
+        whole = self.ok(self.train(config, "whole", "--run-id", "second"))
+        process = self.start(config, "out", "--overwrite", "--run-id", "second", room=self.room_for(whole, 1))
+        end = time.monotonic() + 60
+        while b'"second"' not in log:  # the first run's log lies there until the second begins its own
+            self.assertLess(time.monotonic(), end)
+            try:
+                log = read(self.path("out", "runs", name, "metrics.jsonl"))
+            except FileNotFoundError:
+                log = b""
+        self.wait_for_step(process, "out", name, 30)
+        self.kill(process)
+        self.assertEqual([f for f in os.listdir(checkpoints) if "epoch" in f or "final" in f], [])
+        self.assertNotIn(b"first", read(self.path("out", "runs", name, "metrics.jsonl")))
+        self.refused(self.train(config, "out", "--resume"), 4, "no checkpoint")
+        self.ok(self.train(config, "out", "--overwrite", "--run-id", "second"))
+        # A checkpoint of another run in the same place is passed over; named, it is refused, because the log is not its own.
+        self.ok(self.train(config, "third", "--run-id", "third"))
+        other = os.path.join(checkpoints, name + "_epoch_4.safetensors")
+        shutil.copy(self.path("third", "checkpoints", name + "_epoch_4.safetensors"), other)
+        done = self.ok(self.train(config, "out", "--resume"))
+        self.assertIn("_epoch_4.safetensors: written by another run", done.stderr)
+        self.assertIn("_epoch_2.safetensors", done.stdout)
+        shutil.copy(self.path("third", "checkpoints", name + "_epoch_4.safetensors"), other)
+        self.refused(self.train(config, "out", "--resume", other), 4, r"error\[checkpoint\] .*metrics.jsonl: is the log of another run")
+        # Without a name each run has an identity of its own.
+        ids = set()
+        for out in ("a", "b"):
+            self.ok(self.run_program(TRAIN, "--config", config, "--output-dir", self.path(out)))
+            ids.add(next(line["run"] for line in self.metrics(out, name) if line["type"] == "run"))
+            self.assertTrue(any(sorted(ids)[0] in f or sorted(ids)[-1] in f for f in os.listdir(self.path(out, "runs", name)) if f.startswith("events")))
+            header, _ = read_safetensors(read(self.path(out, "checkpoints", name + "_epoch_4.safetensors")))
+            self.assertIn(json.loads(header["__metadata__"]["state"])["run"], ids)
+        self.assertEqual(len(ids), 2)
+        self.assertEqual(digest(read(self.path("a", "checkpoints", name + "_final.safetensors"))), digest(read(self.path("b", "checkpoints", name + "_final.safetensors"))))
+
+    def test_two_at_once(self):
+        config, name = self.config(MLP), "mlp_residual_digits"
+        whole = self.ok(self.train(config, "whole"))
+        process = self.start(config, "out", room=self.room_for(whole, 2))
+        self.wait_for_step(process, "out", name, 40)
+        for options in ((), ("--resume",), ("--quiet",)):
+            self.refused(self.train(config, "out", *options), 6, rf"error\[io\] .*out/runs/{name}: process {process.pid} \(.*train --config .*\) is writing there; ")
+        self.ok(self.train(config, "other"))  # beside it, but elsewhere
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, output + errors)
+        self.check_same("out", name, "whole")
+
+    def test_closed_streams(self):
+        """Descriptors 0 to 2 are not there: files must not get their numbers."""
+        config, name = self.config({**MLP, "training.num_epochs": "2"}), "mlp_residual_digits"
+        self.ok(self.train(config, "whole"))
+        for number, (closed, code) in enumerate([("<&-", 0), (">&-", 6), ("2>&-", 0), ("<&- >&- 2>&-", 6)]):
+            with self.subTest(closed=closed):
+                out = f"out{number}"
+                done = self.run_program("sh", "-c", f'exec "$0" "$@" {closed}', TRAIN, "--config", config, "--output-dir", self.path(out), "--run-id", "0")
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                for line in read(self.path(out, "runs", name, "metrics.jsonl")).decode().splitlines():
+                    json.loads(line)
+                for kind in ("final", "epoch_2"):
+                    file = os.path.join("checkpoints", f"{name}_{kind}.safetensors")
+                    self.assertEqual(digest(read(self.path(out, file))), digest(read(self.path("whole", file))))
+
+    def test_limits_of_the_system(self):
+        config, name = self.config({**MLP, "training.num_epochs": "2"}), "mlp_residual_digits"
+        done = self.run_program("sh", "-c", 'ulimit -f 20; exec "$0" "$@"', TRAIN, "--config", config, "--output-dir", self.path("small"))
+        self.refused(done, 6, r"error\[io\] .*: cannot (write|append): File too large")
+        self.assertEqual([f for f in os.listdir(self.path("small", "checkpoints")) if f.endswith(".tmp")], [])
+        # What the parent ignores stays ignored.
+        whole = self.ok(self.train(config, "whole"))
+        command = ["sh", "-c", 'trap "" INT; exec "$0" "$@"', TRAIN, "--config", config, "--output-dir", self.path("ignored")]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+        self.wait_for_step(process, "ignored", name, 3)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, output + errors)
+
+    def test_odd_files(self):
+        config, name = self.config({**MLP, "training.num_epochs": "2"}), "mlp_residual_digits"
+        os.makedirs(self.path("out", "runs", name))
+        os.symlink("/dev/zero", self.path("out", "runs", name, "metrics.jsonl"))
+        self.refused(self.train(config, "out"), 6, r"error\[io\] .*metrics.jsonl: not a regular file")
+        os.makedirs(self.path("out2", "checkpoints"))
+        os.mkfifo(self.path("out2", "checkpoints", name + "_epoch_2.safetensors.tmp"))
+        self.refused(self.train(config, "out2"), 6, r"error\[io\] .*_epoch_2.safetensors.tmp is not a regular file")
+        os.makedirs(self.path("out3", "runs", name))
+        os.mkfifo(self.path("out3", "runs", name, "metrics.jsonl"))
+        self.refused(self.train(config, "out3"), 6, r"error\[io\] .*metrics.jsonl: not a regular file")
 
 
 class Outcome(Case):
@@ -476,8 +601,8 @@ class Faults(Case):
         config = self.config({**MLP, "model.residual": "false", "model.layer_sizes": "[32, 16, 10]", "training.optimizer": '"sgd"', "training.momentum": "0.0",
                               "training.learning_rate": "1.9", "training.weight_decay": "1.0", "training.save_every": "1", "training.scheduler": '"none"'})
         done = self.train(config, "out")
-        self.refused(done, 5, r"error\[numeric\] epoch \d, (after )?step \d+: the (validation )?loss is not finite; "
-                              r"first not finite: (the output of|parameter|the gradient)")
+        self.refused(done, 5, r"error\[numeric\] epoch \d, (after )?step \d+: (the (validation )?loss|buffer \S+) is not finite; "
+                              r"(first not finite: (the output of|parameter|the gradient)|every layer's output is finite)")
         epoch = int(re.search(r"epoch (\d)", done.stderr).group(1))
         self.assertGreater(epoch, 1)
         file = self.path("out", "checkpoints", f"{name}_epoch_{epoch - 1}.safetensors")
@@ -518,7 +643,12 @@ class Faults(Case):
         config = self.config({"model.name": '"mlp"', "model.input_shape": "[1, 28, 28]", "dataset.name": '"mnist"', "dataset.size": None})
         done = self.train(config, "out", "--data-dir", self.path("absent"))
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertRegex(done.stderr.splitlines()[-1], r"error\[data\] .*absent: no complete mnist data set")
+        self.assertRegex(done.stderr.splitlines()[-1], r"error\[data\] .*absent: no complete mnist data set.* this folder does not exist")
+        if "downloading" in done.stdout:
+            self.assertIn("the download failed", done.stderr)
+        self.assertFalse(os.path.exists(self.path("absent")))
+        done = self.train(config, "out", "--data-dir", self.path("a", "b", "c"))
+        self.assertFalse(os.path.exists(self.path("a")))
         os.makedirs(self.path("data", "mnist"))
         for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
             with open(self.path("data", "mnist", name), "wb") as f:
@@ -529,7 +659,7 @@ class Faults(Case):
         config = self.config({**MLP, "training.num_epochs": "1"})
         with open(self.path("file"), "w"):
             pass
-        self.refused(self.train(config, "file"), 6, r"error\[io\] .*file/checkpoints: cannot create")
+        self.refused(self.train(config, "file"), 6, r"error\[io\] .*file/runs/mlp_residual_digits: cannot create")
         os.makedirs(self.path("out", "runs"))
         with open(self.path("out", "runs", "mlp_residual_digits"), "w"):
             pass

@@ -9,6 +9,9 @@
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <set>
+#include <sstream>
+
 using namespace dla;
 
 namespace {
@@ -223,13 +226,29 @@ TEST_CASE("a trainer keeps the loss it was given") {
     CHECK(trained(true) == trained(false));
 }
 
+namespace {
+
+EpochMetrics metrics_of(int epoch) { return {.epoch = epoch, .train_loss = 1, .train_accuracy = 50, .val_loss = 1, .val_accuracy = 40, .learning_rate = 1e-3}; }
+/// What a checkpoint says of a run with four steps in an epoch.
+RunState at(std::int64_t step, int epochs, const std::string& id = "") {
+    RunState state;
+    state.run = id;
+    state.step = step;
+    state.epoch = epochs;
+    state.batch = step - 4 * epochs;
+    for (int e = 1; e <= epochs; ++e) state.history.push_back(metrics_of(e));
+    return state;
+}
+
+}  // namespace
+
 TEST_CASE("the log of a resumed run has every line once") {
     const TemporaryFolder folder;
     const std::string run = folder / "runs/x", lines = run + "/metrics.jsonl";
     const auto model = tiny();
     const auto epoch = [&](RunLog& log, int number) {
         for (int s = 1; s <= 4; ++s) log.step((number - 1) * 4 + s, number, 1.0 / s, 1e-3);
-        const EpochMetrics m{.epoch = number, .train_loss = 1, .train_accuracy = 50, .val_loss = 1, .val_accuracy = 40, .learning_rate = 1e-3};
+        const EpochMetrics m = metrics_of(number);
         log.epoch({.metrics = m, .best = true, .step = number * 4, .images_per_second = 100, .seconds = 1, .model = *model});
     };
     std::string whole, first;
@@ -242,20 +261,20 @@ TEST_CASE("the log of a resumed run has every line once") {
         log.test({.loss_sum = 1, .weight = 2, .correct = 1, .count = 2}, 2, 8);
     }
     SUBCASE("killed in epoch 2, resumed at its start") {
-        RunLog log(run, true, 4, 1);
+        RunLog log(run, true, at(4, 1));
         CHECK(file_text(lines) == first);
         epoch(log, 2);
         CHECK(file_text(lines) == whole);
     }
     SUBCASE("resumed inside epoch 2") {
         {
-            RunLog log(run, true, 6, 1);
+            RunLog log(run, true, at(6, 1));
         }
         CHECK(file_text(lines) == whole.substr(0, whole.find("{\"type\":\"step\",\"step\":7")));
     }
     SUBCASE("resumed after its end: the test comes again") {
         {
-            RunLog log(run, true, 8, 2);
+            RunLog log(run, true, at(8, 2));
         }
         CHECK(file_text(lines) == whole);
     }
@@ -265,20 +284,86 @@ TEST_CASE("the log of a resumed run has every line once") {
         }
         CHECK(file_text(lines).empty());
     }
-    SUBCASE("a damaged line, and what follows it, is cut") {
-        for (const std::string damage : {"{\"step\":2,\"ty", "[]\n", "{\"type\":\"step\"}\n", "{\"step\":\"1\",\"type\":\"step\"}\n", "{\"step\":1}\n", "\n"}) {
+    SUBCASE("a damaged line is left out, what stands around it stays") {
+        const std::string second = whole.substr(first.size());
+        for (const std::string damage :
+             {"{\"step\":2,\"ty\n", "[]\n", "{\"type\":\"step\"}\n", "{\"step\":\"1\",\"type\":\"step\"}\n", "{\"step\":1}\n", "\n", "\xff\n"}) {
             CAPTURE(damage);
-            put_file(lines, first + damage);
+            put_file(lines, first + damage + second);
             {
-                RunLog log(run, true, 8, 2);
+                RunLog log(run, true, at(8, 2));
             }
-            CHECK(file_text(lines) == first);
+            CHECK(file_text(lines) == whole);
         }
-        put_file(lines, "{\"step\":1,\"type\":7,\"loss\":\"a\"}\n");
+        put_file(lines, first + second + "{\"step\":2,\"ty");  // half a line: the process was killed while it wrote
         {
-            RunLog log(run, true, 8, 2);
+            RunLog log(run, true, at(8, 2));
         }
+        CHECK(file_text(lines) == whole);
     }
+    SUBCASE("epochs that the log lost are taken from the checkpoint") {
+        const auto epochs_in = [&] {
+            std::vector<int> epochs;
+            std::istringstream in(file_text(lines));
+            for (std::string line; std::getline(in, line);) {
+                const Json j = Json::parse(line);
+                if (j["type"] == "epoch") {
+                    epochs.push_back(j["epoch"].get<int>());
+                    CHECK(j["step"] == 4 * epochs.back());
+                    CHECK(j["val_accuracy"] == 40);
+                }
+            }
+            return epochs;
+        };
+        std::string without = whole;  // the line of epoch 1, with a bad byte in it
+        without[first.size() - 10] = '\xff';
+        for (const std::string& text : {without, whole.substr(first.size()), std::string("\n")}) {
+            put_file(lines, text);
+            {
+                RunLog log(run, true, at(8, 2));
+            }
+            CHECK(epochs_in() == std::vector<int>{1, 2});
+            {
+                RunLog log(run, true, at(8, 2));
+            }
+            CHECK(epochs_in() == std::vector<int>{1, 2});  // it is whole again
+        }
+        std::filesystem::remove(lines);
+        {
+            RunLog log(run, true, at(10, 2));
+        }
+        CHECK(epochs_in() == std::vector<int>{1, 2});
+    }
+    SUBCASE("a log that is not the checkpoint's is refused, and stays") {
+        const std::string id = "0123456789abcdef";
+        {
+            RunLog log(run, true, at(0, 0, id));
+            epoch(log, 1);
+        }
+        CHECK(RunLog::run_of(run) == id);
+        const std::string before = file_text(lines);
+        CHECK(before.starts_with("{\"type\":\"run\",\"step\":0,\"run\":\"" + id + "\"}\n"));
+        CHECK(contains(error_of([&] { RunLog(run, true, at(4, 1, "fedcba9876543210")); }), "is the log of another run than the checkpoint"));
+        CHECK(file_text(lines) == before);
+        {
+            RunLog log(run, true, at(4, 1, id));
+        }
+        CHECK(file_text(lines) == before);
+        CHECK(std::ranges::count_if(std::filesystem::directory_iterator(run),
+                                    [&](const auto& e) { return e.path().filename().string().find("." + id) != std::string::npos; }) == 2);
+        CHECK(RunLog::run_of(folder / "absent").empty());
+    }
+}
+
+TEST_CASE("identities differ") {
+    std::set<std::string> ids;
+    for (int i = 0; i < 100; ++i) {
+        const std::string id = new_run_id();
+        CHECK(id.size() == 16);
+        CHECK(id.find_first_not_of("0123456789abcdef") == id.npos);
+        ids.insert(id);
+    }
+    CHECK(ids.size() == 100);
 }
 
 TEST_CASE("TensorBoard is told what a resumed run takes back, and the losses of single steps again") {
@@ -290,7 +375,7 @@ TEST_CASE("TensorBoard is told what a resumed run takes back, and the losses of 
     }
     const std::string before = events_in(run);
     {
-        RunLog log(run, true, 4, 1);
+        RunLog log(run, true, at(4, 1));
     }
     const std::string after = events_in(run).substr(before.size());
     CHECK(contains(after, std::string("\x10\x02\x3a\x02\x08\x01", 6)));  // event.step 2, session_log { status START }

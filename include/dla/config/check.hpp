@@ -90,6 +90,9 @@ inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
         const std::size_t blocks = c.model.filters.size() - (c.model.residual ? 1 : 0);
         const auto side = static_cast<std::uint64_t>(std::min(c.model.input_shape[1], c.model.input_shape[2]));
         const auto halvings = static_cast<std::size_t>(std::bit_width(side) - 1);
+        if (c.training.batch_size == 1 && blocks > 0 && blocks / 2 <= halvings && side >> ((blocks - 1) / 2) == 1)
+            add({"training.batch_size", "model.filters"},
+                "the last block sees one pixel of each image, and batch normalisation needs two values of a channel; expected at least 2, got 1");
         if (blocks / 2 > halvings)
             add({"model.filters", "model.input_shape"}, "the image is halved after every second block and vanishes; expected at most " +
                                                             std::to_string(2 * halvings + 1 + (c.model.residual ? 1 : 0)) + " values, got " +
@@ -106,6 +109,12 @@ inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
         add({"dataset.val_size", "dataset.size", "dataset.name"}, "no images are left for training; expected less than " +
                                                                       std::to_string(training_images(c.dataset)) + ", got " +
                                                                       std::to_string(c.dataset.val_size));
+    else if (c.dataset.val_size == training_images(c.dataset) - 1)
+        add({"dataset.val_size", "dataset.size", "dataset.name"}, "one image is left for training, and batch normalisation needs two; expected at most " +
+                                                                      std::to_string(training_images(c.dataset) - 2) + ", got " +
+                                                                      std::to_string(c.dataset.val_size));
+    for (const auto& [key, path] : {std::pair{"training.checkpoint_dir", &c.training.checkpoint_dir}, std::pair{"dataset.data_dir", &c.dataset.data_dir}})
+        if (path->find('\0') != std::string::npos) add({key}, "a path cannot hold the character NUL; remove \\u0000");
     if (c.training.scheduler == "reduce_lr" && c.training.min_lr > c.training.learning_rate)
         add({"training.min_lr", "training.learning_rate"},
             "above the learning rate; expected at most " + toml_number(c.training.learning_rate) + ", got " + toml_number(c.training.min_lr));

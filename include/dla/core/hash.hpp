@@ -3,7 +3,9 @@
 // Source: Fowler, Noll, Vo and Eastlake, "The FNV non-cryptographic hash algorithm", IETF draft.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace dla {
@@ -13,6 +15,16 @@ public:
     constexpr void add(std::uint64_t word) { value_ = (value_ ^ word) * 0x100000001b3u; }
     constexpr void add(std::string_view bytes) {
         for (const char c : bytes) add(std::uint64_t{static_cast<unsigned char>(c)});
+    }
+    /// Eight bytes at a time; any change of one word changes the value.
+    void add_words(const void* bytes, std::size_t count) {
+        const auto* p = static_cast<const unsigned char*>(bytes);
+        for (std::size_t i = 0; i < count; i += 8) {
+            std::uint64_t word = 0;
+            std::memcpy(&word, p + i, count - i < 8 ? count - i : 8);
+            add(word);
+            mix();
+        }
     }
     /// Carries high bits down, where whole words are added and not bytes.
     constexpr void mix() { value_ ^= value_ >> 29; }

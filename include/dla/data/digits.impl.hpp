@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <system_error>
 #include <thread>
 
 #include <dla/core/begin_exact.inl.hpp>
@@ -187,7 +188,13 @@ DLA_ONCE Dataset make_digits(index_t count, Seed seed, DigitsPart part, int thre
     const index_t wanted = threads > 0 ? threads : static_cast<index_t>(std::max(1u, std::thread::hardware_concurrency()));
     const index_t workers = std::min(wanted, (count + 999) / 1000);
     std::vector<std::jthread> pool;
-    for (index_t w = 1; w < workers; ++w) pool.emplace_back([&draw, begin = count * w / workers, end = count * (w + 1) / workers] { draw(begin, end); });
+    index_t started = 1;
+    try {
+        for (; started < workers; ++started)
+            pool.emplace_back([&draw, begin = count * started / workers, end = count * (started + 1) / workers] { draw(begin, end); });
+    } catch (const std::system_error&) {  // the system gives no more threads: this one does the rest
+    }
+    draw(count * started / workers, count);
     draw(0, count / workers);
     pool.clear();
     return data;

@@ -205,7 +205,9 @@ inline std::string transfer_once(CURL* curl, const RemoteFile& file, const std::
 inline void download_file(const RemoteFile& file, const std::filesystem::path& folder, const DownloadOptions& options = {}) {
     static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
     std::error_code error;
-    const bool made_folder = std::filesystem::create_directories(folder, error);
+    std::vector<std::filesystem::path> made;  // folders that were not there, the innermost first
+    for (auto missing = folder; !missing.empty() && !std::filesystem::exists(missing, error); missing = missing.parent_path()) made.push_back(missing);
+    std::filesystem::create_directories(folder, error);
     if (error) fail(ErrorCode::io, folder.string(), "cannot make the folder (" + error.message() + ")");
     const std::filesystem::path target = folder / file.name, part = folder / (file.name + ".part");
     if (std::filesystem::is_regular_file(target, error) && (file.size == 0 || std::filesystem::file_size(target, error) == file.size)) return;
@@ -234,7 +236,8 @@ inline void download_file(const RemoteFile& file, const std::filesystem::path& f
         }
         said += (said.empty() ? "" : "; ") + url + ": " + problem;
     }
-    if (made_folder) std::filesystem::remove(folder, error);  // unless a part is kept in it
+    for (const auto& empty : made)  // unless a part is kept in it
+        if (!std::filesystem::remove(empty, error)) break;
     fail(ErrorCode::io, file.name,
          "the download failed from " + std::to_string(mirrors.size()) + " mirror(s): " + (said.empty() ? "none given" : said) +
              "; check the network and https_proxy, set another mirror, or fetch the file by hand and put it into " + folder.string());

@@ -6,13 +6,14 @@
 #include <exception>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 
 namespace dla {
 
 struct Loader::Workshop {
     struct Free {
-        void operator()(float* p) const { ::operator delete (p, std::align_val_t{64}); }
+        void operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
     };
     struct Slot {
         std::unique_ptr<float, Free> images;
@@ -48,10 +49,15 @@ struct Loader::Workshop {
         const auto capacity = static_cast<std::size_t>(std::min(options.batch_size, count));
         slots = std::vector<Slot>(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch + options.workers));
         for (Slot& slot : slots) {
-            slot.images.reset(static_cast<float*>(::operator new (capacity * data.sample_size() * sizeof(float), std::align_val_t{64})));
+            slot.images.reset(static_cast<float*>(::operator new(capacity * data.sample_size() * sizeof(float), std::align_val_t{64})));
             slot.labels.resize(capacity);
         }
-        for (int i = 0; i < options.workers; ++i) threads.emplace_back([this](std::stop_token stop) { work(stop); });
+        try {
+            for (int i = 0; i < options.workers; ++i) threads.emplace_back([this](std::stop_token stop) { work(stop); });
+        } catch (const std::system_error& e) {
+            fail(ErrorCode::io, "loader",
+                 "cannot start " + std::to_string(options.workers) + " worker threads: " + e.code().message() + "; use fewer (workers = 0: none)");
+        }
     }
 
     // A batch may be prepared when the batch that last used its slot has been given back.

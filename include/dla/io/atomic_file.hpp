@@ -96,8 +96,9 @@ public:
         target_ = detail::link_target(path_);
         temporary_ = target_ + ".tmp";
         for (int attempt = 0; attempt < 100; ++attempt) {
-            file_ = detail::FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
-            if (!file_) stop("cannot create " + temporary_, errno);
+            // O_NONBLOCK: never wait for the reader of a FIFO that has the name.
+            file_ = detail::FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+            if (!file_) stop(errno == ENXIO ? temporary_ + " is not a regular file" : "cannot create " + temporary_, errno);
             if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
                 file_.close();
                 fail(ErrorCode::io, path_, "another process is writing " + temporary_ + "; give each run its own output folder");
@@ -107,8 +108,8 @@ public:
             }, named{};
             if (::fstat(file_.get(), &opened) == 0 && ::stat(temporary_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
                 opened.st_dev == named.st_dev) {
-                owned_ = true;
                 if (!S_ISREG(opened.st_mode)) stop(temporary_ + " is not a regular file", EINVAL);
+                owned_ = true;
                 if (::ftruncate(file_.get(), 0) != 0) stop("cannot truncate " + temporary_, errno);
                 return;
             }
@@ -155,8 +156,9 @@ private:
             return true;
         }
         if (S_ISREG(old.st_mode) || S_ISDIR(old.st_mode)) return false;
-        file_ = detail::FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-        if (!file_) stop("cannot open", errno);
+        file_ = detail::FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+        if (!file_) stop(errno == ENXIO ? "nobody reads from the other end" : "cannot open", errno);
+        ::fcntl(file_.get(), F_SETFL, ::fcntl(file_.get(), F_GETFL) & ~O_NONBLOCK);
         return true;
     }
     [[noreturn]] void stop(std::string_view what, int error) {
@@ -184,7 +186,7 @@ inline void write_file(const std::string& path, std::string_view text) {
 }
 
 /// The whole content of a regular file of at most `limit` bytes. Throws Error(code): missing, not a file, too large, cut while reading.
-/// Memory used is the size of the file, known before anything is allocated.
+/// Memory used is the size of the file, known before anything is allocated; files that tell no size (those of /proc) are read to their end.
 inline std::vector<std::byte> read_file(const std::string& path, std::uint64_t limit, ErrorCode code = ErrorCode::io) {
     detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // O_NONBLOCK: never wait for the writer of a FIFO
     if (!file) fail(code, path, detail::errno_sentence("cannot open", errno));
@@ -200,6 +202,16 @@ inline std::vector<std::byte> read_file(const std::string& path, std::uint64_t l
         fail(code, path, "not enough memory for " + std::to_string(size) + " bytes");
     }
     std::size_t done = 0;
+    while (size == 0 && done <= limit) {  // such a file is small: a page at a time
+        bytes.resize(done + 4096);
+        const ssize_t got = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) fail(code, path, detail::errno_sentence("cannot read", errno));
+        done += static_cast<std::size_t>(got);
+        bytes.resize(done);
+        if (done > limit) fail(code, path, "file too large; expected at most " + std::to_string(limit) + " bytes");
+        if (got == 0) return bytes;
+    }
     while (done < bytes.size()) {
         const ssize_t got = ::read(file.get(), bytes.data() + done, bytes.size() - done);
         if (got < 0 && errno == EINTR) continue;

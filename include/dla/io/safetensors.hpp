@@ -3,16 +3,52 @@
 // Format: https://huggingface.co/docs/safetensors (u64 header length, JSON header, data; little-endian, C order).
 #pragma once
 
+#include <dla/core/hash.hpp>
 #include <dla/io/safetensors_header.hpp>
 
 #include <tuple>
 
 namespace dla {
 
+namespace detail {
+
+/// Where files carry the checksum of their content.
+inline constexpr const char* checksum_key = "dla.checksum";
+
+/// Of all names, types, shapes, bytes and metadata, as 16 hexadecimal digits; the order of the tensors does not matter. It finds damage, not malice.
+inline std::string content_checksum(std::span<const StoredTensor> tensors, const StoredMetadata& metadata) {
+    std::uint64_t sum = 0;
+    const auto add_text = [](Fnv1a& hash, std::string_view text) {
+        hash.add(std::uint64_t{text.size()});
+        hash.add(text);
+    };
+    for (const StoredTensor& t : tensors) {
+        Fnv1a hash;
+        add_text(hash, t.name);
+        add_text(hash, to_string(t.type));
+        for (const std::int64_t axis : t.shape) hash.add(static_cast<std::uint64_t>(axis));
+        hash.add_words(t.bytes.data(), t.bytes.size());
+        sum += hash.value();
+    }
+    for (const auto& [key, value] : metadata) {
+        if (key == checksum_key) continue;
+        Fnv1a hash;
+        add_text(hash, key);
+        add_text(hash, value);
+        sum += hash.value();
+    }
+    std::string text(16, '0');
+    for (std::size_t i = 16; i-- > 0; sum >>= 4) text[i] = "0123456789abcdef"[sum & 15];
+    return text;
+}
+
+}  // namespace detail
+
 /// A safetensors file in memory. Everything in it has been checked: every byte of the data belongs to exactly one tensor.
 class SafetensorsFile {
 public:
-    /// Reads `path`. Throws Error(checkpoint): missing, damaged, an unknown dtype. Memory: the file's size and a few times its header.
+    /// Reads `path`. Throws Error(checkpoint): missing, damaged (a file of this library carries a checksum, one of others need not), an unknown dtype.
+    /// Memory: the file's size and a few times its header.
     static SafetensorsFile read(const std::string& path) { return SafetensorsFile(read_file(path, UINT64_MAX, ErrorCode::checkpoint), path); }
 
     /// Takes the content of a file; `where` names it in errors.
@@ -110,6 +146,12 @@ private:
             tensors_.push_back(std::move(e.tensor));
         }
         if (position != data.size()) refuse("trailing bytes; expected " + std::to_string(position) + " bytes of data, got " + std::to_string(data.size()));
+        if (const auto checksum = metadata_.find(detail::checksum_key); checksum != metadata_.end()) {
+            if (const std::string found = detail::content_checksum(tensors_, metadata_); found != checksum->second)
+                refuse("its content does not match its checksum; expected " + checksum->second.substr(0, 40) + ", got " + found +
+                       ": the file is damaged, or was changed by a program that kept the metadata \"" + detail::checksum_key + "\"");
+            metadata_.erase(checksum);
+        }
     }
 
     std::string where_;
@@ -146,9 +188,12 @@ inline std::string safetensors_header(std::span<const StoredTensor> tensors, con
     return text;
 }
 
-/// Writes a file atomically. Throws Error(checkpoint) for what cannot be stored, Error(io) when the disk refuses.
+/// Writes a file atomically, with a checksum in its metadata, which other readers pass over. Throws Error(checkpoint) for what
+/// cannot be stored, Error(io) when the disk refuses.
 inline void write_safetensors(const std::string& path, std::span<const StoredTensor> tensors, const StoredMetadata& metadata = {}) {
-    const std::string header = safetensors_header(tensors, metadata, path);
+    StoredMetadata with_checksum = metadata;
+    with_checksum[detail::checksum_key] = detail::content_checksum(tensors, metadata);
+    const std::string header = safetensors_header(tensors, with_checksum, path);
     const std::uint64_t length = header.size();
     AtomicFile file(path);
     file.write(std::as_bytes(std::span(&length, 1)));

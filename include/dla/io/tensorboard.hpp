@@ -83,7 +83,8 @@ Histogram histogram(std::span<const T> values, std::size_t bucket_count = 64) {
 class EventWriter {
 public:
     /// `purge_step`: the step from which this run (a resumed one) replaces what older files in the folder say.
-    explicit EventWriter(const std::string& folder, std::optional<std::int64_t> purge_step = std::nullopt) {
+    /// `run`: the run's identity, which the file's name carries; empty: none.
+    explicit EventWriter(const std::string& folder, std::optional<std::int64_t> purge_step = std::nullopt, const std::string& run = "") {
         std::error_code error;
         std::filesystem::create_directories(folder, error);
         if (error) fail(ErrorCode::io, folder, detail::errno_sentence("cannot create folder", error.value()));
@@ -91,7 +92,8 @@ public:
         if (::gethostname(host, sizeof host - 1) != 0 || !*host) std::strcpy(host, "localhost");
         for (char* c = host; *c; ++c)
             if (*c == '/') *c = '_';
-        const std::string base = folder + "/events.out.tfevents." + std::to_string(static_cast<std::int64_t>(now())) + "." + host;
+        std::string base = folder + "/events.out.tfevents." + std::to_string(static_cast<std::int64_t>(now())) + "." + host;
+        if (!run.empty()) base += "." + run;
         // Two runs in the same second get different files. The suffix keeps names in the order of creation, in which TensorBoard reads them.
         for (int suffix = 0; suffix < 1000 && !file_; ++suffix) {
             path_ = suffix == 0 ? base : base + "." + std::to_string(suffix);

@@ -30,9 +30,8 @@ public:
     const Net& network() const { return net_; }
     const Shape& input_shape() const { return input_; }
     const Shape& output_shape() const { return output_; }
-    ParamTable<P>& parameters() & { return *table_; }
-    const ParamTable<P>& parameters() const& { return *table_; }
-    const ParamTable<P>& parameters() const&& = delete;  // of a temporary
+    ParamTable<P>& parameters() { return *table_; }
+    const ParamTable<P>& parameters() const { return *table_; }
 
     /// Class scores (or whatever the network gives) of `inputs` in inference mode: `output_shape().size()` values for each sample.
     /// May be called from any number of threads at a time; allocates its own workspace.

@@ -10,7 +10,8 @@
 #include <dla/train/metrics.hpp>
 #include <dla/train/rows.hpp>
 
-#include <filesystem>
+#include <algorithm>
+#include <limits>
 #include <optional>
 
 namespace dla {
@@ -41,6 +42,7 @@ inline void put_weights(AnyModel& model, const Weights& w) {
 /// Where a run stands, besides weights, optimizer and schedule.
 struct RunState {
     std::string kind = "epoch";  ///< epoch, interrupted, best or final
+    std::string run;             ///< identity of the run (see new_run_id), so that files of two are not mixed; empty: none
     std::string config;          ///< canonical text of the configuration
     std::string isa;             ///< bits are equal only on the same instruction set
     std::uint64_t data_fingerprint = 0;
@@ -63,19 +65,28 @@ inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& in
     std::size_t array = 0, counter = 0;
     for_each_row(
         index,
-        [&](const auto& row) {
-            tensors.push_back({prefix + row.path, StoredType::f32, stored_shape(row.dims), std::as_bytes(std::span(w.arrays[array++]))});
-        },
+        [&](const auto& row) { tensors.push_back({prefix + row.path, StoredType::f32, stored_shape(row.dims), std::as_bytes(std::span(w.arrays[array++]))}); },
         [&](const CounterRow& row) { tensors.push_back({prefix + row.path, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[counter++], 1))}); });
 }
+/// Throws Error(checkpoint) for values that no training leaves: not finite, a negative variance, a negative count.
 inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
     Weights w;
+    const auto refuse = [&](const std::string& path, const char* what) {
+        fail(ErrorCode::checkpoint, file.where(), "tensor \"" + prefix + path + "\" " + what);
+    };
     for_each_row(
         index,
         [&](const auto& row) {
-            file.copy_to<float>(prefix + row.path, stored_shape(row.dims), w.arrays.emplace_back(static_cast<std::size_t>(row.count)));
+            std::vector<float>& host = w.arrays.emplace_back(static_cast<std::size_t>(row.count));
+            file.copy_to<float>(prefix + row.path, stored_shape(row.dims), host);
+            if (!all_finite(std::span<const float>(host))) refuse(row.path, "holds a value that is not finite");
+            if (row.path.ends_with("running_var") && std::ranges::any_of(host, [](float v) { return v < 0; })) refuse(row.path, "holds a negative variance");
         },
-        [&](const CounterRow& row) { file.copy_to<std::int64_t>(prefix + row.path, {}, std::span(&w.counters.emplace_back(), 1)); });
+        [&](const CounterRow& row) {
+            std::int64_t& count = w.counters.emplace_back();
+            file.copy_to<std::int64_t>(prefix + row.path, {}, std::span(&count, 1));
+            if (count < 0) refuse(row.path, "is negative");
+        });
     return w;
 }
 
@@ -97,6 +108,7 @@ Integer count(const Json& j, const char* key, const std::string& where) {
 inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnySchedule* schedule) {
     Json j;
     j["kind"] = s.kind;
+    if (optimizer && !s.run.empty()) j["run"] = s.run;  // in what a run goes on from; two runs may end with the same weights, byte for byte
     j["isa"] = s.isa;
     j["data_fingerprint"] = s.data_fingerprint;
     j["seed"] = s.seed;
@@ -161,6 +173,7 @@ public:
         const Json j = parse_json(metadata("state"), file_.where(), ErrorCode::checkpoint);
         try {
             j.at("kind").get_to(state_.kind);
+            if (j.contains("run")) j.at("run").get_to(state_.run);
             j.at("isa").get_to(state_.isa);
             const auto integer = [this]<class T>(const Json& from, const char* key, T& to) { to = detail::count<T>(from, key, file_.where()); };
             integer(j, "data_fingerprint", state_.data_fingerprint);
@@ -195,7 +208,13 @@ public:
         }
         bool consistent =
             std::ssize(state_.history) == state_.epoch && state_.stopping.best_epoch + std::int64_t{state_.stopping.epochs_without_improvement} == state_.epoch;
-        for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) consistent = state_.history[i].epoch == static_cast<int>(i) + 1;
+        const auto percent = [](double v) { return !(v < 0 || v > 100); };
+        for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) {
+            const EpochMetrics& m = state_.history[i];
+            consistent = m.epoch == static_cast<int>(i) + 1 && percent(m.train_accuracy) && percent(m.val_accuracy) && !(m.learning_rate < 0);
+        }
+        consistent = consistent && (state_.stopping.best_epoch == 0 || percent(state_.stopping.best_accuracy)) && percent(state_.test_accuracy.value_or(0)) &&
+                     state_.running.correct <= state_.running.count;
         if (!consistent || !(state_.running.weight >= 0) ||
             (can_resume() && (steps_of_parameters_.empty() ? optimizer_steps_ != state_.step : optimizer_steps_ > state_.step)))
             fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
@@ -251,31 +270,5 @@ private:
     std::vector<std::int64_t> steps_of_parameters_;  // empty: all have taken optimizer_steps_
     std::vector<NamedNumber> schedule_;
 };
-
-/// The checkpoint in `folder` whose name begins with `prefix` that a run with this configuration can resume and that is furthest, or nothing.
-/// Files that do not serve are named in `skipped` with the reason.
-inline std::optional<std::string> newest_checkpoint(const std::string& folder, const std::string& prefix, const std::string& config,
-                                                    std::vector<std::string>& skipped) {
-    std::optional<std::string> newest;
-    std::int64_t furthest = -1;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-        const std::string name = entry.path().filename().string();
-        if (!name.starts_with(prefix + "_epoch_") && name != prefix + "_interrupted.safetensors") continue;
-        if (!name.ends_with(".safetensors")) continue;
-        try {
-            const Checkpoint checkpoint(entry.path().string());
-            if (checkpoint.state().config != config) {
-                skipped.push_back(entry.path().string() + ": written with another configuration");
-            } else if (checkpoint.can_resume() && checkpoint.state().step > furthest) {
-                furthest = checkpoint.state().step;
-                newest = entry.path().string();
-            }
-        } catch (const Error& e) {
-            skipped.push_back(e.what());
-        }
-    }
-    return newest;
-}
 
 }  // namespace dla

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -30,10 +31,16 @@ class Progress {
 public:
     using Clock = std::chrono::steady_clock;
 
-    explicit Progress(bool quiet, std::FILE* out = stdout) : Progress(quiet, out, isatty(fileno(out)) != 0 ? 0.1 : 10.0) {}
+    explicit Progress(bool quiet, std::FILE* out = stdout) : Progress(quiet, out, is_terminal(out) ? 0.1 : 10.0) {}
     /// As above, with `interval` seconds between two drawings.
     Progress(bool quiet, std::FILE* out, double interval)
-        : out_(out), interval_(interval), quiet_(quiet), terminal_(isatty(fileno(out)) != 0), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
+        : out_(out), interval_(interval), quiet_(quiet), terminal_(is_terminal(out)), color_(terminal_ && std::getenv("NO_COLOR") == nullptr) {}
+
+    /// One that can redraw a line: TERM=dumb says that it cannot.
+    static bool is_terminal(std::FILE* out) {
+        const char* term = std::getenv("TERM");
+        return isatty(fileno(out)) != 0 && !(term != nullptr && std::string_view(term) == "dumb");
+    }
 
     /// A new bar of `total` steps that starts at step `done`, e.g. "epoch 3/20".
     void start(std::string title, std::int64_t total, std::int64_t done = 0) {

@@ -8,6 +8,7 @@
 #include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/train/progress.hpp>
+#include <dla/train/run_files.hpp>
 
 #include <fstream>
 
@@ -16,18 +17,33 @@ namespace dla {
 /// Where a run reports to. `folder` gets TensorBoard events (runs/NAME), metrics.jsonl and the training curve.
 class RunLog : public TrainingCallback {
 public:
-    /// A new run replaces what an earlier one left there. One that is resumed gives the step and the epoch its checkpoint stands at: what was
-    /// written after that is cut from metrics.jsonl and withdrawn from TensorBoard, because it comes again.
-    RunLog(std::string folder, bool quiet, std::int64_t from_step = 0, int from_epoch = 0)
+    /// A new run replaces what an earlier one left there. One that is resumed gives what its checkpoint says: what was written after that is cut from
+    /// metrics.jsonl and withdrawn from TensorBoard, because it comes again; where lines are damaged or missing, epochs are taken from the checkpoint's
+    /// history, and a note on stderr says so. Throws Error(checkpoint) when the log is that of another run.
+    explicit RunLog(std::string folder, bool quiet = false, const RunState& from = {})
         : folder_(prepare(std::move(folder))),
           quiet_(quiet),
-          kept_(kept_lines(folder_ + "/metrics.jsonl", from_step)),
+          kept_(kept_lines(folder_ + "/metrics.jsonl", from)),
           lines_(folder_ + "/metrics.jsonl", kept_.bytes),
-          events_(folder_, from_step > 0 ? from_epoch + 1 : 0) {
+          events_(folder_, from.step > 0 ? from.epoch + 1 : 0, from.run) {
+        if (kept_.bytes.value_or(0) == 0 && !from.run.empty()) lines_.append({{"type", "run"}, {"step", 0}, {"run", from.run}});
         // TensorBoard withdraws by number alone, and most tags count epochs: the losses of single steps are told again.
         for (const auto& [step, loss] : kept_.losses)
-            if (step > from_epoch) events_.scalar("Loss/step", loss, step);
+            if (step > from.epoch) events_.scalar("Loss/step", loss, step);
         events_.flush();
+    }
+
+    /// The identity of the run whose log lies in the folder; empty when there is none, or it does not say.
+    static std::string run_of(const std::string& folder) {
+        std::error_code error;
+        const std::string path = folder + "/metrics.jsonl";
+        if (!std::filesystem::is_regular_file(path, error)) return "";
+        std::ifstream in(path, std::ios::binary);
+        for (std::string line; std::getline(in, line);) {
+            const Json j = Json::parse(line, nullptr, false);
+            if (j.is_object() && j.value("type", Json()) == "run" && j.value("run", Json()).is_string()) return j["run"].get<std::string>();
+        }
+        return "";
     }
 
     void step(std::int64_t step, int epoch, double loss, double learning_rate) override {
@@ -96,20 +112,58 @@ private:
         std::optional<std::uint64_t> bytes;                     // nothing: there is no file
         std::vector<std::pair<std::int64_t, double>> losses{};  // of single steps
     };
-    /// The lines that belong to steps up to `step`; the test is not among them, since every run ends with one.
-    static Kept kept_lines(const std::string& path, std::int64_t step) {
-        if (!std::filesystem::exists(path)) return {};
+    struct Line {
+        std::int64_t step;
+        bool epoch;
+        std::string text;
+    };
+    /// The lines that belong to the run up to its checkpoint; the test is not among them, since every run ends with one. Puts a log right that is damaged.
+    static Kept kept_lines(const std::string& path, const RunState& from) {
+        std::error_code error;
+        const bool there = std::filesystem::exists(path, error);
+        if (there && !std::filesystem::is_regular_file(path, error)) fail(ErrorCode::io, path, "not a regular file; the metrics of a run are appended to one");
+        if (from.step == 0) return there ? Kept{0} : Kept{};
         Kept kept{0};
+        std::vector<Line> lines;
+        std::vector<bool> seen(static_cast<std::size_t>(from.epoch) + 1);  // epochs
+        std::string damage = there ? "" : "is missing";
         std::ifstream in(path, std::ios::binary);
-        std::string line;
-        while (std::getline(in, line) && !in.eof()) {
-            const Json j = Json::parse(line, nullptr, false);
-            if (!j.is_object() || !j.contains("step") || !j["step"].is_number_integer() || j["step"].get<std::int64_t>() > step) break;
-            if (!j.contains("type") || j["type"] == "test") break;
-            if (j["type"] == "step" && j.contains("loss") && j["loss"].is_number())
-                kept.losses.emplace_back(j["step"].get<std::int64_t>(), j["loss"].get<double>());
-            *kept.bytes += line.size() + 1;
+        std::string text;
+        for (std::int64_t number = 1; std::getline(in, text) && !in.eof(); ++number) {
+            const Json j = Json::parse(text, nullptr, false);
+            if (!j.is_object() || !j.value("step", Json()).is_number_integer() || !j.value("type", Json()).is_string()) {
+                if (damage.empty()) damage = "line " + std::to_string(number) + " is damaged";
+                continue;
+            }
+            const auto step = j["step"].get<std::int64_t>();
+            if (j["type"] == "test" || step > from.step) continue;
+            if (j["type"] == "run" && !from.run.empty() && j.value("run", Json()) != from.run)
+                fail(ErrorCode::checkpoint, path, "is the log of another run than the checkpoint; give the run that is resumed its own folder");
+            if (j["type"] == "epoch" && j.value("epoch", Json()).is_number_integer())
+                if (const auto e = j["epoch"].get<std::int64_t>(); e >= 1 && e <= from.epoch) seen[static_cast<std::size_t>(e)] = true;
+            if (j["type"] == "step" && j.value("loss", Json()).is_number()) kept.losses.emplace_back(step, j["loss"].get<double>());
+            lines.push_back({step, j["type"] != "step", text + "\n"});
         }
+        in.close();
+        std::string rebuilt;
+        for (const EpochMetrics& m : from.history) {
+            if (seen[static_cast<std::size_t>(m.epoch)]) continue;
+            rebuilt += (rebuilt.empty() ? "" : ", ") + std::to_string(m.epoch);
+            Json line = detail::to_json(m);
+            line["type"] = "epoch";
+            line["step"] = m.epoch * ((from.step - from.batch) / from.epoch);
+            const Line own{line["step"].get<std::int64_t>(), true, to_string(line) + "\n"};
+            const auto behind = std::find_if(lines.begin(), lines.end(), [&](const Line& l) { return l.step > own.step; });
+            lines.insert(behind, own);
+        }
+        std::string all;
+        for (const Line& line : lines) all += line.text;
+        kept.bytes = all.size();
+        if (damage.empty() && rebuilt.empty()) return kept;
+        if (damage.empty()) damage = "lacks lines";
+        std::fprintf(stderr, "note: %s: %s%s\n", path.c_str(), damage.c_str(),
+                     rebuilt.empty() ? "; it is left out" : ("; epochs " + rebuilt + " are taken from the checkpoint").c_str());
+        write_file(path, all);
         return kept;
     }
     /// Scalars for each parameter and layer, and a line of metrics.jsonl with what can be drawn from one epoch alone.

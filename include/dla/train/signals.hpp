@@ -26,8 +26,8 @@ public:
         action.sa_handler = detail::on_signal;
         sigemptyset(&action.sa_mask);
         action.sa_flags = SA_RESTART;
-        sigaction(SIGINT, &action, &old_int_);
-        sigaction(SIGTERM, &action, &old_term_);
+        take(SIGINT, action, old_int_);
+        take(SIGTERM, action, old_term_);
     }
     ~SignalGuard() {
         --detail::signal_guards;
@@ -41,6 +41,12 @@ public:
     static int caught() { return detail::caught_signal; }
 
 private:
+    /// What whoever started the process chose to ignore (nohup, a shell's background jobs) stays ignored.
+    static void take(int number, const struct sigaction& action, struct sigaction& old) {
+        sigaction(number, nullptr, &old);
+        if (old.sa_handler != SIG_IGN) sigaction(number, &action, &old);
+    }
+
     struct sigaction old_int_ {};
     struct sigaction old_term_ {};
 };

@@ -9,6 +9,8 @@
 #include <dla/train/progress.hpp>
 #include <dla/train/signals.hpp>
 
+#include <filesystem>
+
 namespace dla {
 
 struct TrainerOptions {
@@ -184,6 +186,11 @@ private:
             report_non_finite(*validation_.next(), "epoch " + std::to_string(state_.epoch + 1) + ", after step " + std::to_string(state_.step),
                               "the validation loss");
         }
+        if (const std::string bad = first_bad_buffer(); !bad.empty()) {  // running statistics overflow before a loss does; no checkpoint may hold them
+            validation_.start_epoch(0);
+            report_non_finite(*validation_.next(), "epoch " + std::to_string(state_.epoch + 1) + ", after step " + std::to_string(state_.step),
+                              "buffer " + bad);
+        }
         EpochMetrics m{state_.epoch + 1,  state_.running.loss(), state_.running.accuracy(),
                        validation.loss(), validation.accuracy(), optimizer_.learning_rate()};
         ++state_.epoch;
@@ -214,6 +221,17 @@ private:
                 std::filesystem::remove(path("_interrupted"), ignored);  // the run is past it
             }
         }
+    }
+
+    /// Path of the first buffer that holds a value that is not finite, or empty.
+    std::string first_bad_buffer() const {
+        std::vector<float> host;
+        for (const BufferRow& row : model_.index().buffers) {
+            host.resize(static_cast<std::size_t>(row.count));
+            model_.read(row, host);
+            if (!detail::all_finite(std::span<const float>(host))) return row.path;
+        }
+        return "";
     }
 
     void save(TrainingResult& result, const std::string& suffix) {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// One process at a time in a folder.
+#pragma once
+
+#include <dla/io/atomic_file.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace dla {
+
+namespace detail {
+
+/// `process 4711 (train --config a.toml)`: who holds the lock on a file, as the system tells it; `another process` where it does not.
+inline std::string lock_holder(const struct stat& file) {
+    std::ifstream locks("/proc/locks");
+    for (std::string line; std::getline(locks, line);) {
+        // 1: FLOCK  ADVISORY  WRITE 4711 fe:01:262146 0 EOF
+        std::istringstream words(line);
+        std::string number, kind, how, mode, pid, place;
+        words >> number >> kind >> how >> mode >> pid >> place;
+        const auto colon = place.rfind(':');
+        if (kind != "FLOCK" || colon == std::string::npos || place.substr(colon + 1) != std::to_string(file.st_ino) || pid.starts_with('-') || pid == "0")
+            continue;
+        std::ifstream command("/proc/" + pid + "/cmdline");
+        std::string words_of_command;
+        for (std::string word; std::getline(command, word, '\0') && words_of_command.size() < 200;)
+            words_of_command += (words_of_command.empty() ? "" : " ") + word;
+        for (char& c : words_of_command)
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+        return "process " + pid + (words_of_command.empty() ? "" : " (" + words_of_command + ")");
+    }
+    return "another process";
+}
+
+}  // namespace detail
+
+/// Holds a folder, which is made if it is not there, until the object or the process ends, however it ends. No file is left behind. File systems without locks
+/// are used without. Throws Error(io): the folder cannot be made, or somebody else holds it, whose name is told.
+class FolderLock {
+public:
+    FolderLock() = default;
+    /// `hint` says what to do when the folder is taken, e.g. "use another --output-dir".
+    FolderLock(const std::string& folder, std::string_view hint) {
+        std::error_code error;
+        std::filesystem::create_directories(folder, error);
+        if (error) fail(ErrorCode::io, folder, "cannot create the folder: " + error.message());
+        file_ = detail::FileDescriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        struct stat status{};
+        if (!file_ || ::fstat(file_.get(), &status) != 0) fail(ErrorCode::io, folder, detail::errno_sentence("cannot open the folder", errno));
+        if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+            fail(ErrorCode::io, folder, detail::lock_holder(status) + " is writing there; wait for it, or " + std::string(hint));
+    }
+
+private:
+    detail::FileDescriptor file_;
+};
+
+}  // namespace dla

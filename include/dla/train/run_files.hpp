@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Which files belong to a run: its identity, and what an earlier run of the same name left.
+#pragma once
+
+#include <dla/train/checkpoint.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+namespace dla {
+
+/// 16 hexadecimal digits that no other run has. Throws Error(io) when the system gives no random bytes.
+inline std::string new_run_id() {
+    std::uint64_t n = 0;
+    if (::getentropy(&n, sizeof n) != 0) fail(ErrorCode::io, "run", std::string("the system gives no random bytes: ") + std::strerror(errno));
+    std::string id(16, '0');
+    for (std::size_t i = 16; i-- > 0; n >>= 4) id[i] = "0123456789abcdef"[n & 15];
+    return id;
+}
+
+/// What runs of one name have written: checkpoints in one folder, logs and pictures in another.
+struct RunFiles {
+    std::vector<std::filesystem::path> checkpoints, logs;
+
+    RunFiles(const std::string& checkpoint_dir, const std::string& run_dir, const std::string& name) {
+        std::error_code error;
+        for (const auto& entry : std::filesystem::directory_iterator(checkpoint_dir, error)) {
+            const std::string file = entry.path().filename().string();
+            if (!entry.is_regular_file(error)) continue;  // what is no file was not written by a run; whoever wants its place says so
+            const auto is = [&](const char* kind) { return file == name + kind + ".safetensors" || file == name + kind + ".safetensors.tmp"; };
+            const bool numbered = file.starts_with(name + "_epoch_") && file.find(".safetensors") != std::string::npos;
+            if (numbered || is("_best") || is("_final") || is("_interrupted")) checkpoints.push_back(entry.path());
+        }
+        for (const auto& entry : std::filesystem::directory_iterator(run_dir, error)) {
+            const std::string file = entry.path().filename().string();
+            if (!entry.is_regular_file(error)) continue;
+            if (file == "metrics.jsonl" || file.starts_with("events.out.tfevents.") || file.starts_with("training_curve.")) logs.push_back(entry.path());
+        }
+        std::sort(checkpoints.begin(), checkpoints.end());
+        std::sort(logs.begin(), logs.end());
+    }
+    /// Removes all of them. Throws Error(io) for one that stays.
+    void remove() const {
+        for (const auto* files : {&checkpoints, &logs})
+            for (const auto& file : *files) {
+                std::error_code error;
+                std::filesystem::remove(file, error);
+                if (error) fail(ErrorCode::io, file.string(), "cannot remove what an earlier run left: " + error.message());
+            }
+    }
+};
+
+/// The checkpoints in `folder` whose names begin with `prefix` and that a run with this configuration can resume from, the furthest first: the next one
+/// serves where one turns out to be damaged. Those of another run than `run` (empty: any) do not serve. Files that do not are named in `skipped` with the
+/// reason.
+inline std::vector<std::string> resumable_checkpoints(const std::string& folder, const std::string& prefix, const std::string& config, const std::string& run,
+                                                      std::vector<std::string>& skipped) {
+    std::vector<std::pair<std::int64_t, std::string>> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(prefix + "_epoch_") && name != prefix + "_interrupted.safetensors") continue;
+        if (!name.ends_with(".safetensors")) continue;
+        try {
+            const Checkpoint checkpoint(entry.path().string());
+            if (checkpoint.state().config != config)
+                skipped.push_back(entry.path().string() + ": written with another configuration");
+            else if (!run.empty() && checkpoint.state().run != run)
+                skipped.push_back(entry.path().string() + ": written by another run");
+            else if (checkpoint.can_resume())
+                found.emplace_back(checkpoint.state().step, entry.path().string());
+        } catch (const Error& e) {
+            skipped.push_back(e.what());
+        }
+    }
+    std::sort(found.begin(), found.end(), std::greater<>());
+    std::vector<std::string> paths;
+    for (auto& [step, path] : found) paths.push_back(std::move(path));
+    return paths;
+}
+
+}  // namespace dla
