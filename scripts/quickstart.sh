@@ -82,7 +82,10 @@ else
         build/examples/train --config "$config" "$@" || status=$?
     fi
 fi
-[ "$status" -eq 0 ] || exit "$status"
+if [ "$status" -ne 0 ]; then
+    [ "$status" -ne 2 ] || [ ! -f "checkpoints/${name}_best.safetensors" ] || echo "to train anew in the place of the earlier run: scripts/quickstart.sh -- --overwrite" >&2
+    exit "$status"
+fi
 
 checkpoint=checkpoints/${name}_final.safetensors
 [ "$name" = mlp_mnist ] && data_option=" --data-dir $(printf %q "$data_dir")" || data_option=

@@ -6,9 +6,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace dla {
+
+/// 16 hexadecimal digits.
+inline std::string to_hex(std::uint64_t n) {
+    std::string digits(16, '0');
+    for (std::size_t i = 16; i-- > 0; n >>= 4) digits[i] = "0123456789abcdef"[n & 15];
+    return digits;
+}
 
 class Fnv1a {
 public:

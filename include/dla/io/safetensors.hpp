@@ -37,9 +37,7 @@ inline std::string content_checksum(std::span<const StoredTensor> tensors, const
         add_text(hash, value);
         sum += hash.value();
     }
-    std::string text(16, '0');
-    for (std::size_t i = 16; i-- > 0; sum >>= 4) text[i] = "0123456789abcdef"[sum & 15];
-    return text;
+    return to_hex(sum);
 }
 
 }  // namespace detail

@@ -134,12 +134,10 @@ using LayerTape = typename detail::TapeOf<L, P>::type;
 /// requires: `out_shape(Shape)` gives the shape of one output sample or `refuse("expected ...")`, usable in constant expressions;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither; a layer that works in place gives as many
-///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped),
-///           `static constexpr bool has_parameters` (default: whether it has a State that is
-///           not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a
-///           container's own), `Text settings()` (what shapes do not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets),
-///           `static constexpr bool rectifies` (its outputs are a ReLU's), `static constexpr bool branches` (a container whose children lie side by side and
-///           are added).
+///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped), `static constexpr bool has_parameters` (default: whether
+///           it has a State that is not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own), `Text settings()` (what shapes do
+///           not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its outputs are a
+///           ReLU's), `static constexpr bool branches` (a container whose children lie side by side and are added).
 template <class L>
 concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
     { layer.out_shape(in) } -> std::same_as<ShapeResult>;

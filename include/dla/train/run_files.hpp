@@ -2,6 +2,7 @@
 // Which files belong to a run: its identity, and what an earlier run of the same name left.
 #pragma once
 
+#include <dla/core/hash.hpp>
 #include <dla/train/checkpoint.hpp>
 
 #include <algorithm>
@@ -21,9 +22,7 @@ namespace dla {
 inline std::string new_run_id() {
     std::uint64_t n = 0;
     if (::getentropy(&n, sizeof n) != 0) fail(ErrorCode::io, "run", std::string("the system gives no random bytes: ") + std::strerror(errno));
-    std::string id(16, '0');
-    for (std::size_t i = 16; i-- > 0; n >>= 4) id[i] = "0123456789abcdef"[n & 15];
-    return id;
+    return to_hex(n);
 }
 
 /// What runs of one name have written: checkpoints in one folder, logs and pictures in another.
