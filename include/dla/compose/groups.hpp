@@ -2,7 +2,8 @@
 // The seam for fusion: neighbouring layers that a policy computes together.
 #pragma once
 
-#include <dla/compose/walk.hpp>
+#include <dla/compose/chain.hpp>
+#include <dla/core/objects.hpp>
 #include <dla/core/pack.hpp>
 
 namespace dla {
@@ -23,6 +24,8 @@ struct Groups {
 /// their own paths; tables, statistics and pictures know the members only. A group shows an observer what each member would have shown.
 template <class... Ls>
 struct Group {
+    using Members = Types<Ls...>;
+
     Pack<const Ls*...> members;
 
     template <class P>
@@ -34,6 +37,10 @@ struct Group {
     template <std::size_t I>
     const auto& member() const {
         return *get<I>(members);
+    }
+    /// Points to the layers that it stands for, which lie at these offsets in `net`.
+    void take_members(const std::byte* net, const std::ptrdiff_t* offsets) {
+        for_each_index<sizeof...(Ls)>([&](auto i) { get<i>(members) = reinterpret_cast<TypeAt<i, Types<const Ls*...>>>(net + offsets[i]); });
     }
     constexpr Text name() const { return "Group"; }
     constexpr ShapeResult out_shape(Shape in) const {
@@ -53,123 +60,167 @@ struct Group {
 
 namespace detail {
 
-template <class Chain, std::size_t J>
-using ChainLink = std::remove_cvref_t<decltype(std::declval<const Chain&>().template link<J>())>;
-
-/// Number of neighbours, from link `I` of `Chain` on, that a pattern takes (0: none), and what it makes of them.
-template <class Chain, std::size_t I, class Pattern, class = std::make_index_sequence<Pattern::length>>
-struct Match;
-template <class Chain, std::size_t I, class Pattern, std::size_t... Is>
-struct Match<Chain, I, Pattern, std::index_sequence<Is...>> {
-    static consteval std::size_t length() {
-        if constexpr (I + Pattern::length > Chain::link_count)
-            return 0;
-        else
-            return Pattern::template matches<ChainLink<Chain, I + Is>...> ? Pattern::length : 0;
-    }
-    template <class C>
-    using type = typename Pattern::template type<ChainLink<C, I + Is>...>;
-    template <class C>
-    static type<C> make(const C& chain) {
-        type<C> group;
-        ((get<Is>(group.members) = &chain.template link<I + Is>()), ...);
-        return group;
-    }
-};
-
-/// A group keeps what it promises: written in place, or seen otherwise, its output has the size of its input.
-template <class G, class Builder>
-void check_group(const Builder& b, const Shape& in, const Shape& out) {
-    if ((in_place_of<G>().forward || in_place_of<G>().backward || is_view<G>()) && in.size() != out.size())
-        b.refused(text("a group that works in place (in_place) or is a view makes ", to_text(out), " of ", to_text(in), ", which has another size"));
-}
-
 /// A link alone is a unit of one.
 struct NoPattern {
     static constexpr std::size_t length = 1;
+    template <class L>
+    using type = L;
+};
+/// Pattern number I of a list; NoPattern behind its end.
+template <std::size_t I, class List>
+struct PatternAt;
+template <std::size_t I, class... Ps>
+struct PatternAt<I, Patterns<Ps...>> {
+    using type = TypeAt<I, Types<Ps..., NoPattern>>;
 };
 
-/// The first pattern of the list that takes links from `I` on.
-template <class Chain, std::size_t I, class List>
+/// The `Length` neighbours that begin with each link of a chain, as a list of lists. Two chains with the same neighbours share what is asked of them.
+template <std::size_t Length, class Links>
+struct Windows;
+struct BehindTheEnd {};
+template <class First, class Rest>
+struct Prepend;
+template <class First, class... Rest>
+struct Prepend<First, Types<Rest...>> {
+    using type = Types<First, Rest...>;
+};
+template <class Firsts, class Lists>
+struct PrependEach;
+template <class... Firsts, class FirstList, class... Lists>
+struct PrependEach<Types<Firsts...>, Types<FirstList, Lists...>> {
+    using type = Types<typename Prepend<Firsts, Lists>::type...>;
+};
+template <class... Ls>
+struct Windows<1, Types<Ls...>> {
+    using type = Types<Types<Ls>...>;
+    using padded = Types<Types<Ls>..., Types<BehindTheEnd>>;
+};
+template <std::size_t Length, class... Ls>
+struct Windows<Length, Types<Ls...>> {
+    using type = typename PrependEach<Types<Ls...>, typename Windows<Length - 1, Types<Ls...>>::padded>::type;
+    using padded = typename PrependEach<Types<Ls..., BehindTheEnd>, typename Windows<Length - 1, Types<Ls..., BehindTheEnd>>::padded>::type;
+};
+
+/// Whether a pattern takes these neighbours, and what it makes of them.
+template <class Pattern, class Window>
 struct Claim;
-template <class Chain, std::size_t I>
-struct Claim<Chain, I, Patterns<>> {
-    using pattern = NoPattern;
-    static constexpr std::size_t length = 1;
+template <class Pattern, class... Ls>
+struct Claim<Pattern, Types<Ls...>> {
+    static consteval bool takes() {
+        if constexpr ((std::is_same_v<Ls, BehindTheEnd> || ...))
+            return false;
+        else
+            return Pattern::template matches<Ls...>;
+    }
+    using type = typename Pattern::template type<Ls...>;
 };
-template <class Chain, std::size_t I, class First, class... Rest>
-struct Claim<Chain, I, Patterns<First, Rest...>> {
-    static constexpr bool takes = Match<Chain, I, First>::length() > 0;
-    using next = Claim<Chain, I, Patterns<Rest...>>;
-    using pattern = std::conditional_t<takes, First, typename next::pattern>;
-    static constexpr std::size_t length = takes ? First::length : next::length;
-};
+
+/// Where a unit's members have their states and rows.
+template <class L, class P>
+[[gnu::cold]] void list_members(void* state, LayerRows& rows, void** states_of_members, LayerRows** rows_of_members) {
+    if constexpr (is_group<L>) {
+        auto& group = *static_cast<LayerState<L, P>*>(state);
+        for_each_index<L::Members::size>([&](auto i) {
+            states_of_members[i] = &get<i>(group.members);
+            rows_of_members[i] = &group.rows[i];
+        });
+    } else {
+        *states_of_members = state;
+        *rows_of_members = &rows;
+    }
+}
 
 /// How a chain's links become units on policy P: single layers and groups.
-template <class Chain, class P>
-struct Units {
+template <class Links, class P>
+struct Units;
+template <class... Ls, class P>
+struct Units<Types<Ls...>, P> {
+    using Links = Types<Ls...>;
     using List = typename Groups<P>::type;
+    static constexpr std::size_t link_count = sizeof...(Ls);
+
     struct Table {
-        std::array<std::size_t, Chain::link_count + 1> first{};  // link with which unit u begins
-        std::array<std::size_t, Chain::link_count> unit_of{};    // of link j
+        std::array<std::size_t, link_count + 1> first{};  // link with which unit u begins
+        std::array<std::size_t, link_count> unit_of{};    // of link j
+        std::array<std::size_t, link_count> pattern{};    // that made unit u
         std::size_t count = 0;
     };
-    template <std::size_t... Is>
-    static consteval Table make_table(std::index_sequence<Is...>) {
-        const std::array<std::size_t, sizeof...(Is)> length{Claim<Chain, Is, List>::length...};
+    template <class... Ps>
+    static consteval Table make_table(Patterns<Ps...>) {
+        std::array<std::size_t, link_count> pattern{};  // the first that takes links from j on
+        for (auto& p : pattern) p = sizeof...(Ps);
+        std::size_t number = 0;
+        (note<Ps>(typename Windows<Ps::length, Links>::type{}, number++, sizeof...(Ps), pattern), ...);
+        const std::array<std::size_t, sizeof...(Ps) + 1> length{Ps::length..., 1};
         Table t;
-        for (std::size_t j = 0; j < Chain::link_count;) {
+        for (std::size_t j = 0; j < link_count;) {
             t.first[t.count] = j;
-            for (const std::size_t end = j + length[j]; j < end; ++j) t.unit_of[j] = t.count;
+            t.pattern[t.count] = pattern[j];
+            for (const std::size_t end = j + length[pattern[j]]; j < end; ++j) t.unit_of[j] = t.count;
             ++t.count;
         }
-        t.first[t.count] = Chain::link_count;
+        t.first[t.count] = link_count;
         return t;
     }
-    static constexpr Table table = make_table(std::make_index_sequence<Chain::link_count>{});
+    template <class Pattern, class... Ws>
+    static consteval void note(Types<Ws...>, std::size_t number, std::size_t none, std::array<std::size_t, link_count>& pattern) {
+        const std::array<bool, link_count> takes{Claim<Pattern, Ws>::takes()...};
+        for (std::size_t j = 0; j < link_count; ++j)
+            if (takes[j] && pattern[j] == none) pattern[j] = number;
+    }
+    static constexpr Table table = make_table(List{});
     static constexpr std::size_t count = table.count;
-    using Indices = std::make_index_sequence<count>;
-
-    template <std::size_t U>
-    static constexpr bool is_group = !std::is_same_v<typename Claim<Chain, table.first[U], List>::pattern, NoPattern>;
 
     /// The layer that unit U is: a link, or a group of links.
-    template <std::size_t U>
-    static decltype(auto) layer(const Chain& chain) {
-        constexpr std::size_t first = table.first[U];
-        if constexpr (is_group<U>)
-            return Match<Chain, first, typename Claim<Chain, first, List>::pattern>::make(chain);
-        else
-            return (chain.template link<first>());
-    }
-    template <std::size_t U>
-    using Layer = std::remove_cvref_t<decltype(layer<U>(std::declval<const Chain&>()))>;
+    template <std::size_t U, class Pattern = typename PatternAt<table.pattern[U], List>::type>
+    using Layer = typename Claim<Pattern, TypeAt<table.first[U], typename Windows<Pattern::length, Links>::type>>::type;
 
     template <class Is>
     struct Packs;
     template <std::size_t... Us>
     struct Packs<std::index_sequence<Us...>> {
-        using State = Pack<LayerState<Layer<Us>, P>...>;
-        using Tape = Pack<LayerTape<Layer<Us>, P>...>;
+        using State = Objects<LayerState<Layer<Us>, P>...>;
+        using Tape = Objects<LayerTape<Layer<Us>, P>...>;
         static constexpr std::array<Link, count> links{link_of<Layer<Us>, P>()...};
+        static constexpr std::array<const UnitKind<P>*, count> kinds{&unit_kind<Layer<Us>, P>...};
+        static constexpr std::array<void (*)(void*, LayerRows&, void**, LayerRows**), count> list_members{&detail::list_members<Layer<Us>, P>...};
     };
-    using State = typename Packs<Indices>::State;
-    using Tape = typename Packs<Indices>::Tape;
+    using Of = Packs<std::make_index_sequence<count>>;
+    using State = typename Of::State;
+    using Tape = typename Of::Tape;
 
     static constexpr ChainSchedule<count> schedule = [] {
         ChainSchedule<count> s;
-        make_schedule(std::span<const Link>(Packs<Indices>::links), s);
+        make_schedule(std::span<const Link>(Of::links), s);
         return s;
     }();
+};
 
-    /// State and observed rows of link J.
-    template <std::size_t J, class States>
-    static auto& state_of_link(States& states) {
-        constexpr std::size_t u = table.unit_of[J];
-        if constexpr (is_group<u>)
-            return get<J - table.first[u]>(get<u>(states).members);
-        else
-            return get<u>(states);
+/// The chain that a Sequential walks through.
+template <class P>
+struct SequentialChain final : Chain<P> {
+    const UnitKind<P>* const* kinds;
+    const std::byte* net;
+    const std::ptrdiff_t* link_offsets;
+    const std::size_t *first_link, *state_offsets, *tape_offsets;
+    std::byte *states, *tapes;  // no tapes in inference
+    const LayerRows* rows;
+
+    template <class Units>
+    SequentialChain(std::type_identity<Units>, std::span<const Shape> between, std::span<Planned<P>> memory, const std::byte* layers,
+                    const std::ptrdiff_t* offsets, std::byte* of_units, std::byte* tapes_of_units, const LayerRows* rows_of_units)
+        : Chain<P>(ScheduleView(Units::schedule), between, memory),
+          kinds(Units::Of::kinds.data()),
+          net(layers),
+          link_offsets(offsets),
+          first_link(Units::table.first.data()),
+          state_offsets(Units::State::offsets.data()),
+          tape_offsets(Units::Tape::offsets.data()),
+          states(of_units),
+          tapes(tapes_of_units),
+          rows(rows_of_units) {}
+    Unit<P> unit(std::size_t u) const override {
+        return {kinds[u], net, link_offsets + first_link[u], states + state_offsets[u], tapes ? tapes + tape_offsets[u] : nullptr, rows + u};
     }
 };
 

@@ -127,51 +127,25 @@ struct Repeat {
         return state;
     }
 
-    template <class V, class S, class P = typename V::Policy>
-    void walk_forward(V& v, S& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+    template <class V, class P>
+    void walk_forward(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, x, y); });
         if constexpr (V::plans) {
             tape.children.resize(blocks.size());
             tape.buffers.resize(static_cast<std::size_t>(state.schedule.buffers));
         }
-        const auto& value = state.schedule.value;
-        const auto& mode = state.schedule.modes[static_cast<std::size_t>(wants)];
-        detail::walk_events(v, mode.forward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t i) {
-            const ConstView<P> in(detail::data_at<P>(value[i], x.data, kernel::ConstPtr<P>(y.data), tape.buffers), x.batch, state.shapes[i]);
-            const View<P> out(detail::data_at<P>(value[i + 1], kernel::Ptr<P>{}, y.data, tape.buffers), x.batch, state.shapes[i + 1]);
-            v.forward(blocks[i], state.children[i], in, out, tape.children[i], mode.child[i], state.rows[i]);
-        });
+        detail::walk_chain_forward(v, Copies<P>(blocks, state, &tape), x, y, wants);
     }
-    template <class V, class S, class P = typename V::Policy>
-    void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    template <class V, class P>
+    void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, dy, dx); });
-        const auto& value = state.schedule.value;
-        const auto& mode = state.schedule.modes[static_cast<std::size_t>(wants)];
-        detail::walk_events(v, mode.backward, mode.held, tape.buffers, state.shapes, x.batch, [&](std::size_t i) {
-            const Shape &before = state.shapes[i], &after = state.shapes[i + 1];
-            const ConstView<P> in(detail::data_at<P>(value[i], x.data, y.data, tape.buffers), x.batch, before);
-            const ConstView<P> out(detail::data_at<P>(value[i + 1], x.data, y.data, tape.buffers), x.batch, after);
-            const ConstView<P> from(detail::data_at<P>(mode.gradient[i + 1], kernel::ConstPtr<P>(dx.data), dy.data, tape.buffers), x.batch, after);
-            const View<P> to(detail::data_at<P>(mode.gradient[i], dx.data, kernel::Ptr<P>{}, tape.buffers), x.batch, before);
-            v.backward(blocks[i], state.children[i], in, out, from, to, tape.children[i], mode.child[i], state.rows[i]);
-        });
+        detail::walk_chain_backward(v, Copies<P>(blocks, state, &tape), x, y, dy, dx, wants);
     }
-    template <class V, class S, class P = typename V::Policy>
-    void walk_infer(V& v, S& state, const ConstView<P>& x, const View<P>& y) const {
+    template <class V, class P>
+    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, x, y); });
-        const auto& place = state.schedule.inferred;
-        const index_t room = x.batch * detail::largest_between<P>(state.shapes);
-        std::array<Planned<P>, 2> rooms;
-        if (room > 0)
-            for (auto& r : rooms) r.data = v.push(room);
-        for (std::size_t i = 0; i < blocks.size(); ++i) {
-            if (detail::is_view<Block>() && place[i] == place[i + 1]) continue;
-            const ConstView<P> in(detail::data_at<P>(place[i], x.data, kernel::ConstPtr<P>(y.data), rooms), x.batch, state.shapes[i]);
-            const View<P> out(detail::data_at<P>(place[i + 1], kernel::Ptr<P>{}, y.data, rooms), x.batch, state.shapes[i + 1]);
-            v.infer(blocks[i], state.children[i], in, out);
-        }
-        if (room > 0) v.pop(room), v.pop(room);
+        detail::walk_chain_infer(v, Copies<P>(blocks, state, nullptr), x, y);
     }
 
     template <class P>
@@ -188,6 +162,30 @@ struct Repeat {
     }
 
 private:
+    /// The chain of all copies.
+    template <class P>
+    struct Copies final : detail::Chain<P> {
+        const std::vector<Block>& blocks;
+        State<P>& state;
+        Tape<P>* tape;
+
+        // Only forward and backward write to a state, and theirs is not const.
+        Copies(const std::vector<Block>& copies, const State<P>& s, Tape<P>* t)
+            : detail::Chain<P>(detail::ScheduleView(s.schedule), s.shapes, t ? std::span<Planned<P>>(t->buffers) : std::span<Planned<P>>()),
+              blocks(copies),
+              state(const_cast<State<P>&>(s)),
+              tape(t) {}
+        detail::Unit<P> unit(std::size_t u) const override {
+            static constexpr std::ptrdiff_t itself = 0;
+            return {&detail::unit_kind<Block, P>,
+                    reinterpret_cast<const std::byte*>(&blocks[u]),
+                    &itself,
+                    &state.children[u],
+                    tape ? &tape->children[u] : nullptr,
+                    &state.rows[u]};
+        }
+    };
+
     template <class P>
     void schedule(State<P>& state) const {
         const std::vector<Link> links(blocks.size(), detail::link_of<Block, P>());

@@ -13,9 +13,7 @@ namespace dla {
 /// A layer made of layers. It describes a step by `walk_forward(v, state, x, y, tape, wants)`, `walk_backward(v, state, x, y, dy, dx, tape, wants)` and
 /// `walk_infer(v, state, x, y)`, in which the visitor `v` (Planning, to which the state is const, or Running) claims memory, calls children and computes.
 template <class L>
-concept Container = requires {
-    requires L::is_container;
-};
+concept Container = requires { requires L::is_container; };
 
 /// Rows of the table of layers that an observer is told of when a layer has run: its own, and those of containers that end (begin) with it.
 struct LayerRows {
@@ -159,45 +157,6 @@ void run_backward(const C& container, Context<P>& c, State& state, const ConstVi
                   Tape& tape) {
     Running<P> run{c};
     container.walk_backward(run, state, x, y, dy, dx, tape, dx ? Gradients::input : Gradients::parameters);
-}
-
-/// Traits of layer L in a chain on policy P.
-template <class L, class P>
-consteval Link link_of() {
-    return {needs_of<L, P>(), in_place_of<L>(), is_view<L>(), has_parameters<L, P>()};
-}
-
-/// The memory that a place of a chain stands for.
-template <class P, class Pointer, class Buffers>
-Pointer data_at(Place place, const Pointer& input, const Pointer& output, const Buffers& buffers) {
-    return place == at_input ? input : place == at_output ? output : place == nowhere ? Pointer{} : Pointer(buffers[static_cast<std::size_t>(place)].data);
-}
-
-/// Most values between two layers of a chain: what each of the two rooms of inference must hold.
-template <class P, class Shapes>
-index_t largest_between(const Shapes& shapes) {
-    index_t largest = 0;
-    for (std::size_t i = 1; i + 1 < shapes.size(); ++i) largest = std::max(largest, shapes[i].size());
-    return padded_count<typename P::scalar>(largest);
-}
-
-/// Walks through a list of events: `run(layer)` for each that runs; buffers are claimed for `batch` samples and released as the events say.
-template <class V, class Events, class Held, class Buffers, class Shapes, class Run>
-void walk_events(V& v, const Events& events, const Held& held, Buffers& buffers, const Shapes& shapes, index_t batch, const Run& run) {
-    for (const ChainEvent& event : events) {
-        const auto i = static_cast<std::size_t>(event.index);
-        switch (event.kind) {
-            case ChainEvent::Kind::run:
-                run(i);
-                break;
-            case ChainEvent::Kind::claim:
-                if constexpr (V::plans) v.claim(buffers[i], batch * shapes[static_cast<std::size_t>(held[i])].size());
-                break;
-            case ChainEvent::Kind::release:
-                if constexpr (V::plans) v.release(buffers[i]);
-                break;
-        }
-    }
 }
 
 }  // namespace detail
