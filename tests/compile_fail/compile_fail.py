@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 
 def sentence(output):
@@ -17,10 +18,22 @@ def sentence(output):
     return output.replace('\\"', '"')
 
 
-def compile_one(command, root, source):
+def options(root):
+    return ["-std=c++20", "-DDLA_KERNELS_EXTERN", f"-I{root / 'include'}", f"-I{root / 'tests'}"]
+
+
+def precompile(command, root, folder):
+    """Reads <dla/nn.hpp> once for all files; gives the arguments that use it. g++ looks for it by itself, and past it where arguments differ."""
+    header = folder / "dla" / "nn.hpp.gch"
+    header.parent.mkdir(parents=True)
+    subprocess.run([*command, *options(root), "-x", "c++-header", str(root / "include/dla/nn.hpp"), "-o", str(header)], check=True, stderr=subprocess.DEVNULL)
+    return ["-include-pch", str(header)] if "clang" in command[-1] else [f"-I{folder}"]
+
+
+def compile_one(command, root, source, precompiled):
     text = source.read_text()
     own = " ".join(re.findall(r"^// ARGUMENTS: (.*)$", text, re.M)).split()
-    arguments = [*command, "-std=c++20", "-fsyntax-only", "-DDLA_KERNELS_EXTERN", f"-I{root / 'include'}", f"-I{root / 'tests'}", *own, str(source)]
+    arguments = [*command, *([] if own else precompiled), *options(root), "-fsyntax-only", *own, str(source)]
     result = subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     output = sentence(result.stdout + result.stderr)
     if "\n// OK\n" in text:
@@ -39,10 +52,12 @@ def main():
         if shutil.which(extra) and os.path.realpath(shutil.which(extra)) != os.path.realpath(shutil.which(command[-1]) or ""):
             compilers.append([extra])
     sources = sorted((root / "tests/compile_fail").glob("*.cpp"))
-    jobs = [(c, s) for c in compilers for s in sources]
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for (c, s), problems in zip(jobs, pool.map(lambda job: compile_one(job[0], root, job[1]), jobs)):
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, tempfile.TemporaryDirectory() as folder:
+        folders = [pathlib.Path(folder) / str(i) for i in range(len(compilers))]
+        precompiled = list(pool.map(lambda c, f: precompile(c, root, f), compilers, folders))
+        jobs = [(c, s, p) for c, p in zip(compilers, precompiled) for s in sources]
+        for (c, s, _), problems in zip(jobs, pool.map(lambda job: compile_one(job[0], root, job[1], job[2]), jobs)):
             failed += bool(problems)
             for problem in problems:
                 print(f"{c[-1]} {s.name}: {problem}")

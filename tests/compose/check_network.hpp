@@ -8,14 +8,12 @@
 #include <support/hide.hpp>
 #include <support/run_layer.hpp>
 
-/// In place as out of place, bit by bit; with and without the gradient of the input; in less memory.
-template <class Net>
-void check_bits(const Net& net, const dla::Shape& in, dla::index_t batch) {
-    const auto plain = support::hide(net);
-    using Plain = std::remove_const_t<decltype(plain)>;
-    using P = dla::Reference<double>;  // as check_gradients: compiled once
-    support::Runner<P, Net> shared(net, in, batch);
-    support::Runner<P, Plain> unshared(plain, in, batch);
+#include <functional>
+
+using CheckedRunner = support::Runner<dla::Reference<double>>;  // as check_gradients: compiled once
+
+inline void check_bits(const std::function<CheckedRunner(dla::index_t batch, bool want_dx)>& make, CheckedRunner unshared, dla::index_t batch) {
+    CheckedRunner shared = make(batch, true);
     const auto got = shared.run(), expected = unshared.run();
     CHECK(support::same_bits(got.inferred, expected.inferred));
     CHECK(support::same_bits(got.y, expected.y));
@@ -26,19 +24,27 @@ void check_bits(const Net& net, const dla::Shape& in, dla::index_t batch) {
     CHECK(shared.plan().activations <= shared.plan().unshared);
     CHECK(shared.plan().unshared <= unshared.plan().unshared);
 
-    const auto without = support::Runner<P, Net>(net, in, batch, {}, false).run();
+    const auto without = make(batch, false).run();
     CHECK(support::same_bits(without.gradients, expected.gradients));
     CHECK(support::same_bits(without.y, expected.y));
-    const auto fewer = support::Runner<P, Net>(net, in, batch + 2).run(batch);
-    CHECK(support::same_outcome(fewer, got));
+    CHECK(support::same_outcome(make(batch + 2, true).run(batch), got));
+}
+
+/// In place as out of place, bit by bit; with and without the gradient of the input; in less memory.
+template <class Net>
+void check_bits(const Net& net, const dla::Shape& in, dla::index_t batch) {
+    check_bits([&](dla::index_t n, bool want_dx) { return CheckedRunner(net, in, n, {}, want_dx); }, CheckedRunner(support::hide(net), in, batch), batch);
+}
+
+inline void check_report(const dla::GradientReport& report) {
+    INFO(report.text());
+    CHECK(report.ok());
+    CHECK(report.nonzero > 0);
 }
 
 template <class Net>
 void check_network(const std::string& name, const Net& net, const dla::Shape& in, dla::index_t batch) {
     CAPTURE(name);
     check_bits(net, in, batch);
-    const dla::GradientReport report = dla::check_gradients(net, in, batch, {.entries = 64});
-    INFO(report.text());
-    CHECK(report.ok());
-    CHECK(report.nonzero > 0);
+    check_report(dla::check_gradients(net, in, batch, {.entries = 64}));
 }

@@ -182,13 +182,13 @@ TEST_CASE("a fused network has the bits of one that is not") {
 TEST_CASE("gradients of a group, with and without that of the input") {
     const Block block(Linear<>{.out = 37}, BatchNorm1d<>{}, ReLU{});
     for (const bool want_dx : {false, true}) {
-        const auto fused = support::Runner<Cpu<float>, Block>(block, Shape{19}, 33, {}, want_dx).run();
-        const auto plain = support::Runner<Plain, Block>(block, Shape{19}, 33, {}, want_dx).run();
+        const auto fused = support::Runner<Cpu<float>>(block, Shape{19}, 33, {}, want_dx).run();
+        const auto plain = support::Runner<Plain>(block, Shape{19}, 33, {}, want_dx).run();
         CHECK(support::same_outcome(fused, plain));
         CHECK(fused.gradients.size() > 100);
     }
     // Fewer samples than planned for.
-    CHECK(support::same_outcome(support::Runner<Cpu<float>, Block>(block, Shape{19}, 90).run(33), support::Runner<Plain, Block>(block, Shape{19}, 33).run()));
+    CHECK(support::same_outcome(support::Runner<Cpu<float>>(block, Shape{19}, 90).run(33), support::Runner<Plain>(block, Shape{19}, 33).run()));
 }
 
 TEST_CASE("who looks sees the members of a group, and changes nothing") {
@@ -203,6 +203,6 @@ TEST_CASE("who looks sees the members of a group, and changes nothing") {
 
 TEST_CASE("a group takes less memory than its members") {
     const Block block(Linear<>{.out = 64}, BatchNorm1d<>{}, ReLU{});
-    const auto bytes = [&]<class P>(const P&) { return support::Runner<P, Block>(block, Shape{64}, 128).plan().activations; };
+    const auto bytes = [&]<class P>(const P&) { return support::Runner<P>(block, Shape{64}, 128).plan().activations; };
     CHECK(bytes(Cpu<float>{}) <= bytes(Plain{}));
 }

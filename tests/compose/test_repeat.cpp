@@ -15,14 +15,14 @@ using Paths = std::vector<std::string>;
 template <class Net>
 Paths parameter_paths(const Net& net, const Shape& in) {
     Paths paths;
-    const support::Runner<P, Net> runner(net, in, 2);
+    const support::Runner<P> runner(net, in, 2);
     for (const ParamRow& row : runner.table.parameters) paths.push_back(row.path);
     return paths;
 }
 template <class Net>
 Paths layer_paths(const Net& net, const Shape& in) {
     Paths paths;
-    const support::Runner<P, Net> runner(net, in, 2);
+    const support::Runner<P> runner(net, in, 2);
     for (const LayerRow& row : runner.table.layers)
         if (row.leaf) paths.push_back(row.path + " " + row.name);
     return paths;
@@ -33,7 +33,7 @@ void same(const A& a, const B& b, const Shape& in) {
     CHECK(parameter_paths(a, in) == parameter_paths(b, in));
     CHECK(layer_paths(a, in) == layer_paths(b, in));
     CHECK(a.out_shape(in).shape == b.out_shape(in).shape);
-    CHECK(support::same_outcome(support::Runner<P, A>(a, in, 3).run(), support::Runner<P, B>(b, in, 3).run()));
+    CHECK(support::same_outcome(support::Runner<P>(a, in, 3).run(), support::Runner<P>(b, in, 3).run()));
 }
 
 using Fc = Linear<Dyn, 4>;

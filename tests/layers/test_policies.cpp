@@ -27,8 +27,8 @@ double distance(const std::vector<float>& a, const std::vector<double>& exact) {
 TEST_CASE("every layer gives Reference's bits on a policy whose memory the host cannot touch") {
     support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
         CAPTURE(name);
-        const auto reference = support::Runner<Reference<float>, L>(layer, in, batch).run();
-        const auto hidden = support::Runner<opaque::Opaque<float>, L>(layer, in, batch).run();
+        const auto reference = support::Runner<Reference<float>>(layer, in, batch).run();
+        const auto hidden = support::Runner<opaque::Opaque<float>>(layer, in, batch).run();
         CHECK(std::none_of(reference.y.begin(), reference.y.end(), [](float v) { return std::isnan(v); }));
         CHECK(std::none_of(reference.inferred.begin(), reference.inferred.end(), [](float v) { return std::isnan(v); }));
         CHECK(support::same_bits(reference.inferred, hidden.inferred));
@@ -44,7 +44,7 @@ TEST_CASE("every layer gives Reference's bits on a policy whose memory the host 
 TEST_CASE("every layer on Cpu<float> and Reference<float> is within rounding of double") {
     support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
         CAPTURE(name);
-        const auto exact = support::Runner<Reference<double>, L>(layer, in, batch).run();
+        const auto exact = support::Runner<Reference<double>>(layer, in, batch).run();
         const auto check = [&](const auto& got) {
             // Sums of at most 100 terms: 8 sqrt(K) units; normalisation divides by a standard deviation that has an error of its own.
             CHECK(distance(got.inferred, exact.inferred) <= 80);
@@ -53,15 +53,15 @@ TEST_CASE("every layer on Cpu<float> and Reference<float> is within rounding of 
             CHECK(distance(got.gradients, exact.gradients) <= 80);
             CHECK(distance(got.buffers, exact.buffers) <= 80);
         };
-        check(support::Runner<Reference<float>, L>(layer, in, batch).run());
-        check(support::Runner<Cpu<float>, L>(layer, in, batch).run());
+        check(support::Runner<Reference<float>>(layer, in, batch).run());
+        check(support::Runner<Cpu<float>>(layer, in, batch).run());
     });
 }
 
 TEST_CASE("smaller batches use the memory planned for larger ones") {
     support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
         CAPTURE(name);
-        support::Runner<Cpu<float>, L> exact(layer, in, batch), roomy(layer, in, batch + 3);
+        support::Runner<Cpu<float>> exact(layer, in, batch), roomy(layer, in, batch + 3);
         CHECK(support::same_outcome(exact.run(), roomy.run(batch)));
     });
 }
@@ -71,7 +71,7 @@ TEST_CASE("scratch memory does not shrink when the batch grows") {
     int layers_with_scratch = 0;
     support::for_each_layer_case([&]<class L>(const std::string& name, const L& layer, const Shape& in, index_t) {
         CAPTURE(name);
-        support::Runner<Cpu<float>, L> built(layer, in, 2);
+        support::Runner<Cpu<float>> built(layer, in, 2);
         index_t most = 0;
         for (const int threads : {1, 2, 5}) {
             CAPTURE(threads);
@@ -80,7 +80,7 @@ TEST_CASE("scratch memory does not shrink when the batch grows") {
                 CAPTURE(batch);
                 Cpu<float> policy;
                 policy.threads = threads;
-                const auto plan = Workspace<L, Cpu<float>>::measure(policy, layer, built.state, in, built.out_shape(), batch, 0, true);
+                const auto plan = Workspace<Cpu<float>>::measure(policy, built.network(), in, built.out_shape(), batch, 0, true);
                 CHECK(plan.scratch >= before);
                 before = plan.scratch;
             }

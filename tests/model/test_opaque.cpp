@@ -80,7 +80,7 @@ TEST_CASE("weights travel between memories") {
 TEST_CASE("forward and backward with views of the device's memory") {
     using P = opaque::Opaque<double>;
     Model<support::Cnn, support::image, P> model(Seed{1});
-    support::Runner<Reference<double>, support::Cnn> reference({}, support::image, 3);
+    support::Runner<Reference<double>> reference(support::Cnn{}, support::image, 3);
     Model<support::Cnn, support::image, Reference<double>> host(Seed{1});
     copy_weights(reference.table, model.parameters());
     const auto x = reference.random_values(3 * support::image.size(), 1), dy = reference.random_values(9, 2);

@@ -2,8 +2,6 @@
 // Runs a layer or network once on any policy: inference, forward and backward from host data, everything it made back on the host.
 #pragma once
 
-#include <dla/model/builder.hpp>
-#include <dla/model/init.hpp>
 #include <dla/model/workspace.hpp>
 
 #include <limits>
@@ -17,21 +15,20 @@ struct Outcome {
 };
 
 /// A network on policy P, with parameters that depend on the seed alone and are the same (rounded) numbers for every policy.
-template <class P, class Net>
+template <class P>
 class Runner {
 public:
     using T = typename P::scalar;
     using Values = std::vector<T>;
 
+    template <class Net>
     Runner(const Net& net, const dla::Shape& in, dla::index_t batch, const P& policy = {}, bool want_dx = true)
-        : net_(net), in_(in), out_(net.out_shape(in).shape), batch_(batch), want_dx_(want_dx) {
-        table = dla::ParamTable<P>(policy);
-        dla::Builder<P> count(table, false);
-        (void)dla::build_layer<P>(net_, count, in_);
-        table.allocate();
-        dla::Builder<P> bind(table, true);
-        state = dla::build_layer<P>(net_, bind, in_);
-        dla::initialise(table, dla::Seed{7});
+        : Runner(std::unique_ptr<dla::BuiltNetwork<P>>(std::make_unique<dla::BuiltNetworkOf<Net, P>>(net)), in, net.out_shape(in).shape, batch, policy,
+                 want_dx) {}
+
+    Runner(std::unique_ptr<dla::BuiltNetwork<P>> net, const dla::Shape& in, const dla::Shape& out, dla::index_t batch, const P& policy, bool want_dx)
+        : table(policy), net_(std::move(net)), in_(in), out_(out), batch_(batch), want_dx_(want_dx) {
+        net_->build(table, in_, out_, dla::Seed{7});
         dla::RandomStream random({11, 0, 0}, dla::RandomUse::split);
         for (const dla::ParamRow& row : table.parameters) {
             Values v(static_cast<std::size_t>(row.count));
@@ -44,9 +41,9 @@ public:
             for (T& e : v) e = static_cast<T>(0.5f + random.uniform());
             table.write(row, v);
         }
-        workspace_ = dla::Workspace<Net, P>(policy, net_, state, in_, out_, batch_, 0, want_dx);
+        workspace_ = dla::Workspace<P>(policy, *net_, in_, out_, batch_, 0, want_dx);
         workspace_.poison(policy);
-        inference_ = dla::InferenceWorkspace<Net, P>(policy, net_, state, in_, out_, batch_);
+        inference_ = dla::InferenceWorkspace<P>(policy, *net_, in_, out_, batch_);
         arena_ = dla::Arena<P>(policy, 4 * dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T))) + dla::alignment);
     }
 
@@ -89,15 +86,15 @@ public:
         Outcome<T> result;
         c.scratch = inference_.scratch();
         c.stack = inference_.stack();
-        dla::infer_layer<P>(net_, c, std::as_const(state), xv, yv);
+        network().infer(c, xv, yv);
         result.inferred = get(2, dy.size());
 
         put(2, poison);
         c.scratch = workspace_.scratch();
         table.zero_gradients();
-        dla::forward_layer<P>(net_, c, state, xv, yv, workspace_.tape);
+        net_->forward(c, xv, yv, workspace_.tape());
         result.y = get(2, dy.size());
-        if (want_dx_ || dla::detail::has_parameters<Net, P>()) dla::backward_layer<P>(net_, c, state, xv, dla::ConstView<P>(yv), dyv, dxv, workspace_.tape);
+        net_->backward(c, xv, dla::ConstView<P>(yv), dyv, dxv, workspace_.tape());
         result.dx = get(3, want_dx_ ? x.size() : 0);
         for (const dla::ParamRow& row : table.parameters) {
             Values v(static_cast<std::size_t>(row.count));
@@ -113,9 +110,9 @@ public:
     }
     const dla::Shape& out_shape() const { return out_; }
     const dla::MemoryPlan& plan() const { return workspace_.plan(); }
+    const dla::BuiltNetwork<P>& network() const { return *net_; }
 
     dla::ParamTable<P> table;
-    dla::LayerState<Net, P> state{};
 
 private:
     auto random_position() {
@@ -127,12 +124,12 @@ private:
         return typename P::template pointer<const dla::RandomPosition>(position_.template at<const dla::RandomPosition>(0));
     }
 
-    Net net_;
+    std::unique_ptr<dla::BuiltNetwork<P>> net_;
     dla::Shape in_, out_;
     dla::index_t batch_;
     bool want_dx_;
-    dla::Workspace<Net, P> workspace_;
-    dla::InferenceWorkspace<Net, P> inference_;
+    dla::Workspace<P> workspace_;
+    dla::InferenceWorkspace<P> inference_;
     dla::Arena<P> arena_, position_;
 };
 

@@ -211,6 +211,13 @@ struct ChainBuild {
     std::size_t link = 0;
     Shape shape;  // in front of that link
 
+    /// The link, a layer in row `id`, gives `out`.
+    [[gnu::cold]] void finish_link(int id, const Shape& out) {
+        b.leave_layer(id);
+        rows[link]->forward.push_back(id);
+        rows[link]->backward.push_back(id);
+        finish_link(out);
+    }
     /// The link gives `out`. A group keeps what it promises, as layers alone do: written in place, or seen otherwise, its output has its input's size.
     [[gnu::cold]] void finish_link(const Shape& out) {
         const std::size_t u = unit_of_link[link];
@@ -230,21 +237,11 @@ template <class P, class L, class Builder>
         c.finish_link(layer.out_shape(c.shape).shape);
     } else {
         const auto scope = c.b.scope(text(c.number++));
-        int id = -1;
         Shape out;
-        state = build_child<P>(layer, c.b, c.shape, id, out);
-        LayerRows& rows = *c.rows[c.link];
-        rows.forward.push_back(id);
-        rows.backward.push_back(id);
-        c.finish_link(out);
+        const int id = begin_child(c.b, Described<L>::table, &layer, c.shape, out);
+        state = build_layer<P>(layer, c.b, c.shape);
+        c.finish_link(id, out);
     }
-}
-
-/// As child_out_shape, from the shape in `s` to the next one; false when the child refuses.
-template <class L>
-[[gnu::cold]] constexpr bool advance_shape(const L& layer, ShapeResult& s, int& number) {
-    s = child_out_shape(layer, s.shape, number);
-    return s.ok();
 }
 
 }  // namespace dla::detail

@@ -86,7 +86,7 @@ struct Sequential {
     [[gnu::cold]] constexpr ShapeResult out_shape_from(const Shape& in, int& number) const {
         ShapeResult s(in);
         if (std::is_constant_evaluated())
-            each_layer([&](const auto&... ls) { return (detail::advance_shape(ls, s, number) && ...); });
+            each_layer([&](const auto&... ls) { return ((s = detail::child_out_shape(ls, s.shape, number)).ok() && ...); });
         else
             advance(s, number);
         return s;
@@ -186,12 +186,8 @@ private:
     const std::byte* bytes() const { return reinterpret_cast<const std::byte*>(this); }
 
     [[gnu::cold]] void advance(ShapeResult& s, int& number) const {
-        static constexpr std::array<bool (*)(const std::byte*, ShapeResult&, int&), N> advance_by{&advance_shape<Ls>...};
-        for (std::size_t i = 0; i < N && s.ok(); ++i) advance_by[i](bytes() + places().child[i], s, number);
-    }
-    template <class L>
-    [[gnu::cold]] static bool advance_shape(const std::byte* layer, ShapeResult& s, int& number) {
-        return detail::advance_shape(*reinterpret_cast<const L*>(layer), s, number);
+        static constexpr std::array<const detail::LayerDescription*, N> descriptions{&detail::Described<Ls>::table...};
+        for (std::size_t i = 0; i < N && s.ok(); ++i) s = detail::described_out_shape(*descriptions[i], bytes() + places().child[i], s.shape, number);
     }
 
     /// Builds the layers as the next links of a chain.
@@ -205,9 +201,8 @@ private:
         const L& layer = *reinterpret_cast<const L*>(at);
         if constexpr (detail::is_sequential<L>) {
             const auto scope = c.b.scope(text(c.number++));
-            const ShapeResult out = layer.out_shape(c.shape);
-            if (!out.ok()) c.b.refused(refusal(layer.name(), c.shape, out));
-            const int id = c.b.enter_layer(layer.name(), c.shape, out.shape, detail::facts_of(layer, c.shape));
+            Shape out;
+            const int id = detail::begin_child(c.b, detail::Described<L>::table, at, c.shape, out);
             const std::size_t first = c.link;
             const int next = std::exchange(c.number, 0);
             layer.template build_links<P>(c);

@@ -31,6 +31,9 @@ void show_backward(const Context<P>& c, const LayerRows& rows, const std::type_i
     for (const int row : rows.backward) c.observer->after_backward(row, dx);
 }
 
+DLA_TEMPLATE_ONCE(void show_forward(const Context<Cpu<float>>&, const LayerRows&, const ConstView<Cpu<float>>&))
+DLA_TEMPLATE_ONCE(void show_backward(const Context<Cpu<float>>&, const LayerRows&, const ConstView<Cpu<float>>&))
+
 /// Does the work of a step; memory has been planned.
 template <class P>
 struct Running {
@@ -46,19 +49,29 @@ struct Running {
     void pop(index_t count) { c.stack.pop(count); }
 
     template <class L>
-    void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients, const LayerRows& rows) {
-        forward_layer<P>(layer, c, state, x, y, tape);
+    void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
+                 const LayerRows& rows) {
+        if constexpr (Container<L>)
+            layer.walk_forward(*this, state, x, y, tape, wants);
+        else
+            forward_layer<P>(layer, c, state, x, y, tape);
         show_forward(c, rows, y);
     }
     template <class L>
     void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
-                  LayerTape<L, P>& tape, Gradients, const LayerRows& rows) {
-        backward_layer<P>(layer, c, state, x, y, dy, dx, tape);
+                  LayerTape<L, P>& tape, Gradients wants, const LayerRows& rows) {
+        if constexpr (Container<L>)
+            layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
+        else
+            backward_layer<P>(layer, c, state, x, y, dy, dx, tape);
         show_backward(c, rows, dx);
     }
     template <class L>
     void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
-        infer_layer<P>(layer, c, state, x, y);
+        if constexpr (Container<L>)
+            layer.walk_infer(*this, state, x, y);
+        else
+            infer_layer<P>(layer, c, state, x, y);
     }
     /// Work of a container's own: f(context).
     template <class F>

@@ -55,9 +55,10 @@ template <class M>
 struct ScalarOf {
     using type = float;  // of every AnyModel
 };
-template <class Net, Shape Input, class P>
-struct ScalarOf<Model<Net, Input, P>> {
-    using type = typename P::scalar;
+template <class M>
+    requires requires { typename M::Policy; }
+struct ScalarOf<M> {
+    using type = typename M::Policy::scalar;
 };
 
 inline const ParamIndex& rows_of(const AnyModel& model) { return model.index(); }
@@ -69,18 +70,18 @@ inline LossResult run_inspection(AnyModel& model, const CrossEntropy& loss, std:
                                  Observer<Reference<float>>& observer) {
     return model.inspect(loss, inputs, targets, &observer);
 }
-template <class Net, Shape Input, class P>
-const ParamIndex& rows_of(const Model<Net, Input, P>& model) {
+template <class P>
+const ParamIndex& rows_of(const BasicModel<P>& model) {
     return model.parameters();
 }
-template <class Net, Shape Input, class P>
-void read_values(const Model<Net, Input, P>& model, ParamPart part, const ParamRow& row, std::vector<typename P::master>& host) {
+template <class P>
+void read_values(const BasicModel<P>& model, ParamPart part, const ParamRow& row, std::vector<typename P::master>& host) {
     host.resize(static_cast<std::size_t>(row.count));
     model.parameters().read(part, row, host);
 }
-template <class Net, Shape Input, class P, class Loss>
-LossResult run_inspection(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> inputs,
-                          std::span<const typename Loss::Target> targets, Observer<Reference<typename P::scalar>>& observer) {
+template <class P, class Loss>
+LossResult run_inspection(BasicModel<P>& model, const Loss& loss, std::span<const typename P::scalar> inputs, std::span<const typename Loss::Target> targets,
+                          Observer<Reference<typename P::scalar>>& observer) {
     return inspect(model, loss, inputs, targets, &observer);
 }
 

@@ -2,20 +2,20 @@
 // Pictures of a network: to_dot for Graphviz, to_svg that needs nothing else.
 #pragma once
 
-#include <dla/model/any_model.hpp>
 #include <dla/inspect/graph_dot.hpp>
 #include <dla/inspect/graph_svg.hpp>
+#include <dla/model/any_model.hpp>
 
 namespace dla {
 
-template <class Net, Shape Input, class P>
-[[nodiscard]] std::string to_dot(const Model<Net, Input, P>& model, const GraphOptions& options = {}) {
+template <class P>
+[[nodiscard]] std::string to_dot(const BasicModel<P>& model, const GraphOptions& options = {}) {
     return to_dot(model.parameters(), options);
 }
 [[nodiscard]] inline std::string to_dot(const AnyModel& model, const GraphOptions& options = {}) { return to_dot(model.index(), options); }
 
-template <class Net, Shape Input, class P>
-[[nodiscard]] std::string to_svg(const Model<Net, Input, P>& model, const GraphOptions& options = {}) {
+template <class P>
+[[nodiscard]] std::string to_svg(const BasicModel<P>& model, const GraphOptions& options = {}) {
     return to_svg(model.parameters(), options);
 }
 [[nodiscard]] inline std::string to_svg(const AnyModel& model, const GraphOptions& options = {}) { return to_svg(model.index(), options); }

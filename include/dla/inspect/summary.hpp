@@ -103,8 +103,8 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
 }
 
 /// The table of a model, typed or with its type forgotten (AnyModel). `loss` may need scratch memory of its own.
-template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
-[[nodiscard]] std::string summary(const Model<Net, Input, P>& model, const SummaryOptions& options = {}, const Loss& loss = {}) {
+template <class P, class Loss = detail::NoLoss>
+[[nodiscard]] std::string summary(const BasicModel<P>& model, const SummaryOptions& options = {}, const Loss& loss = {}) {
     const TrainingMemory planned = planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches);
     return summary(model.parameters(), planned, claimed_memory(model), options, sizeof(typename P::scalar));
 }

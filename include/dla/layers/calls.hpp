@@ -113,9 +113,7 @@ template <class L>
 
 /// Layers that splice their copies into the numbering of the Sequential around them (Repeat).
 template <class L>
-inline constexpr bool splices = requires(const L& layer, int& number) {
-    layer.out_shape_numbered(Shape{}, number);
-};
+inline constexpr bool splices = requires(const L& layer, int& number) { layer.out_shape_numbered(Shape{}, number); };
 
 /// A layer's output shape, checked: what is written in place, or is the input seen otherwise, must not change its size, or it would run over the end of the
 /// buffer.
@@ -152,13 +150,49 @@ template <class L>
     }
 }
 
-/// Builds a child: checks its input, notes it in the builder's table of layers, declares its parameters.
+/// A layer as building sees it, without its type.
+struct LayerDescription {
+    Text (*name)(const void* layer);
+    ShapeResult (*out_shape)(const void* layer, const Shape& in);  ///< checked
+    LayerFacts (*facts)(const void* layer, const Shape& in);
+    ShapeResult (*out_shape_numbered)(const void* layer, const Shape& in, int& number);  ///< null unless it splices
+};
+template <class L>
+struct Described {
+    [[gnu::cold]] static Text name(const void* layer) { return static_cast<const L*>(layer)->name(); }
+    [[gnu::cold]] static ShapeResult out_shape(const void* layer, const Shape& in) { return checked_out_shape(*static_cast<const L*>(layer), in); }
+    [[gnu::cold]] static LayerFacts facts(const void* layer, const Shape& in) { return facts_of(*static_cast<const L*>(layer), in); }
+    [[gnu::cold]] static ShapeResult out_shape_numbered(const void* layer, const Shape& in, int& number) {
+        return child_out_shape(*static_cast<const L*>(layer), in, number);
+    }
+    static constexpr LayerDescription table{name, out_shape, facts, splices<L> ? out_shape_numbered : nullptr};
+};
+
+/// As child_out_shape.
+DLA_ONCE ShapeResult described_out_shape(const LayerDescription& d, const void* layer, const Shape& in, int& number);
+#if DLA_BODIES
+DLA_ONCE ShapeResult described_out_shape(const LayerDescription& d, const void* layer, const Shape& in, int& number) {
+    if (d.out_shape_numbered) return d.out_shape_numbered(layer, in, number);
+    const ShapeResult result = d.out_shape(layer, in);
+    if (!result.ok()) return child_refusal(text(number), d.name(layer), in, result);
+    ++number;
+    return result;
+}
+#endif
+
+/// Begins to build a child: checks its input, notes it in the builder's table of layers, and gives its row.
+template <class Builder>
+[[gnu::cold]] int begin_child(Builder& b, const LayerDescription& d, const void* layer, const Shape& in, Shape& out) {
+    const ShapeResult result = d.out_shape(layer, in);
+    const Text name = d.name(layer);
+    if (!result.ok()) b.refused(refusal(name, in, result));
+    out = result.shape;
+    return b.enter_layer(name, in, out, d.facts(layer, in));
+}
+/// Builds a child: as above, and declares its parameters.
 template <class P, class L, class Builder>
 [[gnu::cold]] auto build_child(const L& layer, Builder& b, const Shape& in, int& id, Shape& out) {
-    const ShapeResult result = checked_out_shape(layer, in);
-    if (!result.ok()) b.refused(refusal(layer.name(), in, result));
-    out = result.shape;
-    id = b.enter_layer(layer.name(), in, out, facts_of(layer, in));
+    id = begin_child(b, Described<L>::table, &layer, in, out);
     auto state = build_layer<P>(layer, b, in);
     b.leave_layer(id);
     return state;

@@ -10,30 +10,17 @@
 
 namespace dla {
 
-/// y[o] = bias[o] + sum over the window and the input channels of w[o] * x (cross-correlation, as PyTorch's nn.Conv2d).
-/// x [N, in, H, W], weight [out, in / groups, kernel, kernel], y [N, out, H', W'], H' = floor((H + 2 p - d (k - 1) - 1) / s) + 1.
-/// Padding = Same (the default) keeps H and W and needs stride 1. In = Dyn: taken from the input; Out = Dyn or Kernel = Dyn: set `out`, `kernel`.
-/// Rectangular windows, dilation and groups are values: `Conv2d<8, 16, 3>{.kernel = {3, 5}, .groups = 2}`.
-/// Initialised as PyTorch: weight and bias uniform in +-1/sqrt(fan_in), fan_in = in / groups * kernel area.
-template <index_t In = Dyn, index_t Out = Dyn, index_t Kernel = Dyn, index_t Stride = 1, index_t Padding = Same>
-struct Conv2d {
-    index_t out = Out;
-    Size2 kernel = Kernel;
-    Size2 stride = Stride;
-    Size2 padding = Padding;
-    Size2 dilation = 1;
-    index_t groups = 1;
-    bool bias = true;
+namespace detail {
 
-    static constexpr Needs needs{.x = true, .y = false};
-
-    template <class P>
-    struct State {
-        Param<P> weight, bias;
-    };
+/// A Conv2d whose sizes are values: what any of them does is compiled here, once for a policy.
+struct AnyConv2d {
+    index_t in, out;
+    Size2 kernel, stride, padding, dilation;
+    index_t groups;
+    bool bias;
 
     [[gnu::cold]] constexpr Text name() const {
-        Text t = text("Conv2d<", dim_text(In), ", ", dim_text(out), ", ", dim_text(kernel.h));
+        Text t = text("Conv2d<", dim_text(in), ", ", dim_text(out), ", ", dim_text(kernel.h));
         if (kernel.w != kernel.h) t.append("x").append(dim_text(kernel.w));
         if (stride != Size2(1) || padding != Size2(Same)) t.append(", ").append(stride.h);
         if (padding != Size2(Same)) t.append(", ").append(padding.h);
@@ -55,14 +42,14 @@ struct Conv2d {
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
         if (s.rank != 3) return refuse("expected an image [channels, height, width]");
-        if (!compatible(s.d[0], In)) {
-            if (s.d[2] == In)
-                return refuse("expected ", In, " channels; shapes are channels first: did you mean [", s.d[2], ", ", dim_text(s.d[0]), ", ", dim_text(s.d[1]),
+        if (!compatible(s.d[0], in)) {
+            if (s.d[2] == in)
+                return refuse("expected ", in, " channels; shapes are channels first: did you mean [", s.d[2], ", ", dim_text(s.d[0]), ", ", dim_text(s.d[1]),
                               "]?");
-            return refuse("expected ", In, " channels; did you mean Conv2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
+            return refuse("expected ", in, " channels; did you mean Conv2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
         }
         if (s.is_known() && out == Dyn)
-            return refuse("its number of output channels is not set; write Conv2d<", dim_text(In), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
+            return refuse("its number of output channels is not set; write Conv2d<", dim_text(in), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
         if (s.is_known() && kernel == Size2(Dyn)) return refuse("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
         if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
@@ -72,7 +59,7 @@ struct Conv2d {
             return refuse("kernel, stride, padding and dilation must be at most ", detail::max_window);
         if ((padding.h < 0 && padding.h != Same) || (padding.w < 0 && padding.w != Same)) return refuse("padding must be 0 or more, or Same");
         if ((padding.h == Same && stride.h != 1) || (padding.w == Same && stride.w != 1))
-            return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(In), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h,
+            return refuse("padding Same needs stride 1; write the padding, e.g. Conv2d<", dim_text(in), ", ", dim_text(out), ", ", kernel.h, ", ", stride.h,
                           ", ", kernel.h / 2, ">");
         if (groups < 1 || (s.d[0] != Dyn && s.d[0] % groups != 0) || (out != Dyn && out % groups != 0))
             return refuse("groups = ", groups, " must divide the input channels (", dim_text(s.d[0]), ") and the output channels (", dim_text(out), ")");
@@ -88,32 +75,91 @@ struct Conv2d {
     }
 
     template <class P, class Builder>
-    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
-        const index_t in = s.d[0] / groups;
-        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(Dims{in, kernel.h, kernel.w}.size()))};
-        State<P> state;
-        state.weight = b.parameter("weight", ParamKind::weight, {out, in, kernel.h, kernel.w}, init,
-                                   DiskOrder{.outer = out, .channels = in, .pixels = kernel.h * kernel.w});
-        if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
-        return state;
-    }
+    [[gnu::cold]] WeightAndBias<P> build(Builder& b, const Shape& s) const;
+    template <class P>
+    [[gnu::cold]] index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const;
+    template <class P>
+    void infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const;
+    template <class P>
+    void backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const;
+};
 
+template <class P, class Builder>
+WeightAndBias<P> AnyConv2d::build(Builder& b, const Shape& s) const {
+    const index_t channels = s.d[0] / groups;
+    const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(Dims{channels, kernel.h, kernel.w}.size()))};
+    WeightAndBias<P> state;
+    state.weight = b.parameter("weight", ParamKind::weight, {out, channels, kernel.h, kernel.w}, init,
+                               DiskOrder{.outer = out, .channels = channels, .pixels = kernel.h * kernel.w});
+    if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
+    return state;
+}
+template <class P>
+index_t AnyConv2d::scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
+    const Conv2dDims d = dims(s, batch);
+    return pass == Pass::backward ? std::max(conv2d_backward_weights_scratch(policy, d), conv2d_backward_data_scratch(policy, d))
+                                  : conv2d_forward_scratch(policy, d);
+}
+template <class P>
+void AnyConv2d::infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    conv2d_forward(c.policy, c.scratch, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+}
+template <class P>
+void AnyConv2d::backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const {
+    const Conv2dDims d = dims(x.shape, x.batch);
+    conv2d_backward_weights(c.policy, c.scratch, d, x.data, dy.data, state.weight.grad, state.bias.grad);
+    if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy.data, state.weight.value, dx.data);
+}
+
+DLA_TEMPLATE_ONCE(index_t AnyConv2d::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
+DLA_TEMPLATE_ONCE(void AnyConv2d::infer(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConv2d::backward(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
+                                           const View<Cpu<float>>&) const)
+
+}  // namespace detail
+
+/// y[o] = bias[o] + sum over the window and the input channels of w[o] * x (cross-correlation, as PyTorch's nn.Conv2d).
+/// x [N, in, H, W], weight [out, in / groups, kernel, kernel], y [N, out, H', W'], H' = floor((H + 2 p - d (k - 1) - 1) / s) + 1.
+/// Padding = Same (the default) keeps H and W and needs stride 1. In = Dyn: taken from the input; Out = Dyn or Kernel = Dyn: set `out`, `kernel`.
+/// Rectangular windows, dilation and groups are values: `Conv2d<8, 16, 3>{.kernel = {3, 5}, .groups = 2}`.
+/// Initialised as PyTorch: weight and bias uniform in +-1/sqrt(fan_in), fan_in = in / groups * kernel area.
+template <index_t In = Dyn, index_t Out = Dyn, index_t Kernel = Dyn, index_t Stride = 1, index_t Padding = Same>
+struct Conv2d {
+    index_t out = Out;
+    Size2 kernel = Kernel;
+    Size2 stride = Stride;
+    Size2 padding = Padding;
+    Size2 dilation = 1;
+    index_t groups = 1;
+    bool bias = true;
+
+    static constexpr Needs needs{.x = true, .y = false};
+
+    template <class P>
+    using State = WeightAndBias<P>;
+
+    constexpr detail::AnyConv2d any() const { return {In, out, kernel, stride, padding, dilation, groups, bias}; }
+    constexpr Text name() const { return any().name(); }
+    Text settings() const { return any().settings(); }
+    constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return any().dims(s, batch); }
+    constexpr ShapeResult out_shape(Shape s) const { return any().out_shape(s); }
+    constexpr index_t macs(const Shape& s) const { return any().macs(s); }
+
+    template <class P, class Builder>
+    State<P> build(Builder& b, const Shape& s) const {
+        return any().template build<P>(b, s);
+    }
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
-        const Conv2dDims d = dims(s, batch);
-        return pass == Pass::backward ? std::max(conv2d_backward_weights_scratch(policy, d), conv2d_backward_data_scratch(policy, d))
-                                      : conv2d_forward_scratch(policy, d);
+        return any().scratch(policy, s, batch, pass);
     }
-
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        conv2d_forward(c.policy, c.scratch, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+        any().infer(c, state, x, y);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
-        const Conv2dDims d = dims(x.shape, x.batch);
-        conv2d_backward_weights(c.policy, c.scratch, d, x.data, dy.data, state.weight.grad, state.bias.grad);
-        if (dx) conv2d_backward_data(c.policy, c.scratch, d, dy.data, state.weight.value, dx.data);
+        any().backward(c, state, x, dy, dx);
     }
 };
 

@@ -19,6 +19,77 @@ struct LinearDims {
     constexpr GemmDims backward_weights() const { return {.m = out, .n = in, .k = rows, .transpose_a = true, .transpose_b = false}; }
 };
 
+/// A Linear whose sizes are values: what any of them does is compiled here, once for a policy.
+struct AnyLinear {
+    index_t in, out;
+    bool bias;
+
+    [[gnu::cold]] constexpr Text name() const { return text("Linear<", dim_text(in), ", ", dim_text(out), ">"); }
+
+    [[gnu::cold]] Text settings() const { return bias ? Text() : detail::Settings().add("bias", bias).text; }
+
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return Shape{};
+        if (s.rank == 3) {
+            if (in != Dyn && s.size() == in) return refuse("expected ", in, "; did you forget Flatten?");
+            if (in != Dyn && s.is_known()) return refuse("expected ", in, "; did you forget Flatten, or mean Linear<", s.size(), ", ", dim_text(out), ">?");
+            return refuse("expected [features]; did you forget Flatten?");
+        }
+        const index_t features = s.d[s.rank - 1];
+        if (!compatible(features, in)) return refuse("expected ", in, "; did you mean Linear<", features, ", ", dim_text(out), ">?");
+        if (s.is_known() && out == Dyn)
+            return refuse("its output size is not set; write Linear<", dim_text(in), ", 10> or Linear<", dim_text(in), ", Dyn>{.out = 10}");
+        if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
+        return s.rank == 1 ? Shape{out} : Shape{s.d[0], out};
+    }
+    constexpr index_t macs(const Shape& s) const { return saturating_mul(s.size(), out); }
+    constexpr LinearDims dims(const Shape& s, index_t batch) const { return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = s.d[s.rank - 1], .out = out}; }
+
+    template <class P, class Builder>
+    [[gnu::cold]] WeightAndBias<P> build(Builder& b, const Shape& s) const;
+    template <class P>
+    [[gnu::cold]] index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const;
+    template <class P>
+    void infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const;
+    template <class P>
+    void backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const;
+};
+
+template <class P, class Builder>
+WeightAndBias<P> AnyLinear::build(Builder& b, const Shape& s) const {
+    WeightAndBias<P> state;
+    const index_t features = s.d[s.rank - 1];
+    const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(features))};
+    const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = out, .channels = features / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
+    state.weight = b.parameter("weight", ParamKind::weight, {out, features}, init, order);
+    if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
+    return state;
+}
+template <class P>
+index_t AnyLinear::scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
+    const LinearDims d = dims(s, batch);
+    if (pass != Pass::backward) return gemm_scratch(policy, d.forward());
+    return std::max({gemm_scratch(policy, d.backward_weights()), column_sum_scratch(policy, d.rows, d.out), gemm_scratch(policy, d.backward_data())});
+}
+template <class P>
+void AnyLinear::infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    gemm(c.policy, c.scratch, dims(x.shape, x.batch).forward(), x.data, state.weight.value, state.bias.value, typename P::master(0), y.data);
+}
+template <class P>
+void AnyLinear::backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const {
+    using T = typename P::master;
+    const LinearDims d = dims(x.shape, x.batch);
+    const kernel::ConstWeightPtr<P> none{};
+    gemm(c.policy, c.scratch, d.backward_weights(), dy.data, x.data, none, T(1), state.weight.grad);         // dw += dy^T x
+    if (state.bias.grad) column_sum(c.policy, c.scratch, d.rows, d.out, dy.data, state.bias.grad);           // db += column sums of dy
+    if (dx) gemm(c.policy, c.scratch, d.backward_data(), dy.data, state.weight.value, none, T(0), dx.data);  // dx = dy W
+}
+
+DLA_TEMPLATE_ONCE(index_t AnyLinear::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
+DLA_TEMPLATE_ONCE(void AnyLinear::infer(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyLinear::backward(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
+                                           const View<Cpu<float>>&) const)
+
 }  // namespace detail
 
 /// y = x W^T + b. x [N, in] or [N, rows, in], weight [out, in], bias [out]. In = Dyn: taken from the input; Out = Dyn: set `out`.
@@ -31,63 +102,29 @@ struct Linear {
     static constexpr Needs needs{.x = true, .y = false};
 
     template <class P>
-    struct State {
-        Param<P> weight, bias;
-    };
+    using State = WeightAndBias<P>;
 
-    [[gnu::cold]] constexpr Text name() const { return text("Linear<", dim_text(In), ", ", dim_text(out), ">"); }
-
-    [[gnu::cold]] Text settings() const { return bias ? Text() : detail::Settings().add("bias", bias).text; }
-
-    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
-        if (s.rank == 0) return Shape{};
-        if (s.rank == 3) {
-            if (In != Dyn && s.size() == In) return refuse("expected ", In, "; did you forget Flatten?");
-            if (In != Dyn && s.is_known()) return refuse("expected ", In, "; did you forget Flatten, or mean Linear<", s.size(), ", ", dim_text(out), ">?");
-            return refuse("expected [features]; did you forget Flatten?");
-        }
-        const index_t features = s.d[s.rank - 1];
-        if (!compatible(features, In)) return refuse("expected ", In, "; did you mean Linear<", features, ", ", dim_text(out), ">?");
-        if (s.is_known() && out == Dyn)
-            return refuse("its output size is not set; write Linear<", dim_text(In), ", 10> or Linear<", dim_text(In), ", Dyn>{.out = 10}");
-        if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
-        return s.rank == 1 ? Shape{out} : Shape{s.d[0], out};
-    }
-    constexpr index_t macs(const Shape& s) const { return saturating_mul(s.size(), out); }
+    constexpr detail::AnyLinear any() const { return {In, out, bias}; }
+    constexpr Text name() const { return any().name(); }
+    Text settings() const { return any().settings(); }
+    constexpr ShapeResult out_shape(Shape s) const { return any().out_shape(s); }
+    constexpr index_t macs(const Shape& s) const { return any().macs(s); }
 
     template <class P, class Builder>
-    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
-        State<P> state;
-        const index_t in = s.d[s.rank - 1];
-        const Init init{.fixed = 0, .bound = 1 / std::sqrt(static_cast<double>(in))};
-        const DiskOrder order = s.is_flattened_image() ? DiskOrder{.outer = out, .channels = in / (s.d[1] * s.d[2]), .pixels = s.d[1] * s.d[2]} : DiskOrder{};
-        state.weight = b.parameter("weight", ParamKind::weight, {out, in}, init, order);
-        if (bias) state.bias = b.parameter("bias", ParamKind::bias, {out}, init);
-        return state;
-    }
-
-    constexpr detail::LinearDims dims(const Shape& s, index_t batch) const {
-        return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = s.d[s.rank - 1], .out = out};
+    State<P> build(Builder& b, const Shape& s) const {
+        return any().template build<P>(b, s);
     }
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
-        const detail::LinearDims d = dims(s, batch);
-        if (pass != Pass::backward) return gemm_scratch(policy, d.forward());
-        return std::max({gemm_scratch(policy, d.backward_weights()), column_sum_scratch(policy, d.rows, d.out), gemm_scratch(policy, d.backward_data())});
+        return any().scratch(policy, s, batch, pass);
     }
-
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        gemm(c.policy, c.scratch, dims(x.shape, x.batch).forward(), x.data, state.weight.value, state.bias.value, typename P::master(0), y.data);
+        any().infer(c, state, x, y);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
-        using T = typename P::master;
-        const detail::LinearDims d = dims(x.shape, x.batch);
-        const kernel::ConstWeightPtr<P> none{};
-        gemm(c.policy, c.scratch, d.backward_weights(), dy.data, x.data, none, T(1), state.weight.grad);         // dw += dy^T x
-        if (state.bias.grad) column_sum(c.policy, c.scratch, d.rows, d.out, dy.data, state.bias.grad);           // db += column sums of dy
-        if (dx) gemm(c.policy, c.scratch, d.backward_data(), dy.data, state.weight.value, none, T(0), dx.data);  // dx = dy W
+        any().backward(c, state, x, dy, dx);
     }
 };
 

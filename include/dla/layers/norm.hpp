@@ -2,8 +2,8 @@
 // Normalisation layers: BatchNorm over the batch, LayerNorm within a sample.
 #pragma once
 
-#include <dla/layers/concept.hpp>
 #include <dla/layers/axis.hpp>
+#include <dla/layers/concept.hpp>
 
 #include <utility>
 
@@ -11,6 +11,111 @@ namespace dla {
 
 /// BatchNorm momentum that averages all batches alike (PyTorch's momentum=None).
 inline constexpr double cumulative_average = -1;
+
+namespace detail {
+
+/// What a BatchNorm keeps.
+template <class P>
+struct BatchNormState {
+    Param<P> weight, bias;
+    kernel::StatisticPtr<P> running_mean{}, running_var{};
+    kernel::PtrOf<P, std::int64_t> tracked{};
+    const bool* eval = nullptr;  // ParamTable::set_eval
+};
+template <class P>
+struct NormTape {
+    Planned<P, typename P::statistic> mean, invstd;
+};
+
+/// A BatchNorm whose size is a value: what any of them does is compiled here, once for a policy.
+struct AnyBatchNorm {
+    index_t channels;
+    bool images;
+    double eps, momentum;
+    bool affine;
+
+    [[gnu::cold]] constexpr Text name() const {
+        Text t(images ? "BatchNorm2d<" : "BatchNorm1d<");
+        return t.append(channels == Dyn ? Text("") : dim_text(channels)).append(">");
+    }
+    [[gnu::cold]] Text settings() const {
+        Settings s;
+        if (eps != 1e-5) s.add("eps", eps);
+        if (momentum != 0.1) s.add("momentum", momentum);
+        if (!affine) s.add("affine", affine);
+        return s.text;
+    }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return s;
+        if (images && s.rank != 3) return refuse("expected an image [channels, height, width]; did you mean BatchNorm1d?");
+        if (!images && s.rank == 3) return refuse("expected [features] or [channels, length]; did you mean BatchNorm2d?");
+        if (!compatible(s.d[0], channels))
+            return refuse("expected ", channels, " channels; did you mean ", images ? "BatchNorm2d<" : "BatchNorm1d<", s.d[0], ">?");
+        return s;
+    }
+    /// Throws Error(model) for a batch that has no variance.
+    void check_batch(index_t batch, const Shape& shape) const {
+        const NormDims d = channel_dims(batch, shape);
+        if (d.outer * d.inner <= 1)
+            fail(ErrorCode::model, name().view(),
+                 text("training needs more than 1 value per channel; got a batch of ", batch, "; use larger batches or drop the last one").view());
+    }
+
+    template <class P, class Builder>
+    [[gnu::cold]] BatchNormState<P> build(Builder& b, const Shape& s) const;
+    template <class P>
+    void infer(Context<P>& c, const BatchNormState<P>& state, const ConstView<P>& x, const View<P>& y) const;
+    template <class P>
+    void forward(Context<P>& c, BatchNormState<P>& state, const ConstView<P>& x, const View<P>& y, NormTape<P>& tape) const;
+    template <class P>
+    void backward(Context<P>& c, BatchNormState<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx, NormTape<P>& tape) const;
+};
+
+template <class P, class Builder>
+BatchNormState<P> AnyBatchNorm::build(Builder& b, const Shape& s) const {
+    const DiskOrder order = feature_order(s);
+    BatchNormState<P> state;
+    if (affine) {
+        state.weight = b.parameter("weight", ParamKind::norm_weight, {s.d[0]}, Init{.fixed = 1}, order);
+        state.bias = b.parameter("bias", ParamKind::norm_bias, {s.d[0]}, Init{.fixed = 0}, order);
+    }
+    state.running_mean = b.buffer("running_mean", {s.d[0]}, 0, order);
+    state.running_var = b.buffer("running_var", {s.d[0]}, 1, order);
+    state.tracked = b.counter("num_batches_tracked");
+    state.eval = b.mode();
+    return state;
+}
+template <class P>
+void AnyBatchNorm::infer(Context<P>& c, const BatchNormState<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    batch_norm_infer(c.policy, channel_dims(x.batch, x.shape), eps, x.data, state.weight.master, state.bias.master, state.running_mean, state.running_var,
+                     y.data);
+}
+template <class P>
+void AnyBatchNorm::forward(Context<P>& c, BatchNormState<P>& state, const ConstView<P>& x, const View<P>& y, NormTape<P>& tape) const {
+    if (*state.eval) return infer<P>(c, state, x, y);
+    check_batch(x.batch, x.shape);
+    batch_norm_forward(c.policy, c.scratch, channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master, state.running_mean,
+                       state.running_var, state.tracked, y.data, tape.mean.data, tape.invstd.data);
+}
+template <class P>
+void AnyBatchNorm::backward(Context<P>& c, BatchNormState<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx,
+                            NormTape<P>& tape) const {
+    const NormDims d = channel_dims(x.batch, x.shape);
+    if (*state.eval)
+        return batch_norm_infer_backward(c.policy, c.scratch, d, eps, x.data, state.weight.master, state.running_mean, state.running_var, dy.data, dx.data,
+                                         state.weight.grad, state.bias.grad);
+    batch_norm_backward(c.policy, c.scratch, d, x.data, state.weight.master, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad,
+                        state.bias.grad);
+}
+
+DLA_TEMPLATE_ONCE(void AnyBatchNorm::infer(Context<Cpu<float>>&, const BatchNormState<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&)
+                      const)
+DLA_TEMPLATE_ONCE(void AnyBatchNorm::forward(Context<Cpu<float>>&, BatchNormState<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&,
+                                             NormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyBatchNorm::backward(Context<Cpu<float>>&, BatchNormState<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
+                                              const View<Cpu<float>>&, NormTape<Cpu<float>>&) const)
+
+}  // namespace detail
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias for each channel (Ioffe and Szegedy 2015; PyTorch's nn.BatchNorm1d/2d).
 /// Training uses the batch's mean and biased variance and moves running_mean and running_var (unbiased) towards them by `momentum`; inference uses
@@ -26,53 +131,19 @@ struct BatchNorm {
     static constexpr InPlace in_place{.forward = false, .backward = true};
 
     template <class P>
-    struct State {
-        Param<P> weight, bias;
-        kernel::StatisticPtr<P> running_mean{}, running_var{};
-        kernel::PtrOf<P, std::int64_t> tracked{};
-        const bool* eval = nullptr;  // ParamTable::set_eval
-    };
+    using State = detail::BatchNormState<P>;
     template <class P>
-    struct Tape {
-        Planned<P, typename P::statistic> mean, invstd;
-    };
+    using Tape = detail::NormTape<P>;
 
-    [[gnu::cold]] constexpr Text name() const {
-        Text t(Images ? "BatchNorm2d<" : "BatchNorm1d<");
-        return t.append(Channels == Dyn ? Text("") : dim_text(Channels)).append(">");
-    }
-    [[gnu::cold]] Text settings() const {
-        detail::Settings s;
-        if (eps != 1e-5) s.add("eps", eps);
-        if (momentum != 0.1) s.add("momentum", momentum);
-        if (!affine) s.add("affine", affine);
-        return s.text;
-    }
-    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
-        if (s.rank == 0) return s;
-        if (Images && s.rank != 3) return refuse("expected an image [channels, height, width]; did you mean BatchNorm1d?");
-        if (!Images && s.rank == 3) return refuse("expected [features] or [channels, length]; did you mean BatchNorm2d?");
-        if (!compatible(s.d[0], Channels))
-            return refuse("expected ", Channels, " channels; did you mean ", Images ? "BatchNorm2d<" : "BatchNorm1d<", s.d[0], ">?");
-        return s;
-    }
+    constexpr detail::AnyBatchNorm any() const { return {Channels, Images, eps, momentum, affine}; }
+    constexpr Text name() const { return any().name(); }
+    Text settings() const { return any().settings(); }
+    constexpr ShapeResult out_shape(Shape s) const { return any().out_shape(s); }
 
     template <class P, class Builder>
-    [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
-        const index_t channels = s.d[0];
-        const DiskOrder order = feature_order(s);
-        State<P> state;
-        if (affine) {
-            state.weight = b.parameter("weight", ParamKind::norm_weight, {channels}, Init{.fixed = 1}, order);
-            state.bias = b.parameter("bias", ParamKind::norm_bias, {channels}, Init{.fixed = 0}, order);
-        }
-        state.running_mean = b.buffer("running_mean", {channels}, 0, order);
-        state.running_var = b.buffer("running_var", {channels}, 1, order);
-        state.tracked = b.counter("num_batches_tracked");
-        state.eval = b.mode();
-        return state;
+    State<P> build(Builder& b, const Shape& s) const {
+        return any().template build<P>(b, s);
     }
-
     template <class Claim, class P>
     void keep(const Claim& claim, Tape<P>& tape, const Shape& s, index_t) const {
         claim(tape.mean, s.d[0]);
@@ -84,33 +155,18 @@ struct BatchNorm {
     }
 
     /// Throws Error(model) for a batch that has no variance.
-    template <class V>
-    void check_batch(const V& x) const {
-        const NormDims d = detail::channel_dims(x.batch, x.shape);
-        if (d.outer * d.inner <= 1)
-            fail(ErrorCode::model, name().view(),
-                 "training needs more than 1 value per channel; got a batch of " + std::to_string(x.batch) + "; use larger batches or drop the last one");
-    }
+    void check_batch(const auto& x) const { any().check_batch(x.batch, x.shape); }
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        batch_norm_infer(c.policy, detail::channel_dims(x.batch, x.shape), eps, x.data, state.weight.master, state.bias.master, state.running_mean,
-                         state.running_var, y.data);
+        any().infer(c, state, x, y);
     }
     template <class P>
     void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        if (*state.eval) return infer<P>(c, state, x, y);
-        check_batch(x);
-        batch_norm_forward(c.policy, c.scratch, detail::channel_dims(x.batch, x.shape), eps, momentum, x.data, state.weight.master, state.bias.master,
-                           state.running_mean, state.running_var, state.tracked, y.data, tape.mean.data, tape.invstd.data);
+        any().forward(c, state, x, y, tape);
     }
     template <class P>
     void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        const NormDims d = detail::channel_dims(x.batch, x.shape);
-        if (*state.eval)
-            return batch_norm_infer_backward(c.policy, c.scratch, d, eps, x.data, state.weight.master, state.running_mean, state.running_var, dy.data, dx.data,
-                                             state.weight.grad, state.bias.grad);
-        batch_norm_backward(c.policy, c.scratch, d, x.data, state.weight.master, tape.mean.data, tape.invstd.data, dy.data, dx.data, state.weight.grad,
-                            state.bias.grad);
+        any().backward(c, state, x, dy, dx, tape);
     }
 };
 
@@ -134,13 +190,9 @@ struct LayerNorm {
     static constexpr InPlace in_place{.forward = false, .backward = true};
 
     template <class P>
-    struct State {
-        Param<P> weight, bias;
-    };
+    using State = WeightAndBias<P>;
     template <class P>
-    struct Tape {
-        Planned<P, typename P::statistic> mean, invstd;
-    };
+    using Tape = detail::NormTape<P>;
 
     [[gnu::cold]] constexpr Text name() const {
         Text t("LayerNorm<");

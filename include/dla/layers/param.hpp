@@ -4,6 +4,7 @@
 
 #include <dla/backend/context.hpp>
 #include <dla/kernels/contract.hpp>
+#include <dla/kernels/cpu.hpp>  // what is compiled once for Cpu<float> must not be compiled with the kernels that it inherits
 
 namespace dla {
 
@@ -59,6 +60,12 @@ struct Param {
     kernel::WeightPtr<P> value{};
     kernel::MasterPtr<P> master{};
     kernel::MasterPtr<P> grad{};
+};
+
+/// The parameters of most layers.
+template <class P>
+struct WeightAndBias {
+    Param<P> weight, bias;
 };
 
 /// A buffer that the memory plan hands out.

@@ -4,8 +4,8 @@
 
 #include <dla/core/finite.hpp>
 #include <dla/loss/cross_entropy.hpp>
-#include <dla/model/observe.hpp>
 #include <dla/model/memory.hpp>
+#include <dla/model/observe.hpp>
 #include <dla/model/train_step.hpp>
 #include <dla/optim/make_optimizer.hpp>
 
@@ -92,11 +92,10 @@ private:
     std::string found_;
 };
 
-template <class M>
+template <class P>
 class AnyModelOf final : public AnyModel {
 public:
-    using P = typename M::Policy;
-    explicit AnyModelOf(M model) : model_(std::move(model)) {}
+    explicit AnyModelOf(BasicModel<P> model) : model_(std::move(model)) {}
 
     const Shape& input_shape() const override { return model_.input_shape(); }
     const Shape& output_shape() const override { return model_.output_shape(); }
@@ -164,7 +163,7 @@ public:
 private:
     ParamTable<P>& table() { return model_.parameters(); }
     const ParamTable<P>& table() const { return model_.parameters(); }
-    using Inference = typename M::Inference;
+    using Inference = InferenceWorkspace<P>;
 
     /// Workspaces that no thread uses at the moment.
     class Pool {
@@ -194,17 +193,18 @@ private:
         return workspace;
     }
 
-    M model_;
+    BasicModel<P> model_;
     mutable Pool pool_;
 };
 
 }  // namespace detail
 
 /// Takes a model and forgets its type.
-template <class Net, Shape Input, class P>
-std::unique_ptr<AnyModel> erase(Model<Net, Input, P> model) {
+template <class P>
+std::unique_ptr<AnyModel> erase(BasicModel<P> model) {
     static_assert(std::is_same_v<typename P::scalar, float>, "dla: AnyModel speaks float");
-    return std::make_unique<detail::AnyModelOf<Model<Net, Input, P>>>(std::move(model));
+    return std::make_unique<detail::AnyModelOf<P>>(std::move(model));
 }
+DLA_TEMPLATE_ONCE(std::unique_ptr<AnyModel> erase(BasicModel<Cpu<float>>))
 
 }  // namespace dla

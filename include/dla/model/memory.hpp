@@ -49,8 +49,8 @@ inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_by
 
 /// Bytes that training on `batch` samples will take, in as many parts as `micro_batches` says. `slots`: what the optimizer remembers for each value, 2 for
 /// Adam (`slot_count()` of any optimizer).
-template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
-[[nodiscard]] TrainingMemory planned_memory(const Model<Net, Input, P>& model, index_t batch, int slots = 2, const Loss& loss = {}, int micro_batches = 1) {
+template <class P, class Loss = detail::NoLoss>
+[[nodiscard]] TrainingMemory planned_memory(const BasicModel<P>& model, index_t batch, int slots = 2, const Loss& loss = {}, int micro_batches = 1) {
     const ParamTable<P>& table = model.parameters();
     constexpr index_t copy = ParamTable<P>::weights_are_masters ? 0 : sizeof(typename P::weight);
     const ParamMemory parameters = detail::planned_parameters(table, sizeof(typename P::master), copy, slots, table.memory());
@@ -58,8 +58,8 @@ template <class Net, Shape Input, class P, class Loss = detail::NoLoss>
 }
 
 /// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.
-template <class Net, Shape Input, class P>
-[[nodiscard]] TrainingMemory claimed_memory(const Model<Net, Input, P>& model) {
+template <class P>
+[[nodiscard]] TrainingMemory claimed_memory(const BasicModel<P>& model) {
     return detail::training_memory(model.memory(), model.parameters().memory());
 }
 

@@ -1,239 +1,31 @@
 // SPDX-License-Identifier: MIT
-// A network with its parameters: forward, backward, gradients and training steps.
+// A network with its parameters: the type of the network, its shapes, and how it is built.
 #pragma once
 
-#include <dla/model/leaf_tree.hpp>
-#include <dla/model/predictor.hpp>
-
-#include <functional>
-#include <utility>
+#include <dla/compose/check.hpp>
+#include <dla/model/basic_model.hpp>
 
 namespace dla {
 
-/// A network of type Net for samples of shape `Input` (unknown: given to the constructor) on policy P. What predicts is inherited: see Predictor.
-/// Shapes are checked by the compiler when `Input` is written in the type, and again with concrete numbers when the model is built.
-/// Values that enter or leave are in memory order: images as (N, height, width, channels).
+/// A network of type Net for samples of shape `Input` (unknown: given to the constructor) on policy P. What it can do is inherited: see Predictor for
+/// prediction and BasicModel for training. Shapes are checked by the compiler when `Input` is written in the type, and again with concrete numbers when the
+/// model is built. Values that enter or leave are in memory order: images as (N, height, width, channels).
 template <class Net, Shape Input = Shape{}, class P = Cpu<float>>
-class Model : public Predictor<Net, Input, P> {
-    using Base = Predictor<Net, Input, P>;
-    using Base::net_, Base::input_, Base::output_, Base::table_, Base::state_, Base::check_batch;
+class Model : public BasicModel<P> {
+    static_assert(detail::ShapeCheck<Net, Input>::check());
+    static_assert(LayerOn<Net, P>, "dla: this network cannot run on this policy; see the notes for what a layer or a kernel lacks");
 
 public:
-    using T = typename P::scalar;
+    using Network = Net;
 
     /// The network that the type describes. Throws Error(shape) when sizes are missing or do not fit.
     explicit Model(Seed seed, const P& policy = {}) : Model(Net{}, Input, seed, policy) {}
     /// A network with sizes set at run time.
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
-    Model(const Net& net, const Shape& input, Seed seed, const P& policy = {}) : Base(net, input, seed, policy), memory_(table_->policy) {
-        position.seed = static_cast<std::uint64_t>(seed);
-    }
+    Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
+        : BasicModel<P>(std::make_unique<BuiltNetworkOf<Net, P>>(net), input, detail::checked_output(net, input, Input), seed, policy) {}
 
-    Model(Model&&) = default;
-    Model& operator=(Model&&) = default;
-    Model(const Model&) = delete;  // build a second one and use copy_weights
-
-    /// Seed, epoch and step that random layers see; a training step advances `step`.
-    RandomPosition position;
-    /// Sees every layer's output and gradient during training steps; null: nobody looks.
-    Observer<P>* observer = nullptr;
-    /// Called in every training step between its gradients and what is made of them (clipping, the optimizer), e.g. to exchange them with other processes.
-    std::function<void(ParamTable<P>&)> on_gradients;
-
-    /// Claims memory for batches of up to `batch` samples, so that no later step allocates. `loss` may need scratch memory of its own; with `micro_batches`
-    /// the batch is computed in as many parts. After it, `backward` needs a new `forward`.
-    template <class Loss>
-    void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
-        loss.check(output_);
-        const index_t part = largest_part(batch, micro_batches);
-        claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
-        leaves_.reserve(*table_, micro_batches);
-    }
-    /// Bytes a training step on `batch` samples, in as many parts as `micro_batches` says, needs, before any is claimed.
-    template <class Loss>
-    MemoryPlan plan(index_t batch, const Loss& loss, int micro_batches = 1) const {
-        const index_t part = largest_part(batch, micro_batches);
-        MemoryPlan plan = Workspace<Net, P>::measure(table_->policy, net_, state_, input_, output_, part, loss.scratch(table_->policy, part, output_));
-        plan.leaves = LeafTree<P>::planned_bytes(*table_, micro_batches);
-        return plan;
-    }
-    /// The memory that is claimed now.
-    MemoryPlan memory() const {
-        MemoryPlan plan = workspace_.plan();
-        plan.leaves = leaves_.bytes();
-        return plan;
-    }
-
-    /// Forward and backward pass: adds the gradients of the loss to the parameter gradients. `inputs` has any number of samples. Throws Error(data), the model
-    /// unchanged, when a label is bad.
-    template <class Loss>
-    LossResult compute_gradients(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) {
-        const index_t batch = check_batch(loss, inputs, targets);
-        reserve(batch, loss);
-        const auto labels = to_device<P>(table_->policy, targets, memory_.targets);
-        const auto weights = memory_.class_weights.of(table_->policy, loss);
-        Context<P> c = context();
-        loss.prepare(c, batch, output_, labels, weights, memory_.whole());
-        LossResult found;
-        fetch(table_->policy, &found, memory_.whole(), 1);
-        loss.verify(found, output_);
-        const auto result = P::template pointer_cast<LossResult>(memory_.report());
-        table_->take_statistics();
-        try {
-            run_part(c, loss, to_device<P>(table_->policy, inputs, memory_.inputs), labels, weights, batch, {batch, memory_.whole()}, result);
-        } catch (...) {  // a layer refuses the batch
-            table_->put_statistics();
-            throw;
-        }
-        fetch(table_->policy, &found, result, 1);
-        return found;
-    }
-
-    /// Queues the work of `train_step`: gradients in `micro_batches` parts, joined along a binary tree, clipping (clip_norm > 0), one step of the optimizer.
-    /// Nothing is copied but inputs, targets and settings that changed; nothing is waited for. What it throws concerns this step alone: those that are queued
-    /// stay queued.
-    template <class Optimizer, class Loss>
-    void queue_step(Optimizer& optimizer, const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, double clip_norm = 0,
-                    int micro_batches = 1) {
-        const index_t batch = check_batch(loss, inputs, targets);
-        if (!(clip_norm >= 0)) fail(ErrorCode::usage, "train_step", "clip_norm must not be negative or NaN; 0 clips nothing");
-        check_parts(micro_batches);
-        if (batch < micro_batches && micro_batches > 1)
-            fail(ErrorCode::usage, "train_step",
-                 text("a batch of ", batch, " cannot be cut into ", micro_batches, " parts; use larger batches or fewer parts").view());
-        optimizer.reserve(*table_);
-        reserve(batch, loss, false, micro_batches);
-        const P policy = table_->policy;
-        const auto x = to_device<P>(policy, inputs, memory_.inputs);
-        const auto labels = to_device<P>(policy, targets, memory_.targets);
-        const auto weights = memory_.class_weights.of(policy, loss);
-        Context<P> c = context();
-        loss.prepare(c, batch, output_, labels, weights, memory_.whole());
-        table_->take_statistics();
-        memory_.take_report(policy);
-        try {
-            take_step(optimizer, c, loss, x, labels, weights, batch, clip_norm, micro_batches);
-        } catch (...) {  // a layer, the optimizer or on_gradients refuses: the step never was
-            table_->put_statistics();
-            memory_.put_report(policy);
-            throw;
-        }
-        queued_ = true;
-    }
-    /// Waits for the queued steps and gives the last one's result, with the number of those that were refused. Throws Error(data) when one of the last
-    /// one's labels was bad.
-    template <class Loss>
-    StepReport finish_step(const Loss& loss) {
-        if (!std::exchange(queued_, false)) fail(ErrorCode::usage, "finish_step", "no step is queued; call queue_step() first");
-        const StepReport report = memory_.read(table_->policy, position);
-        loss.verify(report.loss, output_);
-        return report;
-    }
-
-    /// Training-mode forward pass; the outputs stay valid until the next call. For losses of your own: then call `backward` with their gradient.
-    ConstView<P> forward(ConstView<P> x) {
-        if (!(x.shape == input_)) fail(ErrorCode::model, "forward", text("takes samples ", to_text(input_), "; got ", to_text(x.shape)).view());
-        claim(table_->checked_batch(x.batch), 0, wants_input_gradient_);
-        Context<P> c = context();
-        const View<P> y(workspace_.output.data, x.batch, output_);
-        forward_layer<P>(net_, c, state_, x, y, workspace_.tape);
-        forward_batch_ = x.batch;
-        forward_position_ = position;
-        forward_modes_ = table_->mode_version();
-        if (c.observer) c.observer->after_forward(-1, y);
-        return y;
-    }
-    /// Backward pass of the last `forward` on the same x: parameter gradients are added to; dx may be an empty view.
-    void backward(ConstView<P> x, ConstView<P> dy, View<P> dx = {}) {
-        const bool own = workspace_.gives_input_gradient();
-        if (forward_batch_ < 0)
-            fail(ErrorCode::model, "backward",
-                 "there is nothing to go back through; call forward() first, and again after backward(), reserve() or a training step");
-        if (x.batch != forward_batch_ || dy.batch != forward_batch_)
-            fail(ErrorCode::model, "backward",
-                 text("takes the ", forward_batch_, " samples of the last forward(); got ", x.batch, " and ", dy.batch, " gradients").view());
-        if (!(position == forward_position_) || table_->mode_version() != forward_modes_)
-            fail(ErrorCode::model, "backward",
-                 "position or eval mode is not what it was in forward(), so dropout and normalisation would be others; change them between steps");
-        if (dx && !own) fail(ErrorCode::model, "backward", "the gradient of the input was not planned; call plan_input_gradient() before forward()");
-        Context<P> c = context();
-        const View<P> target = run_backward(c, x, ConstView<P>(workspace_.output.data, x.batch, output_), dy);
-        if (dx) copy(c.policy, dx.size(), target.data, dx.data);
-        forward_batch_ = -1;  // gradients lie over activations now
-    }
-    /// From now on backward passes also compute the gradient of the input.
-    void plan_input_gradient() { wants_input_gradient_ = true; }
-
-private:
-    static void check_parts(int micro_batches) {
-        if (micro_batches < 1 || (micro_batches & (micro_batches - 1)) != 0)
-            fail(ErrorCode::usage, "train_step", text("micro_batches must be a power of two; got ", micro_batches).view());
-    }
-    index_t largest_part(index_t batch, int micro_batches) const {
-        check_parts(micro_batches);
-        return (table_->checked_batch(batch) + micro_batches - 1) / micro_batches;
-    }
-    void claim(index_t batch, index_t scratch, bool input_gradient) {
-        forward_batch_ = -1;  // what the last forward() left is not there any more
-        if (batch > workspace_.capacity() || scratch > workspace_.plan().scratch || (input_gradient && !workspace_.gives_input_gradient()))
-            workspace_ = Workspace<Net, P>(table_->policy, net_, state_, input_, output_, std::max(batch, workspace_.capacity()),
-                                           std::max(scratch, workspace_.loss_scratch()), input_gradient || workspace_.gives_input_gradient());
-    }
-    Context<P> context() {
-        Context<P> c;
-        c.policy = table_->policy;
-        c.scratch = workspace_.scratch();
-        c.random = memory_.position(c.policy, position);
-        c.observer = observer;
-        return c;
-    }
-    /// Forward, loss and backward of some samples: adds to the gradients, *result is their share of the loss.
-    template <class Loss>
-    void run_part(Context<P>& c, const Loss& loss, kernel::ConstPtr<P> inputs, kernel::PtrOf<P, const typename Loss::Target> labels,
-                  kernel::ConstStatisticPtr<P> weights, index_t batch, const WholeBatch<P>& whole, kernel::PtrOf<P, LossResult> result) {
-        const ConstView<P> x(inputs, batch, input_);
-        const View<P> y(workspace_.output.data, batch, output_), dy(workspace_.output_gradient.data, batch, output_);
-        forward_layer<P>(net_, c, state_, x, y, workspace_.tape);
-        if (c.observer) c.observer->after_forward(-1, y);
-        loss.evaluate(c, ConstView<P>(y), labels, weights, result, dy, whole);
-        run_backward(c, x, y, dy);
-    }
-    /// The middle of queue_step: from the statistics that were remembered to those that stay.
-    template <class Optimizer, class Loss>
-    void take_step(Optimizer& optimizer, Context<P>& c, const Loss& loss, kernel::ConstPtr<P> x, kernel::PtrOf<P, const typename Loss::Target> labels,
-                   kernel::ConstStatisticPtr<P> weights, index_t batch, double clip_norm, int micro_batches) {
-        const auto result = P::template pointer_cast<LossResult>(memory_.report());  // the report begins with it
-        for (int leaf = 0; leaf < micro_batches; ++leaf) {
-            const index_t first = leaf * batch / micro_batches, end = (leaf + 1) * batch / micro_batches;
-            if (leaf > 0) table_->put_statistics();
-            table_->zero_gradients();
-            c.first_sample = first;
-            run_part(c, loss, x + first * input_.size(), labels + first * loss.targets_per_sample(output_), weights, end - first, {batch, memory_.whole()},
-                     result);
-            if (micro_batches > 1) leaves_.join(*table_, leaf, micro_batches, result);
-        }
-        if (on_gradients) on_gradients(*table_);
-        const index_t parts = clip_norm > 0 ? table_->sum_squares() : 0;
-        decide_step(c.policy, parts, table_->squares(), table_->total_squares(), memory_.position(c.policy, position), memory_.report());
-        if (clip_norm > 0) table_->scale_gradients(clip_norm);
-        optimizer.step(*table_, memory_.report());
-        table_->restore_statistics(memory_.report());
-    }
-    /// Gives where the gradient of the input lies, if it was planned.
-    View<P> run_backward(Context<P>& c, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy) {
-        const View<P> dx(workspace_.gives_input_gradient() ? workspace_.input_gradient.data : kernel::Ptr<P>{}, x.batch, input_);
-        if (dx || detail::has_parameters<Net, P>()) backward_layer<P>(net_, c, state_, x, y, dy, dx, workspace_.tape);
-        if (c.observer) c.observer->after_backward(-1, dx);
-        return dx;
-    }
-
-    BatchMemory<P> memory_;
-    Workspace<Net, P> workspace_;
-    LeafTree<P> leaves_;
-    bool wants_input_gradient_ = false, queued_ = false;
-    index_t forward_batch_ = -1;  // of the last forward(), and what its layers were told
-    RandomPosition forward_position_;
-    std::uint64_t forward_modes_ = 0;
+    const Net& network() const { return static_cast<const BuiltNetworkOf<Net, P>&>(*this->net_).net; }
 };
 
 }  // namespace dla

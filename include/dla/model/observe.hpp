@@ -70,8 +70,8 @@ private:
 /// Gradients of `loss` on a batch, computed in training mode as a step would and left in the parameter table, without a step: parameters, buffers (running
 /// means), counters and the random position stay as they are. `observer` (may be null) sees every layer's output and the gradient of its input, in host
 /// memory, valid during the call. Gradients of inputs that nobody needs are not computed and not shown.
-template <class Net, Shape Input, class P, class Loss>
-LossResult inspect(Model<Net, Input, P>& model, const Loss& loss, std::span<const typename P::scalar> inputs, std::span<const typename Loss::Target> targets,
+template <class P, class Loss>
+LossResult inspect(BasicModel<P>& model, const Loss& loss, std::span<const typename P::scalar> inputs, std::span<const typename Loss::Target> targets,
                    std::type_identity_t<Observer<Reference<typename P::scalar>>>* observer) {
     std::optional<detail::HostObserver<P>> host;
     if (observer) host.emplace(*observer, model.parameters().policy);

@@ -141,7 +141,8 @@ public:
     void read(ParamPart part, const ParamRow& row, std::span<T> host) const { read_array<T>(at(part, row.offset), row.order, row.count, host); }
     void write(ParamPart part, const ParamRow& row, std::span<const T> host) {
         write_array<T>(at(part, row.offset), row.order, row.count, host);
-        if (!weights_are_masters && part == ParamPart::value) cast(policy, row.count, values(row.offset), weights(row.offset));
+        if constexpr (!weights_are_masters)
+            if (part == ParamPart::value) cast(policy, row.count, values(row.offset), weights(row.offset));
     }
     void read(const BufferRow& row, std::span<S> host) const { read_array<S>(buffer(row.offset), row.order, row.count, host); }
     void write(const BufferRow& row, std::span<const S> host) { write_array<S>(buffer(row.offset), row.order, row.count, host); }

@@ -21,10 +21,13 @@ struct StepResult : LossResult {
 /// Gradients of `loss` on the batch and one step of `optimizer`. inputs: N samples in memory order; targets: N labels (cross-entropy) or N outputs (mean
 /// squared error). A loss or (when clipping) gradients that are not finite are no step: the result says so. Throws Error(data), the model unchanged, when a
 /// label is bad.
-template <class Net, Shape Input, class P, class Optimizer, class Loss>
-StepResult train_step(Model<Net, Input, P>& model, Optimizer& optimizer, const Loss& loss, std::type_identity_t<std::span<const typename P::scalar>> inputs,
+template <class P, class Rule, class Loss>
+StepResult train_step(BasicModel<P>& model, Rule& optimizer, const Loss& loss, std::type_identity_t<std::span<const typename P::scalar>> inputs,
                       std::type_identity_t<std::span<const typename Loss::Target>> targets, const StepOptions& options = {}) {
-    model.queue_step(optimizer, loss, inputs, targets, options.clip_norm, options.micro_batches);
+    if constexpr (std::is_base_of_v<Optimizer, Rule>)
+        model.queue_step(static_cast<Optimizer&>(optimizer), loss, inputs, targets, options.clip_norm, options.micro_batches);
+    else
+        model.queue_step(optimizer, loss, inputs, targets, options.clip_norm, options.micro_batches);
     const StepReport report = model.finish_step(loss);
     return {report.loss, report.gradient_norm, report.applied != 0};
 }

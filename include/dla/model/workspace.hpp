@@ -2,8 +2,8 @@
 // Memory for the activations and gradients of a batch, planned once.
 #pragma once
 
-#include <dla/compose/walk.hpp>
 #include <dla/model/batch_memory.hpp>
+#include <dla/model/network.hpp>
 
 namespace dla {
 
@@ -17,25 +17,22 @@ struct MemoryPlan {
     index_t total() const { return activations + scratch + leaves; }
 };
 
-/// Buffers of a training step of network Net for batches of up to `capacity()` samples.
-template <class Net, class P>
+/// Buffers of a training step of a network for batches of up to `capacity()` samples.
+template <class P>
 class Workspace {
 public:
-    using State = LayerState<Net, P>;
-
     Workspace() = default;
 
     /// Plans for `batch` samples; `scratch` is what the loss needs. With `want_dx` backward also gives the gradient of the input.
-    [[gnu::cold]] Workspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch,
-                            bool want_dx)
-        : want_dx_(want_dx) {
+    [[gnu::cold]] Workspace(const P& policy, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch, index_t scratch, bool want_dx)
+        : tape_(net.new_tape()), want_dx_(want_dx) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        dry_run(plan, net, state, in, out, batch);
+        dry_run(plan, net, in, out, batch);
         plan.place();
         arena_ = Arena<P>(policy, plan.bytes());
         plan.bind(arena_.data());
-        dry_run(plan, net, state, in, out, batch);
+        dry_run(plan, net, in, out, batch);
         scratch_ = Arena<P>(policy, plan.scratch_bytes());
         plan_ = {.batch = batch, .activations = arena_.bytes(), .unshared = plan.unshared_bytes(), .scratch = scratch_.bytes()};
         loss_scratch_ = scratch;
@@ -43,13 +40,14 @@ public:
     }
 
     /// The plan alone: bytes before any memory is claimed.
-    static MemoryPlan measure(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch, index_t scratch,
-                              bool want_dx = false) {
+    [[gnu::cold]] static MemoryPlan measure(const P& policy, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch, index_t scratch,
+                                            bool want_dx = false) {
         Workspace measured;
+        measured.tape_ = net.new_tape();
         measured.want_dx_ = want_dx;
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        measured.dry_run(plan, net, state, in, out, batch);
+        measured.dry_run(plan, net, in, out, batch);
         plan.place();
         return {.batch = batch, .activations = align_up(plan.bytes()), .unshared = plan.unshared_bytes(), .scratch = plan.scratch_bytes()};
     }
@@ -60,6 +58,8 @@ public:
     bool gives_input_gradient() const { return want_dx_; }
     index_t loss_scratch() const { return loss_scratch_; }
     auto scratch() const { return scratch_.data(); }
+    /// What the network keeps from forward to backward.
+    void* tape() const { return tape_.get(); }
 
     /// Fills all of it with NaN, so that a test sees who reads what nobody wrote.
     void poison(const P& policy) {
@@ -67,22 +67,21 @@ public:
             if (arena->bytes() > 0) policy.fill(arena->data(), 0xFF, arena->bytes());
     }
 
-    LayerTape<Net, P> tape;
     Planned<P> output, output_gradient, input_gradient;
 
 private:
     /// Makes the claims of a step on a planner.
-    [[gnu::cold]] void dry_run(Planner<P>& plan, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch) {
+    [[gnu::cold]] void dry_run(Planner<P>& plan, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch) {
         plan.allocate(output, batch * out.size());
-        const Gradients wants = want_dx_ ? Gradients::input : detail::has_parameters<Net, P>() ? Gradients::parameters : Gradients::none;
-        Planning<P> v{plan};
+        const Gradients wants = want_dx_ ? Gradients::input : net.has_parameters() ? Gradients::parameters : Gradients::none;
         const ConstView<P> x({}, batch, in), y({}, batch, out);
-        v.forward(net, state, x, View<P>({}, batch, out), tape, wants, {});
+        net.plan_forward(plan, x, View<P>({}, batch, out), tape_.get(), wants);
         plan.allocate(output_gradient, batch * out.size());
         if (want_dx_) plan.allocate(input_gradient, batch * in.size());
-        if (wants != Gradients::none) v.backward(net, state, x, y, y, View<P>({}, batch, in), tape, wants, {});
+        if (wants != Gradients::none) net.plan_backward(plan, x, y, View<P>({}, batch, in), tape_.get(), wants);
     }
 
+    std::shared_ptr<void> tape_;
     Arena<P> arena_, scratch_;
     MemoryPlan plan_;
     index_t loss_scratch_ = 0;
@@ -91,21 +90,17 @@ private:
 };
 
 /// Buffers of `Model::predict` and `Model::evaluate` for batches of up to `capacity()` samples; one for each thread that predicts.
-template <class Net, class P>
+template <class P>
 class InferenceWorkspace {
 public:
-    using State = LayerState<Net, P>;
-
     Arena<P> inputs, targets;  // used where the policy does not read the host's memory
     ClassWeights<P> class_weights;
 
     InferenceWorkspace() = default;
-    [[gnu::cold]] InferenceWorkspace(const P& policy, const Net& net, const State& state, const Shape& in, const Shape& out, index_t batch,
-                                     index_t scratch = 0) {
+    [[gnu::cold]] InferenceWorkspace(const P& policy, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        Planning<P> v{plan};
-        v.infer(net, state, ConstView<P>({}, batch, in), View<P>({}, batch, out));
+        net.plan_inference(plan, ConstView<P>({}, batch, in), View<P>({}, batch, out));
         const index_t scalar = static_cast<index_t>(sizeof(typename P::scalar));
         out_offset_ = align_up(plan.stack_bytes());
         result_offset_ = out_offset_ + align_up(batch * out.size() * scalar);
