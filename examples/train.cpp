@@ -44,6 +44,25 @@ std::string resume(const Arguments& a, dla::Trainer& trainer, const std::string&
               "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
 }
 
+void make_folder(const std::string& folder) {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) dla::fail(dla::ErrorCode::io, folder, "cannot create the folder for checkpoints: " + error.message());
+}
+
+/// A run that is started anew does not begin where another one's files lie.
+void refuse_to_mix(const dla::RunFiles& earlier, const std::string& name) {
+    const auto& files = earlier.checkpoints.empty() ? earlier.logs : earlier.checkpoints;
+    if (files.empty()) return;
+    const bool resumable = std::any_of(files.begin(), files.end(), [&](const std::filesystem::path& file) {
+        const std::string f = file.filename().string();
+        return f.ends_with(".safetensors") && (f.starts_with(name + "_epoch_") || f.starts_with(name + "_interrupted"));
+    });
+    dla::fail(dla::ErrorCode::usage, files.front().parent_path().string(),
+              "an earlier run left " + files.front().filename().string() + " and " + std::to_string(files.size() - 1) + " more; " +
+                  (resumable ? "go on with it (--resume), " : "") + "remove it and start over (--overwrite), or write elsewhere (--output-dir)");
+}
+
 int train(const Arguments& a) {
     experiment::check_threads(a.setting);
     if (a.device != "cpu") dla::fail(dla::ErrorCode::usage, "--device", "this build has no '" + a.device + "' backend; expected cpu");
@@ -54,11 +73,10 @@ int train(const Arguments& a) {
 
     const std::string run_folder = experiment::in_output_dir(a.setting, "runs/" + name);
     const dla::FolderLock lock(run_folder, "use another --output-dir");  // before anything is read or written
+    make_folder(folder);
+    const dla::FileLock checkpoint_lock(folder + "/" + name + ".lock", "use another --output-dir or training.checkpoint_dir");
     const dla::RunFiles earlier(folder, run_folder, name);
-    if (!earlier.checkpoints.empty() && !a.wants_resume && !a.overwrite)
-        dla::fail(dla::ErrorCode::usage, folder,
-                  "an earlier run left " + earlier.checkpoints.front().filename().string() + " and " + std::to_string(earlier.checkpoints.size() - 1) +
-                      " more; go on with it (--resume), remove it and start over (--overwrite), or write elsewhere (--output-dir)");
+    if (!a.wants_resume && !a.overwrite) refuse_to_mix(earlier, name);
 
     const auto& t = config.training;
     const dla::Seed seed{static_cast<std::uint64_t>(t.seed)};
@@ -81,9 +99,6 @@ int train(const Arguments& a) {
     trainer.state().isa = dla::to_string(dla::active_isa());
     trainer.state().seed = static_cast<std::uint64_t>(t.seed);
     trainer.state().data_fingerprint = dla::fingerprint(data.train);
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) dla::fail(dla::ErrorCode::io, folder, "cannot create the folder for checkpoints: " + error.message());
     if (!a.wants_resume) earlier.remove();
     if (a.wants_resume) {
         const std::string file = resume(a, trainer, folder, name, dla::RunLog::run_of(run_folder));

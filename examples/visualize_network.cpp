@@ -55,7 +55,9 @@ void write_gradients(const std::string& path, const dla::AnyModel& model, const 
 
 /// Statistics of the first `batch` training images, as text.
 std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::CrossEntropy& loss, dla::index_t batch, const Arguments& a) {
-    const dla::DatasetPair data = experiment::load_data(config, a.setting);
+    dla::ExperimentConfig needed = config;  // of digits no more than are looked at; the first ones do not depend on their number
+    needed.dataset.size = std::min(config.dataset.size, static_cast<std::int64_t>(batch));
+    const dla::DatasetPair data = experiment::load_data(needed, a.setting);
     dla::Loader loader(data.train, dla::all_samples(data.train), dla::evaluation_options(batch));
     loader.start_epoch(0);
     const dla::Batch* images = loader.next();

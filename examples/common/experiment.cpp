@@ -83,6 +83,7 @@ void check_threads(const Setting& setting) {
     const int threads = dla::thread_count(setting.threads);
     if (!dla::can_start_threads(threads))
         dla::fail(ErrorCode::usage, "--threads", "the system does not give " + std::to_string(threads) + " threads; use fewer, or raise its limit (ulimit -u)");
+    dla::start_threads(threads);
 }
 
 std::string start_line(const Setting& setting) {

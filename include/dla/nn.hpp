@@ -25,6 +25,9 @@
 #include <dla/optim/schedule.hpp>
 #include <dla/optim/sgd.hpp>
 
+#if defined(DLA_KERNELS_IMPLEMENT)
+#include <dla/model/any_model.hpp>  // the file that compiles for all others brings this, too
+#endif
 #include <dla/model/memory.hpp>
 #include <dla/model/model.hpp>
 #include <dla/model/train_step.hpp>

@@ -32,6 +32,18 @@ struct NeedsScratch : CrossEntropy {
 
 }  // namespace
 
+TEST_CASE("a model shows its network, also after it has moved, and is given to none of another type") {
+    using Net = Sequential<Flatten, Linear<Dyn, 5>, ReLU, Linear<Dyn, 3>>;
+    Net net;
+    get<3>(net.layers).bias = false;
+    ModelOf<Net> model(net, Seed{1});
+    CHECK_FALSE(get<3>(model.network().layers).bias);
+    ModelOf<Net> other(std::move(model));
+    CHECK_FALSE(get<3>(other.network().layers).bias);
+    static_assert(!std::is_assignable_v<BasicModel<Reference32>&, ModelOf<Net>>);
+    static_assert(!std::is_copy_constructible_v<ModelOf<Net>>);
+}
+
 TEST_CASE("sizes that do not fit are refused in words") {
     ModelOf<support::Cnn> model(Seed{1});
     const Data<float> data(4);

@@ -4,10 +4,12 @@
 
 usage: test_programs.py TRAIN EVALUATE SOURCE_ROOT [unittest options]
 """
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import pty
 import random
 import re
 import shutil
@@ -428,6 +430,48 @@ class Resume(Case):
         self.assertEqual(process.returncode, 0, output + errors)
         self.check_same("out", name, "whole")
 
+    def test_two_in_one_checkpoint_folder(self):
+        config, name = self.config({**MLP, "training.checkpoint_dir": f'"{self.path("shared")}"'}), "mlp_residual_digits"
+        whole = self.ok(self.train(config, "whole"))
+        shutil.rmtree(self.path("shared"))
+        process = self.start(config, "one", room=self.room_for(whole, 2))
+        self.wait_for_step(process, "one", name, 40)
+        for options in ((), ("--overwrite",)):
+            self.refused(self.train(config, "two", *options), 6, rf"error\[io\] .*shared/{name}.lock: process {process.pid} \(.*train --config .*\) is writing there; ")
+        other = self.config({**MLP, "model.residual": "false", "training.num_epochs": "1", "training.checkpoint_dir": f'"{self.path("shared")}"'}, "other.toml")
+        self.ok(self.train(other, "two"))  # another name in the same folder
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, output + errors)
+        self.assertEqual([f for f in os.listdir(self.path("shared")) if not f.endswith(".safetensors")], [])
+
+    def test_logs_and_copies_of_an_earlier_run_stay(self):
+        config, name = self.config({**MLP, "training.num_epochs": "4"}), "mlp_residual_digits"
+        self.ok(self.train(config, "out"))
+        shutil.move(self.path("out", "checkpoints"), self.path("archive"))
+        log = read(self.path("out", "runs", name, "metrics.jsonl"))
+        self.refused(self.train(config, "out"), 2, rf"error\[usage\] .*runs/{name}: an earlier run left [^;]* and \d more; remove it and start over \(--overwrite\)")
+        self.assertEqual(read(self.path("out", "runs", name, "metrics.jsonl")), log)
+        os.rmdir(self.path("out", "checkpoints"))
+        shutil.move(self.path("archive"), self.path("out", "checkpoints"))
+        own = [f"{name}_epoch_2.safetensors.bak", f"{name}_epoch_2_good.safetensors", f"{name}_epoch_.safetensors", f"{name}_better_best.safetensors"]
+        for file in own:
+            shutil.copy(self.path("out", "checkpoints", f"{name}_epoch_2.safetensors"), self.path("out", "checkpoints", file))
+        self.ok(self.train(config, "out", "--overwrite"))
+        self.assertEqual([f for f in own if f not in os.listdir(self.path("out", "checkpoints"))], [])
+
+    def test_checkpoints_of_several_runs_without_a_log(self):
+        config, name = self.config({**MLP, "training.num_epochs": "4"}), "mlp_residual_digits"
+        for run in ("one", "two"):
+            self.ok(self.train(config, run, "--run-id", run))
+        ours, log = self.path("one", "checkpoints", name + "_epoch_4.safetensors"), self.path("one", "runs", name, "metrics.jsonl")
+        shutil.copy(self.path("two", "checkpoints", name + "_epoch_4.safetensors"), ours)
+        os.remove(log)
+        self.refused(self.train(config, "one", "--resume"), 4, r"error\[checkpoint\] .*checkpoints: has checkpoints of several runs \(one, two\), and no log says which")
+        # One that is named is taken, and the log that is made anew says whose it is.
+        done = self.ok(self.train(config, "one", "--resume", self.path("one", "checkpoints", name + "_epoch_2.safetensors")))
+        self.assertIn("is missing; epochs 1, 2 are taken from the checkpoint", done.stderr)
+        self.assertEqual(self.metrics("one", name)[0], {"type": "run", "step": 0, "run": "one"})
+
     def test_closed_streams(self):
         """Descriptors 0 to 2 are not there: files must not get their numbers."""
         config, name = self.config({**MLP, "training.num_epochs": "2"}), "mlp_residual_digits"
@@ -457,6 +501,29 @@ class Resume(Case):
         output, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, output + errors)
 
+    def test_threads_that_the_system_does_not_give(self):
+        config = self.config({**MLP, "training.num_epochs": "1"})
+        # OpenMP would end the process: 600 threads reserve 5 GB of addresses for their stacks.
+        done = self.run_program("sh", "-c", 'ulimit -s 8192; ulimit -v 2000000; exec "$0" "$@"', TRAIN, "--config", config, "--output-dir", self.path("out"), "--threads", "600")
+        self.refused(done, 2, r"\Aerror\[usage\] --threads: the system does not give 600 threads; use fewer, or raise its limit \(ulimit -u\)")
+        self.assertFalse(os.path.exists(self.path("out", "checkpoints")))
+        done = self.run_program("sh", "-c", 'ulimit -v 6000000; OMP_STACKSIZE=2G exec "$0" "$@"', TRAIN, "--config", config, "--output-dir", self.path("out"), "--threads", "5")
+        self.refused(done, 2, r"\Aerror\[usage\] --threads: the system does not give 5 threads")
+
+    def test_no_work_that_only_a_file_asks_for(self):
+        self.ok(self.train(self.config({**MLP, "training.num_epochs": "1"}), "out"))
+        data = read(self.path("out", "checkpoints", "mlp_residual_digits_final.safetensors"))
+        contents, arrays = read_safetensors(data)
+        meta = contents["__metadata__"]
+        del meta["dla.checksum"]  # as a file of others has none
+        self.assertIn("size = 1500\n", meta["config"])
+        meta["config"] = meta["config"].replace("size = 1500\n", "size = 1000000\n")
+        text = json.dumps(contents).encode()
+        with open(self.path("large.safetensors"), "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text + arrays)
+        done = self.ok(self.run_program(EVALUATE, "--checkpoint", self.path("large.safetensors")))
+        self.assertRegex(done.stdout, ", 10000 test images of digits")
+
     def test_odd_files(self):
         config, name = self.config({**MLP, "training.num_epochs": "2"}), "mlp_residual_digits"
         os.makedirs(self.path("out", "runs", name))
@@ -468,6 +535,16 @@ class Resume(Case):
         os.makedirs(self.path("out3", "runs", name))
         os.mkfifo(self.path("out3", "runs", name, "metrics.jsonl"))
         self.refused(self.train(config, "out3"), 6, r"error\[io\] .*metrics.jsonl: not a regular file")
+        # At the place of a checkpoint: refused before anything is trained, whatever would become of what is written there.
+        for number, kind in enumerate(("final", "epoch_2", "best", "interrupted")):
+            folder = self.path(f"place{number}", "checkpoints")
+            os.makedirs(folder)
+            os.symlink("/dev/null", os.path.join(folder, f"{name}_{kind}.safetensors"))
+            self.refused(self.train(config, f"place{number}"), 6, rf"error\[io\] .*checkpoints: {name}_{kind}.safetensors is not a regular file")
+            os.remove(os.path.join(folder, f"{name}_{kind}.safetensors"))
+            os.mkfifo(os.path.join(folder, f"{name}_{kind}.safetensors"))
+            self.refused(self.train(config, f"place{number}"), 6, rf"error\[io\] .*checkpoints: {name}_{kind}.safetensors is not a regular file")
+            self.assertEqual(os.listdir(self.path(f"place{number}", "runs", name)), [])
 
 
 class Outcome(Case):
@@ -568,6 +645,24 @@ class Outcome(Case):
         done = self.ok(self.train(self.config({**MLP, "training.num_epochs": "2"}), "out"))
         self.assertNotRegex(done.stdout, "[\r\033]")
         self.assertEqual(len(re.findall(r"^epoch +\d", done.stdout, re.M)), 2)
+
+    def test_terminals(self):
+        config = self.config({**MLP, "training.num_epochs": "2", "dataset.size": "400", "dataset.val_size": "40"})
+
+        def on_terminal(term):
+            ours, theirs = pty.openpty()
+            with subprocess.Popen([TRAIN, "--config", config, "--output-dir", self.path(term)], stdout=theirs, stderr=theirs, env=ENV | {"TERM": term}) as process:
+                os.close(theirs)
+                text = b""
+                with contextlib.suppress(OSError):  # what Linux says when the other side is closed
+                    while part := os.read(ours, 65536):
+                        text += part
+            os.close(ours)
+            self.assertEqual(process.returncode, 0, text)
+            return text.replace(b"\r\n", b"\n")
+
+        self.assertRegex(on_terminal("xterm"), rb"\r\033\[Kepoch   1 ")
+        self.assertNotRegex(on_terminal("dumb"), rb"[\r\033]")
 
     def test_same_logits_in_pytorch(self):
         python = "/usr/bin/python3"

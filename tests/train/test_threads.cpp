@@ -12,18 +12,14 @@ using namespace dla;
 
 namespace {
 
-std::uint64_t add_to(std::uint64_t hash, const void* bytes, std::size_t count) {
-    const auto* p = static_cast<const unsigned char*>(bytes);
-    for (std::size_t i = 0; i < count; ++i) hash = (hash ^ p[i]) * 0x100000001b3u;
-    return hash;
-}
-
 /// FNV-1a over all parameters, buffers and counters.
 std::uint64_t hash_of(const AnyModel& model) {
     const Weights w = take_weights(model);
-    std::uint64_t hash = 0xcbf29ce484222325u;
-    for (const auto& v : w.arrays) hash = add_to(hash, v.data(), v.size() * sizeof(float));
-    return add_to(hash, w.counters.data(), w.counters.size() * sizeof(std::int64_t));
+    Fnv1a hash;
+    const auto add = [&hash](const auto& v) { hash.add(std::string_view(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(v[0]))); };
+    for (const auto& v : w.arrays) add(v);
+    add(w.counters);
+    return hash.value();
 }
 
 struct Outcome {
@@ -79,14 +75,14 @@ TEST_CASE("1, 2, 3 and 5 threads give the same weights after 50 steps") {
 }
 
 TEST_CASE("weights after 100 steps are those of the committed hash, at this instruction set") {
-    std::uint64_t hash = 0xcbf29ce484222325u;
+    Fnv1a hash;
     for (const std::string name : {"mlp", "cnn"})
         for (const bool residual : {false, true}) {
             const std::uint64_t weights = train(name, residual, 2, 100).weights;
-            hash = add_to(hash, &weights, sizeof weights);
+            hash.add(std::string_view(reinterpret_cast<const char*>(&weights), sizeof weights));
         }
     char text[24];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash.value()));
     const Isa isa = active_isa();
     MESSAGE(std::string(to_string(isa)), ": ", std::string(text));
 #if defined(DLA_TEST_GOLDEN_HASH)

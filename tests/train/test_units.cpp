@@ -301,6 +301,53 @@ TEST_CASE("the log of a resumed run has every line once") {
         }
         CHECK(file_text(lines) == whole);
     }
+    SUBCASE("lines that say something else than the checkpoint are put right") {
+        const auto changed = [&](const std::string& from, const std::string& to) {
+            std::string text = whole;
+            const auto at_place = text.rfind(from);
+            REQUIRE(at_place != std::string::npos);
+            return text.replace(at_place, from.size(), to);
+        };
+        for (const std::string& text : {changed("\"val_accuracy\":40", "\"val_accuracy\":98"), changed("\"epoch\":2,\"train", "\"epoch\":1,\"train"),
+                                        changed("\"epoch\":2,\"train", "\"epoch\":77,\"train"), changed("\"type\":\"epoch\"", "\"type\":\"epocs\"")}) {
+            CAPTURE(text);
+            put_file(lines, text);
+            {
+                RunLog log(run, true, at(8, 2));
+            }
+            std::vector<int> epochs;
+            std::istringstream in(file_text(lines));
+            for (std::string line; std::getline(in, line);) {
+                const Json j = Json::parse(line);
+                if (j["type"] != "epoch") continue;
+                epochs.push_back(j["epoch"].get<int>());
+                CHECK(j["val_accuracy"] == 40);
+            }
+            CHECK(epochs == std::vector<int>{1, 2});
+        }
+    }
+    SUBCASE("a log that does not say whose it is gets the run's name, and one of another run is refused") {
+        RunState named = at(8, 2);
+        named.run = "mine";
+        for (int round = 0; round < 2; ++round) {
+            {
+                RunLog log(run, true, named);
+            }
+            CHECK(RunLog::run_of(run) == "mine");
+            CHECK(file_text(lines) == "{\"type\":\"run\",\"step\":0,\"run\":\"mine\"}\n" + whole);
+        }
+        named.run = "other";
+        CHECK(error_of([&] { RunLog log(run, true, named); }).find("is the log of another run") != std::string::npos);
+    }
+    SUBCASE("a line of very many values costs what it has characters, and is left out") {
+        std::string keys = "{\"type\":\"step\",\"step\":1";
+        for (int i = 0; i < 300000; ++i) keys += ",\"k" + std::to_string(i) + "\":0";
+        put_file(lines, keys + "}\n" + whole);
+        {
+            RunLog log(run, true, at(8, 2));
+        }
+        CHECK(file_text(lines) == whole);
+    }
     SUBCASE("epochs that the log lost are taken from the checkpoint") {
         const auto epochs_in = [&] {
             std::vector<int> epochs;

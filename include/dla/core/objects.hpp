@@ -21,12 +21,14 @@ struct ObjectLife {
     void (*move)(void* from, void* to);  ///< makes one at `to`; the one at `from` still has to be destroyed
     void (*destroy)(void* at);
 };
+/// Nothing, in no place: an array of bytes holds as many of these as are asked for.
+template <class T>
+inline constexpr bool is_nothing = std::is_empty_v<T> && std::is_trivially_copyable_v<T>;
 template <class T>
 inline constexpr ObjectLife object_life{[](void* at) { ::new (at) T(); }, [](void* from, void* to) { ::new (to) T(std::move(*static_cast<T*>(from))); },
                                         [](void* at) { static_cast<T*>(at)->~T(); }};
-/// Nothing, in no place: an array of bytes holds as many of these as are asked for.
 template <class T>
-    requires(std::is_empty_v<T> && std::is_trivially_copyable_v<T>)
+    requires is_nothing<T>
 inline constexpr ObjectLife object_life<T>{nullptr, nullptr, nullptr};
 
 struct ObjectTable {
@@ -70,7 +72,7 @@ private:
         std::size_t bytes = 0;
     };
     static constexpr Places places = [] {
-        constexpr std::array<std::size_t, size> bytes{(std::is_empty_v<Ts> ? 0 : sizeof(Ts))...}, align{alignof(Ts)...};
+        constexpr std::array<std::size_t, size> bytes{(detail::is_nothing<Ts> ? 0 : sizeof(Ts))...}, align{alignof(Ts)...};
         Places p;
         for (std::size_t i = 0; i < size; ++i) {
             p.offset[i] = (p.bytes + align[i] - 1) / align[i] * align[i];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One process at a time in a folder.
+// One process at a time in a folder, or at something in it.
 #pragma once
 
 #include <dla/io/atomic_file.hpp>
@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include <sys/sysmacros.h>
 
 namespace dla {
 
@@ -20,9 +22,9 @@ inline std::string lock_holder(const struct stat& file) {
         std::istringstream words(line);
         std::string number, kind, how, mode, pid, place;
         words >> number >> kind >> how >> mode >> pid >> place;
-        const auto colon = place.rfind(':');
-        if (kind != "FLOCK" || colon == std::string::npos || place.substr(colon + 1) != std::to_string(file.st_ino) || pid.starts_with('-') || pid == "0")
-            continue;
+        char own[64];
+        std::snprintf(own, sizeof own, "%02x:%02x:%llu", major(file.st_dev), minor(file.st_dev), static_cast<unsigned long long>(file.st_ino));
+        if (kind != "FLOCK" || place != own || pid.starts_with('-') || pid == "0") continue;
         std::ifstream command("/proc/" + pid + "/cmdline");
         std::string words_of_command;
         for (std::string word; std::getline(command, word, '\0') && words_of_command.size() < 200;)
@@ -54,6 +56,30 @@ public:
     }
 
 private:
+    detail::FileDescriptor file_;
+};
+
+/// The same for one thing of several in a folder: holds the file `path`, which is there as long as somebody holds it (or was killed).
+class FileLock {
+public:
+    FileLock(const std::string& path, std::string_view hint) : path_(path) {
+        for (;;) {
+            file_ = detail::FileDescriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666));
+            struct stat opened{}, named{};
+            if (!file_ || ::fstat(file_.get(), &opened) != 0) fail(ErrorCode::io, path, detail::errno_sentence("cannot open", errno));
+            if (!S_ISREG(opened.st_mode)) fail(ErrorCode::io, path, "not a regular file; a run locks one");
+            if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+                fail(ErrorCode::io, path, detail::lock_holder(opened) + " is writing there; wait for it, or " + std::string(hint));
+            // Between open and flock the owner before may have removed the file.
+            if (::stat(path.c_str(), &named) == 0 && named.st_ino == opened.st_ino && named.st_dev == opened.st_dev) return;
+        }
+    }
+    FileLock(const FileLock&) = delete;
+    FileLock& operator=(const FileLock&) = delete;
+    ~FileLock() { ::unlink(path_.c_str()); }
+
+private:
+    std::string path_;
     detail::FileDescriptor file_;
 };
 

@@ -150,7 +150,7 @@ public:
             read(ParamPart::value, row, host);
             if (!all_finite(std::span<const float>(host))) return "parameter " + row.path;
         }
-        if (!all_finite(inputs)) return "the input inputs";
+        if (!all_finite(inputs)) return "the input";
         NonFiniteFinder<float> finder(index());
         try {
             inspect(loss, inputs, labels, &finder);

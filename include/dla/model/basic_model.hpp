@@ -16,15 +16,13 @@ namespace dla {
 template <class P>
 class BasicModel : public Predictor<P> {
     using Base = Predictor<P>;
-    using Base::net_, Base::input_, Base::output_, Base::table_, Base::check_batch;
 
 public:
     using T = typename P::scalar;
 
     BasicModel(BasicModel&&) noexcept;
-    BasicModel& operator=(BasicModel&&) noexcept;
     BasicModel(const BasicModel&) = delete;  // build a second one and use copy_weights
-    ~BasicModel();
+    virtual ~BasicModel();
 
     /// Seed, epoch and step that random layers see; a training step advances `step`.
     RandomPosition position;
@@ -79,6 +77,9 @@ public:
     void plan_input_gradient() { wants_input_gradient_ = true; }
 
 protected:
+    using Base::net_, Base::input_, Base::output_, Base::table_, Base::check_batch;
+
+    BasicModel& operator=(BasicModel&&) noexcept;  // of Models of one type
     BasicModel(std::unique_ptr<BuiltNetwork<P>> net, const Shape& input, const Shape& output, Seed seed, const P& policy);
 
 private:

@@ -27,16 +27,16 @@ struct Weights {
 inline Weights take_weights(const AnyModel& model) {
     Weights w;
     const auto room = [&w](index_t count) -> std::vector<float>& { return w.arrays.emplace_back(static_cast<std::size_t>(count)); };
-    for (const ParamRow& row : model.index().parameters) model.read(ParamPart::value, row, room(row.count));
-    for (const BufferRow& row : model.index().buffers) model.read(row, room(row.count));
-    for (const CounterRow& row : model.index().counters) w.counters.push_back(model.read(row));
+    detail::for_each_row(
+        model.index(), [&](const auto& row) { detail::read_row(model, row, std::span(room(row.count))); },
+        [&](const CounterRow& row) { w.counters.push_back(model.read(row)); });
     return w;
 }
 inline void put_weights(AnyModel& model, const Weights& w) {
     std::size_t array = 0, counter = 0;
-    for (const ParamRow& row : model.index().parameters) model.write(ParamPart::value, row, w.arrays[array++]);
-    for (const BufferRow& row : model.index().buffers) model.write(row, w.arrays[array++]);
-    for (const CounterRow& row : model.index().counters) model.write(row, w.counters[counter++]);
+    detail::for_each_row(
+        model.index(), [&](const auto& row) { detail::write_row(model, row, std::span<const float>(w.arrays[array++])); },
+        [&](const CounterRow& row) { model.write(row, w.counters[counter++]); });
 }
 
 /// Where a run stands, besides weights, optimizer and schedule.
@@ -213,6 +213,10 @@ public:
             const EpochMetrics& m = state_.history[i];
             consistent = m.epoch == static_cast<int>(i) + 1 && percent(m.train_accuracy) && percent(m.val_accuracy) && !(m.learning_rate < 0);
         }
+        EarlyStopping replayed;
+        for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.val_accuracy);
+        consistent =
+            consistent && (state_.history.empty() || replayed == state_.stopping) && is_finite(state_.running.loss_sum) && is_finite(state_.running.weight);
         consistent = consistent && (state_.stopping.best_epoch == 0 || percent(state_.stopping.best_accuracy)) && percent(state_.test_accuracy.value_or(0)) &&
                      state_.running.correct <= state_.running.count;
         if (!consistent || !(state_.running.weight >= 0) ||
@@ -246,6 +250,17 @@ public:
             for (const ParamRow& row : index.parameters)
                 file_.copy_to<float>(std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
                                      detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
+        std::size_t read = 0;
+        for (int slot = 0; slot < optimizer.slot_count(); ++slot)
+            for (const ParamRow& row : index.parameters) {
+                const std::string_view name = optimizer.slot_names()[static_cast<std::size_t>(slot)];
+                const bool squares = name == "exp_avg_sq";
+                for (const float v : slots[read++])
+                    if (!is_finite(v) || (squares && v < 0))
+                        fail(ErrorCode::checkpoint, file_.where(),
+                             "optimizer." + std::string(name) + "." + row.path + " has a value that " +
+                                 (squares ? "is negative or not finite" : "is not finite") + "; the file is damaged, or was changed by hand");
+            }
         schedule.restore(schedule_);
         optimizer.set_steps(optimizer_steps_);
         if (!steps_of_parameters_.empty()) optimizer.set_steps_of_parameters(steps_of_parameters_);

@@ -54,6 +54,7 @@ struct EarlyStopping {
         ++epochs_without_improvement;
         return false;
     }
+    bool operator==(const EarlyStopping&) const = default;
     bool should_stop(int patience) const { return patience > 0 && epochs_without_improvement >= patience; }
 };
 

@@ -5,6 +5,8 @@
 #include <dla/model/param_index.hpp>
 
 #include <cstdint>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 namespace dla::detail {
@@ -15,6 +17,22 @@ void for_each_row(const ParamIndex& index, const Array& array, const Counter& co
     for (const ParamRow& row : index.parameters) array(row);
     for (const BufferRow& row : index.buffers) array(row);
     for (const CounterRow& row : index.counters) counter(row);
+}
+
+/// The array of a row, from and to a ParamTable or an AnyModel.
+template <class Model, class Row, class T>
+void read_row(const Model& model, const Row& row, std::span<T> host) {
+    if constexpr (std::is_same_v<Row, ParamRow>)
+        model.read(ParamPart::value, row, host);
+    else
+        model.read(row, host);
+}
+template <class Model, class Row, class T>
+void write_row(Model& model, const Row& row, std::span<const T> host) {
+    if constexpr (std::is_same_v<Row, ParamRow>)
+        model.write(ParamPart::value, row, host);
+    else
+        model.write(row, host);
 }
 
 inline std::vector<std::int64_t> stored_shape(const Dims& dims) { return {dims.d, dims.d + dims.rank}; }

@@ -10,7 +10,7 @@
 #include <dla/train/progress.hpp>
 #include <dla/train/run_files.hpp>
 
-#include <fstream>
+#include <array>
 
 namespace dla {
 
@@ -38,12 +38,11 @@ public:
         std::error_code error;
         const std::string path = folder + "/metrics.jsonl";
         if (!std::filesystem::is_regular_file(path, error)) return "";
-        std::ifstream in(path, std::ios::binary);
-        for (std::string line; std::getline(in, line);) {
-            const Json j = Json::parse(line, nullptr, false);
-            if (j.is_object() && j.value("type", Json()) == "run" && j.value("run", Json()).is_string()) return j["run"].get<std::string>();
-        }
-        return "";
+        std::string run;
+        for_each_line(path, [&](const Json& j, const std::string&) {
+            if (run.empty() && j.is_object() && j.value("type", Json()) == "run" && j.value("run", Json()).is_string()) run = j["run"].get<std::string>();
+        });
+        return run;
     }
 
     void step(std::int64_t step, int epoch, double loss, double learning_rate) override {
@@ -108,6 +107,9 @@ private:
         if (error) fail(ErrorCode::io, folder, "cannot create the folder: " + error.message());
         return folder;
     }
+    static constexpr std::uint64_t most_bytes = std::uint64_t{1} << 30;
+    static constexpr std::size_t most_values_of_line = 100'000;
+
     struct Kept {
         std::optional<std::uint64_t> bytes;                     // nothing: there is no file
         std::vector<std::pair<std::int64_t, double>> losses{};  // of single steps
@@ -117,6 +119,22 @@ private:
         bool epoch;
         std::string text;
     };
+    /// f(what the line says, its text) for each whole line; what it says is null where it is damaged.
+    template <class F>
+    static void for_each_line(const std::string& path, const F& f) {
+        const auto bytes = read_file(path, most_bytes);
+        const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        for (std::size_t at = 0, end = 0; (end = all.find('\n', at)) != all.npos; at = end + 1) {
+            const std::string text(all.substr(at, end - at));
+            Json j;
+            try {
+                j = parse_json(text, path, ErrorCode::io, 8, most_values_of_line);
+            } catch (const Error&) {
+                // The caller says what is done about it.
+            }
+            f(j, text);
+        }
+    }
     /// The lines that belong to the run up to its checkpoint; the test is not among them, since every run ends with one. Puts a log right that is damaged.
     static Kept kept_lines(const std::string& path, const RunState& from) {
         std::error_code error;
@@ -127,24 +145,41 @@ private:
         std::vector<Line> lines;
         std::vector<bool> seen(static_cast<std::size_t>(from.epoch) + 1);  // epochs
         std::string damage = there ? "" : "is missing";
-        std::ifstream in(path, std::ios::binary);
-        std::string text;
-        for (std::int64_t number = 1; std::getline(in, text) && !in.eof(); ++number) {
-            const Json j = Json::parse(text, nullptr, false);
-            if (!j.is_object() || !j.value("step", Json()).is_number_integer() || !j.value("type", Json()).is_string()) {
+        bool named = from.run.empty();
+        std::int64_t number = 0;
+        const auto take = [&](const Json& j, const std::string& text) {
+            ++number;
+            const auto damaged = [&] {
                 if (damage.empty()) damage = "line " + std::to_string(number) + " is damaged";
-                continue;
-            }
+            };
+            static constexpr std::array<std::string_view, 5> types{"run", "step", "epoch", "stats", "test"};
+            if (!j.is_object() || !j.value("step", Json()).is_number_integer() || !j.value("type", Json()).is_string()) return damaged();
+            const auto type = j["type"].get<std::string>();
+            if (std::find(types.begin(), types.end(), type) == types.end()) return damaged();
             const auto step = j["step"].get<std::int64_t>();
-            if (j["type"] == "test" || step > from.step) continue;
-            if (j["type"] == "run" && !from.run.empty() && j.value("run", Json()) != from.run)
-                fail(ErrorCode::checkpoint, path, "is the log of another run than the checkpoint; give the run that is resumed its own folder");
-            if (j["type"] == "epoch" && j.value("epoch", Json()).is_number_integer())
-                if (const auto e = j["epoch"].get<std::int64_t>(); e >= 1 && e <= from.epoch) seen[static_cast<std::size_t>(e)] = true;
-            if (j["type"] == "step" && j.value("loss", Json()).is_number()) kept.losses.emplace_back(step, j["loss"].get<double>());
-            lines.push_back({step, j["type"] != "step", text + "\n"});
+            if (type == "test" || step > from.step) return;
+            if (type == "run" && !from.run.empty()) {
+                if (j.value("run", Json()) != from.run)
+                    fail(ErrorCode::checkpoint, path, "is the log of another run than the checkpoint; give the run that is resumed its own folder");
+                named = true;
+            }
+            if (type == "epoch") {  // one for each, with the numbers that the checkpoint has
+                const Json e = j.value("epoch", Json());
+                const auto epoch = e.is_number_unsigned() ? e.get<std::uint64_t>() : 0;
+                if (epoch < 1 || epoch > from.history.size() || seen[epoch]) return damaged();
+                const Json expected = parse_json(to_string(detail::to_json(from.history[epoch - 1])), path);  // as it is written
+                for (const auto& [key, value] : expected.items())
+                    if (j.value(key, Json()) != value) return damaged();
+                seen[epoch] = true;
+            }
+            if (type == "step" && j.value("loss", Json()).is_number()) kept.losses.emplace_back(step, j["loss"].get<double>());
+            lines.push_back({step, type != "step", text + "\n"});
+        };
+        if (there) for_each_line(path, take);
+        if (!named) {
+            lines.insert(lines.begin(), {0, true, to_string(Json{{"type", "run"}, {"step", 0}, {"run", from.run}}) + "\n"});
+            if (damage.empty()) damage = "does not say whose it is";
         }
-        in.close();
         std::string rebuilt;
         for (const EpochMetrics& m : from.history) {
             if (seen[static_cast<std::size_t>(m.epoch)]) continue;
@@ -162,7 +197,7 @@ private:
         if (damage.empty() && rebuilt.empty()) return kept;
         if (damage.empty()) damage = "lacks lines";
         std::fprintf(stderr, "note: %s: %s%s\n", path.c_str(), damage.c_str(),
-                     rebuilt.empty() ? "; it is left out" : ("; epochs " + rebuilt + " are taken from the checkpoint").c_str());
+                     rebuilt.empty() ? "; it is put right" : ("; epochs " + rebuilt + " are taken from the checkpoint").c_str());
         write_file(path, all);
         return kept;
     }

@@ -11,27 +11,6 @@
 
 namespace dla {
 
-namespace detail {
-
-template <class P>
-void read_row(const ParamTable<P>& table, const ParamRow& row, std::span<typename P::master> host) {
-    table.read(ParamPart::value, row, host);
-}
-template <class P>
-void read_row(const ParamTable<P>& table, const BufferRow& row, std::span<typename P::master> host) {
-    table.read(row, host);
-}
-template <class P>
-void write_row(ParamTable<P>& table, const ParamRow& row, std::span<const typename P::master> host) {
-    table.write(ParamPart::value, row, host);
-}
-template <class P>
-void write_row(ParamTable<P>& table, const BufferRow& row, std::span<const typename P::master> host) {
-    table.write(row, host);
-}
-
-}  // namespace detail
-
 /// Writes all parameters, buffers and counters atomically: `save_weights("net.safetensors", model.parameters())`. `As` = bf16 or f16 rounds the values (to
 /// nearest, ties to even) into half the bytes: `save_weights<bf16>(...)`. Throws Error(io).
 template <class As = void, class P>
