@@ -37,6 +37,11 @@ struct NormDims {
 };
 
 enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh };
+/// An activation that the compiler knows: a policy may compile the ones that are used, and no others. To all others it is the Activation.
+template <Activation Kind>
+struct ActivationIs {
+    constexpr operator Activation() const { return Kind; }
+};
 
 /// Options of cross-entropy; `labels` are class numbers, rows whose label is ignore_index do not count.
 struct CrossEntropyDims {

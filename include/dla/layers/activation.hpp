@@ -41,12 +41,12 @@ struct Pointwise {
 
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
-        activation_forward(c.policy, Kind, slope, x.size(), x.data, y.data);
+        activation_forward(c.policy, ActivationIs<Kind>{}, slope, x.size(), x.data, y.data);
     }
     template <class P>
     void backward(Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
         const kernel::ConstPtr<P> none{};
-        activation_backward(c.policy, Kind, slope, dy.size(), needs.x ? x.data : none, needs.y ? y.data : none, dy.data, dx.data);
+        activation_backward(c.policy, ActivationIs<Kind>{}, slope, dy.size(), needs.x ? x.data : none, needs.y ? y.data : none, dy.data, dx.data);
     }
 };
 

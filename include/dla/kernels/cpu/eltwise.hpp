@@ -27,15 +27,49 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla {
 
-DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
-    const auto f = detail::select_isa(detail::base::activation_forward, detail::avx2::activation_forward, detail::avx512::activation_forward);
-    detail::for_elements(p, n, [&](index_t at, index_t length) { f(kind, static_cast<float>(slope), length, x + at, y + at); });
+template <Activation Kind>
+void activation_forward(const Cpu<float>& p, ActivationIs<Kind>, double slope, index_t n, const float* x, float* y) {
+    const auto f = detail::select_isa(detail::base::activation_forward<Kind>, detail::avx2::activation_forward<Kind>, detail::avx512::activation_forward<Kind>);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(static_cast<float>(slope), length, x + at, y + at); });
+}
+template <Activation Kind>
+void activation_backward(const Cpu<float>& p, ActivationIs<Kind>, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
+    const auto f =
+        detail::select_isa(detail::base::activation_backward<Kind>, detail::avx2::activation_backward<Kind>, detail::avx512::activation_backward<Kind>);
+    const float* v = Kind == Activation::relu || Kind == Activation::sigmoid || Kind == Activation::tanh ? y : x;
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(static_cast<float>(slope), length, v + at, dy + at, dx + at); });
 }
 
+namespace detail::inline DLA_ABI_TAG {
+
+/// f(ActivationIs<kind>{}).
+template <class F>
+void with_kind(Activation kind, const F& f) {
+    switch (kind) {
+        case Activation::relu:
+            return f(ActivationIs<Activation::relu>{});
+        case Activation::leaky_relu:
+            return f(ActivationIs<Activation::leaky_relu>{});
+        case Activation::gelu:
+            return f(ActivationIs<Activation::gelu>{});
+        case Activation::gelu_tanh:
+            return f(ActivationIs<Activation::gelu_tanh>{});
+        case Activation::silu:
+            return f(ActivationIs<Activation::silu>{});
+        case Activation::sigmoid:
+            return f(ActivationIs<Activation::sigmoid>{});
+        case Activation::tanh:
+            return f(ActivationIs<Activation::tanh>{});
+    }
+}
+
+}  // namespace detail::inline DLA_ABI_TAG
+
+DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
+    detail::with_kind(kind, [&](auto is) { activation_forward(p, is, slope, n, x, y); });
+}
 DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
-    const auto f = detail::select_isa(detail::base::activation_backward, detail::avx2::activation_backward, detail::avx512::activation_backward);
-    const float* v = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
-    detail::for_elements(p, n, [&](index_t at, index_t length) { f(kind, static_cast<float>(slope), length, v + at, dy + at, dx + at); });
+    detail::with_kind(kind, [&](auto is) { activation_backward(p, is, slope, n, x, y, dy, dx); });
 }
 
 DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {

@@ -1,79 +1,65 @@
 // SPDX-License-Identifier: MIT
 // Elementwise kernels on one thread. Included once per target, see eltwise.hpp. No include guard on purpose.
 
-inline void activation_forward(Activation kind, float slope, index_t n, const float* x, float* y) {
-    switch (kind) {
-        case Activation::relu:
-            return map(
-                n, y, [=](Vec v) __attribute__((always_inline)) { return v < 0.0f ? splat(0.0f) : v; }, x);
-        case Activation::leaky_relu:
-            return map(
-                n, y, [slope](Vec v) __attribute__((always_inline)) { return v > 0.0f ? v : v * slope; }, x);
-        case Activation::gelu:
-            return map_wide(
-                n, y,
-                [=](VecDouble v) __attribute__((always_inline)) {
-                    VecDouble density;
-                    return v * normal_cdf(v, density);
-                },
-                x);
-        case Activation::gelu_tanh:
-            return map_wide(
-                n, y, [=](VecDouble v) __attribute__((always_inline)) { return v * sigmoid(1.5957691216057308 * (v + 0.044715 * v * v * v)); }, x);
-        case Activation::silu:
-            return map(
-                n, y, [=](Vec v) __attribute__((always_inline)) { return silu(v); }, x);
-        case Activation::sigmoid:
-            return map(
-                n, y, [=](Vec v) __attribute__((always_inline)) { return sigmoid(v); }, x);
-        case Activation::tanh:
-            return map(
-                n, y, [=](Vec v) __attribute__((always_inline)) { return hyperbolic_tangent(v); }, x);
-    }
+template <Activation Kind>
+void activation_forward(float slope, index_t n, const float* x, float* y) {
+    if constexpr (Kind == Activation::relu)
+        return map(n, y, [=](Vec v) __attribute__((always_inline)) { return v < 0.0f ? splat(0.0f) : v; }, x);
+    else if constexpr (Kind == Activation::leaky_relu)
+        return map(n, y, [slope](Vec v) __attribute__((always_inline)) { return v > 0.0f ? v : v * slope; }, x);
+    else if constexpr (Kind == Activation::gelu)
+        return map_wide(
+            n, y,
+            [=](VecDouble v) __attribute__((always_inline)) {
+                VecDouble density;
+                return v * normal_cdf(v, density);
+            },
+            x);
+    else if constexpr (Kind == Activation::gelu_tanh)
+        return map_wide(n, y, [=](VecDouble v) __attribute__((always_inline)) { return v * sigmoid(1.5957691216057308 * (v + 0.044715 * v * v * v)); }, x);
+    else if constexpr (Kind == Activation::silu)
+        return map(n, y, [=](Vec v) __attribute__((always_inline)) { return silu(v); }, x);
+    else if constexpr (Kind == Activation::sigmoid)
+        return map(n, y, [=](Vec v) __attribute__((always_inline)) { return sigmoid(v); }, x);
+    else if constexpr (Kind == Activation::tanh)
+        return map(n, y, [=](Vec v) __attribute__((always_inline)) { return hyperbolic_tangent(v); }, x);
 }
 
 /// `v` is y for relu, sigmoid and tanh, x for the others.
-inline void activation_backward(Activation kind, float slope, index_t n, const float* v, const float* dy, float* dx) {
-    switch (kind) {
-        case Activation::relu:
-            return map(
-                n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return y <= 0.0f ? splat(0.0f) : d; }, v, dy);
-        case Activation::leaky_relu:
-            return map(
-                n, dx, [slope](Vec x, Vec d) __attribute__((always_inline)) { return x > 0.0f ? d : d * slope; }, v, dy);
-        case Activation::gelu:
-            return map_wide(
-                n, dx,
-                [=](VecDouble x, VecDouble d) __attribute__((always_inline)) {
-                    VecDouble density;
-                    const VecDouble phi = normal_cdf(x, density);
-                    return d * (phi + x * 0.39894228040143267794 * density);
-                },
-                v, dy);
-        case Activation::gelu_tanh:
-            return map_wide(
-                n, dx,
-                [=](VecDouble x, VecDouble d) __attribute__((always_inline)) {
-                    constexpr double scale = 1.5957691216057308;  // 2 * sqrt(2 / pi)
-                    const VecDouble inner = scale * (x + 0.044715 * x * x * x), s = sigmoid(inner);
-                    return d * (s + x * s * sigmoid(-inner) * scale * (1.0 + 3 * 0.044715 * x * x));
-                },
-                v, dy);
-        case Activation::silu:
-            return map(
-                n, dx, [=](Vec x, Vec d) __attribute__((always_inline)) { return d * (sigmoid(x) * (1.0f + x * sigmoid(-x))); }, v, dy);
-        case Activation::sigmoid:
-            return map(
-                n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return d * (y * (1.0f - y)); }, v, dy);
-        case Activation::tanh:
-            return map(
-                n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return d * (1.0f - y * y); }, v, dy);
-    }
+template <Activation Kind>
+void activation_backward(float slope, index_t n, const float* v, const float* dy, float* dx) {
+    if constexpr (Kind == Activation::relu)
+        return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return y <= 0.0f ? splat(0.0f) : d; }, v, dy);
+    else if constexpr (Kind == Activation::leaky_relu)
+        return map(n, dx, [slope](Vec x, Vec d) __attribute__((always_inline)) { return x > 0.0f ? d : d * slope; }, v, dy);
+    else if constexpr (Kind == Activation::gelu)
+        return map_wide(
+            n, dx,
+            [=](VecDouble x, VecDouble d) __attribute__((always_inline)) {
+                VecDouble density;
+                const VecDouble phi = normal_cdf(x, density);
+                return d * (phi + x * 0.39894228040143267794 * density);
+            },
+            v, dy);
+    else if constexpr (Kind == Activation::gelu_tanh)
+        return map_wide(
+            n, dx,
+            [=](VecDouble x, VecDouble d) __attribute__((always_inline)) {
+                constexpr double scale = 1.5957691216057308;  // 2 * sqrt(2 / pi)
+                const VecDouble inner = scale * (x + 0.044715 * x * x * x), s = sigmoid(inner);
+                return d * (s + x * s * sigmoid(-inner) * scale * (1.0 + 3 * 0.044715 * x * x));
+            },
+            v, dy);
+    else if constexpr (Kind == Activation::silu)
+        return map(n, dx, [=](Vec x, Vec d) __attribute__((always_inline)) { return d * (sigmoid(x) * (1.0f + x * sigmoid(-x))); }, v, dy);
+    else if constexpr (Kind == Activation::sigmoid)
+        return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return d * (y * (1.0f - y)); }, v, dy);
+    else if constexpr (Kind == Activation::tanh)
+        return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return d * (1.0f - y * y); }, v, dy);
 }
 
 inline void add(index_t n, const float* a, const float* b, float* y) {
-    map(
-        n, y, [=](Vec u, Vec v) __attribute__((always_inline)) { return u + v; }, a, b);
+    map(n, y, [=](Vec u, Vec v) __attribute__((always_inline)) { return u + v; }, a, b);
 }
 inline void add_relu(index_t n, const float* a, const float* b, float* y) {
     map(
@@ -85,12 +71,10 @@ inline void add_relu(index_t n, const float* a, const float* b, float* y) {
         a, b);
 }
 inline void scale(index_t n, float factor, const float* x, float* y) {
-    map(
-        n, y, [factor](Vec v) __attribute__((always_inline)) { return v * factor; }, x);
+    map(n, y, [factor](Vec v) __attribute__((always_inline)) { return v * factor; }, x);
 }
 inline void fill(index_t n, float value, float* y) {
-    map(
-        n, y, [value]() __attribute__((always_inline)) { return splat(0.0f) + value; });
+    map(n, y, [value]() __attribute__((always_inline)) { return splat(0.0f) + value; });
 }
 
 /// The 64-bit products of the even lanes (0, 2, ...).
@@ -113,7 +97,7 @@ inline void fill(index_t n, float value, float* y) {
 [[gnu::always_inline]] inline void philox(VecUint (&counter)[4], std::uint32_t key0, std::uint32_t key1) {
     using VecUlong [[gnu::vector_size(vector_bytes)]] = std::uint64_t;
     const VecUint zero{};
-    const auto multiply = [=](VecUint a, std::uint32_t by, VecUint & high, VecUint & low) __attribute__((always_inline)) {
+    const auto multiply = [=](VecUint a, std::uint32_t by, VecUint& high, VecUint& low) __attribute__((always_inline)) {
         const VecUint b = by - VecUint{};
         const VecUlong even = reinterpret_cast<VecUlong>(multiply_even(a, b));
         const VecUlong odd = reinterpret_cast<VecUlong>(multiply_even(reinterpret_cast<VecUint>(reinterpret_cast<VecUlong>(a) >> 32), b));

@@ -169,20 +169,20 @@ DLA_ONCE void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, c
     if (d.inner == 1 && d.outer > 0)
         return detail::norm_forward<true>(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
     batch_norm_forward(p, scratch, d, eps, momentum, x, w, b, running_mean, running_var, tracked, y, mean, invstd);
-    activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
+    activation_forward(p, ActivationIs<Activation::relu>{}, 0, d.outer * d.channels * d.inner, y, y);
 }
 
 DLA_ONCE void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b,
                                     const float* running_mean, const float* running_var, float* y) {
     if (d.inner == 1) return detail::norm_infer<true>(p, d, eps, x, w, b, running_mean, running_var, y);
     batch_norm_infer(p, d, eps, x, w, b, running_mean, running_var, y);
-    activation_forward(p, Activation::relu, 0, d.outer * d.channels * d.inner, y, y);
+    activation_forward(p, ActivationIs<Activation::relu>{}, 0, d.outer * d.channels * d.inner, y, y);
 }
 
 DLA_ONCE void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w,
                                        const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* db) {
     if (d.inner == 1 && d.outer > 0) return detail::norm_backward<true>(p, scratch, d, x, y, w, mean, invstd, dy, dx, dw, db);
-    activation_backward(p, Activation::relu, 0, d.outer * d.channels * d.inner, nullptr, y, dy, dx);
+    activation_backward(p, ActivationIs<Activation::relu>{}, 0, d.outer * d.channels * d.inner, nullptr, y, dy, dx);
     batch_norm_backward(p, scratch, d, x, w, mean, invstd, dx, dx, dw, db);
 }
 
