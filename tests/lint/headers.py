@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Every header compiles alone, twice in a row and without a warning, and <dla/nn.hpp> stays light. Usage: headers.py SOURCE_ROOT COMPILER [ARGUMENT...]
+A header that another one includes before anything else is compiled with it: nothing stands in front of it there, either.
 Arguments in $DLA_HEADER_ARGS (include folders, feature definitions) are passed on. Headers whose third-party library is missing are named and skipped."""
 import concurrent.futures
 import os
@@ -30,10 +31,19 @@ def main():
         needed = OPTIONAL.get(name) or ("cuda_runtime_api.h" if name.startswith("kernels/cuda/") else None)
         return needed is not None and run(["-E", "-o", os.devnull], f"#if !__has_include(<{needed}>)\n#error\n#endif\n").returncode != 0
 
+    def chain(name):
+        """The header, the first that it includes, the first that this one includes, and so on."""
+        names = [name]
+        while m := re.match(r"(?:[^#]|#(?!include|if))*#include <dla/(.*\.hpp)>", (include / "dla" / names[-1]).read_text()):
+            if m.group(1) in names or m.group(1).endswith((".inl.hpp", ".impl.hpp")):
+                break
+            names.append(m.group(1))
+        return names
+
     def compile_alone(name):
         """Without the bodies of what depends on no network, which bring further headers; those that have such bodies also with them."""
         source = f"#include <dla/{name}>\n#include <dla/{name}>\n"
-        bodies = name.startswith("kernels/cpu/") or (include / "dla" / name.replace(".hpp", ".impl.hpp")).exists() or "/" not in name
+        bodies = name.startswith("kernels/cpu/") or "/" not in name or any((include / "dla" / n.replace(".hpp", ".impl.hpp")).exists() for n in chain(name))
         inner = name.startswith("kernels/cpu/") and name not in ("kernels/cpu/declarations.hpp", "kernels/cpu/isa.hpp", "kernels/cpu/parallel.hpp")
         for extra in ([] if inner else [["-DDLA_KERNELS_EXTERN"]]) + ([[]] if bodies else []):
             result = run([*WARNINGS, "-fsyntax-only", *extra], source)
@@ -49,12 +59,16 @@ def main():
     names = sorted(p.relative_to(include / "dla").as_posix() for p in (include / "dla").rglob("*.hpp") if not p.name.endswith((".inl.hpp", ".impl.hpp")))
     skipped = [n for n in names if is_missing(n)]
     names = [n for n in names if n not in skipped]
+    led = {n for name in names for n in chain(name)[1:]}
+    roots = [n for n in names if n not in led]
+    reached = {n for name in roots for n in chain(name)}
+    assert reached >= set(names), f"not compiled: {set(names) - reached}"
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = [p for p in [*pool.map(compile_alone, names), *pool.map(look_for_heavy, [n for n in LIGHT if n in names])] if p]
+        problems = [p for p in [*pool.map(compile_alone, roots), *pool.map(look_for_heavy, [n for n in LIGHT if n in names])] if p]
     print("\n".join(problems))
     if skipped:
         print("skipped, their libraries are missing:", " ".join(skipped))
-    print(f"{len(names)} headers, {len(problems)} problems")
+    print(f"{len(names)} headers in {len(roots)} files, {len(problems)} problems")
     return 1 if problems or not names else 0
 
 
