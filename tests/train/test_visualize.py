@@ -263,6 +263,28 @@ class Table(Case):
             self.refused(self.run_program(VISUALIZE, "--checkpoint", self.path("damaged.safetensors")), 4, r"\Aerror\[(checkpoint|model)\] .*damaged")
         self.refused(self.run_program(VISUALIZE, "--checkpoint", self.path("absent")), 4, r"error\[checkpoint\] .*absent")
 
+    def test_no_work_that_only_a_file_asks_for(self):
+        done = self.run_program(TRAIN, "--config", self.digits(), "--output-dir", self.path("out"), "--set", "training.num_epochs=1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        [file] = glob.glob(self.path("out", "checkpoints", "*_final.safetensors"))
+        with open(file, "rb") as f:
+            data = f.read()
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8:8 + length])
+        del header["__metadata__"]["dla.checksum"]  # as a file of others has none
+        text, changed = header["__metadata__"]["config"], re.subn(r"(?m)^size = \d+$", "size = 1000000", header["__metadata__"]["config"])
+        self.assertEqual(changed[1], 1, text)
+        header["__metadata__"]["config"] = changed[0]
+        text = json.dumps(header).encode()
+        with open(self.path("large.safetensors"), "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text + data[8 + length:])
+        shown = [self.show("--checkpoint", name, "--stats", "--batch", "8").split("\n", 1)[1] for name in (file, self.path("large.safetensors"))]
+        self.assertEqual(shown[0], shown[1])
+        process = subprocess.Popen([VISUALIZE, "--checkpoint", self.path("large.safetensors"), "--stats", "--batch", "8"], stdout=subprocess.DEVNULL, env=ENV)
+        _, process.returncode, usage = os.wait4(process.pid, 0)
+        self.assertEqual(process.returncode, 0)
+        self.assertLess(usage.ru_maxrss, 500_000)  # kilobytes; a million digits are 784 MB
+
     def test_usage(self):
         file = self.digits()
         either = "either --config FILE or --checkpoint FILE"
