@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <dla/kernels/cpu/isa.hpp>
-#include <dla/nn.hpp>
 #include <dla/zoo/families.hpp>
+#include <dla/nn.hpp>
 #include <support/golden.hpp>
 
 #include "curve_networks.hpp"

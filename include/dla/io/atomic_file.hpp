@@ -91,7 +91,7 @@ inline std::string link_target(std::string path) {
 class AtomicFile {
 public:
     explicit AtomicFile(std::string path) : path_(std::move(path)), target_(path_), temporary_(path_) {
-        struct stat old{};
+        struct stat old {};
         if (::stat(path_.c_str(), &old) == 0 && open_directly(old)) return;
         target_ = detail::link_target(path_);
         temporary_ = target_ + ".tmp";
@@ -104,7 +104,8 @@ public:
                 fail(ErrorCode::io, path_, "another process is writing " + temporary_ + "; give each run its own output folder");
             }
             // Between open and flock the previous owner may have renamed the file: then this descriptor is the finished file, not ours.
-            struct stat opened{}, named{};
+            struct stat opened {
+            }, named{};
             if (::fstat(file_.get(), &opened) == 0 && ::stat(temporary_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
                 opened.st_dev == named.st_dev) {
                 if (!S_ISREG(opened.st_mode)) stop(temporary_ + " is not a regular file", EINVAL);
@@ -147,7 +148,7 @@ private:
     /// Whether `old`, which is at `path_`, is now open to be written to as it is.
     bool open_directly(const struct stat& old) {
         for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {  // /dev/stdout: opened anew, a file would be written from its start
-            struct stat stream{};
+            struct stat stream {};
             if (::fstat(fd, &stream) != 0 || stream.st_dev != old.st_dev || stream.st_ino != old.st_ino) continue;
             std::fflush(stdout);  // what was printed before comes first
             file_ = detail::FileDescriptor(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
@@ -189,7 +190,7 @@ inline void write_file(const std::string& path, std::string_view text) {
 inline std::vector<std::byte> read_file(const std::string& path, std::uint64_t limit, ErrorCode code = ErrorCode::io) {
     detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // O_NONBLOCK: never wait for the writer of a FIFO
     if (!file) fail(code, path, detail::errno_sentence("cannot open", errno));
-    struct stat status{};
+    struct stat status {};
     if (::fstat(file.get(), &status) != 0) fail(code, path, detail::errno_sentence("cannot read", errno));
     if (!S_ISREG(status.st_mode)) fail(code, path, "not a regular file");
     const auto size = static_cast<std::uint64_t>(status.st_size);

@@ -14,26 +14,33 @@ namespace dla {
 
 namespace detail {
 
-/// `process 4711 (train --config a.toml)`: who holds the lock on a file, as the system tells it; `another process` where it does not.
+/// `process 4711 (train --config a.toml)`: who holds the lock on a file, as the system tells it; `another process` where it does not. Some file systems tell
+/// stat another device than /proc/locks: there the inode alone serves, if only one lock has it.
 inline std::string lock_holder(const struct stat& file) {
+    char own[64];
+    std::snprintf(own, sizeof own, "%02x:%02x:%llu", major(file.st_dev), minor(file.st_dev), static_cast<unsigned long long>(file.st_ino));
+    const std::string inode = ":" + std::to_string(file.st_ino);
     std::ifstream locks("/proc/locks");
+    std::string holder;
+    int candidates = 0;
     for (std::string line; std::getline(locks, line);) {
         // 1: FLOCK  ADVISORY  WRITE 4711 fe:01:262146 0 EOF
         std::istringstream words(line);
         std::string number, kind, how, mode, pid, place;
         words >> number >> kind >> how >> mode >> pid >> place;
-        char own[64];
-        std::snprintf(own, sizeof own, "%02x:%02x:%llu", major(file.st_dev), minor(file.st_dev), static_cast<unsigned long long>(file.st_ino));
-        if (kind != "FLOCK" || place != own || pid.starts_with('-') || pid == "0") continue;
-        std::ifstream command("/proc/" + pid + "/cmdline");
-        std::string words_of_command;
-        for (std::string word; std::getline(command, word, '\0') && words_of_command.size() < 200;)
-            words_of_command += (words_of_command.empty() ? "" : " ") + word;
-        for (char& c : words_of_command)
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-        return "process " + pid + (words_of_command.empty() ? "" : " (" + words_of_command + ")");
+        if (kind != "FLOCK" || !place.ends_with(inode) || pid.starts_with('-') || pid == "0") continue;
+        holder = pid;
+        candidates = place == own ? 1 : candidates + 1;
+        if (place == own) break;
     }
-    return "another process";
+    if (candidates != 1) return "another process";
+    std::ifstream command("/proc/" + holder + "/cmdline");
+    std::string words_of_command;
+    for (std::string word; std::getline(command, word, '\0') && words_of_command.size() < 200;)
+        words_of_command += (words_of_command.empty() ? "" : " ") + word;
+    for (char& c : words_of_command)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return "process " + holder + (words_of_command.empty() ? "" : " (" + words_of_command + ")");
 }
 
 }  // namespace detail

@@ -88,7 +88,7 @@ inline std::string draw_images(const std::string& stem, bool with_svg) try {
     std::string output;
     const int status = run_gnuplot(folder, variable("png", png.temporary()) + (svg ? variable("svg", svg->temporary()) : ""), script, output);
     if (status == 127) {
-        struct stat old{};
+        struct stat old {};
         return (::stat((stem + ".png").c_str(), &old) == 0 ? "no new image " + stem + ".png, the old one is of the same data" : "no image " + stem + ".png") +
                ": gnuplot is not installed (Debian: apt install gnuplot-nox); then: gnuplot " + script;
     }

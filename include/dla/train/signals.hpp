@@ -22,7 +22,7 @@ class SignalGuard {
 public:
     SignalGuard() {
         if (detail::signal_guards++ == 0) detail::caught_signal = 0;
-        struct sigaction action{};
+        struct sigaction action {};
         action.sa_handler = detail::on_signal;
         sigemptyset(&action.sa_mask);
         action.sa_flags = SA_RESTART;
@@ -47,8 +47,8 @@ private:
         if (old.sa_handler != SIG_IGN) sigaction(number, &action, &old);
     }
 
-    struct sigaction old_int_{};
-    struct sigaction old_term_{};
+    struct sigaction old_int_ {};
+    struct sigaction old_term_ {};
 };
 
 }  // namespace dla
