@@ -83,3 +83,18 @@ TEST_CASE("blocks of nothing") {
     a = std::move(b);
     CHECK(sizeof(a) == 1);
 }
+
+TEST_CASE("an object made by its table alone") {
+    {
+        const std::shared_ptr<void> one = detail::object_type<Tracked>.make(), wide = detail::object_type<Wide>.make(), nothing = detail::object_type<Empty>.make();
+        CHECK(alive == 1);
+        CHECK(static_cast<Tracked*>(one.get())->values == std::vector<int>{1, 2, 3});
+        CHECK(reinterpret_cast<std::uintptr_t>(wide.get()) % 64 == 0);
+        CHECK(static_cast<Wide*>(wide.get())->c == 'w');
+        CHECK(nothing);
+    }
+    CHECK(alive == 0);
+    fails = true;
+    CHECK_THROWS_AS(detail::object_type<Fails>.make(), std::runtime_error);
+    fails = false;
+}

@@ -54,7 +54,7 @@ inline constexpr bool is_group = requires { typename L::Members; };
 
 /// The layer of type L that a unit is. A group is made anew, with pointers to its members.
 template <class L, class P>
-decltype(auto) layer_of(const Unit<P>& u) {
+[[gnu::always_inline]] inline decltype(auto) layer_of(const Unit<P>& u) {
     if constexpr (is_group<L>) {
         L group;
         group.take_members(u.net, u.offsets);
@@ -66,8 +66,8 @@ decltype(auto) layer_of(const Unit<P>& u) {
 
 template <class L, class P, class V>
 struct UnitCallsOf {
-    static LayerState<L, P>& state(const Unit<P>& u) { return *static_cast<LayerState<L, P>*>(u.state); }
-    static LayerTape<L, P>& tape(const Unit<P>& u) { return *static_cast<LayerTape<L, P>*>(u.tape); }
+    [[gnu::always_inline]] static LayerState<L, P>& state(const Unit<P>& u) { return *static_cast<LayerState<L, P>*>(u.state); }
+    [[gnu::always_inline]] static LayerTape<L, P>& tape(const Unit<P>& u) { return *static_cast<LayerTape<L, P>*>(u.tape); }
     static void forward(V& v, const Unit<P>& u, const ConstView<P>& x, const View<P>& y, Gradients wants) {
         v.forward(static_cast<const L&>(layer_of<L>(u)), state(u), x, y, tape(u), wants, *u.rows);
     }

@@ -115,16 +115,16 @@ struct Sequential {
     }
 
     template <class V, class P>
-    void walk_forward(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
+    [[gnu::always_inline]] void walk_forward(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
         detail::walk_chain_forward(v, chain<P>(state, &tape), x, y, wants);
     }
     template <class V, class P>
-    void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    [[gnu::always_inline]] void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
         detail::walk_chain_backward(v, chain<P>(state, &tape), x, y, dy, dx, wants);
     }
     template <class V, class P>
-    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    [[gnu::always_inline]] void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
         detail::walk_chain_infer(v, chain<P>(state, nullptr), x, y);
     }
 
@@ -152,7 +152,7 @@ private:
 
     /// f(layers...).
     template <class F>
-    constexpr decltype(auto) each_layer(const F& f) const {
+    [[gnu::always_inline]] constexpr decltype(auto) each_layer(const F& f) const {
         return [&]<std::size_t... Is>(std::index_sequence<Is...>) -> decltype(auto) {
             return f(static_cast<const detail::Leaf<Is, Ls>&>(layers).value...);
         }(std::index_sequence_for<Ls...>{});
@@ -216,7 +216,7 @@ private:
     }
 
     template <class P>
-    detail::SequentialChain<P> chain(const State<P>& state, std::type_identity_t<Tape<P>*> tape) const {
+    [[gnu::always_inline]] detail::SequentialChain<P> chain(const State<P>& state, std::type_identity_t<Tape<P>*> tape) const {
         // Only forward and backward write to a state, and theirs is not const.
         return {std::type_identity<Units<P>>{},
                 state.shapes,

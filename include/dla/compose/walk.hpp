@@ -49,7 +49,7 @@ struct Running {
     void pop(index_t count) { c.stack.pop(count); }
 
     template <class L>
-    void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
+    [[gnu::always_inline]] void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
                  const LayerRows& rows) {
         if constexpr (Container<L>)
             layer.walk_forward(*this, state, x, y, tape, wants);
@@ -58,7 +58,7 @@ struct Running {
         show_forward(c, rows, y);
     }
     template <class L>
-    void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+    [[gnu::always_inline]] void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
                   LayerTape<L, P>& tape, Gradients wants, const LayerRows& rows) {
         if constexpr (Container<L>)
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
@@ -67,7 +67,7 @@ struct Running {
         show_backward(c, rows, dx);
     }
     template <class L>
-    void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
+    [[gnu::always_inline]] void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
         if constexpr (Container<L>)
             layer.walk_infer(*this, state, x, y);
         else
@@ -75,7 +75,7 @@ struct Running {
     }
     /// Work of a container's own: f(context).
     template <class F>
-    void compute(const F& f) {
+    [[gnu::always_inline]] void compute(const F& f) {
         f(c);
     }
 };
@@ -102,7 +102,7 @@ struct Planning {
     void pop(index_t count) { plan.pop(count); }
 
     template <class L>
-    void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
+    [[gnu::always_inline]] void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
                  const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_forward(*this, state, x, y, tape, wants);
@@ -113,7 +113,7 @@ struct Planning {
         }
     }
     template <class L>
-    void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+    [[gnu::always_inline]] void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
                   LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
@@ -127,14 +127,14 @@ struct Planning {
         }
     }
     template <class L>
-    void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
+    [[gnu::always_inline]] void infer(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y) {
         if constexpr (Container<L>)
             layer.walk_infer(*this, state, x, y);
         else
             plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::infer));
     }
     template <class F>
-    void compute(const F&) {}
+    [[gnu::always_inline]] void compute(const F&) {}
 
 private:
     /// Claims or frees what the layer keeps from forward to backward.

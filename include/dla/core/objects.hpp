@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -25,11 +26,40 @@ struct ObjectLife {
 template <class T>
 inline constexpr bool is_nothing = std::is_empty_v<T> && std::is_trivially_copyable_v<T>;
 template <class T>
-inline constexpr ObjectLife object_life{[](void* at) { ::new (at) T(); }, [](void* from, void* to) { ::new (to) T(std::move(*static_cast<T*>(from))); },
-                                        [](void* at) { static_cast<T*>(at)->~T(); }};
+struct ObjectLifeOf {
+    static void make(void* at) { ::new (at) T(); }
+    static void move(void* from, void* to) { ::new (to) T(static_cast<T&&>(*static_cast<T*>(from))); }
+    static void destroy(void* at) { static_cast<T*>(at)->~T(); }
+};
+template <class T>
+inline constexpr ObjectLife object_life{ObjectLifeOf<T>::make, ObjectLifeOf<T>::move, ObjectLifeOf<T>::destroy};
 template <class T>
     requires is_nothing<T>
 inline constexpr ObjectLife object_life<T>{nullptr, nullptr, nullptr};
+
+/// What it takes to make an object of a type that its maker does not know.
+struct ObjectType {
+    std::size_t bytes, alignment;
+    const ObjectLife* life;
+
+    std::shared_ptr<void> make() const {
+        const auto free = [wide = alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__, a = std::align_val_t(alignment)](void* at) {
+            if (wide)
+                ::operator delete(at, a);
+            else
+                ::operator delete(at);
+        };
+        void* const memory = alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__ ? ::operator new(bytes, std::align_val_t(alignment)) : ::operator new(bytes);
+        std::unique_ptr<void, decltype(free)> owner(memory, free);
+        if (life->make) life->make(memory);
+        return {owner.release(), [l = life, free](void* at) {
+                    if (l->destroy) l->destroy(at);
+                    free(at);
+                }};
+    }
+};
+template <class T>
+inline constexpr ObjectType object_type{sizeof(T), alignof(T), &object_life<T>};
 
 struct ObjectTable {
     std::size_t count;

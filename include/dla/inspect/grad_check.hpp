@@ -61,7 +61,7 @@ GradientReport check_gradients(const Net& net, const Shape& input, index_t batch
     static_assert(LayerOn<Net, Reference<double>>, "dla: check_gradients takes a layer; the notes say what this type lacks");
     const ShapeResult out = detail::checked_out_shape(net, input);
     if (!out.ok()) fail(ErrorCode::shape, "check_gradients", refusal(net.name(), input, out).view());
-    return detail::check_network_gradients(std::make_unique<BuiltNetworkOf<Net, Reference<double>>>(net), input, out.shape,
+    return detail::check_network_gradients(built_network<Reference<double>>(net), input, out.shape,
                                            detail::needs_of<Net, Reference<double>>(), batch, options);
 }
 

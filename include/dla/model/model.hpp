@@ -23,7 +23,7 @@ public:
     /// A network with sizes set at run time.
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
     Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
-        : BasicModel<P>(std::make_unique<BuiltNetworkOf<Net, P>>(net), input, detail::checked_output(net, input, Input), seed, policy) {}
+        : BasicModel<P>(built_network<P>(net), input, detail::checked_output(net, input, Input), seed, policy) {}
 
     const Net& network() const { return static_cast<const BuiltNetworkOf<Net, P>&>(*this->net_).net; }
 };

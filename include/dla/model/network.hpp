@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/compose/chain.hpp>
+#include <dla/core/objects.hpp>
 #include <dla/model/builder.hpp>
 #include <dla/model/init.hpp>
 
@@ -20,7 +21,7 @@ public:
 
     bool has_parameters() const { return has_parameters_; }
     /// A tape for one workspace.
-    virtual std::shared_ptr<void> new_tape() const = 0;
+    std::shared_ptr<void> new_tape() const { return tape_type_->make(); }
 
     /// Inference: const, from any number of threads.
     void infer(Context<P>& c, const ConstView<P>& x, const View<P>& y) const;
@@ -37,7 +38,8 @@ public:
     [[gnu::cold]] void build(ParamTable<P>& table, const Shape& in, const Shape& out, Seed seed);
 
 protected:
-    BuiltNetwork(const detail::UnitKind<P>& kind, bool has_parameters) : kind_(&kind), has_parameters_(has_parameters) {}
+    BuiltNetwork(const detail::UnitKind<P>& kind, const detail::ObjectType& tape, bool has_parameters)
+        : kind_(&kind), tape_type_(&tape), has_parameters_(has_parameters) {}
     void lies_at(const void* net, void* state) { net_ = static_cast<const std::byte*>(net), state_ = state; }
 
 private:
@@ -50,6 +52,7 @@ private:
     }
 
     const detail::UnitKind<P>* kind_;
+    const detail::ObjectType* tape_type_;
     bool has_parameters_;
     const std::byte* net_ = nullptr;
     void* state_ = nullptr;
@@ -58,10 +61,10 @@ private:
 template <class Net, class P>
 class BuiltNetworkOf final : public BuiltNetwork<P> {
 public:
-    explicit BuiltNetworkOf(const Net& n) : BuiltNetwork<P>(detail::unit_kind<Net, P>, detail::has_parameters<Net, P>()), net(n) {
+    explicit BuiltNetworkOf(const Net& n)
+        : BuiltNetwork<P>(detail::unit_kind<Net, P>, detail::object_type<LayerTape<Net, P>>, detail::has_parameters<Net, P>()), net(n) {
         this->lies_at(&net, &state);
     }
-    std::shared_ptr<void> new_tape() const override { return std::make_shared<LayerTape<Net, P>>(); }
 
     const Net net;
     LayerState<Net, P> state{};
@@ -72,6 +75,12 @@ private:
         b.describe_network(net.name(), in, out, detail::facts_of(net, in));
     }
 };
+
+/// The same, owned. What depends on the network stays behind: a unique_ptr of each network's own type costs the compiler a dozen functions.
+template <class P, class Net>
+std::unique_ptr<BuiltNetwork<P>> built_network(const Net& net) {
+    return std::unique_ptr<BuiltNetwork<P>>(new BuiltNetworkOf<Net, P>(net));
+}
 
 template <class P>
 BuiltNetwork<P>::~BuiltNetwork() = default;
