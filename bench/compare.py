@@ -47,7 +47,7 @@ def main():
     a = p.parse_args()
     tail = ["--threads", str(a.threads), "--seconds", a.seconds]
     peer_env = peer_environment(a.threads)
-    own_env = dict(os.environ, GOMP_CPU_AFFINITY=f"0-{a.threads - 1}")
+    own_env = dict(os.environ)
     print(f"{'model':22} {'mode':6} {'dla ms':>9} {'PyTorch ms':>11} {'ratio':>7}   (medians of {a.rounds} interleaved runs; ratio = PyTorch / dla)")
     for model in a.models:
         for mode in a.modes:

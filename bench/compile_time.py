@@ -84,7 +84,7 @@ def main():
 
         def compile_file(name, arguments):
             source = pathlib.Path(folder) / f"{name}.cpp"
-            return measure([a.compiler, "-std=c++20", a.level, "-fopenmp", *arguments, "-I", str(ROOT / "include"), "-c", str(source), "-o", str(source) + ".o"])
+            return measure([a.compiler, "-std=c++20", a.level, *arguments, "-I", str(ROOT / "include"), "-c", str(source), "-o", str(source) + ".o"])
 
         eigen = []
         for _ in range(a.rounds):
@@ -100,7 +100,7 @@ def main():
         return f"{statistics.median(seconds):.1f} s, {statistics.median(multiple):.2f}, {max(memory):.0f} MB"
 
     version = subprocess.run([a.compiler, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
-    print(f"{version}, {a.level} -fopenmp, median of {a.rounds} rounds: seconds of processor time, multiple of the Eigen program, peak memory\n")
+    print(f"{version}, {a.level}, median of {a.rounds} rounds: seconds of processor time, multiple of the Eigen program, peak memory\n")
     print("| what | headers alone | `DLA_KERNELS_EXTERN` |\n|---|---|---|")
     times = sorted(t for t, _ in eigen)
     print(f"| Eigen: a product of two matrices | {times[0]:.1f} to {times[-1]:.1f} s, 1, {max(m for _, m in eigen):.0f} MB | |")

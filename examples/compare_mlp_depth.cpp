@@ -135,7 +135,7 @@ int main(int argc, char** argv) {
     CLI::Option* output_dir = app.add_option("--output-dir", a.setting.output_dir, "where results, table and figures go (default: mlp_results)");
     CLI::Option* seed = app.add_option("--seed", a.seed, "overrides training.seed, 42")
                             ->check(CLI::Range(std::int64_t{0}, std::int64_t{9'000'000'000'000'000}, "0 to 9000000000000000"));
-    CLI::Option* threads = app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use); results do not depend on it")
+    CLI::Option* threads = app.add_option("--threads", a.setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors); results do not depend on it")
                                ->check(CLI::Range(1, 1024));
     app.add_flag("--quiet", a.setting.quiet, "only the table");
     app.set_version_flag("--version", "compare_mlp_depth (dla) " DLA_VERSION_STRING);

@@ -82,7 +82,7 @@ int main(int argc, char** argv) {
     app.add_option("--checkpoint", file, "a .safetensors file that train wrote")->required();
     app.add_option("--data-dir", setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else data/)");
     app.add_option("--logits", logits_file, "also write images, labels and logits there, as safetensors (scripts/load_in_pytorch.py compares)");
-    app.add_option("--threads", setting.threads, "threads (default: as many as OpenMP would use)")->check(CLI::Range(1, 1024));
+    app.add_option("--threads", setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors)")->check(CLI::Range(1, 1024));
     app.set_version_flag("--version", "evaluate (dla) " DLA_VERSION_STRING);
     try {
         app.parse(argc, argv);

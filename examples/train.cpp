@@ -150,7 +150,7 @@ int main(int argc, char** argv) {
         return good ? std::string() : std::string("takes up to 64 letters, digits, _ and -");
     });
     app.add_option("--seed", a.seed, "overrides training.seed")->check(CLI::NonNegativeNumber);
-    app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use); results do not depend on it")->check(CLI::Range(1, 1024));
+    app.add_option("--threads", a.setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors); results do not depend on it")->check(CLI::Range(1, 1024));
     app.add_option("--device", a.device, "cpu");
     app.add_flag("--stats", a.stats, "measure gradient norms, update sizes and dead ReLUs after each epoch: a table at the end, curves in TensorBoard");
     app.add_flag("--quiet", a.setting.quiet, "only the final lines");

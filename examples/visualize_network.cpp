@@ -132,7 +132,7 @@ int main(int argc, char** argv) {
     app.add_flag("--stats", a.stats, "gradient norms and dead ReLUs of each layer on a batch of training images");
     app.add_option("--gradients", a.gradients, "as --stats, and write weights, batch and gradients there for scripts/load_in_pytorch.py to compare");
     app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets for --stats (default: $DLA_DATA_DIR, else dataset.data_dir)");
-    app.add_option("--threads", a.setting.threads, "threads (default: as many as OpenMP would use)")->check(CLI::Range(1, 1024));
+    app.add_option("--threads", a.setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors)")->check(CLI::Range(1, 1024));
     app.set_version_flag("--version", "visualize_network (dla) " DLA_VERSION_STRING);
     const auto refuse = [](const std::string& why) {
         std::fprintf(stderr, "error[usage] visualize_network: %s; see --help\n", why.c_str());

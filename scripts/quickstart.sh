@@ -24,9 +24,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# Threads that wait for each other should not spin: on a busy machine that costs more than it gains.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
-
 start_dir=$PWD
 if [ -n "${DLA_DATA_DIR:-}" ]; then
     DLA_DATA_DIR=$(realpath -m "$DLA_DATA_DIR")

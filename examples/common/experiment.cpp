@@ -80,15 +80,14 @@ std::string in_output_dir(const Setting& setting, const std::string& path) {
 }
 
 void check_threads(const Setting& setting) {
-    const int threads = dla::thread_count(setting.threads);
-    if (!dla::can_start_threads(threads))
-        dla::fail(ErrorCode::usage, "--threads", "the system does not give " + std::to_string(threads) + " threads; use fewer, or raise its limit (ulimit -u)");
-    dla::start_threads(threads);
+    if (dla::start_threads(setting.threads) < setting.threads)
+        dla::fail(ErrorCode::usage, "--threads",
+                  "the system does not give " + std::to_string(setting.threads) + " threads; use fewer, or raise its limit (ulimit -u)");
 }
 
 std::string start_line(const Setting& setting) {
     const char* wish = std::getenv("DLA_SIMD");
-    const int threads = dla::thread_count(setting.threads);
+    const int threads = dla::start_threads(setting.threads);
     return "dla " DLA_VERSION_STRING ": cpu, " + std::string(dla::to_string(dla::active_isa())) +
            (wish && *wish ? " (DLA_SIMD asks for it), " : " (the best this processor has), ") + std::to_string(threads) +
            (threads == 1 ? " thread" : " threads");

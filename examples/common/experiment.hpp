@@ -16,7 +16,7 @@ namespace experiment {
 struct Setting {
     std::string data_dir;    ///< empty: $DLA_DATA_DIR, else the configuration's
     std::string output_dir;  ///< relative paths of the configuration start here
-    int threads = 0;         ///< 0: as many as OpenMP would use
+    int threads = 0;         ///< 0: see dla::thread_count
     bool quiet = false;
 };
 
@@ -35,7 +35,7 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
 /// Joins a relative path to the output folder.
 std::string in_output_dir(const Setting& setting, const std::string& path);
 
-/// Throws dla::Error(usage) when the system does not give that many threads: OpenMP would end the process.
+/// Starts the threads. Throws dla::Error(usage) when the system does not give as many as somebody asked for.
 void check_threads(const Setting& setting);
 
 /// `dla 0.1.0: cpu, avx512 (the best this processor has), 2 threads`.

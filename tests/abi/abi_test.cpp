@@ -9,7 +9,7 @@
 #include <fstream>
 #include <sstream>
 
-extern const Unit plain, fast, no_simd, no_openmp, no_zlib, haswell;
+extern const Unit plain, fast, no_simd, no_threads, no_zlib, haswell;
 
 TEST_CASE("-ffast-math changes no bit") {
     const std::vector<Outcome> exact = plain.outcomes(), got = fast.outcomes();
@@ -26,10 +26,8 @@ TEST_CASE("each unit has the kernels and the threads of its own flags") {
     const char* wish = std::getenv("DLA_SIMD");
     if (wish == nullptr || std::string(wish) == "base") CHECK(no_simd.isa() == "base");
     if (wish != nullptr) CHECK(plain.isa() == wish);
-    CHECK(no_openmp.threads() == 1);
-#if defined(_OPENMP)
+    CHECK(no_threads.threads() == 1);
     CHECK(plain.threads() == 4);
-#endif
     CHECK(plain.active_isa == no_zlib.active_isa);  // no flag of kernels differs: one function is enough
     CHECK(plain.types() == no_zlib.types());
     const auto each_type = [](const Unit& unit) {
@@ -38,9 +36,7 @@ TEST_CASE("each unit has the kernels and the threads of its own flags") {
         for (std::string name; text >> name;) names.push_back(name);
         return names;
     };
-    for (const Unit* other : {&fast, &no_simd, &no_openmp, &haswell}) {
-        // Without OpenMP in the build, DLA_NO_OPENMP changes nothing.
-        if (other == &no_openmp && plain.threads() == 1) continue;
+    for (const Unit* other : {&fast, &no_simd, &no_threads, &haswell}) {
         CHECK(plain.active_isa != other->active_isa);
         const std::vector<std::string> ours = each_type(plain), theirs = each_type(*other);
         REQUIRE(ours.size() == theirs.size());
@@ -48,10 +44,10 @@ TEST_CASE("each unit has the kernels and the threads of its own flags") {
     }
 }
 
-TEST_CASE("DLA_NO_SIMD and DLA_NO_OPENMP leave the results of the same instruction set as they are") {
+TEST_CASE("DLA_NO_SIMD and DLA_NO_THREADS leave the results of the same instruction set as they are") {
     const char* wish = std::getenv("DLA_SIMD");
     const std::vector<Outcome> exact = plain.outcomes();
-    std::vector<const Unit*> same = {&no_openmp};
+    std::vector<const Unit*> same = {&no_threads};
     if (wish != nullptr && std::string(wish) == "base") same.push_back(&no_simd);
     for (const Unit* unit : same) {
         const std::vector<Outcome> got = unit->outcomes();

@@ -151,11 +151,6 @@ TEST_CASE("a folder is held by one process, and the next is told by whom") {
     CHECK(contains(error_of([&] { dla::FolderLock lock(folder / "file/x", ""); }), "cannot create the folder"));
 }
 
-TEST_CASE("threads that can be started are started, and gone") {
-    CHECK(dla::can_start_threads(1));
-    CHECK(dla::can_start_threads(8));
-}
-
 TEST_CASE("what standard output goes to gets the text where the output stands") {
     TemporaryFolder folder;
     const std::string path = folder / "out.txt", link = folder / "stdout";

@@ -23,8 +23,7 @@ public:
 
     template <class Net>
     Runner(const Net& net, const dla::Shape& in, dla::index_t batch, const P& policy = {}, bool want_dx = true)
-        : Runner(dla::built_network<P>(net), in, net.out_shape(in).shape, batch, policy,
-                 want_dx) {}
+        : Runner(dla::built_network<P>(net), in, net.out_shape(in).shape, batch, policy, want_dx) {}
 
     Runner(std::unique_ptr<dla::BuiltNetwork<P>> net, const dla::Shape& in, const dla::Shape& out, dla::index_t batch, const P& policy, bool want_dx)
         : table(policy), net_(std::move(net)), in_(in), out_(out), batch_(batch), want_dx_(want_dx) {

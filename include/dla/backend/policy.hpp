@@ -95,11 +95,11 @@ struct Reference : HostMemory {
     static constexpr const char* name = "reference";
 };
 
-/// SIMD and OpenMP kernels where they pay (float), Reference<T> for the rest.
+/// SIMD kernels on several threads where they pay (float), Reference<T> for the rest.
 template <class T>
 struct Cpu : Reference<T> {
     static constexpr const char* name = "cpu";
-    int threads = 0;  ///< 0: as many as OpenMP would use. Results do not depend on it.
+    int threads = 0;  ///< 0: OMP_NUM_THREADS, or as many as there are processors. Results do not depend on it.
 };
 
 }  // namespace DLA_ABI_TAG

@@ -49,8 +49,8 @@ struct Running {
     void pop(index_t count) { c.stack.pop(count); }
 
     template <class L>
-    [[gnu::always_inline]] void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
-                 const LayerRows& rows) {
+    [[gnu::always_inline]] void forward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape,
+                                        Gradients wants, const LayerRows& rows) {
         if constexpr (Container<L>)
             layer.walk_forward(*this, state, x, y, tape, wants);
         else
@@ -58,8 +58,8 @@ struct Running {
         show_forward(c, rows, y);
     }
     template <class L>
-    [[gnu::always_inline]] void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
-                  LayerTape<L, P>& tape, Gradients wants, const LayerRows& rows) {
+    [[gnu::always_inline]] void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
+                                         const View<P>& dx, LayerTape<L, P>& tape, Gradients wants, const LayerRows& rows) {
         if constexpr (Container<L>)
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
         else
@@ -102,8 +102,8 @@ struct Planning {
     void pop(index_t count) { plan.pop(count); }
 
     template <class L>
-    [[gnu::always_inline]] void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape, Gradients wants,
-                 const LayerRows&) {
+    [[gnu::always_inline]] void forward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const View<P>& y, LayerTape<L, P>& tape,
+                                        Gradients wants, const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_forward(*this, state, x, y, tape, wants);
         } else {
@@ -113,8 +113,8 @@ struct Planning {
         }
     }
     template <class L>
-    [[gnu::always_inline]] void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
-                  LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
+    [[gnu::always_inline]] void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
+                                         const View<P>& dx, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
         } else {

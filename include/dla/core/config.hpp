@@ -14,7 +14,7 @@
 #endif
 
 // DLA_NO_SIMD    define to keep only the baseline kernels (no AVX2/AVX-512 code is compiled).
-// DLA_NO_OPENMP  define to run every kernel on the calling thread even when OpenMP is on.
+// DLA_NO_THREADS define to run every kernel on the calling thread.
 // DLA_HAVE_ZLIB, DLA_HAVE_PNG, DLA_HAVE_CURL  define when the program links with zlib, libpng, or libcurl and libcrypto.
 // All of them change generated code; see the tags below (what needs libcurl is one header, which is there or not).
 
@@ -41,10 +41,10 @@
 #define DLA_NO_SIMD
 #endif
 
-#if defined(_OPENMP) && !defined(DLA_NO_OPENMP)
-#define DLA_OPENMP 1
+#if !defined(DLA_NO_THREADS)
+#define DLA_THREADS 1
 #else
-#define DLA_OPENMP 0
+#define DLA_THREADS 0
 #endif
 
 // What is compiled from one source differs with these, so each combination has names of its own: units of one program that disagree each run their own code
@@ -56,8 +56,8 @@
 #else
 #define DLA_TAG_SIMD simd
 #endif
-#if DLA_OPENMP
-#define DLA_TAG_THREADS openmp
+#if DLA_THREADS
+#define DLA_TAG_THREADS threads
 #else
 #define DLA_TAG_THREADS serial
 #endif

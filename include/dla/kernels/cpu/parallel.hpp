@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
-// The only place that knows OpenMP: runs numbered tasks on several threads.
+// Runs numbered tasks on several threads: the only way in which kernels do.
 #pragma once
 
 #include <dla/backend/policy.hpp>
 
 #include <algorithm>
 
-#if DLA_OPENMP && DLA_BODIES
-#include <omp.h>
+#if DLA_BODIES
+#include <dla/kernels/cpu/thread_team.hpp>
 #endif
 
 namespace dla {
 inline namespace DLA_ABI_TAG {
 
-/// Threads that `wanted` stands for; 0 means as many as OpenMP would use.
+/// Threads that `wanted` stands for; 0 means OMP_NUM_THREADS, or without it the processors that this process may use.
 DLA_ONCE int thread_count(int wanted);
 
-/// Starts OpenMP's threads now, while there is memory for their stacks; they stay.
-DLA_ONCE void start_threads(int threads);
+/// Starts the threads that kernels will use, instead of with the first kernel: they stay. The number that can work, with the caller; fewer than wanted
+/// where the system gives no more, which costs time and changes no result.
+DLA_ONCE int start_threads(int threads);
 
-/// The policy with its number of threads fixed, so that scratch memory planned now also fits when OpenMP's default changes.
+/// The policy with its number of threads fixed, so that scratch memory planned now also fits when the environment changes.
 template <class T>
 Cpu<T> resolve(Cpu<T> policy) {
     policy.threads = thread_count(policy.threads);
@@ -28,12 +29,21 @@ Cpu<T> resolve(Cpu<T> policy) {
 
 #if DLA_BODIES
 DLA_ONCE int thread_count(int wanted) {
-#if DLA_OPENMP
-    return wanted > 0 ? wanted : omp_get_max_threads();
+#if DLA_THREADS
+    static const int usual = detail::default_threads();
+    return wanted > 0 ? wanted : usual;
 #else
     (void)wanted;
     return 1;
 #endif
+}
+
+DLA_ONCE int start_threads(int threads) {
+#if DLA_THREADS
+    if (detail::ThreadTeam* team = detail::ThreadTeam::instance()) return team->start_now(thread_count(threads));
+#endif
+    (void)threads;
+    return 1;
 }
 #endif
 
@@ -42,42 +52,24 @@ DLA_ONCE int thread_count(int wanted) {
 #if DLA_BODIES
 namespace detail::inline DLA_ABI_TAG {
 
-/// A task without its type, so that the parallel region is compiled once and not with each kernel.
-struct TaskRef {
-    void (*run)(const void* task, index_t index, int thread);
-    const void* task;
-};
-
 DLA_ONCE void run_tasks(int threads, index_t tasks, const TaskRef& task) {
-#if DLA_OPENMP
-    const auto team = static_cast<int>(std::min<index_t>(thread_count(threads), tasks));
-    if (team > 1 && !omp_in_parallel()) {
-#pragma omp parallel for schedule(static) num_threads(team)
-        for (index_t i = 0; i < tasks; ++i) task.run(task.task, i, omp_get_thread_num());
-        return;
-    }
+#if DLA_THREADS
+    if (threads != 1 && tasks > 1)
+        if (ThreadTeam* team = ThreadTeam::instance()) return team->run(thread_count(threads), tasks, task);
 #else
     (void)threads;
 #endif
-    for (index_t i = 0; i < tasks; ++i) task.run(task.task, i, 0);
+    task.run_alone(tasks);
 }
 
 /// Calls task(index, thread) once for each index in [0, tasks), on up to thread_count(threads) threads; thread < that number.
 /// The caller cuts work into tasks by problem size only and writes results that depend on the index alone: then the bits do not depend on the
-/// number of threads. One task, or one thread, runs on the caller without a fork. Tasks must not throw.
+/// number of threads. One task, or one thread, runs on the caller without waking anybody. Tasks must not throw.
 template <class Task>
 void parallel_for(int threads, index_t tasks, const Task& task) {
     run_tasks(threads, tasks, {[](const void* t, index_t index, int thread) { (*static_cast<const Task*>(t))(index, thread); }, &task});
 }
 
 }  // namespace detail::inline DLA_ABI_TAG
-
-inline namespace DLA_ABI_TAG {
-
-DLA_ONCE void start_threads(int threads) {
-    detail::parallel_for(threads, thread_count(threads), [](index_t, int) {});
-}
-
-}  // namespace DLA_ABI_TAG
 #endif
 }  // namespace dla

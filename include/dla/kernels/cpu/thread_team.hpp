@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// The threads that kernels run on. They wait without holding a processor that others want, and nobody waits for a thread that the system does not run.
+#pragma once
+
+#include <dla/core/shape.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include <unistd.h>
+#include <csignal>
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace dla::detail::inline DLA_ABI_TAG {
+
+/// A task without its type, so that what runs it is compiled once and not with each kernel.
+struct TaskRef {
+    void (*run)(const void* task, index_t index, int thread);
+    const void* task;
+
+    void run_alone(index_t tasks) const {
+        for (index_t i = 0; i < tasks; ++i) run(task, i, 0);
+    }
+};
+
+#if DLA_THREADS
+
+/// Processors that this process may use: those it may run on, and no more than its group's quota of time pays for (cgroup v2, as in containers).
+inline int usable_processors() {
+    int count = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+    cpu_set_t set;
+    if (::sched_getaffinity(0, sizeof set, &set) == 0) count = CPU_COUNT(&set);
+    if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "re")) {
+        double quota = 0, period = 0;  // microseconds; "max" instead of a quota is no number
+        if (std::fscanf(file, "%lf %lf", &quota, &period) == 2 && quota > 0 && period > 0)
+            count = std::min(count, static_cast<int>(std::min(1e6, quota / period + 0.999)));
+        std::fclose(file);
+    }
+#endif
+    return std::max(1, count);
+}
+
+/// Threads when nobody says how many: OMP_NUM_THREADS, by which users tell it to all numerical libraries, or as many as there are processors.
+inline int default_threads() {
+    const char* text = std::getenv("OMP_NUM_THREADS");
+    const long wish = text ? std::strtol(text, nullptr, 10) : 0;
+    return wish > 0 ? static_cast<int>(std::min(wish, 1024l)) : usable_processors();
+}
+
+/// Runs numbered tasks on the calling thread and on helpers, which all callers of the process share: who finds them busy (another thread's kernel, or a
+/// kernel within a task) works alone. Each thread begins with its own part of the numbers, so that it meets again what it has in its cache from the kernel
+/// before, and then takes what is left of the others' parts: a helper that the system does not run at the moment holds up only the task it has begun.
+/// Helpers wait in a short loop, because the next kernel usually follows at once, and then asleep.
+/// After fork() the child has no helpers and works alone.
+class ThreadTeam {
+public:
+    static constexpr int most_threads = 1024;
+
+    /// Null when the program ends and its helpers have ended.
+    static ThreadTeam* instance() {
+        static constinit ThreadTeam team;  // zeros: nothing of it is touched before it is used
+        return over_.load(std::memory_order_relaxed) ? nullptr : &team;
+    }
+    ThreadTeam(const ThreadTeam&) = delete;
+    ThreadTeam& operator=(const ThreadTeam&) = delete;
+
+    /// task(index, thread) once for each index in [0, tasks), thread < threads.
+    void run(int threads, index_t tasks, const TaskRef& task) {
+        if (busy_.exchange(true, std::memory_order_acquire)) return task.run_alone(tasks);
+        const int team = start(static_cast<int>(std::min<index_t>({threads, tasks, most_threads})));
+        if (team == 1) {
+            busy_.store(false, std::memory_order_release);
+            return task.run_alone(tasks);
+        }
+        task_ = task;
+        tasks_ = tasks;
+        per_ticket_ = (tasks + most_tickets - 1) / most_tickets;
+        const auto tickets = static_cast<std::uint64_t>((tasks + per_ticket_ - 1) / per_ticket_), size = static_cast<std::uint64_t>(team);
+        remaining_.store(static_cast<std::uint32_t>(tickets), std::memory_order_relaxed);
+        for (std::uint64_t t = 0; t < size; ++t)
+            seats_[t].tickets.store(Tickets{size, t * tickets / size, (t + 1) * tickets / size}.word(), std::memory_order_release);
+        for (std::uint64_t t = 1; t < size; ++t) seats_[t].wake();
+        work(0);
+        wait(remaining_, [](std::uint32_t left) { return left == 0; });
+        busy_.store(false, std::memory_order_release);
+    }
+
+    /// Sees to it that so many threads, with the caller, can work, and gives how many can: fewer where the system gives no more.
+    int start_now(int threads) {
+        if (busy_.exchange(true, std::memory_order_acquire)) return 1;
+        const int team = start(std::min(threads, most_threads));
+        busy_.store(false, std::memory_order_release);
+        return team;
+    }
+
+private:
+    /// What is left of one thread's part of the numbers, in one word, so that whoever takes one knows that it is of the job that runs now.
+    struct Tickets {
+        std::uint64_t team, next, end;
+
+        explicit Tickets(std::uint64_t word) : team(word >> 52), next(word >> 26 & most_tickets), end(word & most_tickets) {}
+        Tickets(std::uint64_t t, std::uint64_t n, std::uint64_t e) : team(t), next(n), end(e) {}
+        std::uint64_t word() const { return team << 52 | next << 26 | end; }
+    };
+    static constexpr std::uint64_t one_ticket = 1 << 26;
+    static constexpr index_t most_tickets = one_ticket - 1;
+
+    struct alignas(128) Seat {  // two lines: processors fetch them in pairs
+        std::atomic<std::uint64_t> tickets = 0;
+        std::atomic<std::uint32_t> jobs = 0;
+
+        void wake() {
+            jobs.fetch_add(1, std::memory_order_release);
+            jobs.notify_one();
+        }
+    };
+
+    constexpr ThreadTeam() = default;
+    ~ThreadTeam() {
+        over_ = true;
+        stopping_ = true;
+        if (!helpers_ || owner_ != ::getpid()) return;  // in a child of fork they are not there, and their objects must not be touched
+        for (std::size_t h = 0; h < helpers_->size(); ++h) {
+            seats_[h + 1].wake();
+            (*helpers_)[h].join();
+        }
+        delete helpers_;
+    }
+    int size() const { return helpers_ ? static_cast<int>(helpers_->size()) + 1 : 1; }
+
+    int start(int threads) {
+        while (size() < threads && !refused_) start_helper();
+        return std::max(1, std::min(threads, size()));
+    }
+    void start_helper() {
+        // The program's signals are for its own threads, but for those that a thread brings upon itself.
+        sigset_t others, before;
+        sigfillset(&others);
+        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGPROF}) sigdelset(&others, own);
+        const bool masked = ::pthread_sigmask(SIG_SETMASK, &others, &before) == 0;
+        owner_ = ::getpid();
+        try {
+            if (!helpers_) helpers_ = new std::vector<std::thread>;
+            helpers_->emplace_back([this, seat = static_cast<std::size_t>(size())] { help(seat); });
+        } catch (const std::system_error&) {
+            refused_ = true;  // asking again with each kernel would cost more than the thread is worth
+        } catch (const std::bad_alloc&) {
+            refused_ = true;
+        }
+        if (masked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+
+    void help(std::size_t seat) {
+        for (std::uint32_t seen = 0; !stopping_; seen = seats_[seat].jobs.load(std::memory_order_acquire)) {
+            work(seat);
+            wait(seats_[seat].jobs, [seen](std::uint32_t jobs) { return jobs != seen; });
+        }
+    }
+
+    /// Takes tickets, its own first, until there are none.
+    void work(std::uint64_t thread) {
+        std::uint64_t from = thread, visited = 0, team = 0;
+        std::uint32_t done = 0;
+        do {
+            std::uint64_t word = seats_[from].tickets.load(std::memory_order_acquire);
+            for (;;) {
+                const Tickets left(word);
+                team = left.team;
+                if (thread >= team || left.next == left.end) break;
+                if (!seats_[from].tickets.compare_exchange_weak(word, word + one_ticket, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+                // Until remaining_ is told of it, a ticket keeps its job alive: task_ and the rest are of this job.
+                const index_t first = static_cast<index_t>(left.next) * per_ticket_, end = std::min(tasks_, first + per_ticket_);
+                for (index_t i = first; i < end; ++i) task_.run(task_.task, i, static_cast<int>(thread));
+                word += one_ticket;
+                ++done;
+            }
+            if (++from >= team) from = 0;
+        } while (thread < team && ++visited < team);
+        if (done > 0 && remaining_.fetch_sub(done, std::memory_order_acq_rel) == done) remaining_.notify_one();
+    }
+
+    /// Looks again and again for some microseconds, then sleeps until the value changes.
+    template <class Ready>
+    static void wait(std::atomic<std::uint32_t>& value, const Ready& ready) {
+        for (int spins = 0; spins < spins_before_sleep; ++spins) {
+            if (ready(value.load(std::memory_order_acquire))) return;
+#if defined(__x86_64__)
+            __builtin_ia32_pause();
+#elif defined(__aarch64__)
+            asm volatile("yield");
+#endif
+        }
+        for (std::uint32_t now; !ready(now = value.load(std::memory_order_acquire));) value.wait(now, std::memory_order_acquire);
+    }
+
+    static constexpr int spins_before_sleep = 4000;  // 40 to 150 microseconds, by processor: longer than most steps between two kernels
+    inline static std::atomic<bool> over_ = false;
+
+    std::array<Seat, most_threads> seats_;
+    std::atomic<bool> busy_ = false, stopping_ = false;
+    bool refused_ = false;
+    pid_t owner_ = 0;
+    std::vector<std::thread>* helpers_ = nullptr;
+    TaskRef task_{};
+    index_t tasks_ = 0, per_ticket_ = 1;
+    alignas(128) std::atomic<std::uint32_t> remaining_ = 0;
+};
+#endif
+
+}  // namespace dla::detail::inline DLA_ABI_TAG
