@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The Cpu<float> convolutions against the reference: exact on small integers, within a derived bound on reals, the same bits at any number of threads.
+// The Cpu<float> convolutions as direct sums (strict) against the reference: exact on small integers, within a derived bound on reals, the same bits at any number of threads.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -91,6 +91,7 @@ void check_exact(const Conv2dDims& dims, index_t pad_bottom, index_t pad_right, 
     const Problem q = problem(dims, pad_bottom, pad_right, 3);
     Cpu<float> p;
     p.threads = threads;
+    p.strict = true;
     for (const bool with_bias : {false, true}) {
         const Results expected = run_all(Reference<float>{}, q, with_bias), got = run_all(p, q, with_bias);
         const std::string name = text(q.d) + (with_bias ? " with bias" : "");
@@ -154,6 +155,7 @@ TEST_CASE("conv2d: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the reference in 
         const Problem q = problem(dims, dims.pad_top, dims.pad_left, 0);
         const Conv2dDims& d = q.d;
         Cpu<float> p;
+        p.strict = true;
         const Results got = run_all(p, q, true);
         const auto wide = [](const Floats& v, bool magnitude) {
             std::vector<double> out(v.begin(), v.end());
@@ -194,6 +196,7 @@ TEST_CASE("conv2d: the same bits at any number of threads") {
         const Problem q = problem(dims, dims.pad_top, dims.pad_left, 0);
         Cpu<float> p;
         p.threads = 1;
+        p.strict = true;
         const Results one = run_all(p, q, true);
         for (const int threads : {2, 3, 5}) {
             p.threads = threads;

@@ -100,6 +100,7 @@ TEST_CASE("scratch of a convolution covers fewer images") {
                     return d;
                 };
                 const auto correlation = [&](index_t batch, bool transpose) {
+                    if (conv2d_uses_winograd(cpu(wanted), dims(batch))) return detail::WinogradPlan(dims(batch), transpose).scratch(threads);
                     const detail::ConvPlan plan(dims(batch), transpose);
                     return (padded_count<float>(plan.packed_floats()) + threads * padded_count<float>(plan.source_floats)) * index_t{4};
                 };
@@ -112,6 +113,7 @@ TEST_CASE("scratch of a convolution covers fewer images") {
                 check_bound(
                     300, [&](index_t batch) { return conv2d_backward_weights_scratch(cpu(wanted), dims(batch)); },
                     [&](index_t batch) {
+                        if (conv2d_uses_winograd(cpu(wanted), dims(batch))) return detail::WinogradWeightsPlan(dims(batch)).scratch(threads);
                         const detail::ConvWeightsPlan plan(dims(batch));
                         return (plan.parts * plan.partial_floats + threads * padded_count<float>(plan.source_floats + plan.panel_floats)) * index_t{4};
                     });

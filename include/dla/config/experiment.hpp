@@ -19,6 +19,7 @@ struct ModelConfig {
     std::int64_t kernel_size = 3;             // cnn only
     double dropout = 0.2;                     // cnn only
     bool residual = false;
+    bool strict = false;                      // cnn only
     bool operator==(const ModelConfig&) const = default;
 };
 

@@ -69,6 +69,9 @@ inline std::span<const ConfigKey> config_keys() {
          .open_high = true, .only_for = "cnn"},
         {.table = "model", .key = "residual", .field = [](C& c) -> F { return &c.model.residual; }, .default_value = "false",
          .meaning = "Build the network from residual blocks."},
+        {.table = "model", .key = "strict", .field = [](C& c) -> F { return &c.model.strict; }, .default_value = "false",
+         .meaning = "Compute each convolution as one sum of products: smaller roundings, and two to three times as slow.", .only_for = "cnn",
+         .written_always = false},
 
         {.table = "training", .key = "learning_rate", .field = [](C& c) -> F { return &c.training.learning_rate; }, .default_value = "0.001",
          .meaning = "Learning rate at the start; with one_cycle the highest one.", .low = 0, .high = 100, .open_low = true},

@@ -12,6 +12,7 @@ namespace dla::inline DLA_ABI_TAG {
 DLA_ONCE std::unique_ptr<AnyModel> make_model(const ModelConfig& config, Seed seed, int threads) {
     Cpu<float> policy;
     policy.threads = threads;
+    policy.strict = config.strict;
     const Shape input(config.input_shape.at(0), config.input_shape.at(1), config.input_shape.at(2));
     const auto build = [&](const auto& net) { return erase(Model<std::remove_cvref_t<decltype(net)>>(net, input, seed, policy)); };
     if (config.name == "mlp") return config.residual ? build(make_residual_mlp(config.layer_sizes)) : build(make_mlp(config.layer_sizes));

@@ -4,10 +4,14 @@
 #pragma once
 
 #include <dla/kernels/cpu/conv2d_serial.hpp>
+#include <dla/kernels/cpu/winograd.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla {
+
+DLA_ONCE bool conv2d_uses_winograd(const Cpu<float>& p, const Conv2dDims& d) { return !p.strict && detail::winograd_pays(d); }
+
 namespace detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t conv2d_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
@@ -30,7 +34,8 @@ inline index_t conv2d_scratch(const Cpu<float>& p, const Conv2dDims& dims, bool 
     return conv2d_most(dims, [&](const Conv2dDims& d) {
         const ConvPlan plan(d, transpose);
         const index_t packed = padded_count<float>(plan.packed_floats());
-        return (packed + thread_count(p.threads) * padded_count<float>(plan.source_floats)) * static_cast<index_t>(sizeof(float));
+        const index_t direct = (packed + thread_count(p.threads) * padded_count<float>(plan.source_floats)) * static_cast<index_t>(sizeof(float));
+        return conv2d_uses_winograd(p, d) ? std::max(direct, WinogradPlan(d, transpose).scratch(thread_count(p.threads))) : direct;
     });
 }
 
@@ -72,22 +77,26 @@ DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv
     return detail::conv2d_most(dims, [&](const Conv2dDims& d) {
         const detail::ConvWeightsPlan plan(d);
         const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
-        return (plan.parts * plan.partial_floats + thread_count(p.threads) * own) * static_cast<index_t>(sizeof(float));
+        const index_t direct = (plan.parts * plan.partial_floats + thread_count(p.threads) * own) * static_cast<index_t>(sizeof(float));
+        return conv2d_uses_winograd(p, d) ? std::max(direct, detail::WinogradWeightsPlan(d).scratch(thread_count(p.threads))) : direct;
     });
 }
 
 /// y = conv(x, w) + bias (or null): cross-correlation with zeros outside the image.
 DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y) {
+    if (conv2d_uses_winograd(p, d)) return detail::winograd_correlate(p, scratch, detail::WinogradPlan(d, false), x, w, bias, y);
     detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, false), x, w, bias, y);
 }
 
 /// dx = gradient with respect to x, overwritten everywhere.
 DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx) {
+    if (conv2d_uses_winograd(p, d)) return detail::winograd_correlate(p, scratch, detail::WinogradPlan(d, true), dy, w, nullptr, dx);
     detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, true), dy, w, nullptr, dx);
 }
 
 /// dw += gradient with respect to w; dbias (or null) += sum of dy.
 DLA_ONCE void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias) {
+    if (conv2d_uses_winograd(p, d)) return detail::winograd_backward_weights(p, scratch, detail::WinogradWeightsPlan(d), x, dy, dw, dbias);
     const detail::ConvWeightsPlan plan(d);
     if (plan.units() == 0 || d.out_width == 0 || d.out_channels == 0) return;
     const detail::TileTarget& tile = detail::active_tile();

@@ -11,6 +11,8 @@ DLA_ONCE index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d);
 DLA_ONCE void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c);
 
 // conv2d.hpp
+/// Whether the three of a convolution of this size go through Winograd's transforms, with the larger roundings of these.
+DLA_ONCE bool conv2d_uses_winograd(const Cpu<float>& p, const Conv2dDims& d);
 DLA_ONCE index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d);
 DLA_ONCE index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d);
 DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& dims);

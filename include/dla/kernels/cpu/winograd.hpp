@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// Convolutions of 3 x 3 taps with a quarter of the multiplications (Winograd 1980; Lavin and Gray 2016): tiles of 4 x 4 results, transformed a few at a time,
+// multiplied by the transformed weights while they lie in cache, and transformed back. The gradient of w is the same with the roles of w and y exchanged.
+// Roundings are larger than those of a direct sum, by the factors 4, 5 and 8 of the transforms: see tests/kernels/test_winograd.cpp for the bound.
+#pragma once
+
+#include <dla/kernels/cpu/simd_math.hpp>
+#include <dla/kernels/cpu/tile.hpp>
+#include <dla/kernels/types.hpp>
+
+#include <dla/core/begin_exact.inl.hpp>
+
+namespace dla::detail::inline DLA_ABI_TAG {
+
+/// Steps in floats between rows and columns of an image, and which rows and columns of a patch lie in it.
+struct WinogradWindow {
+    index_t down, right;
+    index_t row0, row1, column0, column1;
+};
+
+/// What is compiled once for each instruction set.
+struct WinogradTarget {
+    void (*input)(const float* image, const WinogradWindow&, index_t channels, float* to, index_t step);
+    void (*gradient)(const float* image, const WinogradWindow&, index_t channels, float* to, index_t step);
+    void (*output)(const float* from, index_t step, const float* bias, const WinogradWindow&, index_t channels, float* image);
+    void (*weights)(const float* w, index_t tap_step, index_t channels, float* to, index_t step);
+    void (*taps)(const float* from, index_t parts, index_t part_step, index_t step, index_t channels, float* to, index_t to_step);
+};
+
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+namespace dla::detail::inline DLA_ABI_TAG::base {
+#include <dla/kernels/cpu/winograd.inl.hpp>
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
+#include <dla/kernels/cpu/winograd.inl.hpp>
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
+#include <dla/kernels/cpu/winograd.inl.hpp>
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla::detail::inline DLA_ABI_TAG {
+
+inline const WinogradTarget& active_winograd() { return *select_isa(&base::winograd_target, &avx2::winograd_target, &avx512::winograd_target); }
+
+inline constexpr index_t winograd_places = 36;
+
+/// Whether a convolution has the form, and the size at which four times fewer multiplications outweigh the transforms. Those take as long as some 24
+/// multiplications for each channel of a place (measured: 21), and those of the weights what 64 tiles do.
+constexpr bool winograd_pays(const Conv2dDims& d) {
+    if (d.kernel_h != 3 || d.kernel_w != 3 || d.stride_h != 1 || d.stride_w != 1 || d.dilation_h != 1 || d.dilation_w != 1 || d.groups != 1) return false;
+    if (d.pad_top > 2 || d.pad_left > 2 || d.in_channels < 16 || d.out_channels < 16) return false;
+    const index_t tiles = ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4);
+    const index_t products = d.in_channels * d.out_channels;
+    return d.batch * tiles >= 64 && 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
+}
+
+/// Tiles of 4 x 4 results, of all images in order.
+struct WinogradTiles {
+    index_t height, width, down, across, count;
+
+    WinogradTiles(index_t batch, index_t h, index_t w) : height(h), width(w), down(ceil_div(h, 4)), across(ceil_div(w, 4)), count(batch * down * across) {}
+
+    struct Place {
+        index_t image, row, column;
+    };
+    Place place(index_t tile) const { return {tile / (down * across), tile / across % down * 4, tile % across * 4}; }
+    /// The results of a tile.
+    WinogradWindow results(const Place& at, index_t channels) const {
+        return {width * channels, channels, 0, std::min<index_t>(4, height - at.row), 0, std::min<index_t>(4, width - at.column)};
+    }
+    float* results_at(float* images, const Place& at, index_t channels) const { return images + ((at.image * height + at.row) * width + at.column) * channels; }
+};
+
+/// The patch of an image that a tile's results depend on, from `row`, `column` on, which may lie outside.
+inline WinogradWindow winograd_source(index_t height, index_t width, index_t channels, index_t row, index_t column) {
+    const auto inside = [](index_t at, index_t size) { return std::clamp<index_t>(size - at, 0, 6); };
+    return {width * channels, channels, std::max<index_t>(0, -row), inside(row, height), std::max<index_t>(0, -column), inside(column, width)};
+}
+
+/// y from x (forward), or dx from dy (turned: with the weights turned by half a turn).
+struct WinogradPlan {
+    index_t src_h, src_w, src_c, dst_c, pad_h, pad_w;
+    bool turned;
+    WinogradTiles tiles;
+    index_t block;                  // tiles that are transformed and multiplied at a time
+    index_t src_row, place_floats;  // of what is transformed, for one tile and for a block
+    index_t product_row, product_floats;
+
+    WinogradPlan(const Conv2dDims& d, bool backward)
+        : src_h(backward ? d.out_height : d.height),
+          src_w(backward ? d.out_width : d.width),
+          src_c(backward ? d.out_channels : d.in_channels),
+          dst_c(backward ? d.in_channels : d.out_channels),
+          pad_h(backward ? 2 - d.pad_top : d.pad_top),
+          pad_w(backward ? 2 - d.pad_left : d.pad_left),
+          turned(backward),
+          tiles(d.batch, backward ? d.height : d.out_height, backward ? d.width : d.out_width) {
+        // What is transformed should stay in L2; 24 is a multiple of every target's rows.
+        src_row = round_up(src_c, 16) + 16;
+        block = winograd_places * 48 * src_row <= 192 * 1024 && tiles.count >= 48 * 16 ? 48 : 24;
+        place_floats = block * src_row;
+        product_row = std::min<index_t>(round_up(dst_c, 16), 2 * max_panel_width);
+        product_floats = block * product_row + 16;
+    }
+    index_t panels(const TileTarget& tile) const { return ceil_div(dst_c, tile.panel_width); }
+    index_t place_weights() const { return src_c * round_up(dst_c, max_panel_width); }
+    static constexpr index_t chunk = 64;  // source channels whose weights are transformed at a time
+    index_t own_floats() const { return std::max(winograd_places * (place_floats + product_floats), max_panel_width * winograd_places * chunk); }
+    index_t scratch(int threads) const { return (winograd_places * place_weights() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+};
+
+/// Transforms the weights of one panel of destination channels; `space` holds own_floats.
+inline void winograd_pack(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t panel, const float* w, float* packed,
+                          float* space) {
+    const index_t column = panel * tile.panel_width, cols = std::min(tile.panel_width, plan.dst_c - column), width = tile.stored_width(cols);
+    float* to = packed + column * plan.src_c;
+    if (plan.turned) {  // w is [src_c, 9, dst_c]; tap t of the turned kernel is tap 8 - t
+        for (index_t s = 0; s < plan.src_c; ++s)
+            winograd.weights(w + (s * 9 + 8) * plan.dst_c + column, -plan.dst_c, cols, to + s * width, plan.place_weights());
+        return;
+    }
+    for (index_t s = 0; s < plan.src_c; s += plan.chunk) {
+        const index_t here = std::min(plan.chunk, plan.src_c - s);
+        for (index_t j = 0; j < cols; ++j)
+            winograd.weights(w + (column + j) * 9 * plan.src_c + s, plan.src_c, here, space + j * winograd_places * plan.chunk, plan.chunk);
+        for (index_t q = 0; q < winograd_places; ++q)
+            tile.pack_columns(here, cols, width, space + q * plan.chunk, winograd_places * plan.chunk, to + q * plan.place_weights() + s * width);
+    }
+}
+
+/// One block of tiles; `space` holds own_floats.
+inline void winograd_block(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t first, const float* src,
+                           const float* packed, const float* bias, float* dst, float* space) {
+    const index_t count = std::min(plan.block, plan.tiles.count - first);
+    float *transformed = space, *products = space + winograd_places * plan.place_floats;
+    for (index_t t = 0; t < count; ++t) {
+        const auto at = plan.tiles.place(first + t);
+        const index_t row = at.row - plan.pad_h, column = at.column - plan.pad_w;
+        const float* image = src + ((at.image * plan.src_h + row) * plan.src_w + column) * plan.src_c;
+        winograd.input(image, winograd_source(plan.src_h, plan.src_w, plan.src_c, row, column), plan.src_c, transformed + t * plan.src_row, plan.place_floats);
+    }
+    const TileLoops loops{.count2 = plan.src_c};
+    for (index_t column0 = 0; column0 < plan.dst_c; column0 += plan.product_row) {
+        const index_t columns = std::min(plan.product_row, plan.dst_c - column0);
+        for (index_t q = 0; q < winograd_places; ++q) {
+            for (index_t t = 0; t < count; t += tile.rows) {
+                const float* from[max_tile_rows];
+                float* to[max_tile_rows];
+                const index_t here = std::min(tile.rows, count - t);
+                for (index_t r = 0; r < tile.rows; ++r) {
+                    const index_t row = t + std::min(r, here - 1);
+                    from[r] = transformed + q * plan.place_floats + row * plan.src_row;
+                    to[r] = products + q * plan.product_floats + row * plan.product_row;
+                }
+                for (index_t j = 0; j < columns; j += tile.panel_width) {
+                    const index_t cols = std::min(tile.panel_width, columns - j);
+                    tile.run(loops, from, packed + q * plan.place_weights() + (column0 + j) * plan.src_c, tile.stored_width(cols),
+                             {.c = to, .bias = nullptr, .beta = 0, .rows = static_cast<int>(here), .cols = cols});
+                    for (index_t r = 0; r < tile.rows; ++r) to[r] += cols;
+                }
+            }
+        }
+        for (index_t t = 0; t < count; ++t) {
+            const auto at = plan.tiles.place(first + t);
+            winograd.output(products + t * plan.product_row, plan.product_floats, bias != nullptr ? bias + column0 : nullptr,
+                            plan.tiles.results(at, plan.dst_c), columns, plan.tiles.results_at(dst, at, plan.dst_c) + column0);
+        }
+    }
+}
+
+inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const WinogradPlan& plan, const float* src, const float* w, const float* bias,
+                               float* dst) {
+    const TileTarget& tile = active_tile();
+    const WinogradTarget& winograd = active_winograd();
+    auto* packed = reinterpret_cast<float*>(scratch);
+    float* space = packed + winograd_places * plan.place_weights();
+    parallel_for(p.threads, plan.panels(tile),
+                 [&](index_t panel, int thread) { winograd_pack(tile, winograd, plan, panel, w, packed, space + thread * plan.own_floats()); });
+    parallel_for(p.threads, ceil_div(plan.tiles.count, plan.block), [&](index_t task, int thread) {
+        winograd_block(tile, winograd, plan, task * plan.block, src, packed, bias, dst, space + thread * plan.own_floats());
+    });
+}
+
+/// The gradient of w, in parts of the batch that are added up in their order.
+struct WinogradWeightsPlan {
+    Conv2dDims d;
+    WinogradTiles tiles;
+    index_t block = 64;  // tiles at a time: their products with each other are added to a part's sums, which are larger than L2
+    index_t in_row, out_row, parts;
+
+    explicit WinogradWeightsPlan(const Conv2dDims& dims) : d(dims), tiles(d.batch, d.out_height, d.out_width) {
+        in_row = round_up(d.in_channels, 16) + 16;
+        out_row = round_up(d.out_channels, 16) + 16;
+        const index_t floats = winograd_places * place_sums();
+        parts = std::clamp<index_t>(std::min(ceil_div(tiles.count, block), lines()), 1, floats <= 128 * 1024 ? 16 : floats <= 512 * 1024 ? 8 : 4);
+    }
+    index_t sums_row() const { return round_up(d.out_channels, 16); }
+    index_t place_sums() const { return d.in_channels * sums_row() + 16; }
+    /// Floats of one part: the sums of each place, then those of dy.
+    index_t part_floats() const { return winograd_places * place_sums() + sums_row(); }
+    /// Rows of tiles, which have whole rows of dy.
+    index_t lines() const { return d.batch * tiles.down; }
+    index_t own_floats() const { return winograd_places * block * (in_row + out_row); }
+    index_t scratch(int threads) const { return (parts * part_floats() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+};
+
+/// One part: its sums over its rows of tiles. `space` holds own_floats.
+inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& winograd, const WinogradWeightsPlan& plan, index_t part, const float* x,
+                                  const float* dy, float* sums, bool with_bias, float* space) {
+    const Conv2dDims& d = plan.d;
+    const WinogradTiles& tiles = plan.tiles;
+    const index_t line0 = plan.lines() * part / plan.parts, line1 = plan.lines() * (part + 1) / plan.parts;
+    const index_t in_place = plan.block * plan.in_row, out_place = plan.block * plan.out_row;
+    float *inputs = space, *gradients = space + winograd_places * in_place;
+    float* bias = sums + winograd_places * plan.place_sums();
+    if (with_bias) {
+        std::fill_n(bias, d.out_channels, 0.0f);
+        for (index_t line = line0; line < line1; ++line) {
+            const index_t row = line % tiles.down * 4;
+            tile.sum_rows(std::min<index_t>(4, d.out_height - row) * d.out_width, d.out_channels,
+                          dy + (line / tiles.down * d.out_height + row) * d.out_width * d.out_channels, d.out_channels, nullptr, 1, bias);
+        }
+    }
+    const index_t end = line1 * tiles.across;
+    for (index_t first = line0 * tiles.across, start = first; first < end; first += plan.block) {
+        const index_t count = std::min(plan.block, end - first);
+        for (index_t t = 0; t < count; ++t) {
+            const auto at = tiles.place(first + t);
+            const index_t row = at.row - d.pad_top, column = at.column - d.pad_left;
+            winograd.input(x + ((at.image * d.height + row) * d.width + column) * d.in_channels, winograd_source(d.height, d.width, d.in_channels, row, column),
+                           d.in_channels, inputs + t * plan.in_row, in_place);
+            winograd.gradient(dy + ((at.image * d.out_height + at.row) * d.out_width + at.column) * d.out_channels, tiles.results(at, d.out_channels),
+                              d.out_channels, gradients + t * plan.out_row, out_place);
+        }
+        const TileLoops loops{.count2 = count, .step2 = plan.in_row};
+        for (index_t q = 0; q < winograd_places; ++q) {
+            for (index_t j = 0; j < d.out_channels; j += tile.panel_width) {
+                const index_t cols = std::min(tile.panel_width, d.out_channels - j);
+                for (index_t i = 0; i < d.in_channels; i += tile.rows) {
+                    const float* from[max_tile_rows];
+                    float* to[max_tile_rows];
+                    const index_t here = std::min(tile.rows, d.in_channels - i);
+                    for (index_t r = 0; r < tile.rows; ++r) {
+                        const index_t channel = i + std::min(r, here - 1);
+                        from[r] = inputs + q * in_place + channel;
+                        to[r] = sums + q * plan.place_sums() + channel * plan.sums_row() + j;
+                    }
+                    tile.run(loops, from, gradients + q * out_place + j, plan.out_row,
+                             {.c = to, .bias = nullptr, .beta = first == start ? 0.0f : 1.0f, .rows = static_cast<int>(here), .cols = cols});
+                }
+            }
+        }
+    }
+}
+
+/// dw += the taps of the sums, for some input channels.
+inline void winograd_weights_combine(const WinogradTarget& winograd, const WinogradWeightsPlan& plan, index_t first, index_t last, const float* sums,
+                                     float* dw) {
+    constexpr index_t block = 16;
+    const Conv2dDims& d = plan.d;
+    for (index_t j = 0; j < d.out_channels; j += block) {
+        alignas(64) float taps[16 * 9 * block];
+        const index_t cols = std::min(block, d.out_channels - j), rows = last - first;
+        for (index_t i = 0; i < rows; ++i)
+            winograd.taps(sums + (first + i) * plan.sums_row() + j, plan.parts, plan.part_floats(), plan.place_sums(), cols, taps + i * 9 * block, block);
+        for (index_t c = 0; c < cols; ++c) {
+            for (index_t t = 0; t < 9; ++t) {
+                float* to = dw + ((j + c) * 9 + t) * d.in_channels + first;
+                for (index_t i = 0; i < rows; ++i) to[i] += taps[(i * 9 + t) * block + c];
+            }
+        }
+    }
+}
+
+inline void winograd_backward_weights(const Cpu<float>& p, std::byte* scratch, const WinogradWeightsPlan& plan, const float* x, const float* dy, float* dw,
+                                      float* dbias) {
+    const TileTarget& tile = active_tile();
+    const WinogradTarget& winograd = active_winograd();
+    auto* sums = reinterpret_cast<float*>(scratch);
+    float* space = sums + plan.parts * plan.part_floats();
+    parallel_for(p.threads, plan.parts, [&](index_t part, int thread) {
+        winograd_weights_part(tile, winograd, plan, part, x, dy, sums + part * plan.part_floats(), dbias != nullptr, space + thread * plan.own_floats());
+    });
+    parallel_for(p.threads, ceil_div(plan.d.in_channels, 16),
+                 [&](index_t task, int) { winograd_weights_combine(winograd, plan, task * 16, std::min(plan.d.in_channels, task * 16 + 16), sums, dw); });
+    if (dbias != nullptr) tile.sum_rows(plan.parts, plan.d.out_channels, sums + winograd_places * plan.place_sums(), plan.part_floats(), nullptr, 1, dbias);
+}
+
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+#include <dla/core/end_exact.inl.hpp>

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+// The transforms of F(4x4, 3x3) and of its gradient. Included once per target, see winograd.hpp. No include guard on purpose.
+// Points 0, 1, -1, 2, -2 and infinity (Lavin and Gray 2016): y = A' [(G w G') * (B' x B)] A, where * multiplies place by place.
+
+/// B' of six values s apart.
+[[gnu::always_inline]] inline void winograd_input(const Vec* d, int s, Vec* o, int os) {
+    const Vec d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
+    const Vec even = d4 - 4 * d2, odd = d3 - 4 * d1, far_even = d4 - d2, far_odd = 2 * (d3 - d1);
+    o[0] = d4 - 5 * d2 + 4 * d0;  // one way to fuse a rounding product with a sum: the same bits from each compiler
+    o[os] = even + odd;
+    o[2 * os] = even - odd;
+    o[3 * os] = far_even + far_odd;
+    o[4 * os] = far_even - far_odd;
+    o[5 * os] = d5 - 5 * d3 + 4 * d1;
+}
+/// A': six to four.
+[[gnu::always_inline]] inline void winograd_output(const Vec* m, int s, Vec* o, int os) {
+    const Vec sum = m[s] + m[2 * s], difference = m[s] - m[2 * s], far_sum = m[3 * s] + m[4 * s], far_difference = m[3 * s] - m[4 * s];
+    o[0] = m[0] + sum + far_sum;
+    o[os] = difference + 2 * far_difference;
+    o[2 * os] = sum + 4 * far_sum;
+    o[3 * os] = difference + 8 * far_difference + m[5 * s];
+}
+/// G: three to six.
+[[gnu::always_inline]] inline void winograd_weights(const Vec* g, int s, Vec* o, int os) {
+    const Vec outer = g[0] + g[2 * s], far = g[0] + 4 * g[2 * s], twice = 2 * g[s];
+    o[0] = g[0] * 0.25f;
+    o[os] = (outer + g[s]) * (-1.0f / 6);
+    o[2 * os] = (outer - g[s]) * (-1.0f / 6);
+    o[3 * os] = (far + twice) * (1.0f / 24);
+    o[4 * os] = (far - twice) * (1.0f / 24);
+    o[5 * os] = g[2 * s];
+}
+/// What takes G's place in the gradient of w, F(3x3, 4x4): four to six.
+[[gnu::always_inline]] inline void winograd_gradient(const Vec* d, int s, Vec* o, int os) {
+    const Vec even = d[0] + d[2 * s], odd = d[s] + d[3 * s], far_even = d[0] + 4 * d[2 * s], far_odd = 2 * d[s] + 8 * d[3 * s];
+    o[0] = d[0] * 0.25f;
+    o[os] = (even + odd) * (-1.0f / 6);
+    o[2 * os] = (even - odd) * (-1.0f / 6);
+    o[3 * os] = (far_even + far_odd) * (1.0f / 24);
+    o[4 * os] = (far_even - far_odd) * (1.0f / 24);
+    o[5 * os] = d[3 * s];
+}
+/// And A': six to three.
+[[gnu::always_inline]] inline void winograd_taps(const Vec* m, int s, Vec* o, int os) {
+    const Vec sum = m[s] + m[2 * s], difference = m[s] - m[2 * s], far_sum = m[3 * s] + m[4 * s], far_difference = m[3 * s] - m[4 * s];
+    o[0] = m[0] + sum + far_sum;
+    o[os] = difference + 2 * far_difference;
+    o[2 * os] = sum + 4 * far_sum + m[5 * s];
+}
+
+/// `Size` x `Size` positions of an image, of which the rows and columns within the window lie in it and the others are zeros; transformed to
+/// to[q * step + channel], q < 36. Writes whole vectors.
+template <int Size, auto Transform>
+inline void winograd_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
+    for (index_t c = 0; c < channels; c += lanes) {
+        Vec d[Size * Size], e[6 * Size], f[36];
+        const index_t here = channels - c;
+        if (here >= lanes && w.row0 == 0 && w.column0 == 0 && w.row1 == Size && w.column1 == Size) {
+#pragma GCC unroll 36
+            for (int r = 0; r < Size; ++r) {
+#pragma GCC unroll 6
+                for (int k = 0; k < Size; ++k) d[r * Size + k] = load(image + r * w.down + k * w.right + c);
+            }
+        } else {
+            for (int r = 0; r < Size; ++r) {
+                for (int k = 0; k < Size; ++k) {
+                    const bool inside = r >= w.row0 && r < w.row1 && k >= w.column0 && k < w.column1;
+                    d[r * Size + k] = inside ? load_within(image + r * w.down + k * w.right + c, here) : Vec{};
+                }
+            }
+        }
+#pragma GCC unroll 6
+        for (int k = 0; k < Size; ++k) Transform(d + k, Size, e + k, Size);
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; ++r) Transform(e + r * Size, 1, f + r * 6, 1);
+#pragma GCC unroll 36
+        for (int q = 0; q < 36; ++q) store(to + q * step + c, f[q]);
+    }
+}
+[[gnu::noinline]] inline void winograd_input_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
+    winograd_patch<6, winograd_input>(image, w, channels, to, step);
+}
+[[gnu::noinline]] inline void winograd_gradient_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
+    winograd_patch<4, winograd_gradient>(image, w, channels, to, step);
+}
+
+/// from[q * step + channel] back to at most 4 x 4 positions of an image, plus bias (or null).
+[[gnu::noinline]] inline void winograd_output_patch(const float* from, index_t step, const float* bias, const WinogradWindow& w, index_t channels,
+                                                    float* image) {
+    for (index_t c = 0; c < channels; c += lanes) {
+        Vec m[36], e[24], y[16];
+        const index_t here = channels - c;
+#pragma GCC unroll 36
+        for (int q = 0; q < 36; ++q) m[q] = load(from + q * step + c);
+#pragma GCC unroll 6
+        for (int k = 0; k < 6; ++k) winograd_output(m + k, 6, e + k, 6);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) winograd_output(e + r * 6, 1, y + r * 4, 1);
+        const Vec b = bias != nullptr ? load_within(bias + c, here) : Vec{};
+        for (index_t r = 0; r < w.row1; ++r) {
+            for (index_t k = 0; k < w.column1; ++k) store_within(image + r * w.down + k * w.right + c, y[r * 4 + k] + b, here);
+        }
+    }
+}
+
+/// The nine taps of `channels` neighbouring weights, tap t at w + t * tap_step, to to[q * step + channel]: whole vectors, zeros behind the last channel.
+[[gnu::noinline]] inline void winograd_weights_patch(const float* w, index_t tap_step, index_t channels, float* to, index_t step) {
+    for (index_t c = 0; c < channels; c += lanes) {
+        Vec g[9], e[18], u[36];
+        for (int t = 0; t < 9; ++t) g[t] = load_within(w + t * tap_step + c, channels - c);
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; ++k) winograd_weights(g + k, 3, e + k, 3);
+#pragma GCC unroll 6
+        for (int r = 0; r < 6; ++r) winograd_weights(e + r * 3, 1, u + r * 6, 1);
+        for (int q = 0; q < 36; ++q) store(to + q * step + c, u[q]);
+    }
+}
+
+/// The sum over `parts`, in their order, of from[part * part_step + q * step + channel], to the nine taps: to[t * to_step + channel].
+[[gnu::noinline]] inline void winograd_taps_patch(const float* from, index_t parts, index_t part_step, index_t step, index_t channels, float* to,
+                                                  index_t to_step) {
+    for (index_t c = 0; c < channels; c += lanes) {
+        Vec m[36], e[18], g[9];
+        for (int q = 0; q < 36; ++q) {
+            m[q] = load(from + q * step + c);
+            for (index_t part = 1; part < parts; ++part) m[q] += load(from + part * part_step + q * step + c);
+        }
+#pragma GCC unroll 6
+        for (int k = 0; k < 6; ++k) winograd_taps(m + k, 6, e + k, 6);
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; ++r) winograd_taps(e + r * 6, 1, g + r * 3, 1);
+        for (int t = 0; t < 9; ++t) store(to + t * to_step + c, g[t]);
+    }
+}
+
+inline constexpr WinogradTarget winograd_target{&winograd_input_patch, &winograd_gradient_patch, &winograd_output_patch, &winograd_weights_patch,
+                                                &winograd_taps_patch};
