@@ -1,64 +1,153 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs this library's train_step and a PyTorch script with the same arguments in turns, and prints the ratio of their medians.
+"""Runs this library's train_step and PyTorch in many settings in turns, and prints for each network the ratio to the fastest of them.
 
-usage: compare.py TRAIN_STEP PEER_SCRIPT [--models mlp deep ...] [--modes train] [--rounds 5] [--seconds 3] [--threads 2]
-PEER_SCRIPT is a Python script that takes MODEL MODE --threads N --seconds S and prints a JSON line with "ms". It runs under Debian's python3 with
-the settings PyTorch is fastest with: openblas-openmp, jemalloc with huge pages, bound threads. For convolutional networks both memory formats are
-tried and the faster one counts.
+usage: compare.py TRAIN_STEP [--python PYTHON ...] [--models mlp deep ...] [--modes train infer latency] [--rounds 5] [--seconds 2] [--threads 2]
+                  [--batches N ...] [--widths F ...] [--json FILE]
+PYTHON are interpreters that have torch (default: python3); each is tried eager and, from 2.0 on, compiled, with fused Adam where it has that, in both memory
+formats for convolutional networks, and ONNX Runtime for inference where it can be imported. `latency` is inference of one sample. All programs stay open and
+measure in turns; a setting that took more than 1.4 times as long as the fastest in two rounds is left out of the others. The figure is the median of the
+rounds' medians. PyTorch runs as it is fastest here: openblas-openmp (Debian's), jemalloc with huge pages, bound threads.
 """
 import argparse
 import glob
+import itertools
 import json
 import os
 import statistics
 import subprocess
+import sys
 
-MODELS = ["mlp", "mlp_residual", "deep", "deep_residual", "cnn_cifar10", "cnn_residual_cifar10", "cnn_mnist", "cnn_residual_mnist"]
+MODELS = ["mlp", "mlp_residual", "deep", "deep_residual", "cnn_mnist", "cnn_cifar10", "cnn_residual_mnist", "cnn_residual_cifar10"]
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def peer_environment(threads):
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        return next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "unknown processor")
+
+
+def peer_environment(python, threads):
     env = dict(os.environ)
-    folders = glob.glob("/usr/lib/*/openblas-openmp")
-    jemalloc = glob.glob("/usr/lib/*/libjemalloc.so.2")
-    if folders:
+    if folders := glob.glob("/usr/lib/*/openblas-openmp"):
         env["LD_LIBRARY_PATH"] = folders[0]
-    if jemalloc:
+    if jemalloc := glob.glob("/usr/lib/*/libjemalloc.so.2"):
         env["LD_PRELOAD"] = jemalloc[0]
         env["MALLOC_CONF"] = "thp:always,dirty_decay_ms:-1,muzzy_decay_ms:-1"
     env["GOMP_CPU_AFFINITY"] = f"0-{threads - 1}"
+    env["PATH"] = os.path.dirname(os.path.abspath(python)) + ":" + env["PATH"]  # what torch.compile calls
     return env
 
 
-def run(command, env=None):
-    out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
-    return json.loads(out.strip().splitlines()[-1])["ms"]
+class Program:
+    """One that measures when it is told to."""
+
+    def __init__(self, name, command, env):
+        self.name, self.times, self.last = name, [], None
+        self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.answer()  # when it is warm
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name}: {(self.process.stderr.read().strip().splitlines() or ['ended'])[-1][:200]}")
+        self.last = json.loads(line)
+        return self.last["ms"]
+
+    def measure(self, seconds):
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        self.times.append(self.answer())
+
+    @property
+    def ms(self):
+        return statistics.median(self.times)
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.stdout.read()
+        self.process.wait()
+
+
+class Peer:
+    """An interpreter, and what it has."""
+
+    def __init__(self, python, threads):
+        self.python, self.env = python, peer_environment(python, threads)
+        probe = "import torch, importlib.util as u; print(torch.__version__, u.find_spec('onnxruntime') is not None and u.find_spec('onnx') is not None)"
+        out = subprocess.run([python, "-c", probe], env=self.env, capture_output=True, text=True, check=False)
+        if out.returncode != 0:
+            sys.exit(f"error: {python} cannot import torch: {(out.stderr.strip().splitlines() or [''])[-1]}")
+        version, onnx = out.stdout.split()
+        self.version, self.onnx, self.modern = version.split("+")[0], onnx == "True", int(version.split(".")[0]) >= 2
+
+    def settings(self, model, mode):
+        formats = [[], ["--channels-last"]] if model.startswith("cnn") else [[]]
+        adam = ["--fused"] if self.modern and mode == "train" else []
+        for compiled, memory in itertools.product([[], ["--compile"]] if self.modern else [[]], formats):
+            yield compiled + adam + memory
+        if self.onnx and mode != "train":
+            yield ["--onnx"]
+
+
+def compare(a, peers, model, mode, batch, width):
+    tail = [model, "train" if mode == "train" else "infer", "--threads", str(a.threads), "--batch", str(1 if mode == "latency" else batch), "--width", str(width)]
+    ours = Program("dla", [a.train_step] + tail + ["--serve", "1"], dict(os.environ))
+    theirs = []
+    for peer in peers:
+        for flags in peer.settings(model, mode):
+            name = " ".join(["ONNX Runtime" if "--onnx" in flags else "PyTorch " + peer.version] + [f[2:] for f in flags if f != "--onnx"])
+            try:
+                theirs.append(Program(name, [peer.python, os.path.join(HERE, "peer_pytorch.py")] + tail + flags + ["--serve"], peer.env))
+            except RuntimeError as e:
+                print(f"left out: {e}", file=sys.stderr)
+    if not theirs:
+        sys.exit("error: no PyTorch ran")
+    racing = theirs
+    for number in range(a.rounds):
+        ours.measure(a.seconds)
+        for p in racing:
+            p.measure(a.seconds)
+        if number == 1:
+            racing = [p for p in racing if p.ms <= 1.4 * min(q.ms for q in racing)]
+    best = min(racing, key=lambda p: p.ms)
+    least = min(theirs, key=lambda p: p.last["peak_mb"])
+    row = {"model": model, "mode": mode, "batch": ours.last["batch"], "width": width, "threads": a.threads, "processor": processor(), "dla": ours.last["peer"],
+           "dla_ms": ours.ms, "peer": best.name, "peer_ms": best.ms, "ratio": best.ms / ours.ms, "dla_mb": ours.last["peak_mb"], "peer_mb": best.last["peak_mb"],
+           "all": {p.name: {"ms": p.ms, "mb": p.last["peak_mb"], "rounds": len(p.times)} for p in theirs}}
+    row["least_mb"] = least.last["peak_mb"]
+    for p in [ours] + theirs:
+        p.stop()
+    return row
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("train_step")
-    p.add_argument("peer")
+    p.add_argument("--python", nargs="+", default=["python3"])
     p.add_argument("--models", nargs="+", default=MODELS)
-    p.add_argument("--modes", nargs="+", default=["train"])
+    p.add_argument("--modes", nargs="+", default=["train", "infer", "latency"], choices=["train", "infer", "latency"])
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--seconds", default="3")
+    p.add_argument("--seconds", type=float, default=2)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--batches", type=int, nargs="+", default=[0], help="samples in a batch (0: 256 images, 128 rows)")
+    p.add_argument("--widths", type=float, nargs="+", default=[1], help="factors on the numbers of features and filters")
+    p.add_argument("--json", help="writes all figures there")
     a = p.parse_args()
-    tail = ["--threads", str(a.threads), "--seconds", a.seconds]
-    peer_env = peer_environment(a.threads)
-    own_env = dict(os.environ)
-    print(f"{'model':22} {'mode':6} {'dla ms':>9} {'PyTorch ms':>11} {'ratio':>7}   (medians of {a.rounds} interleaved runs; ratio = PyTorch / dla)")
-    for model in a.models:
-        for mode in a.modes:
-            variants = [[], ["--channels-last"]] if model.startswith("cnn") else [[]]
-            ours, theirs = [], [[] for _ in variants]
-            for _ in range(a.rounds):
-                ours.append(run([a.train_step, model, mode] + tail, own_env))
-                for times, extra in zip(theirs, variants):
-                    times.append(run(["/usr/bin/python3", a.peer, model, mode] + tail + extra, peer_env))
-            dla, torch = statistics.median(ours), min(statistics.median(t) for t in theirs)
-            print(f"{model:22} {mode:6} {dla:9.3f} {torch:11.3f} {torch / dla:7.2f}", flush=True)
+    peers = [Peer(python, a.threads) for python in a.python]
+    rows = []
+    print(f"{processor()}, {a.threads} threads; medians of {a.rounds} interleaved rounds of {a.seconds:g} s; MB: peak beyond what the libraries need")
+    print("| network | mode | batch | width | dla ms | fastest peer ms | ratio | dla MB | its MB | the leanest peer's | fastest peer |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for model, mode, batch, width in itertools.product(a.models, a.modes, a.batches, a.widths):
+        r = compare(a, peers, model, mode, batch, width)
+        rows.append(r)
+        print(f"| {model} | {mode} | {r['batch']} | {width:g} | {r['dla_ms']:.3f} | {r['peer_ms']:.3f} | {r['ratio']:.2f} | {r['dla_mb']:.0f} | "
+              f"{r['peer_mb']:.0f} | {r['least_mb']:.0f} | {r['peer']} |", flush=True)
+        if a.json:
+            with open(a.json, "w", encoding="utf-8") as f:
+                json.dump(rows, f, indent=1)
+    print(f"({rows[0]['dla']})")
 
 
 if __name__ == "__main__":

@@ -1,91 +1,120 @@
 // SPDX-License-Identifier: MIT
-// Time of one training step or one inference of the experiments' networks: the counterpart of a PyTorch script with the same arguments.
-// usage: train_step MODEL MODE [--threads 2] [--batch N] [--seconds 4]; prints one JSON line. MODEL: mlp mlp_residual deep deep_residual
-// cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist. MODE: train (forward, loss, backward, Adam step) | infer.
+// Time of one training step or one inference of the experiments' networks: the counterpart of bench/peer_pytorch.py, and what bench/compare.py runs.
+// usage: train_step MODEL MODE [--threads 2] [--batch N] [--seconds 4] [--width F] [--strict 1] [--serve 1]
+// MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist. MODE: train (forward, loss, backward, Adam step) |
+// infer. Prints one JSON line; with --serve one when it is warm, and one for each line of stdin, which says how many seconds to measure.
+// --width multiplies the numbers of features or filters.
 #include <dla/model/any_model.hpp>
-#include <dla/zoo/families.hpp>
 #include <dla/nn.hpp>
+#include <dla/zoo/families.hpp>
 
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iostream>
 #include <string>
 
 namespace {
 
+struct Settings {
+    std::string model, mode;
+    int threads = 2;
+    dla::index_t batch = 0;
+    double seconds = 4, width = 1;
+    bool strict = false, serve = false;
+};
+
 template <class Net>
-std::unique_ptr<dla::AnyModel> make(const Net& net, const dla::Shape& input, int threads) {
+std::unique_ptr<dla::AnyModel> make(const Net& net, const dla::Shape& input, const Settings& s) {
     dla::Cpu<float> policy;
-    policy.threads = threads;
+    policy.threads = s.threads;
+    policy.strict = s.strict;
     return dla::erase(dla::Model<Net>(net, input, dla::Seed{0}, policy));
 }
 
-std::unique_ptr<dla::AnyModel> make_model(const std::string& name, int threads, dla::index_t& batch) {
-    const bool residual = name.find("residual") != std::string::npos;
-    if (name.starts_with("cnn")) {
-        batch = 256;
-        const bool mnist = name.ends_with("mnist");
-        const dla::CnnOptions options{.filters = mnist ? std::vector<dla::index_t>{16, 32, 64, 128} : std::vector<dla::index_t>{32, 64, 128, 256}};
+std::unique_ptr<dla::AnyModel> make_model(Settings& s) {
+    const bool residual = s.model.find("residual") != std::string::npos, cnn = s.model.starts_with("cnn"), mnist = s.model.ends_with("mnist");
+    const auto wide = [&](std::vector<dla::index_t> sizes) {
+        for (dla::index_t& n : sizes) n = std::max<dla::index_t>(1, static_cast<dla::index_t>(static_cast<double>(n) * s.width));
+        return sizes;
+    };
+    if (s.batch == 0) s.batch = cnn ? 256 : 128;
+    if (cnn) {
+        const dla::CnnOptions options{.filters = wide(mnist ? std::vector<dla::index_t>{16, 32, 64, 128} : std::vector<dla::index_t>{32, 64, 128, 256})};
         const dla::Shape input = mnist ? dla::Shape{1, 28, 28} : dla::Shape{3, 32, 32};
-        return residual ? make(dla::make_residual_cnn(options), input, threads) : make(dla::make_cnn(options), input, threads);
+        return residual ? make(dla::make_residual_cnn(options), input, s) : make(dla::make_cnn(options), input, s);
     }
-    batch = 128;
-    std::vector<dla::index_t> sizes{128, 64, 32, 32, 10};
-    if (name.starts_with("deep")) {
+    std::vector<dla::index_t> sizes{128, 64, 32, 32};
+    if (s.model.starts_with("deep")) {
         sizes = {128, 64};
         sizes.insert(sizes.end(), 98, 32);
-        sizes.push_back(10);
     }
-    return residual ? make(dla::make_residual_mlp(sizes), dla::Shape{1, 28, 28}, threads) : make(dla::make_mlp(sizes), dla::Shape{1, 28, 28}, threads);
+    sizes = wide(sizes);
+    sizes.push_back(10);
+    return residual ? make(dla::make_residual_mlp(sizes), dla::Shape{1, 28, 28}, s) : make(dla::make_mlp(sizes), dla::Shape{1, 28, 28}, s);
+}
+
+/// A line of /proc/self/status in KiB.
+long memory(const char* name) {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with(name)) return std::atol(line.c_str() + std::strlen(name));
+    return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     if (argc < 3) {
-        std::fprintf(stderr, "usage: train_step MODEL train|infer [--threads N] [--batch N] [--seconds S]\n");
+        std::fprintf(stderr, "usage: train_step MODEL train|infer [--threads N] [--batch N] [--seconds S] [--width F] [--strict 1] [--serve 1]\n");
         return 2;
     }
-    int threads = 2;
-    dla::index_t wanted = 0;
-    double seconds = 4;
+    Settings s{.model = argv[1], .mode = argv[2]};
     for (int i = 3; i + 1 < argc; i += 2) {
-        if (std::strcmp(argv[i], "--threads") == 0) threads = std::atoi(argv[i + 1]);
-        if (std::strcmp(argv[i], "--batch") == 0) wanted = std::atoi(argv[i + 1]);
-        if (std::strcmp(argv[i], "--seconds") == 0) seconds = std::atof(argv[i + 1]);
+        if (std::strcmp(argv[i], "--threads") == 0) s.threads = std::atoi(argv[i + 1]);
+        if (std::strcmp(argv[i], "--batch") == 0) s.batch = std::atoi(argv[i + 1]);
+        if (std::strcmp(argv[i], "--seconds") == 0) s.seconds = std::atof(argv[i + 1]);
+        if (std::strcmp(argv[i], "--width") == 0) s.width = std::atof(argv[i + 1]);
+        if (std::strcmp(argv[i], "--strict") == 0) s.strict = std::atoi(argv[i + 1]) != 0;
+        if (std::strcmp(argv[i], "--serve") == 0) s.serve = std::atoi(argv[i + 1]) != 0;
     }
-    dla::index_t batch = 0;
-    auto model = make_model(argv[1], threads, batch);
-    if (wanted > 0) batch = wanted;
-    std::vector<float> images(static_cast<std::size_t>(batch * model->input_shape().size()));
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(batch));
+    const long before = memory("VmRSS:");
+    auto model = make_model(s);
+    std::vector<float> inputs(static_cast<std::size_t>(s.batch * model->input_shape().size()));
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(s.batch));
     dla::RandomStream random({1, 0, 0}, dla::RandomUse::synthesis);
-    for (float& v : images) v = static_cast<float>(random.normal());
+    for (float& v : inputs) v = static_cast<float>(random.normal());
     for (std::int32_t& l : labels) l = static_cast<std::int32_t>(random.below(10));
     dla::Optimizer adam(dla::Adam({.learning_rate = 1e-3, .weight_decay = 1e-4}));
     const dla::CrossEntropy loss;
-    const bool train = std::strcmp(argv[2], "train") == 0;
-    std::vector<float> logits(static_cast<std::size_t>(batch * model->output_shape().size()));
+    std::vector<float> logits(static_cast<std::size_t>(s.batch * model->output_shape().size()));
     const auto step = [&] {
-        if (train)
-            model->train_step(adam, loss, images, labels);
+        if (s.mode == "train")
+            model->train_step(adam, loss, inputs, labels);
         else
-            model->predict(images, logits);
+            model->predict(inputs, logits);
     };
     using Clock = std::chrono::steady_clock;
+    const auto measure = [&](double seconds) {
+        std::vector<double> times;
+        const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+        while (Clock::now() < end || times.size() < 3) {
+            const auto start = Clock::now();
+            step();
+            times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+        }
+        std::sort(times.begin(), times.end());
+        const double ms = times[times.size() / 2];
+        std::printf("{\"peer\": \"dla " DLA_VERSION_STRING
+                    " %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, "
+                    "\"images_per_s\": %.1f, \"parameters\": %lld, \"peak_mb\": %.1f}\n",
+                    dla::to_string(dla::active_isa()), s.model.c_str(), s.mode.c_str(), static_cast<long long>(s.batch), s.threads, ms, times.front(),
+                    1e3 * static_cast<double>(s.batch) / ms, static_cast<long long>(model->index().parameter_count()),
+                    static_cast<double>(memory("VmHWM:") - before) / 1024);
+        std::fflush(stdout);
+    };
     for (int i = 0; i < 3; ++i) step();
-    std::vector<double> times;
-    const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-    while (Clock::now() < end || times.size() < 5) {
-        const auto start = Clock::now();
-        step();
-        times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-    }
-    std::sort(times.begin(), times.end());
-    const double ms = times[times.size() / 2];
-    std::printf(
-        "{\"peer\": \"dla %s %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, \"images_per_s\": %.1f, "
-        "\"parameters\": %lld}\n",
-        DLA_VERSION_STRING, dla::to_string(dla::active_isa()), argv[1], argv[2], static_cast<long long>(batch), threads, ms, times.front(),
-        1e3 * static_cast<double>(batch) / ms, static_cast<long long>(model->index().parameter_count()));
+    measure(s.serve ? 0 : s.seconds);
+    for (std::string line; s.serve && std::getline(std::cin, line);) measure(std::atof(line.c_str()));
 }

@@ -4,9 +4,14 @@
 
 #include <dla/kernels/cpu/parallel.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -82,7 +87,7 @@ TEST_CASE("who wakes up late does not join a job for fewer threads") {
 }
 
 TEST_CASE("several threads do the work") {
-    CHECK(start_threads(3) == 3);
+    REQUIRE(start_threads(3) == 3);
     // Each task waits until the others have begun: one thread alone would wait for ever.
     std::atomic<int> begun = 0;
     std::vector<int> threads(3);
@@ -91,7 +96,8 @@ TEST_CASE("several threads do the work") {
         ++begun;
         while (begun < 3) std::this_thread::yield();
     });
-    CHECK(threads == std::vector<int>{0, 1, 2});  // each begins with its own part
+    std::sort(threads.begin(), threads.end());  // each begins with its own part, unless it still looks around after the job before
+    CHECK(threads == std::vector<int>{0, 1, 2});
 }
 
 TEST_CASE("callers that meet, and kernels within tasks, do their own work") {
@@ -113,7 +119,38 @@ TEST_CASE("a child of fork works alone and ends") {
     CHECK(runs_each_once(4, 100));
     CHECK(status_of_child([] { std::_Exit(runs_each_once(4, 100) ? 0 : 1); }) == 0);
     CHECK(status_of_child([] { std::exit(runs_each_once(4, 100) ? 0 : 1); }) == 0);
+    CHECK(status_of_child([] { std::exit(start_threads(12) == 1 && runs_each_once(12, 100) ? 0 : 1); }) == 0);  // more than the parent has
     CHECK(runs_each_once(4, 100));
+}
+
+// Each round is a process that ends while a thread of its own starts helpers.
+TEST_CASE("a program may end while another of its threads begins to compute") {
+    int ended = 0;
+    for (int round = 0; round < 40; ++round) {
+        std::fflush(nullptr);
+        const std::string command = "exec " + std::filesystem::read_symlink("/proc/self/exe").string() + " --no-skip --test-case='ends early' >/dev/null 2>&1";
+        ::setenv("DLA_TEST_MICROSECONDS", std::to_string(round * 40).c_str(), 1);
+        ended += std::system(command.c_str()) == 0 ? 1 : 0;
+    }
+    CHECK(ended == 40);
+}
+TEST_CASE("ends early" * doctest::skip()) {
+    const char* text = std::getenv("DLA_TEST_MICROSECONDS");
+    if (text == nullptr) return;
+    std::thread([] { detail::parallel_for(64, 64, [](index_t, int) {}); }).detach();
+    std::this_thread::sleep_for(std::chrono::microseconds(std::atoi(text)));
+    std::exit(0);
+}
+
+TEST_CASE("a task that throws ends the program") {
+    CHECK(WIFSIGNALED(status_of_child([] {
+        std::set_terminate([] { ::raise(SIGKILL); });  // without the message
+        try {
+            detail::parallel_for(1, 2, [](index_t, int) { throw 1; });
+        } catch (int) {
+        }
+        std::_Exit(0);
+    })));
 }
 
 TEST_CASE("signals go to the program's own threads") {

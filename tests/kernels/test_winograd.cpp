@@ -177,6 +177,8 @@ TEST_CASE("winograd: direct sums for other kernels, few channels, few tiles, and
     CHECK_FALSE(with([](Conv2dDims& d) { d.dilation_w = 2; }));
     CHECK_FALSE(with([](Conv2dDims& d) { d.groups = 2; }));
     CHECK_FALSE(with([](Conv2dDims& d) { d.pad_top = 3; }));
+    CHECK_FALSE(with([](Conv2dDims& d) { d.out_height = 10; }));  // a border of 3 below and on the right: rows of y of which x knows nothing
+    CHECK_FALSE(with([](Conv2dDims& d) { d.out_width = 10; }));
     CHECK_FALSE(with([](Conv2dDims& d) { d.in_channels = 3; }));
     CHECK_FALSE(with([](Conv2dDims& d) { d.out_channels = 15; }));
     CHECK_FALSE(with([](Conv2dDims& d) { d.in_channels = d.out_channels = 16; }));

@@ -100,7 +100,7 @@ template <class T>
 struct Cpu : Reference<T> {
     static constexpr const char* name = "cpu";
     int threads = 0;  ///< 0: OMP_NUM_THREADS, or as many as there are processors. Results do not depend on it.
-    bool strict = false;  ///< each convolution as one sum of products, without transforms: smaller roundings, two to three times as slow
+    bool strict = false;  ///< each convolution as one sum of products, without transforms: smaller roundings, up to three times as slow
 };
 
 }  // namespace DLA_ABI_TAG

@@ -70,7 +70,7 @@ inline std::span<const ConfigKey> config_keys() {
         {.table = "model", .key = "residual", .field = [](C& c) -> F { return &c.model.residual; }, .default_value = "false",
          .meaning = "Build the network from residual blocks."},
         {.table = "model", .key = "strict", .field = [](C& c) -> F { return &c.model.strict; }, .default_value = "false",
-         .meaning = "Compute each convolution as one sum of products: smaller roundings, and two to three times as slow.", .only_for = "cnn",
+         .meaning = "Compute each convolution as one sum of products: smaller roundings, and up to three times as slow.", .only_for = "cnn",
          .written_always = false},
 
         {.table = "training", .key = "learning_rate", .field = [](C& c) -> F { return &c.training.learning_rate; }, .default_value = "0.001",

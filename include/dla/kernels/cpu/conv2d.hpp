@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Convolutions of the Cpu<float> policy: register tiles that read the image in place (or a copy with its border, a few rows at a time), never a matrix of
-// patches. The gradient of x is the same correlation with turned weights, one for each phase of the stride.
+// Convolutions of the Cpu<float> policy: through Winograd's transforms where that pays (winograd.hpp), else register tiles that read the image in place (or a
+// copy with its border, a few rows at a time), never a matrix of patches. The gradient of x is the same correlation with turned weights, one for each phase of
+// the stride.
 #pragma once
 
 #include <dla/kernels/cpu/conv2d_serial.hpp>

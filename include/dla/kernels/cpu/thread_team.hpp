@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include <unistd.h>
+#include <pthread.h>
 #include <csignal>
 #if defined(__linux__)
 #include <sched.h>
@@ -28,7 +29,7 @@ struct TaskRef {
     void (*run)(const void* task, index_t index, int thread);
     const void* task;
 
-    void run_alone(index_t tasks) const {
+    void run_alone(index_t tasks) const noexcept {
         for (index_t i = 0; i < tasks; ++i) run(task, i, 0);
     }
 };
@@ -58,7 +59,8 @@ inline int default_threads() {
     return wish > 0 ? static_cast<int>(std::min(wish, 1024l)) : usable_processors();
 }
 
-/// Runs numbered tasks on the calling thread and on helpers, which all callers of the process share: who finds them busy (another thread's kernel, or a
+/// Runs numbered tasks on the calling thread and on helpers, which all callers of the process share (those compiled with the same flags, and in one shared
+/// object where symbols are hidden): who finds them busy (another thread's kernel, or a
 /// kernel within a task) works alone. Each thread begins with its own part of the numbers, so that it meets again what it has in its cache from the kernel
 /// before, and then takes what is left of the others' parts: a helper that the system does not run at the moment holds up only the task it has begun.
 /// Helpers wait in a short loop, because the next kernel usually follows at once, and then asleep.
@@ -75,8 +77,8 @@ public:
     ThreadTeam(const ThreadTeam&) = delete;
     ThreadTeam& operator=(const ThreadTeam&) = delete;
 
-    /// task(index, thread) once for each index in [0, tasks), thread < threads.
-    void run(int threads, index_t tasks, const TaskRef& task) {
+    /// task(index, thread) once for each index in [0, tasks), thread < threads. A task that throws ends the program: others may be at work on its data.
+    void run(int threads, index_t tasks, const TaskRef& task) noexcept {
         if (busy_.exchange(true, std::memory_order_acquire)) return task.run_alone(tasks);
         const int team = start(static_cast<int>(std::min<index_t>({threads, tasks, most_threads})));
         if (team == 1) {
@@ -96,9 +98,10 @@ public:
         busy_.store(false, std::memory_order_release);
     }
 
-    /// Sees to it that so many threads, with the caller, can work, and gives how many can: fewer where the system gives no more.
+    /// Sees to it that so many threads, with the caller, can work, and gives how many can: fewer where the system gives no more, and for as long as another
+    /// thread is in a kernel as many as there are.
     int start_now(int threads) {
-        if (busy_.exchange(true, std::memory_order_acquire)) return 1;
+        if (busy_.exchange(true, std::memory_order_acquire)) return std::max(1, std::min(threads, size()));
         const int team = start(std::min(threads, most_threads));
         busy_.store(false, std::memory_order_release);
         return team;
@@ -129,30 +132,46 @@ private:
     constexpr ThreadTeam() = default;
     ~ThreadTeam() {
         over_ = true;
+        // Never given back: who comes now works alone. Held for good where a task ends the program; then the helpers are left as they are.
+        for (int patience = 200; busy_.exchange(true, std::memory_order_acquire); --patience) {
+            if (patience == 0) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
         stopping_ = true;
-        if (!helpers_ || owner_ != ::getpid()) return;  // in a child of fork they are not there, and their objects must not be touched
-        for (std::size_t h = 0; h < helpers_->size(); ++h) {
+        for (std::size_t h = 0; helpers_ && h < helpers_->size(); ++h) {
             seats_[h + 1].wake();
             (*helpers_)[h].join();
         }
         delete helpers_;
+        helpers_ = nullptr;
     }
-    int size() const { return helpers_ ? static_cast<int>(helpers_->size()) + 1 : 1; }
+    int size() const { return 1 + running_.load(std::memory_order_relaxed); }
 
     int start(int threads) {
         while (size() < threads && !refused_) start_helper();
         return std::max(1, std::min(threads, size()));
     }
+    /// In the child of a fork: the helpers are not there, and their objects must not be touched.
+    static void forked() {
+        if (ThreadTeam* team = instance()) {
+            team->helpers_ = nullptr;
+            team->running_ = 0;
+            team->refused_ = true;
+        }
+    }
     void start_helper() {
         // The program's signals are for its own threads, but for those that a thread brings upon itself.
         sigset_t others, before;
         sigfillset(&others);
-        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGPROF}) sigdelset(&others, own);
+        for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS, SIGPROF}) sigdelset(&others, own);
         const bool masked = ::pthread_sigmask(SIG_SETMASK, &others, &before) == 0;
-        owner_ = ::getpid();
         try {
-            if (!helpers_) helpers_ = new std::vector<std::thread>;
+            if (!helpers_) {
+                if (::pthread_atfork(nullptr, nullptr, &forked) != 0) throw std::bad_alloc();
+                helpers_ = new std::vector<std::thread>;
+            }
             helpers_->emplace_back([this, seat = static_cast<std::size_t>(size())] { help(seat); });
+            ++running_;
         } catch (const std::system_error&) {
             refused_ = true;  // asking again with each kernel would cost more than the thread is worth
         } catch (const std::bad_alloc&) {
@@ -209,8 +228,8 @@ private:
 
     std::array<Seat, most_threads> seats_;
     std::atomic<bool> busy_ = false, stopping_ = false;
+    std::atomic<int> running_ = 0;  // helpers
     bool refused_ = false;
-    pid_t owner_ = 0;
     std::vector<std::thread>* helpers_ = nullptr;
     TaskRef task_{};
     index_t tasks_ = 0, per_ticket_ = 1;

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// How a convolution through Winograd's transforms is cut into pieces, and when it pays. Functions of the sizes only.
+#pragma once
+
+#include <dla/kernels/cpu/tile.hpp>
+#include <dla/kernels/types.hpp>
+
+#include <dla/core/begin_exact.inl.hpp>
+
+namespace dla::detail::inline DLA_ABI_TAG {
+
+/// Steps in floats between rows and columns of an image, and which rows and columns of a patch lie in it.
+struct WinogradWindow {
+    index_t down, right;
+    index_t row0, row1, column0, column1;
+};
+
+inline constexpr index_t winograd_places = 36;
+
+/// Whether a convolution has the form, and the size at which four times fewer multiplications outweigh the transforms. Those take as long as some 24
+/// multiplications for each channel of a place (measured: 21), and those of the weights what 64 tiles do.
+constexpr bool winograd_pays(const Conv2dDims& d) {
+    if (d.kernel_h != 3 || d.kernel_w != 3 || d.stride_h != 1 || d.stride_w != 1 || d.dilation_h != 1 || d.dilation_w != 1 || d.groups != 1) return false;
+    // No padding above 2 on any side: each value of y depends on some of x.
+    if (d.pad_top > 2 || d.pad_left > 2 || d.out_height > d.height + d.pad_top || d.out_width > d.width + d.pad_left) return false;
+    if (d.in_channels < 16 || d.out_channels < 16) return false;
+    const index_t tiles = ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4);
+    const index_t products = d.in_channels * d.out_channels;
+    return d.batch * tiles >= 64 && 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
+}
+
+/// Tiles of 4 x 4 results, of all images in order.
+struct WinogradTiles {
+    index_t height, width, down, across, count;
+
+    WinogradTiles(index_t batch, index_t h, index_t w) : height(h), width(w), down(ceil_div(h, 4)), across(ceil_div(w, 4)), count(batch * down * across) {}
+
+    struct Place {
+        index_t image, row, column;
+    };
+    Place place(index_t tile) const { return {tile / (down * across), tile / across % down * 4, tile % across * 4}; }
+    /// The results of a tile.
+    WinogradWindow results(const Place& at, index_t channels) const {
+        return {width * channels, channels, 0, std::min<index_t>(4, height - at.row), 0, std::min<index_t>(4, width - at.column)};
+    }
+    float* results_at(float* images, const Place& at, index_t channels) const { return images + ((at.image * height + at.row) * width + at.column) * channels; }
+};
+
+/// The patch of an image that a tile's results depend on, from `row`, `column` on, which may lie outside.
+inline WinogradWindow winograd_source(index_t height, index_t width, index_t channels, index_t row, index_t column) {
+    const auto inside = [](index_t at, index_t size) { return std::clamp<index_t>(size - at, 0, 6); };
+    return {width * channels, channels, std::max<index_t>(0, -row), inside(row, height), std::max<index_t>(0, -column), inside(column, width)};
+}
+
+/// y from x (forward), or dx from dy (turned: with the weights turned by half a turn).
+struct WinogradPlan {
+    index_t src_h, src_w, src_c, dst_c, pad_h, pad_w;
+    bool turned;
+    WinogradTiles tiles;
+    index_t block;                  // tiles that are transformed and multiplied at a time
+    index_t src_row, place_floats;  // of what is transformed, for one tile and for a block
+    index_t product_row, product_floats;
+
+    WinogradPlan(const Conv2dDims& d, bool backward)
+        : src_h(backward ? d.out_height : d.height),
+          src_w(backward ? d.out_width : d.width),
+          src_c(backward ? d.out_channels : d.in_channels),
+          dst_c(backward ? d.in_channels : d.out_channels),
+          pad_h(backward ? 2 - d.pad_top : d.pad_top),
+          pad_w(backward ? 2 - d.pad_left : d.pad_left),
+          turned(backward),
+          tiles(d.batch, backward ? d.height : d.out_height, backward ? d.width : d.out_width) {
+        // What is transformed should stay in L2; 24 is a multiple of every target's rows.
+        src_row = round_up(src_c, 16) + 16;
+        block = winograd_places * 48 * src_row <= 192 * 1024 && tiles.count >= 48 * 16 ? 48 : 24;
+        place_floats = block * src_row;
+        product_row = std::min<index_t>(round_up(dst_c, 16), 2 * max_panel_width);
+        product_floats = block * product_row + 16;
+    }
+    index_t panels(const TileTarget& tile) const { return ceil_div(dst_c, tile.panel_width); }
+    index_t place_weights() const { return src_c * round_up(dst_c, max_panel_width); }
+    static constexpr index_t chunk = 64;  // source channels whose weights are transformed at a time
+    index_t own_floats() const { return std::max(winograd_places * (place_floats + product_floats), max_panel_width * winograd_places * chunk); }
+    index_t scratch(int threads) const { return (winograd_places * place_weights() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+};
+
+/// The gradient of w, in parts of the batch that are added up in their order.
+struct WinogradWeightsPlan {
+    Conv2dDims d;
+    WinogradTiles tiles;
+    index_t block = 64;  // tiles at a time: their products with each other are added to a part's sums, which are larger than L2
+    index_t in_row, out_row, parts;
+
+    explicit WinogradWeightsPlan(const Conv2dDims& dims) : d(dims), tiles(d.batch, d.out_height, d.out_width) {
+        in_row = round_up(d.in_channels, 16) + 16;
+        out_row = round_up(d.out_channels, 16) + 16;
+        const index_t floats = winograd_places * place_sums();
+        parts = std::clamp<index_t>(std::min(ceil_div(tiles.count, block), lines()), 1, floats <= 128 * 1024 ? 16 : floats <= 512 * 1024 ? 8 : 4);
+    }
+    index_t sums_row() const { return round_up(d.out_channels, 16); }
+    index_t place_sums() const { return d.in_channels * sums_row() + 16; }
+    /// Floats of one part: the sums of each place, then those of dy.
+    index_t part_floats() const { return winograd_places * place_sums() + sums_row(); }
+    /// Rows of tiles, which have whole rows of dy.
+    index_t lines() const { return d.batch * tiles.down; }
+    index_t own_floats() const { return winograd_places * block * (in_row + out_row); }
+    index_t scratch(int threads) const { return (parts * part_floats() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+};
+
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+#include <dla/core/end_exact.inl.hpp>
