@@ -109,9 +109,4 @@ struct LinearNormReluPattern {
     using type = LinearNormRelu<L, Norm>;
 };
 
-template <>
-struct Groups<Cpu<float>> {
-    using type = Patterns<LinearNormReluPattern>;
-};
-
 }  // namespace dla

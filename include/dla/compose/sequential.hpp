@@ -2,8 +2,8 @@
 // One layer after another.
 #pragma once
 
+#include <dla/compose/cpu_groups.hpp>
 #include <dla/compose/groups.hpp>
-#include <dla/compose/linear_norm_relu.hpp>
 
 namespace dla {
 

@@ -9,6 +9,7 @@
 
 #if DLA_BODIES
 #include <dla/kernels/cpu/conv2d.hpp>
+#include <dla/kernels/cpu/conv_norm.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
 #include <dla/kernels/cpu/norm.hpp>

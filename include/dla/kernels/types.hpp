@@ -36,6 +36,14 @@ struct NormDims {
     index_t outer = 0, channels = 0, inner = 1;
 };
 
+/// A convolution and what follows it: batch normalisation, ReLU, the largest of each 2 x 2 values (pool, only behind a ReLU).
+struct ConvNormDims {
+    Conv2dDims conv;
+    bool relu = false, pool = false;
+
+    constexpr NormDims norm() const { return {.outer = conv.batch * conv.out_height * conv.out_width, .channels = conv.out_channels}; }
+};
+
 enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh };
 /// An activation that the compiler knows: a policy may compile the ones that are used, and no others. To all others it is the Activation.
 template <Activation Kind>

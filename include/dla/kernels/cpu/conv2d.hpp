@@ -40,7 +40,8 @@ inline index_t conv2d_scratch(const Cpu<float>& p, const Conv2dDims& dims, bool 
     });
 }
 
-inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const float* src, const float* w, const float* bias, float* dst) {
+inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const float* src, const float* w, const float* bias, float* dst,
+                             const ConvFinish& finish) {
     if (plan.units() == 0 || plan.dst_w == 0 || plan.dst_c == 0) return;
     const TileTarget& tile = active_tile();
     const int threads = plan.work() < conv2d_parallel ? 1 : p.threads;
@@ -59,15 +60,25 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
         });
         at += plan.d.groups * steps * plan.packed_row;
     }
-    parallel_for(threads, ceil_div(plan.units(), plan.task_units), [&](index_t task, int thread) {
+    parallel_for(threads, plan.tasks(), [&](index_t number, int thread) {
         float* own = space + thread * padded_count<float>(plan.source_floats);
-        const index_t end = std::min(plan.units(), (task + 1) * plan.task_units);
+        const ConvTask task = plan.task(number);
+        const ConvTarget to = finish.target(task, dst, thread);
+        const index_t end = std::min(plan.units(), (number + 1) * plan.task_units);
         for (index_t column = 0; column < plan.dst_group; column += plan.column_block) {
-            for (index_t unit = task * plan.task_units; unit < end; ++unit) {
-                conv2d_unit(tile, plan, unit, column, std::min(plan.dst_group, column + plan.column_block), src, packed, bias, dst, own);
+            for (index_t unit = number * plan.task_units; unit < end; ++unit) {
+                conv2d_unit(tile, plan, unit, column, std::min(plan.dst_group, column + plan.column_block), src, packed, bias, to, own);
             }
         }
+        finish(number, task, to, plan.dst_c, thread);
     });
+}
+
+/// y = conv(x, w) + bias, and what follows each of its tasks.
+inline void conv2d_forward_then(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y,
+                                const ConvFinish& finish) {
+    if (conv2d_uses_winograd(p, d)) return winograd_correlate(p, scratch, WinogradPlan(d, false), x, w, bias, y, finish);
+    conv2d_correlate(p, scratch, ConvPlan(d, false), x, w, bias, y, finish);
 }
 
 }  // namespace detail::inline DLA_ABI_TAG
@@ -85,14 +96,13 @@ DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv
 
 /// y = conv(x, w) + bias (or null): cross-correlation with zeros outside the image.
 DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y) {
-    if (conv2d_uses_winograd(p, d)) return detail::winograd_correlate(p, scratch, detail::WinogradPlan(d, false), x, w, bias, y);
-    detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, false), x, w, bias, y);
+    detail::conv2d_forward_then(p, scratch, d, x, w, bias, y, {});
 }
 
 /// dx = gradient with respect to x, overwritten everywhere.
 DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx) {
-    if (conv2d_uses_winograd(p, d)) return detail::winograd_correlate(p, scratch, detail::WinogradPlan(d, true), dy, w, nullptr, dx);
-    detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, true), dy, w, nullptr, dx);
+    if (conv2d_uses_winograd(p, d)) return detail::winograd_correlate(p, scratch, detail::WinogradPlan(d, true), dy, w, nullptr, dx, {});
+    detail::conv2d_correlate(p, scratch, detail::ConvPlan(d, true), dy, w, nullptr, dx, {});
 }
 
 /// dw += gradient with respect to w; dbias (or null) += sum of dy.

@@ -2,6 +2,7 @@
 // How a convolution is cut into pieces: which part of the source each piece reads, and how large pieces are. Functions of the sizes only.
 #pragma once
 
+#include <dla/kernels/cpu/conv2d_task.hpp>
 #include <dla/kernels/cpu/tile.hpp>
 #include <dla/kernels/types.hpp>
 
@@ -98,6 +99,13 @@ struct ConvPlan {
     index_t phase_end(index_t last, index_t phase) const { return last > phase ? ceil_div(last - phase, phases_h) : 0; }
 
     index_t units() const { return d.batch * image_units; }
+    index_t tasks() const { return ceil_div(units(), task_units); }
+    ConvTask task(index_t i) const {
+        const auto before = [&](index_t unit) { return (unit / image_units * dst_h + unit % image_units * unit_rows) * dst_w; };
+        return {before(i * task_units), before(std::min(units(), (i + 1) * task_units))};
+    }
+    index_t most_pixels() const { return task_units * unit_rows * dst_w; }
+    index_t most_tasks() const { return std::max(tasks(), std::min<index_t>(units(), 34)); }
     index_t packed_floats() const { return d.groups * d.kernel_h * d.kernel_w * src_group * packed_row; }
     index_t work() const { return d.batch * d.out_height * d.out_width * d.kernel_h * d.kernel_w * d.in_channels * (d.out_channels / d.groups); }
 
@@ -117,6 +125,7 @@ private:
         unit_rows = std::max<index_t>(1, std::min({fit, fair, dst_h}));
         unit_rows = round_up(ceil_div(dst_h, std::max<index_t>(1, ceil_div(dst_h, unit_rows))), phases_h);
         unit_rows = std::max(unit_rows, phases_h);
+        if (!backward) unit_rows = std::min(round_up(unit_rows, 2), std::max<index_t>(1, dst_h));  // whole windows of a pooling behind it
         image_units = ceil_div(dst_h, unit_rows);
         const index_t unit_work = unit_rows * row_work, enough = std::max<index_t>(1, units() / 16);
         // Several column blocks: more units at a time, for each block of weights comes from L3 once a task.

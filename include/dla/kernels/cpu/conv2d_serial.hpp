@@ -46,7 +46,7 @@ inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const Conv
 
 /// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats.
 inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed,
-                        const float* bias, float* dst, float* space) {
+                        const float* bias, const ConvTarget& dst, float* space) {
     const index_t image = unit / plan.image_units, row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(plan.dst_h, row0 + plan.unit_rows);
     const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
     const float* source = src + image * plan.src_h * plan.src_w * plan.src_c;
@@ -58,7 +58,7 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
         source = space;
         line = columns.size() * plan.src_c;
     }
-    float* target = dst + image * plan.dst_h * plan.dst_w * plan.dst_c;
+    const index_t target = image * plan.dst_h * plan.dst_w - dst.origin;
     for (index_t a = 0; a < plan.phases_h; ++a) {
         const ConvAxis h = plan.axis_h(a);
         const index_t first = row0 / plan.phases_h, last = plan.phase_end(row1, a);
@@ -84,8 +84,8 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
                             continue;
                         }
                         from[r] = corner + i * down + j * right + group * (steps == 0 ? 0 : plan.src_group);
-                        place[r] = target + ((h.place + (first + i) * h.place_step) * plan.dst_w + w.place + j * w.place_step) * plan.dst_c +
-                                   group * plan.dst_group + col0;
+                        const index_t pixel = target + (h.place + (first + i) * h.place_step) * plan.dst_w + w.place + j * w.place_step;
+                        place[r] = dst.values + pixel * plan.dst_c + group * plan.dst_group + col0;
                         if (++j == w.count) j = 0, ++i;
                     }
                     for (index_t column = col0; column < col1; column += tile.panel_width) {

@@ -43,6 +43,33 @@ DLA_ONCE void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, 
 DLA_ONCE void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
                                         const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db);
 
+/// Parameters [channels] of a batch normalisation on Cpu<float>: w and b, or null together.
+struct NormParams {
+    double eps, momentum;
+    const float *w, *b;
+    float *running_mean, *running_var;
+    std::int64_t* tracked;
+};
+
+// conv_norm.hpp; for the groups of compose/conv_norm.hpp. z, y, dz: the results of the convolution, of all, and the gradient with respect to z.
+DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDims& d);
+DLA_ONCE index_t conv_norm_infer_scratch(const Cpu<float>& p, const ConvNormDims& d);
+DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>& p, const ConvNormDims& d);
+/// z = conv(x, w) + bias (or null), mean and invstd [channels] of it; running statistics are moved.
+DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
+                                const float* bias, float* z, float* mean, float* invstd);
+/// mean and invstd of the running statistics.
+DLA_ONCE void conv_norm_running(const ConvNormDims& d, const NormParams& n, float* mean, float* invstd);
+/// y = z normalised, with ReLU and pooling where d says so. Scratch of the forward pass.
+DLA_ONCE void conv_norm_apply(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
+                              const float* invstd, float* y);
+/// All of it, with running statistics.
+DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
+                              const float* bias, float* y);
+/// dz, which may be z; dw and db (or null) accumulated. With `running` mean and invstd are no functions of z.
+DLA_ONCE void conv_norm_backward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
+                                 const float* invstd, const float* dy, float* dz, float* dw, float* db, bool running);
+
 // eltwise.hpp
 DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y);
 DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx);

@@ -41,6 +41,17 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla::detail {
 
+/// Running statistics (or null) towards a batch's means and sums of squared distances from them.
+inline void move_running(const NormDims& d, double momentum, const double* means, const double* squares, float* running_mean, float* running_var,
+                         const std::int64_t* tracked) {
+    if (!running_mean) return;
+    const double m = momentum < 0 ? 1.0 / static_cast<double>(*tracked) : momentum, unbiased = m / static_cast<double>(d.outer - 1);
+    for (index_t c = 0; c < d.channels; ++c) {
+        running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_mean[c]) + m * means[c]);
+        running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_var[c]) + unbiased * squares[c]);
+    }
+}
+
 template <bool Relu>
 void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w, const float* b,
                   float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd) {
@@ -61,6 +72,7 @@ void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, do
     const auto merge = select_isa(base::merge_moments, avx2::merge_moments, avx512::merge_moments);
     for (index_t i = 1; i < chunks.count; ++i) merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
     select_isa(base::inverse_std, avx2::inverse_std, avx512::inverse_std)(channels, static_cast<double>(d.outer), eps, squares, inverse);
+    move_running(d, momentum, means, squares, running_mean, running_var, tracked);
 
     for (index_t c = 0; c < d.channels; ++c) {
         mean[c] = centre[c] = static_cast<float>(means[c]);
@@ -73,12 +85,6 @@ void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, do
         const index_t first = chunks.begin(i) * d.channels;
         normalise(chunks.length(i), d.channels, d.channels, x + first, centre, gain, shift, y + first);
     });
-    if (!running_mean) return;
-    const double m = momentum < 0 ? 1.0 / static_cast<double>(*tracked) : momentum, unbiased = m / static_cast<double>(d.outer - 1);
-    for (index_t c = 0; c < d.channels; ++c) {
-        running_mean[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_mean[c]) + m * means[c]);
-        running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_var[c]) + unbiased * squares[c]);
-    }
 }
 
 template <bool Relu>

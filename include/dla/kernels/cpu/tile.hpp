@@ -31,10 +31,25 @@ struct TileOut {
 inline constexpr index_t max_tile_rows = 8;     // of any target
 inline constexpr index_t max_panel_width = 32;  // of any target; a multiple of the others
 
+/// Many rows of one panel: row i of c, ldc apart, = or += the sum over s < steps of a[i * row_step + s * step] * b[s * ldb ...]. Whole vectors of c are
+/// written: one for as many columns as a vector has or fewer, else two.
+struct PanelRows {
+    index_t rows, steps;
+    const float* a;
+    index_t row_step, step;
+    const float* b;
+    index_t ldb;
+    float* c;
+    index_t ldc, cols;
+    bool add;
+};
+
 /// What is compiled once for each instruction set. Everything above it is ordinary code, which keeps builds short.
 struct TileTarget {
     /// One tile of at most tile_rows rows and panel_width columns; `a` has tile_rows pointers, b advances by ldb each step.
     void (*run)(const TileLoops&, const float* const* a, const float* b, index_t ldb, const TileOut&);
+    /// The same sums for rows that lie at even distances: less to say for each tile, which counts where reductions are short.
+    void (*run_panel)(const PanelRows&);
     /// to[s * width + j] = from[s * ld + j] for j < cols, else 0.
     void (*pack_rows)(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to);
     /// to[s * width + j] = from[j * ld + s] for j < cols, else 0.

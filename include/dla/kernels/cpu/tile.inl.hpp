@@ -122,6 +122,63 @@ void tile_of_rows(const TileLoops& loops, const float* const* rows, const float*
     tile_of_rows<1>(loops, rows, b, ldb, out);
 }
 
+template <int Rows, int Vectors>
+[[gnu::always_inline]] inline void panel_tile(const PanelRows& p, index_t row) {
+    Vec sum[Rows][Vectors];
+    const float* a[Rows];
+#pragma GCC unroll 64
+    for (int i = 0; i < Rows; ++i) {
+        a[i] = p.a + (row + i) * p.row_step;
+#pragma GCC unroll 64
+        for (int j = 0; j < Vectors; ++j) sum[i][j] = Vec{};
+    }
+    if (p.add) {  // on its way while the sums are made
+#pragma GCC unroll 64
+        for (int i = 0; i < Rows; ++i) {
+            __builtin_prefetch(p.c + (row + i) * p.ldc, 1);
+            if constexpr (Vectors * vector_bytes > 64) __builtin_prefetch(p.c + (row + i) * p.ldc + lanes, 1);
+        }
+    }
+    const float* b = p.b;
+    const index_t step = p.step, ldb = p.ldb;
+    index_t at = 0;
+    for (index_t left = p.steps; left > 0; --left) {
+        Vec right[Vectors];
+#pragma GCC unroll 64
+        for (int j = 0; j < Vectors; ++j) right[j] = load(b + j * lanes);
+#pragma GCC unroll 64
+        for (int i = 0; i < Rows; ++i) {
+            const Vec value = splat(a[i][at]);
+#pragma GCC unroll 64
+            for (int j = 0; j < Vectors; ++j) sum[i][j] += value * right[j];
+        }
+        b += ldb;
+        at += step;
+    }
+    float* c = p.c + row * p.ldc;
+    const bool add = p.add;
+#pragma GCC unroll 64
+    for (int i = 0; i < Rows; ++i, c += p.ldc) {
+#pragma GCC unroll 64
+        for (int j = 0; j < Vectors; ++j) store(c + j * lanes, add ? sum[i][j] + load(c + j * lanes) : sum[i][j]);
+    }
+}
+
+template <int Vectors>
+[[gnu::noinline]] void panel_of_rows(const PanelRows& p) {
+    index_t row = 0;
+    for (; row + tile_rows <= p.rows; row += tile_rows) panel_tile<tile_rows, Vectors>(p, row);
+    if constexpr (tile_rows > 4)
+        if (row + 4 <= p.rows) panel_tile<4, Vectors>(p, row), row += 4;
+    if (row + 2 <= p.rows) panel_tile<2, Vectors>(p, row), row += 2;
+    if (row < p.rows) panel_tile<1, Vectors>(p, row);
+}
+
+[[gnu::noinline]] inline void run_panel(const PanelRows& p) {
+    if (p.cols > lanes) return panel_of_rows<2>(p);
+    panel_of_rows<1>(p);
+}
+
 /// to[s * width + j] = from[s * ld + j] for j < cols, else 0.
 [[gnu::noinline]] inline void pack_rows(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
     if (cols == width) {
@@ -180,4 +237,4 @@ void tile_of_rows(const TileLoops& loops, const float* const* rows, const float*
     }
 }
 
-inline constexpr TileTarget tile_target{&run_tile, &pack_rows, &pack_columns, &sum_rows, tile_rows, lanes, panel_width};
+inline constexpr TileTarget tile_target{&run_tile, &run_panel, &pack_rows, &pack_columns, &sum_rows, tile_rows, lanes, panel_width};

@@ -63,10 +63,9 @@ inline void winograd_pack(const TileTarget& tile, const WinogradTarget& winograd
     }
 }
 
-/// One block of tiles; `space` holds own_floats.
-inline void winograd_block(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t first, const float* src,
-                           const float* packed, const float* bias, float* dst, float* space) {
-    const index_t count = std::min(plan.block, plan.tiles.count - first);
+/// Tiles [first, first + count), at most a block; `dst` is where result number `origin` goes; `space` holds own_floats.
+inline void winograd_block(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t first, index_t count, const float* src,
+                           const float* packed, const float* bias, float* dst, index_t origin, float* space) {
     float *transformed = space, *products = space + winograd_places * plan.place_floats;
     for (index_t t = 0; t < count; ++t) {
         const auto at = plan.tiles.place(first + t);
@@ -74,45 +73,48 @@ inline void winograd_block(const TileTarget& tile, const WinogradTarget& winogra
         const float* image = src + ((at.image * plan.src_h + row) * plan.src_w + column) * plan.src_c;
         winograd.input(image, winograd_source(plan.src_h, plan.src_w, plan.src_c, row, column), plan.src_c, transformed + t * plan.src_row, plan.place_floats);
     }
-    const TileLoops loops{.count2 = plan.src_c};
     for (index_t column0 = 0; column0 < plan.dst_c; column0 += plan.product_row) {
         const index_t columns = std::min(plan.product_row, plan.dst_c - column0);
         for (index_t q = 0; q < winograd_places; ++q) {
-            for (index_t t = 0; t < count; t += tile.rows) {
-                const float* from[max_tile_rows];
-                float* to[max_tile_rows];
-                const index_t here = std::min(tile.rows, count - t);
-                for (index_t r = 0; r < tile.rows; ++r) {
-                    const index_t row = t + std::min(r, here - 1);
-                    from[r] = transformed + q * plan.place_floats + row * plan.src_row;
-                    to[r] = products + q * plan.product_floats + row * plan.product_row;
-                }
-                for (index_t j = 0; j < columns; j += tile.panel_width) {
-                    const index_t cols = std::min(tile.panel_width, columns - j);
-                    tile.run(loops, from, packed + q * plan.place_weights() + (column0 + j) * plan.src_c, tile.stored_width(cols),
-                             {.c = to, .bias = nullptr, .beta = 0, .rows = static_cast<int>(here), .cols = cols});
-                    for (index_t r = 0; r < tile.rows; ++r) to[r] += cols;
-                }
+            for (index_t j = 0; j < columns; j += tile.panel_width) {
+                const index_t cols = std::min(tile.panel_width, columns - j);
+                tile.run_panel({.rows = count,
+                                .steps = plan.src_c,
+                                .a = transformed + q * plan.place_floats,
+                                .row_step = plan.src_row,
+                                .step = 1,
+                                .b = packed + q * plan.place_weights() + (column0 + j) * plan.src_c,
+                                .ldb = tile.stored_width(cols),
+                                .c = products + q * plan.product_floats + j,
+                                .ldc = plan.product_row,
+                                .cols = cols,
+                                .add = false});
             }
         }
         for (index_t t = 0; t < count; ++t) {
             const auto at = plan.tiles.place(first + t);
             winograd.output(products + t * plan.product_row, plan.product_floats, bias != nullptr ? bias + column0 : nullptr,
-                            plan.tiles.results(at, plan.dst_c), columns, plan.tiles.results_at(dst, at, plan.dst_c) + column0);
+                            plan.tiles.results(at, plan.dst_c), columns, dst + (plan.tiles.results_at(at) - origin) * plan.dst_c + column0);
         }
     }
 }
 
 inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const WinogradPlan& plan, const float* src, const float* w, const float* bias,
-                               float* dst) {
+                               float* dst, const ConvFinish& finish) {
     const TileTarget& tile = active_tile();
     const WinogradTarget& winograd = active_winograd();
     auto* packed = reinterpret_cast<float*>(scratch);
     float* space = packed + winograd_places * plan.place_weights();
     parallel_for(p.threads, plan.panels(tile),
                  [&](index_t panel, int thread) { winograd_pack(tile, winograd, plan, panel, w, packed, space + thread * plan.own_floats()); });
-    parallel_for(p.threads, ceil_div(plan.tiles.count, plan.block), [&](index_t task, int thread) {
-        winograd_block(tile, winograd, plan, task * plan.block, src, packed, bias, dst, space + thread * plan.own_floats());
+    parallel_for(p.threads, plan.tasks(), [&](index_t number, int thread) {
+        const ConvTask task = plan.task(number);
+        const ConvTarget to = finish.target(task, dst, thread);
+        const index_t end = std::min(plan.tiles.lines(), (number + 1) * plan.task_lines) * plan.tiles.across;
+        for (index_t first = number * plan.task_lines * plan.tiles.across; first < end; first += plan.block)
+            winograd_block(tile, winograd, plan, first, std::min(plan.block, end - first), src, packed, bias, to.values, to.origin,
+                           space + thread * plan.own_floats());
+        finish(number, task, to, plan.dst_c, thread);
     });
 }
 
@@ -144,23 +146,19 @@ inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& 
             winograd.gradient(dy + ((at.image * d.out_height + at.row) * d.out_width + at.column) * d.out_channels, tiles.results(at, d.out_channels),
                               d.out_channels, gradients + t * plan.out_row, out_place);
         }
-        const TileLoops loops{.count2 = count, .step2 = plan.in_row};
         for (index_t q = 0; q < winograd_places; ++q) {
-            for (index_t j = 0; j < d.out_channels; j += tile.panel_width) {
-                const index_t cols = std::min(tile.panel_width, d.out_channels - j);
-                for (index_t i = 0; i < d.in_channels; i += tile.rows) {
-                    const float* from[max_tile_rows];
-                    float* to[max_tile_rows];
-                    const index_t here = std::min(tile.rows, d.in_channels - i);
-                    for (index_t r = 0; r < tile.rows; ++r) {
-                        const index_t channel = i + std::min(r, here - 1);
-                        from[r] = inputs + q * in_place + channel;
-                        to[r] = sums + q * plan.place_sums() + channel * plan.sums_row() + j;
-                    }
-                    tile.run(loops, from, gradients + q * out_place + j, plan.out_row,
-                             {.c = to, .bias = nullptr, .beta = first == start ? 0.0f : 1.0f, .rows = static_cast<int>(here), .cols = cols});
-                }
-            }
+            for (index_t j = 0; j < d.out_channels; j += tile.panel_width)
+                tile.run_panel({.rows = d.in_channels,
+                                .steps = count,
+                                .a = inputs + q * in_place,
+                                .row_step = 1,
+                                .step = plan.in_row,
+                                .b = gradients + q * out_place + j,
+                                .ldb = plan.out_row,
+                                .c = sums + q * plan.place_sums() + j,
+                                .ldc = plan.sums_row(),
+                                .cols = std::min(tile.panel_width, d.out_channels - j),
+                                .add = first != start});
         }
     }
 }

@@ -2,6 +2,7 @@
 // How a convolution through Winograd's transforms is cut into pieces, and when it pays. Functions of the sizes only.
 #pragma once
 
+#include <dla/kernels/cpu/conv2d_task.hpp>
 #include <dla/kernels/cpu/tile.hpp>
 #include <dla/kernels/types.hpp>
 
@@ -39,11 +40,15 @@ struct WinogradTiles {
         index_t image, row, column;
     };
     Place place(index_t tile) const { return {tile / (down * across), tile / across % down * 4, tile % across * 4}; }
+    /// Rows of tiles, of all images.
+    index_t lines() const { return count / std::max<index_t>(1, across); }
+    /// Results in front of a row of tiles, of all images in order: those of rows of tiles that follow each other lie together.
+    index_t pixels_before(index_t line) const { return (line / down * height + line % down * 4) * width; }
     /// The results of a tile.
     WinogradWindow results(const Place& at, index_t channels) const {
         return {width * channels, channels, 0, std::min<index_t>(4, height - at.row), 0, std::min<index_t>(4, width - at.column)};
     }
-    float* results_at(float* images, const Place& at, index_t channels) const { return images + ((at.image * height + at.row) * width + at.column) * channels; }
+    index_t results_at(const Place& at) const { return (at.image * height + at.row) * width + at.column; }
 };
 
 /// The patch of an image that a tile's results depend on, from `row`, `column` on, which may lie outside.
@@ -57,7 +62,9 @@ struct WinogradPlan {
     index_t src_h, src_w, src_c, dst_c, pad_h, pad_w;
     bool turned;
     WinogradTiles tiles;
-    index_t block;                  // tiles that are transformed and multiplied at a time
+    index_t room;                   // the most tiles that are transformed and multiplied at a time: no fewer in a larger batch
+    index_t block;                  // the tiles that are
+    index_t task_lines = 1;         // rows of tiles that one task computes
     index_t src_row, place_floats;  // of what is transformed, for one tile and for a block
     index_t product_row, product_floats;
 
@@ -70,18 +77,36 @@ struct WinogradPlan {
           pad_w(backward ? 2 - d.pad_left : d.pad_left),
           turned(backward),
           tiles(d.batch, backward ? d.height : d.out_height, backward ? d.width : d.out_width) {
-        // What is transformed should stay in L2; 24 is a multiple of every target's rows.
         src_row = round_up(src_c, 16) + 16;
-        block = winograd_places * 48 * src_row <= 192 * 1024 && tiles.count >= 48 * 16 ? 48 : 24;
+        // What is transformed should stay in L2, and a few tasks keep all threads busy.
+        block = room = std::clamp<index_t>(tiles.count / 8, 8, winograd_places * 48 * src_row <= 192 * 1024 ? 56 : 28);
+        if (tiles.across <= block) {
+            const auto padding = [&](index_t lines) { return static_cast<double>(tile_rows(lines, 6) + tile_rows(lines, 8)) / static_cast<double>(lines); };
+            const index_t most = block / tiles.across;
+            task_lines = most;
+            for (index_t lines = most; lines > most / 2; --lines)
+                if (padding(lines) < padding(task_lines)) task_lines = lines;
+            block = task_lines * tiles.across;
+        }
         place_floats = block * src_row;
         product_row = std::min<index_t>(round_up(dst_c, 16), 2 * max_panel_width);
         product_floats = block * product_row + 16;
     }
     index_t panels(const TileTarget& tile) const { return ceil_div(dst_c, tile.panel_width); }
+    index_t tasks() const { return ceil_div(tiles.lines(), task_lines); }
+    /// Results [first, last) of a task, of all images in order.
+    ConvTask task(index_t i) const { return {tiles.pixels_before(i * task_lines), tiles.pixels_before(std::min(tiles.lines(), (i + 1) * task_lines))}; }
+    /// The most results of a task, and the most tasks, of as many images or fewer.
+    index_t most_pixels() const { return std::max<index_t>(1, room / std::max<index_t>(1, tiles.across)) * 4 * tiles.width; }
+    index_t most_tasks() const { return std::max(tasks(), std::min<index_t>(tiles.lines(), 34)); }
     index_t place_weights() const { return src_c * round_up(dst_c, max_panel_width); }
     static constexpr index_t chunk = 64;  // source channels whose weights are transformed at a time
-    index_t own_floats() const { return std::max(winograd_places * (place_floats + product_floats), max_panel_width * winograd_places * chunk); }
+    index_t own_floats() const { return std::max(winograd_places * (room * (src_row + product_row) + 16), max_panel_width * winograd_places * chunk); }
     index_t scratch(int threads) const { return (winograd_places * place_weights() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+
+private:
+    /// Rows that register tiles of so many rows compute for so many rows of tiles.
+    index_t tile_rows(index_t lines, index_t rows) const { return round_up(lines * tiles.across, rows); }
 };
 
 /// The gradient of w, in parts of the batch that are added up in their order.

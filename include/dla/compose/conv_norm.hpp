@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// Conv2d and BatchNorm2d as one, with the ReLU and the MaxPool2d behind them: the blocks of which CNNs are made.
+#pragma once
+
+#include <dla/compose/groups.hpp>
+#include <dla/layers/activation.hpp>
+#include <dla/layers/conv2d.hpp>
+#include <dla/layers/norm.hpp>
+#include <dla/layers/pool2d.hpp>
+
+#include <vector>
+
+namespace dla {
+
+namespace detail {
+
+template <class P>
+struct ConvNormTape {
+    Planned<P> conv_out;  // then its gradient
+    NormTape<P> norm;
+    Planned<P> activated;  // these two only for a pooling that is not fused
+    Planned<P, std::int32_t> argmax;
+};
+
+/// The members' states and the rows of their tables.
+template <class P, class Conv, class Norm>
+struct ConvNormParts {
+    Conv& conv;
+    Norm& norm;
+    const LayerRows* rows;
+};
+
+/// A group whose sizes are values: what any of them does is compiled here, once for a policy.
+struct AnyConvNorm {
+    AnyConv2d conv;
+    AnyBatchNorm norm;
+    bool relu, has_pool;
+    MaxPool2d<> pool;
+
+    /// Windows of 2 x 2 that tile the image; others go through the layer's own kernel.
+    bool pools() const {
+        return has_pool && pool.kernel == Size2(2) && pool.stride == Size2(2) && pool.padding == Size2(0) && pool.dilation == Size2(1) && !pool.ceil_mode;
+    }
+    bool pools_apart() const { return has_pool && !pools(); }
+    ConvNormDims dims(const Shape& in, index_t batch) const { return {.conv = conv.dims(in, batch), .relu = relu, .pool = pools()}; }
+    Shape inner(const Shape& in) const { return conv.out_shape(in).shape; }
+
+    template <class P>
+    NormParams params(const BatchNormState<P>& n) const {
+        return {norm.eps, norm.momentum, n.weight.master, n.bias.master, n.running_mean, n.running_var, n.tracked};
+    }
+    template <class P>
+    [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
+    template <class P>
+    void infer(Context<P>& c, const ConvNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y) const;
+    template <class P>
+    void forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
+                 ConvNormTape<P>& tape) const;
+    template <class P>
+    void backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& dy,
+                  const View<P>& dx, ConvNormTape<P>& tape) const;
+
+private:
+    /// Shows an observer what the members in front of the last would have given: all but the convolution's results is computed for it alone.
+    template <class P>
+    [[gnu::cold]] void show_members(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConvNormTape<P>& tape,
+                                    ConvNormDims d) const;
+    template <class P>
+    [[gnu::cold]] void show_gradients(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConstView<P>& dy,
+                                      const ConvNormTape<P>& tape, ConvNormDims d) const;
+};
+
+template <class P>
+index_t AnyConvNorm::scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
+    const ConvNormDims d = dims(in, batch);
+    if (pass == Pass::backward) return std::max(conv_norm_backward_scratch(policy, d), conv.scratch(policy, in, batch, pass));
+    if (pass == Pass::forward) return conv_norm_forward_scratch(policy, d);
+    const index_t activated = pools_apart() ? align_up(batch * inner(in).size() * static_cast<index_t>(sizeof(typename P::scalar))) : 0;
+    return activated + conv_norm_infer_scratch(policy, d);
+}
+template <class P>
+void AnyConvNorm::infer(Context<P>& c, const ConvNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x,
+                        const View<P>& y) const {
+    const ConvNormDims d = dims(x.shape, x.batch);
+    const NormParams n = params<P>(parts.norm);
+    if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, y.data);
+    const Shape between = inner(x.shape);
+    auto* activated = reinterpret_cast<typename P::scalar*>(c.scratch);
+    std::byte* rest = c.scratch + align_up(x.batch * between.size() * static_cast<index_t>(sizeof(typename P::scalar)));
+    conv_norm_infer(c.policy, rest, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, activated);
+    max_pool2d_forward(c.policy, pool.dims(between, x.batch), activated, y.data, nullptr);
+}
+template <class P>
+void AnyConvNorm::forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
+                          ConvNormTape<P>& tape) const {
+    const ConvNormDims d = dims(x.shape, x.batch);
+    const NormParams n = params<P>(parts.norm);
+    const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
+    if (*parts.norm.eval) {
+        conv.infer(c, parts.conv, x, between);
+        conv_norm_running(d, n, tape.norm.mean.data, tape.norm.invstd.data);
+    } else {
+        norm.check_batch(between.batch, between.shape);
+        conv_norm_forward(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, between.data, tape.norm.mean.data,
+                          tape.norm.invstd.data);
+    }
+    if (c.observer) show_members(c, n, parts.rows, between, tape, d);
+    auto* const activated = pools_apart() ? tape.activated.data : y.data;
+    conv_norm_apply(c.policy, c.scratch, d, n, between.data, tape.norm.mean.data, tape.norm.invstd.data, activated);
+    if (pools_apart()) {
+        if (c.observer) show_forward(c, parts.rows[2], ConstView<P>(activated, x.batch, between.shape));
+        max_pool2d_forward(c.policy, pool.dims(between.shape, x.batch), activated, y.data, tape.argmax.data);
+    }
+    show_forward(c, parts.rows[has_pool ? 3 : relu ? 2 : 1], y);
+}
+template <class P>
+void AnyConvNorm::backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& dy,
+                           const View<P>& dx, ConvNormTape<P>& tape) const {
+    const ConvNormDims d = dims(x.shape, x.batch);
+    const NormParams n = params<P>(parts.norm);
+    const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
+    const bool eval = *parts.norm.eval;
+    auto from = dy.data;
+    if (pools_apart()) {  // where the ReLU was is seen from the convolution's results
+        max_pool2d_backward(c.policy, pool.dims(between.shape, x.batch), dy.data, tape.argmax.data, tape.activated.data);
+        from = tape.activated.data;
+        if (c.observer) show_backward(c, parts.rows[3], ConstView<P>(from, x.batch, between.shape));
+    }
+    if (c.observer) show_gradients(c, n, parts.rows, between, ConstView<P>(from, x.batch, d.pool ? dy.shape : between.shape), tape, d);
+    conv_norm_backward(c.policy, c.scratch, d, n, between.data, tape.norm.mean.data, tape.norm.invstd.data, from, between.data, parts.norm.weight.grad,
+                       parts.norm.bias.grad, eval);
+    show_backward(c, parts.rows[1], between);
+    // The batch's mean takes out what a bias puts in: its gradient is 0.
+    const WeightAndBias<P>& w = parts.conv;
+    conv2d_backward_weights(c.policy, c.scratch, d.conv, x.data, between.data, w.weight.grad, eval ? w.bias.grad : kernel::MasterPtr<P>{});
+    if (dx) conv2d_backward_data(c.policy, c.scratch, d.conv, between.data, w.weight.value, dx.data);
+    show_backward(c, parts.rows[0], dx);
+}
+template <class P>
+void AnyConvNorm::show_members(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConvNormTape<P>& tape,
+                               ConvNormDims d) const {
+    show_forward(c, rows[0], inner);
+    std::vector<typename P::scalar> values(static_cast<std::size_t>(inner.size()));
+    const View<P> shown(values.data(), inner.batch, inner.shape);
+    for (int member = 1; member < (d.pool ? 3 : relu ? 2 : 1); ++member) {
+        const ConvNormDims part{.conv = d.conv, .relu = member == 2};
+        conv_norm_apply(c.policy, c.scratch, part, n, inner.data, tape.norm.mean.data, tape.norm.invstd.data, shown.data);
+        show_forward(c, rows[member], shown);
+    }
+}
+template <class P>
+void AnyConvNorm::show_gradients(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConstView<P>& dy,
+                                 const ConvNormTape<P>& tape, ConvNormDims d) const {
+    if (!relu) return;
+    std::vector<typename P::scalar> activated(static_cast<std::size_t>(inner.size())), gradient(activated.size());
+    const View<P> shown(gradient.data(), inner.batch, inner.shape);
+    conv_norm_apply(c.policy, c.scratch, {.conv = d.conv, .relu = true}, n, inner.data, tape.norm.mean.data, tape.norm.invstd.data, activated.data());
+    auto from = dy.data;
+    if (d.pool) {
+        std::vector<std::int32_t> argmax(static_cast<std::size_t>(dy.size()));
+        std::vector<typename P::scalar> pooled(argmax.size());
+        const Pool2dDims windows = pool.dims(inner.shape, inner.batch);
+        max_pool2d_forward(c.policy, windows, activated.data(), pooled.data(), argmax.data());
+        max_pool2d_backward(c.policy, windows, dy.data, argmax.data(), shown.data);
+        show_backward(c, rows[3], shown);
+        from = shown.data;
+    }
+    activation_backward(c.policy, ActivationIs<Activation::relu>{}, 0, inner.size(), nullptr, activated.data(), from, shown.data);
+    show_backward(c, rows[2], shown);
+}
+
+DLA_TEMPLATE_ONCE(index_t AnyConvNorm::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::infer(Context<Cpu<float>>&,
+                                          const ConvNormParts<Cpu<float>, const WeightAndBias<Cpu<float>>, const BatchNormState<Cpu<float>>>&,
+                                          const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::forward(Context<Cpu<float>>&, const ConvNormParts<Cpu<float>, WeightAndBias<Cpu<float>>, BatchNormState<Cpu<float>>>&,
+                                            const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::backward(Context<Cpu<float>>&, const ConvNormParts<Cpu<float>, WeightAndBias<Cpu<float>>, BatchNormState<Cpu<float>>>&,
+                                             const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&)
+                      const)
+
+}  // namespace detail
+
+/// y = MaxPool(ReLU(BatchNorm(Conv(x)))), without the last, or the last two. Statistics are summed piece by piece as the convolution's results are made, so
+/// they round differently from those of the layers one after the other, within the bound of either; the rest has the same operations on the same values. What
+/// is kept is the convolution's results, over which their gradient is written. The gradient of the convolution's bias is 0, which it is but for rounding.
+template <class Conv, class Norm, class... Rest>
+struct ConvNormGroup : Group<Conv, Norm, Rest...> {
+    static constexpr Needs needs{.x = true, .y = false};
+
+    template <class P>
+    using Tape = detail::ConvNormTape<P>;
+    template <class P>
+    using State = typename Group<Conv, Norm, Rest...>::template State<P>;
+
+    detail::AnyConvNorm any() const {
+        MaxPool2d<> pool;
+        if constexpr (sizeof...(Rest) == 2) {
+            const auto& l = this->template member<3>();
+            pool = {.kernel = l.kernel, .stride = l.stride, .padding = l.padding, .dilation = l.dilation, .ceil_mode = l.ceil_mode};
+        }
+        return {this->template member<0>().any(), this->template member<1>().any(), sizeof...(Rest) >= 1, sizeof...(Rest) == 2, pool};
+    }
+    template <class Claim, class P>
+    void keep(const Claim& claim, Tape<P>& tape, const Shape& in, index_t batch) const {
+        const detail::AnyConvNorm a = any();
+        const Shape inner = a.inner(in);
+        claim(tape.conv_out, batch * inner.size());
+        this->template member<1>().keep(claim, tape.norm, inner, batch);
+        if (!a.pools_apart()) return;
+        claim(tape.activated, batch * inner.size());
+        claim(tape.argmax, batch * a.pool.out_shape(inner).shape.size());
+    }
+    template <class P>
+    index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
+        return any().scratch(policy, in, batch, pass);
+    }
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        any().template infer<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y);
+    }
+    template <class P>
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
+        any().template forward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y, tape);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
+        any().template backward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, dy, dx, tape);
+    }
+};
+
+namespace detail {
+
+template <class L>
+inline constexpr bool is_conv2d = false;
+template <index_t In, index_t Out, index_t Kernel, index_t Stride, index_t Padding>
+inline constexpr bool is_conv2d<Conv2d<In, Out, Kernel, Stride, Padding>> = true;
+template <class L>
+inline constexpr bool is_batch_norm2d = false;
+template <index_t Channels>
+inline constexpr bool is_batch_norm2d<BatchNorm<Channels, true>> = true;
+template <class L>
+inline constexpr bool is_max_pool2d = false;
+template <index_t Kernel, index_t Stride, index_t Padding>
+inline constexpr bool is_max_pool2d<MaxPool2d<Kernel, Stride, Padding>> = true;
+
+}  // namespace detail
+
+/// Claims Conv2d, BatchNorm2d, then (Length 3) ReLU, then (4) MaxPool2d.
+template <std::size_t Length>
+struct ConvNormPattern {
+    static constexpr std::size_t length = Length;
+    template <class Conv, class Norm, class Act = ReLU, class Pool = MaxPool2d<>>
+    static constexpr bool matches = detail::is_conv2d<Conv> && detail::is_batch_norm2d<Norm> && std::is_same_v<Act, ReLU> && detail::is_max_pool2d<Pool>;
+    template <class... Ls>
+    using type = ConvNormGroup<Ls...>;
+};
+
+}  // namespace dla
