@@ -7,7 +7,8 @@ usage: compare.py TRAIN_STEP [--python PYTHON ...] [--models mlp deep ...] [--mo
 PYTHON are interpreters that have torch (default: python3); each is tried eager and, from 2.0 on, compiled, with fused Adam where it has that, in both memory
 formats for convolutional networks, and ONNX Runtime for inference where it can be imported. `latency` is inference of one sample. All programs stay open and
 measure in turns; a setting that took more than 1.4 times as long as the fastest in two rounds is left out of the others. The figure is the median of the
-rounds' medians. PyTorch runs as it is fastest here: openblas-openmp (Debian's), jemalloc with huge pages, bound threads.
+rounds' medians; MB is the most memory beyond what the libraries need, of PyTorch that of the leanest setting. PyTorch runs as it is fastest here:
+openblas-openmp (Debian's), jemalloc with huge pages, bound threads.
 """
 import argparse
 import glob
@@ -43,7 +44,7 @@ class Program:
     """One that measures when it is told to."""
 
     def __init__(self, name, command, env):
-        self.name, self.times, self.last = name, [], None
+        self.name, self.times, self.last, self.is_onnx = name, [], None, "--onnx" in command
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.answer()  # when it is warm
 
@@ -103,19 +104,19 @@ def compare(a, peers, model, mode, batch, width):
                 print(f"left out: {e}", file=sys.stderr)
     if not theirs:
         sys.exit("error: no PyTorch ran")
-    racing = theirs
+    torch, onnx = [p for p in theirs if not p.is_onnx], [p for p in theirs if p.is_onnx]
+    racing = torch
     for number in range(a.rounds):
         ours.measure(a.seconds)
-        for p in racing:
+        for p in racing + onnx:
             p.measure(a.seconds)
         if number == 1:
             racing = [p for p in racing if p.ms <= 1.4 * min(q.ms for q in racing)]
     best = min(racing, key=lambda p: p.ms)
-    least = min(theirs, key=lambda p: p.last["peak_mb"])
     row = {"model": model, "mode": mode, "batch": ours.last["batch"], "width": width, "threads": a.threads, "processor": processor(), "dla": ours.last["peer"],
-           "dla_ms": ours.ms, "peer": best.name, "peer_ms": best.ms, "ratio": best.ms / ours.ms, "dla_mb": ours.last["peak_mb"], "peer_mb": best.last["peak_mb"],
+           "dla_ms": ours.ms, "dla_mb": ours.last["peak_mb"], "pytorch": best.name, "pytorch_ms": best.ms, "ratio": best.ms / ours.ms,
+           "pytorch_least_mb": min(p.last["peak_mb"] for p in torch), "onnx_ms": min((p.ms for p in onnx), default=None),
            "all": {p.name: {"ms": p.ms, "mb": p.last["peak_mb"], "rounds": len(p.times)} for p in theirs}}
-    row["least_mb"] = least.last["peak_mb"]
     for p in [ours] + theirs:
         p.stop()
     return row
@@ -136,14 +137,15 @@ def main():
     a = p.parse_args()
     peers = [Peer(python, a.threads) for python in a.python]
     rows = []
-    print(f"{processor()}, {a.threads} threads; medians of {a.rounds} interleaved rounds of {a.seconds:g} s; MB: peak beyond what the libraries need")
-    print("| network | mode | batch | width | dla ms | fastest peer ms | ratio | dla MB | its MB | the leanest peer's | fastest peer |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print(f"{processor()}, {a.threads} threads; medians of {a.rounds} interleaved rounds of {a.seconds:g} s")
+    print("| network | mode | batch | width | dla ms | PyTorch ms | ratio | ONNX Runtime ms | ratio | dla MB | PyTorch MB | fastest PyTorch |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for model, mode, batch, width in itertools.product(a.models, a.modes, a.batches, a.widths):
         r = compare(a, peers, model, mode, batch, width)
         rows.append(r)
-        print(f"| {model} | {mode} | {r['batch']} | {width:g} | {r['dla_ms']:.3f} | {r['peer_ms']:.3f} | {r['ratio']:.2f} | {r['dla_mb']:.0f} | "
-              f"{r['peer_mb']:.0f} | {r['least_mb']:.0f} | {r['peer']} |", flush=True)
+        onnx = f"{r['onnx_ms']:.3f} | {r['onnx_ms'] / r['dla_ms']:.2f}" if r["onnx_ms"] else " | "
+        print(f"| {model} | {mode} | {r['batch']} | {width:g} | {r['dla_ms']:.3f} | {r['pytorch_ms']:.3f} | {r['ratio']:.2f} | {onnx} | {r['dla_mb']:.0f} | "
+              f"{r['pytorch_least_mb']:.0f} | {r['pytorch']} |", flush=True)
         if a.json:
             with open(a.json, "w", encoding="utf-8") as f:
                 json.dump(rows, f, indent=1)

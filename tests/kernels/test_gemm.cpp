@@ -11,6 +11,7 @@
 #include <dla/kernels/reference/gemm.hpp>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace dla;
@@ -88,13 +89,16 @@ TEST_CASE("gemm: exact on integers where blocks of columns and steps end") {
             check_exact({19, 45, 5000, ta, tb}, true, 0);   // a long reduction in parts
             check_exact({32, 32, 4096, ta, tb}, true, 2);
             check_exact({1, 10, 2048, ta, tb}, false, 0);
+            check_exact({8, 70, 530, ta, tb}, true, 0);  // few rows: sums along both operands
+            check_exact({7, 33, 5003, ta, tb}, false, 2);
+            check_exact({1, 259, 6272, ta, tb}, true, 1);  // in pieces for several threads
         }
 }
 
 TEST_CASE("gemm: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the sum in double") {
-    for (const index_t k : {1, 64, 784, 6000})
+    for (const auto& [m, k] : {std::pair<index_t, index_t>{37, 1}, {37, 64}, {37, 784}, {37, 6000}, {3, 1}, {3, 784}, {8, 6001}})
         for (const bool tb : {false, true}) {
-            const GemmDims d{37, 41, k, false, tb};
+            const GemmDims d{m, 41, k, false, tb};
             const Floats a = filled(5, d.m * k, 0), b = filled(6, k * d.n, 0);
             const Floats c = product(d, a, b, nullptr, 0, Floats(static_cast<std::size_t>(d.m * d.n)), 2);
             double worst = 0;
@@ -109,13 +113,13 @@ TEST_CASE("gemm: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the sum in double")
                     const double bound = 8 * std::sqrt(static_cast<double>(k)) * 0x1p-24 * magnitude;
                     worst = std::max(worst, std::abs(c[static_cast<std::size_t>(i * d.n + j)] - sum) / bound);
                 }
-            CHECK_MESSAGE(worst <= 1, "k = ", k, ": ", worst, " of the bound");
+            CHECK_MESSAGE(worst <= 1, text(d), ": ", worst, " of the bound");
         }
 }
 
 TEST_CASE("gemm: the same bits at any number of threads") {
     for (const GemmDims& d : {GemmDims{130, 128, 784, false, true}, GemmDims{300, 300, 300, true, false}, GemmDims{20, 33, 9000, true, false},
-                              GemmDims{500, 10, 700, false, true}}) {
+                              GemmDims{500, 10, 700, false, true}, GemmDims{2, 300, 6000, false, true}, GemmDims{8, 999, 131, false, true}}) {
         const Floats a = filled(7, d.m * d.k, 0), b = filled(8, d.k * d.n, 0), bias = filled(9, d.n, 0);
         const Floats c(static_cast<std::size_t>(d.m * d.n), std::numeric_limits<float>::quiet_NaN());
         const Floats one = product(d, a, b, bias.data(), 0, c, 1);

@@ -13,6 +13,7 @@ inline constexpr index_t gemm_columns = 256;       // of B at a time: 512 KB, ha
 inline constexpr index_t gemm_long = 2048;         // reductions from here on are cut into parts if C is small ...
 inline constexpr index_t gemm_small = 32768;       // ... that is, has at most so many values
 inline constexpr index_t gemm_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
+inline constexpr index_t gemm_few = 8;             // rows up to which packing B costs more than it saves
 
 /// Packs panel `panel` of B, reduction steps [first, first + steps), to `to` [steps, stored width].
 inline void gemm_pack(const TileTarget& tile, const GemmDims& d, const float* b, index_t panel, index_t first, index_t steps, float* to) {
@@ -183,6 +184,25 @@ inline void gemm_in_parts(const Cpu<float>& p, const GemmPlan& plan, float* pack
     });
 }
 
+/// Few rows times the transpose of a matrix that is read once, where it is: a sample alone, whose product waits for memory.
+inline bool gemm_dots(const GemmDims& d) { return d.transpose_b && !d.transpose_a && d.m <= gemm_few && d.k > 0; }
+inline void gemm_by_dots(const Cpu<float>& p, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
+    const TileTarget& tile = active_tile();
+    const index_t columns = std::max<index_t>(4, round_up(ceil_div(65536, d.k * d.m), 4)), tasks = ceil_div(d.n, columns);
+    parallel_for(d.m * d.n * d.k < gemm_parallel ? 1 : p.threads, tasks, [&](index_t task, int) {
+        const index_t first = task * columns;
+        tile.dot_rows({.rows = d.m,
+                       .cols = std::min(columns, d.n - first),
+                       .steps = d.k,
+                       .a = a,
+                       .b = b + first * d.k,
+                       .bias = bias != nullptr ? bias + first : nullptr,
+                       .beta = beta,
+                       .c = c + first,
+                       .ldc = d.n});
+    });
+}
+
 }  // namespace dla::detail::inline DLA_ABI_TAG
 
 namespace dla {
@@ -196,6 +216,7 @@ DLA_ONCE index_t gemm_scratch(const Cpu<float>& p, const GemmDims& d) {
 DLA_ONCE void gemm(const Cpu<float>& p, std::byte* scratch, const GemmDims& d, const float* a, const float* b, const float* bias, float beta, float* c) {
     if (d.m == 0 || d.n == 0) return;
     if (d.k == 0) a = b = c;  // never read, and null pointers take no offsets
+    if (detail::gemm_dots(d)) return detail::gemm_by_dots(p, d, a, b, bias, beta, c);
     const detail::GemmPlan plan(d);
     auto* floats = reinterpret_cast<float*>(scratch);
     if (plan.parts == 1) return detail::gemm_whole(p, plan, floats, d, a, b, bias, beta, c);

@@ -44,6 +44,16 @@ struct PanelRows {
     bool add;
 };
 
+/// Few rows of A times many of B, both as they lie in memory, `steps` long: c[i * ldc + j] = a[i] . b[j] + bias[j] (or null) + beta * c; beta = 0 does not
+/// read c.
+struct DotRows {
+    index_t rows, cols, steps;
+    const float *a, *b, *bias;
+    float beta;
+    float* c;
+    index_t ldc;
+};
+
 /// What is compiled once for each instruction set. Everything above it is ordinary code, which keeps builds short.
 struct TileTarget {
     /// One tile of at most tile_rows rows and panel_width columns; `a` has tile_rows pointers, b advances by ldb each step.
@@ -54,6 +64,7 @@ struct TileTarget {
     void (*pack_rows)(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to);
     /// to[s * width + j] = from[j * ld + s] for j < cols, else 0.
     void (*pack_columns)(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to);
+    void (*dot_rows)(const DotRows&);
     /// to [cols] = the sum of `rows` rows of `from`, ld apart, + beta * to + bias (or null).
     void (*sum_rows)(index_t rows, index_t cols, const float* from, index_t ld, const float* bias, float beta, float* to);
     index_t rows, lanes, panel_width;
@@ -65,18 +76,21 @@ struct TileTarget {
 }  // namespace dla::detail::inline DLA_ABI_TAG
 
 namespace dla::detail::inline DLA_ABI_TAG::base {
+#include <dla/kernels/cpu/pack.inl.hpp>
 #include <dla/kernels/cpu/tile.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
 namespace dla::detail::inline DLA_ABI_TAG::avx2 {
+#include <dla/kernels/cpu/pack.inl.hpp>
 #include <dla/kernels/cpu/tile.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
 namespace dla::detail::inline DLA_ABI_TAG::avx512 {
+#include <dla/kernels/cpu/pack.inl.hpp>
 #include <dla/kernels/cpu/tile.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>

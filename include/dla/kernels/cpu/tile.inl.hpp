@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The register tile and the packing of B panels. Included once per target, see tile.hpp. No include guard on purpose.
+// The register tile, and sums of few rows. Included once per target, see tile.hpp. No include guard on purpose.
 
 // Accumulators are tile_rows x 2 vectors: 16 of 32 registers leave room for eight row pointers in general registers (AVX-512), 12 of 16 (AVX2), 8 of 16 (base).
 inline constexpr int tile_rows = vector_bytes == 64 ? 8 : vector_bytes == 32 ? 6 : 4;
@@ -179,45 +179,56 @@ template <int Vectors>
     panel_of_rows<1>(p);
 }
 
-/// to[s * width + j] = from[s * ld + j] for j < cols, else 0.
-[[gnu::noinline]] inline void pack_rows(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
-    if (cols == width) {
-        for (index_t s = 0; s < steps; ++s, from += ld, to += width) {
-            for (index_t j = 0; j < width; j += lanes) store(to + j, load(from + j));
+inline constexpr int most_dot_rows = vector_bytes == 64 ? 4 : 2;  // with four columns: 16 sums of 32 registers, or 8 of 16
+
+/// Rows [row, row + M) times columns [col, col + 4), those past d.cols left out.
+template <int M>
+[[gnu::always_inline]] inline void dot_block(const DotRows& d, index_t row, index_t col) {
+    Vec sum[M][4] = {};
+    const float* b[4];
+#pragma GCC unroll 4
+    for (index_t j = 0; j < 4; ++j) b[j] = d.b + std::min(col + j, d.cols - 1) * d.steps;
+    const float* a = d.a + row * d.steps;
+    index_t s = 0;
+    for (; s + lanes <= d.steps; s += lanes) {
+#pragma GCC unroll 4
+        for (int i = 0; i < M; ++i) {
+            const Vec left = load(a + i * d.steps + s);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; ++j) sum[i][j] += left * load(b[j] + s);
         }
-        return;
     }
-    for (index_t s = 0; s < steps; ++s, from += ld, to += width) {
-        for (index_t j = 0; j < cols; ++j) to[j] = from[j];
-        for (index_t j = cols; j < width; ++j) to[j] = 0;
+    if (const index_t rest = d.steps - s; rest > 0) {
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+            const Vec right = load_first(b[j] + s, rest);
+#pragma GCC unroll 4
+            for (int i = 0; i < M; ++i) sum[i][j] += load_first(a + i * d.steps + s, rest) * right;
+        }
+    }
+    for (int i = 0; i < M; ++i) {
+        for (index_t j = 0; j < 4 && col + j < d.cols; ++j) {
+            alignas(vector_bytes) float lane[lanes];
+            store(lane, sum[i][j]);
+            Quad four = *reinterpret_cast<const QuadUnaligned*>(lane);
+            for (index_t q = 4; q < lanes; q += 4) four += *reinterpret_cast<const QuadUnaligned*>(lane + q);
+            float total = (four[0] + four[2]) + (four[1] + four[3]);
+            float& c = d.c[(row + i) * d.ldc + col + j];
+            if (d.bias != nullptr) total += d.bias[col + j];
+            if (d.beta != 0.0f) total += d.beta * c;
+            c = total;
+        }
     }
 }
 
-/// to[s * width + j] = from[j * ld + s] for j < cols, else 0.
-[[gnu::noinline]] inline void pack_columns(index_t steps, index_t cols, index_t width, const float* from, index_t ld, float* to) {
-    using Quad [[gnu::vector_size(16)]] = float;
-    using QuadUnaligned [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
-    index_t j = 0;
-    for (; j + 4 <= cols; j += 4) {
-        const float* f = from + j * ld;
-        float* t = to + j;
-        index_t s = 0;
-        for (; s + 4 <= steps; s += 4, f += 4, t += 4 * width) {
-            const Quad r0 = *reinterpret_cast<const QuadUnaligned*>(f), r1 = *reinterpret_cast<const QuadUnaligned*>(f + ld);
-            const Quad r2 = *reinterpret_cast<const QuadUnaligned*>(f + 2 * ld), r3 = *reinterpret_cast<const QuadUnaligned*>(f + 3 * ld);
-            const Quad l01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), h01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-            const Quad l23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), h23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-            *reinterpret_cast<QuadUnaligned*>(t) = __builtin_shufflevector(l01, l23, 0, 1, 4, 5);
-            *reinterpret_cast<QuadUnaligned*>(t + width) = __builtin_shufflevector(l01, l23, 2, 3, 6, 7);
-            *reinterpret_cast<QuadUnaligned*>(t + 2 * width) = __builtin_shufflevector(h01, h23, 0, 1, 4, 5);
-            *reinterpret_cast<QuadUnaligned*>(t + 3 * width) = __builtin_shufflevector(h01, h23, 2, 3, 6, 7);
-        }
-        for (; s < steps; ++s, ++f, t += width) {
-            for (index_t q = 0; q < 4; ++q) t[q] = f[q * ld];
-        }
-    }
-    for (; j < width; ++j) {
-        for (index_t s = 0; s < steps; ++s) to[s * width + j] = j < cols ? from[j * ld + s] : 0.0f;
+/// All rows and columns: each of B's rows is read once from far.
+[[gnu::noinline]] inline void dot_rows(const DotRows& d) {
+    for (index_t col = 0; col < d.cols; col += 4) {
+        index_t row = 0;
+        for (; row + most_dot_rows <= d.rows; row += most_dot_rows) dot_block<most_dot_rows>(d, row, col);
+        if constexpr (most_dot_rows > 2)
+            if (row + 2 <= d.rows) dot_block<2>(d, row, col), row += 2;
+        if (row < d.rows) dot_block<1>(d, row, col);
     }
 }
 
@@ -237,4 +248,4 @@ template <int Vectors>
     }
 }
 
-inline constexpr TileTarget tile_target{&run_tile, &run_panel, &pack_rows, &pack_columns, &sum_rows, tile_rows, lanes, panel_width};
+inline constexpr TileTarget tile_target{&run_tile, &run_panel, &pack_rows, &pack_columns, &dot_rows, &sum_rows, tile_rows, lanes, panel_width};

@@ -124,7 +124,7 @@ inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& 
     const Conv2dDims& d = plan.d;
     const WinogradTiles& tiles = plan.tiles;
     const index_t line0 = plan.lines() * part / plan.parts, line1 = plan.lines() * (part + 1) / plan.parts;
-    const index_t in_place = plan.block * plan.in_row, out_place = plan.block * plan.out_row;
+    const index_t in_place = plan.in_place(), out_place = plan.out_place();
     float *inputs = space, *gradients = space + winograd_places * in_place;
     float* bias = sums + winograd_places * plan.place_sums();
     if (with_bias) {

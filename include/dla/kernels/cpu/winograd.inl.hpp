@@ -50,32 +50,45 @@
 }
 
 /// `Size` x `Size` positions of an image, of which the rows and columns within the window lie in it and the others are zeros; transformed to
-/// to[q * step + channel], q < 36. Writes whole vectors.
+/// to[q * step + channel], q < 36. Writes whole vectors. Columns are transformed as they are read and rows as they are written: the registers hold no more.
 template <int Size, auto Transform>
 inline void winograd_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
+    static constexpr float zeros[lanes] = {};
+    const auto nothing = reinterpret_cast<std::uintptr_t>(zeros);
+    const bool inside = w.row0 == 0 && w.column0 == 0 && w.row1 == Size && w.column1 == Size;
     for (index_t c = 0; c < channels; c += lanes) {
-        Vec d[Size * Size], e[6 * Size], f[36];
+        Vec e[36];
         const index_t here = channels - c;
-        if (here >= lanes && w.row0 == 0 && w.column0 == 0 && w.row1 == Size && w.column1 == Size) {
-#pragma GCC unroll 36
-            for (int r = 0; r < Size; ++r) {
+        const auto first = reinterpret_cast<std::uintptr_t>(image + c);
 #pragma GCC unroll 6
-                for (int k = 0; k < Size; ++k) d[r * Size + k] = load(image + r * w.down + k * w.right + c);
-            }
-        } else {
-            for (int r = 0; r < Size; ++r) {
-                for (int k = 0; k < Size; ++k) {
-                    const bool inside = r >= w.row0 && r < w.row1 && k >= w.column0 && k < w.column1;
-                    d[r * Size + k] = inside ? load_within(image + r * w.down + k * w.right + c, here) : Vec{};
+        for (int k = 0; k < Size; ++k) {
+            Vec d[Size];
+            if (here < lanes) {
+                for (int r = 0; r < Size; ++r) {
+                    const bool in = r >= w.row0 && r < w.row1 && k >= w.column0 && k < w.column1;
+                    d[r] = in ? load_within(image + r * w.down + k * w.right + c, here) : Vec{};
+                }
+            } else if (inside) {
+#pragma GCC unroll 6
+                for (int r = 0; r < Size; ++r) d[r] = load(image + r * w.down + k * w.right + c);
+            } else {  // most tiles of a small image: without branches, from zeros where nothing is
+                const bool column = (k >= w.column0) & (k < w.column1);
+#pragma GCC unroll 6
+                for (int r = 0; r < Size; ++r) {
+                    const auto mask = std::uintptr_t{0} - static_cast<std::uintptr_t>(column & (r >= w.row0) & (r < w.row1));
+                    const std::uintptr_t at = first + static_cast<std::uintptr_t>(r * w.down + k * w.right) * sizeof(float);
+                    d[r] = load(reinterpret_cast<const float*>((at & mask) | (nothing & ~mask)));
                 }
             }
+            Transform(d, 1, e + k, 6);
         }
 #pragma GCC unroll 6
-        for (int k = 0; k < Size; ++k) Transform(d + k, Size, e + k, Size);
+        for (int r = 0; r < 6; ++r) {
+            Vec f[6];
+            Transform(e + r * 6, 1, f, 1);
 #pragma GCC unroll 6
-        for (int r = 0; r < 6; ++r) Transform(e + r * Size, 1, f + r * 6, 1);
-#pragma GCC unroll 36
-        for (int q = 0; q < 36; ++q) store(to + q * step + c, f[q]);
+            for (int k = 0; k < 6; ++k) store(to + (r * 6 + k) * step + c, f[k]);
+        }
     }
 }
 [[gnu::noinline]] inline void winograd_input_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
@@ -89,17 +102,27 @@ inline void winograd_patch(const float* image, const WinogradWindow& w, index_t 
 [[gnu::noinline]] inline void winograd_output_patch(const float* from, index_t step, const float* bias, const WinogradWindow& w, index_t channels,
                                                     float* image) {
     for (index_t c = 0; c < channels; c += lanes) {
-        Vec m[36], e[24], y[16];
+        Vec e[24];
         const index_t here = channels - c;
-#pragma GCC unroll 36
-        for (int q = 0; q < 36; ++q) m[q] = load(from + q * step + c);
 #pragma GCC unroll 6
-        for (int k = 0; k < 6; ++k) winograd_output(m + k, 6, e + k, 6);
-#pragma GCC unroll 4
-        for (int r = 0; r < 4; ++r) winograd_output(e + r * 6, 1, y + r * 4, 1);
+        for (int k = 0; k < 6; ++k) {
+            Vec m[6];
+#pragma GCC unroll 6
+            for (int r = 0; r < 6; ++r) m[r] = load(from + (r * 6 + k) * step + c);
+            winograd_output(m, 1, e + k, 6);
+        }
         const Vec b = bias != nullptr ? load_within(bias + c, here) : Vec{};
-        for (index_t r = 0; r < w.row1; ++r) {
-            for (index_t k = 0; k < w.column1; ++k) store_within(image + r * w.down + k * w.right + c, y[r * 4 + k] + b, here);
+        const bool whole = here >= lanes && w.row1 == 4 && w.column1 == 4;
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) {
+            Vec y[4];
+            winograd_output(e + r * 6, 1, y, 1);
+            if (whole) {
+#pragma GCC unroll 4
+                for (int k = 0; k < 4; ++k) store(image + r * w.down + k * w.right + c, y[k] + b);
+            } else if (r < w.row1) {
+                for (index_t k = 0; k < w.column1; ++k) store_within(image + r * w.down + k * w.right + c, y[k] + b, here);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ struct WinogradWindow {
 };
 
 inline constexpr index_t winograd_places = 36;
+inline constexpr index_t winograd_skew = 16;  // floats between the places, whose values are written together: else they meet in one set of L1
 
 /// Whether a convolution has the form, and the size at which four times fewer multiplications outweigh the transforms. Those take as long as some 24
 /// multiplications for each channel of a place (measured: 21), and those of the weights what 64 tiles do.
@@ -88,9 +89,9 @@ struct WinogradPlan {
                 if (padding(lines) < padding(task_lines)) task_lines = lines;
             block = task_lines * tiles.across;
         }
-        place_floats = block * src_row;
+        place_floats = block * src_row + skew;
         product_row = std::min<index_t>(round_up(dst_c, 16), 2 * max_panel_width);
-        product_floats = block * product_row + 16;
+        product_floats = block * product_row + skew;
     }
     index_t panels(const TileTarget& tile) const { return ceil_div(dst_c, tile.panel_width); }
     index_t tasks() const { return ceil_div(tiles.lines(), task_lines); }
@@ -100,8 +101,9 @@ struct WinogradPlan {
     index_t most_pixels() const { return std::max<index_t>(1, room / std::max<index_t>(1, tiles.across)) * 4 * tiles.width; }
     index_t most_tasks() const { return std::max(tasks(), std::min<index_t>(tiles.lines(), 34)); }
     index_t place_weights() const { return src_c * round_up(dst_c, max_panel_width); }
+    static constexpr index_t skew = winograd_skew;
     static constexpr index_t chunk = 64;  // source channels whose weights are transformed at a time
-    index_t own_floats() const { return std::max(winograd_places * (room * (src_row + product_row) + 16), max_panel_width * winograd_places * chunk); }
+    index_t own_floats() const { return std::max(winograd_places * (room * (src_row + product_row) + 2 * skew), max_panel_width * winograd_places * chunk); }
     index_t scratch(int threads) const { return (winograd_places * place_weights() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
 
 private:
@@ -128,7 +130,9 @@ struct WinogradWeightsPlan {
     index_t part_floats() const { return winograd_places * place_sums() + sums_row(); }
     /// Rows of tiles, which have whole rows of dy.
     index_t lines() const { return d.batch * tiles.down; }
-    index_t own_floats() const { return winograd_places * block * (in_row + out_row); }
+    index_t in_place() const { return block * in_row + winograd_skew; }
+    index_t out_place() const { return block * out_row + winograd_skew; }
+    index_t own_floats() const { return winograd_places * (in_place() + out_place()); }
     index_t scratch(int threads) const { return (parts * part_floats() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
 };
 
