@@ -98,7 +98,7 @@ void AnyConvNorm::forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>
     const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
     if (*parts.norm.eval) {
         conv.infer(c, parts.conv, x, between);
-        conv_norm_running(d, n, tape.norm.mean.data, tape.norm.invstd.data);
+        conv_norm_running(c.policy, d, n, tape.norm.mean.data, tape.norm.invstd.data);
     } else {
         norm.check_batch(between.batch, between.shape);
         conv_norm_forward(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, between.data, tape.norm.mean.data,

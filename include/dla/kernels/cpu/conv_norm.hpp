@@ -14,9 +14,6 @@ namespace dla::detail::inline DLA_ABI_TAG {
 
 /// What is compiled once for each instruction set, for each of: normalisation; and ReLU; and pooling.
 struct ConvNormTarget {
-    void (*moments)(index_t rows, index_t channels, const float* x, index_t available, float* work, double* mean, double* squares);
-    void (*merge)(index_t channels, index_t a, index_t b, const double* mean_b, const double* squares_b, double* mean, double* squares);
-    void (*inverse_std)(index_t padded, double n, double eps, const double* squares, double* inverse);
     void (*normalise)(index_t rows, index_t channels, index_t stride, const float* x, const float* centre, const float* gain, const float* shift, float* y);
     void (*pool)(index_t windows, index_t line, index_t channels, const float* x, const float* centre, const float* gain, const float* shift, float* y);
     void (*add_sums)(index_t count, index_t line, index_t channels, const float* x, const float* dy, const float* centre, const float* gain, const float* shift,
@@ -141,7 +138,7 @@ DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDi
 }
 DLA_ONCE index_t conv_norm_infer_scratch(const Cpu<float>& p, const ConvNormDims& d) {
     const index_t own = d.pool ? detail::bytes_of<float>(thread_count(p.threads) * detail::most_task_floats(p, d.conv)) : 0;
-    return detail::ConvNormRows::bytes(d) + detail::bytes_of<float>(d.conv.out_channels) + own + conv2d_forward_scratch(p, d.conv);
+    return detail::ConvNormRows::bytes(d) + 2 * detail::bytes_of<float>(d.conv.out_channels) + own + conv2d_forward_scratch(p, d.conv);
 }
 DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>&, const ConvNormDims& d) {
     const index_t channels = detail::padded_channels(d.conv.out_channels), pieces = std::max<index_t>(1, detail::ConvNormRows::most_pieces(d));
@@ -153,8 +150,7 @@ DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const C
                                 const float* bias, float* z, float* mean, float* invstd) {
     if (n.tracked) ++*n.tracked;
     const NormDims dims = d.norm();
-    const detail::ConvNormTarget& f =
-        *detail::select_isa(&detail::base::conv_norm_of<false, false>, &detail::avx2::conv_norm_of<false, false>, &detail::avx512::conv_norm_of<false, false>);
+    const auto piece = detail::select_isa(detail::base::moments, detail::avx2::moments, detail::avx512::moments);
     const index_t channels = detail::padded_channels(dims.channels), tasks = detail::conv2d_tasks(p, d.conv);
     auto *means = detail::take<double>(scratch, tasks * channels), *squares = detail::take<double>(scratch, tasks * channels);
     auto* work = detail::take<float>(scratch, thread_count(p.threads) * 3 * channels);
@@ -162,12 +158,10 @@ DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const C
     auto* rows = detail::take<index_t>(scratch, tasks);  // of each task
     const auto moments = [&](index_t number, const detail::ConvTask& task, const float* results, int thread) {
         const index_t count = rows[number] = task.last - task.first;
-        f.moments(count, dims.channels, results, count * dims.channels, work + thread * 3 * channels, means + number * channels, squares + number * channels);
+        piece(count, dims.channels, results, count * dims.channels, work + thread * 3 * channels, means + number * channels, squares + number * channels);
     };
     detail::conv2d_forward_then(p, scratch, d.conv, x, w, bias, z, detail::finish_with(moments));
-    for (index_t i = 1, before = rows[0]; i < tasks; before += rows[i++])
-        f.merge(channels, before, rows[i], means + i * channels, squares + i * channels, means, squares);
-    f.inverse_std(channels, static_cast<double>(dims.outer), n.eps, squares, inverse);
+    detail::join_moments(dims, n.eps, tasks, [&](index_t i) { return rows[i]; }, means, squares, inverse);
     for (index_t c = 0; c < dims.channels; ++c) {
         mean[c] = static_cast<float>(means[c]);
         invstd[c] = static_cast<float>(inverse[c]);
@@ -185,7 +179,7 @@ DLA_ONCE void conv_norm_apply(const Cpu<float>& p, std::byte* scratch, const Con
     });
 }
 
-DLA_ONCE void conv_norm_running(const ConvNormDims& d, const NormParams& n, float* mean, float* invstd) {
+DLA_ONCE void conv_norm_running(const Cpu<float>&, const ConvNormDims& d, const NormParams& n, float* mean, float* invstd) {
     for (index_t c = 0; c < d.conv.out_channels; ++c) {
         mean[c] = n.running_mean[c];
         invstd[c] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(n.running_var[c]) + n.eps));
@@ -194,9 +188,9 @@ DLA_ONCE void conv_norm_running(const ConvNormDims& d, const NormParams& n, floa
 
 DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
                               const float* bias, float* y) {
-    auto* invstd = detail::take<float>(scratch, d.conv.out_channels);
-    for (index_t c = 0; c < d.conv.out_channels; ++c) invstd[c] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(n.running_var[c]) + n.eps));
-    const detail::ConvNormRows rows(d, scratch, n, n.running_mean, invstd);
+    auto *mean = detail::take<float>(scratch, d.conv.out_channels), *invstd = detail::take<float>(scratch, d.conv.out_channels);
+    conv_norm_running(p, d, n, mean, invstd);
+    const detail::ConvNormRows rows(d, scratch, n, mean, invstd);
     const index_t own_floats = d.pool ? detail::most_task_floats(p, d.conv) : 0;
     float* own = d.pool ? detail::take<float>(scratch, thread_count(p.threads) * own_floats) : nullptr;
     const auto normalise = [&](index_t, const detail::ConvTask& task, const float* results, int) { rows.normalise(task.first, task.last, results, y); };

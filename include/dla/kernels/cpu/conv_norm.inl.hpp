@@ -134,6 +134,6 @@ inline void flush_gradient_sums(index_t padded, float* sum, float* product, doub
 }
 
 template <bool Relu, bool Pool>
-inline constexpr ConvNormTarget conv_norm_of{&moments, &merge_moments, &inverse_std, &normalise<Relu>, &pool_normalised<Relu>, &add_gradient_sums<Relu, Pool>,
+inline constexpr ConvNormTarget conv_norm_of{&normalise<Relu>, &pool_normalised<Relu>, &add_gradient_sums<Relu, Pool>,
                                              &spread_gradient<Relu, Pool>, &spread_nothing, &flush_gradient_sums};
 inline constexpr const ConvNormTarget* conv_norm_targets[3] = {&conv_norm_of<false, false>, &conv_norm_of<true, false>, &conv_norm_of<true, true>};

@@ -59,7 +59,7 @@ DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>& p, const ConvNormD
 DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
                                 const float* bias, float* z, float* mean, float* invstd);
 /// mean and invstd of the running statistics.
-DLA_ONCE void conv_norm_running(const ConvNormDims& d, const NormParams& n, float* mean, float* invstd);
+DLA_ONCE void conv_norm_running(const Cpu<float>& p, const ConvNormDims& d, const NormParams& n, float* mean, float* invstd);
 /// y = z normalised, with ReLU and pooling where d says so. Scratch of the forward pass.
 DLA_ONCE void conv_norm_apply(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
                               const float* invstd, float* y);

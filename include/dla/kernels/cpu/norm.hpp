@@ -39,7 +39,7 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
 
-namespace dla::detail {
+namespace dla::detail::inline DLA_ABI_TAG {
 
 /// Running statistics (or null) towards a batch's means and sums of squared distances from them.
 inline void move_running(const NormDims& d, double momentum, const double* means, const double* squares, float* running_mean, float* running_var,
@@ -51,6 +51,20 @@ inline void move_running(const NormDims& d, double momentum, const double* means
         running_var[c] = static_cast<float>((1.0 - m) * static_cast<double>(running_var[c]) + unbiased * squares[c]);
     }
 }
+
+/// The moments of all pieces, of rows(i) rows each, joined in order into those of the first; inverse = 1 / sqrt(variance + eps).
+template <class Rows>
+void join_moments(const NormDims& d, double eps, index_t pieces, const Rows& rows, double* means, double* squares, double* inverse) {
+    const index_t channels = padded_channels(d.channels);
+    const auto merge = select_isa(base::merge_moments, avx2::merge_moments, avx512::merge_moments);
+    for (index_t i = 1, before = pieces > 0 ? rows(0) : 0; i < pieces; before += rows(i++))
+        merge(channels, before, rows(i), means + i * channels, squares + i * channels, means, squares);
+    select_isa(base::inverse_std, avx2::inverse_std, avx512::inverse_std)(channels, static_cast<double>(d.outer), eps, squares, inverse);
+}
+
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+namespace dla::detail {
 
 template <bool Relu>
 void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w, const float* b,
@@ -69,9 +83,7 @@ void norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, do
         const index_t first = chunks.begin(i) * d.channels;
         moments(chunks.length(i), d.channels, x + first, values - first, work + i * 3 * channels, means + i * channels, squares + i * channels);
     });
-    const auto merge = select_isa(base::merge_moments, avx2::merge_moments, avx512::merge_moments);
-    for (index_t i = 1; i < chunks.count; ++i) merge(channels, chunks.begin(i), chunks.length(i), means + i * channels, squares + i * channels, means, squares);
-    select_isa(base::inverse_std, avx2::inverse_std, avx512::inverse_std)(channels, static_cast<double>(d.outer), eps, squares, inverse);
+    join_moments(d, eps, chunks.count, [&](index_t i) { return chunks.length(i); }, means, squares, inverse);
     move_running(d, momentum, means, squares, running_mean, running_var, tracked);
 
     for (index_t c = 0; c < d.channels; ++c) {

@@ -89,9 +89,9 @@ struct WinogradPlan {
                 if (padding(lines) < padding(task_lines)) task_lines = lines;
             block = task_lines * tiles.across;
         }
-        place_floats = block * src_row + skew;
+        place_floats = block * src_row + winograd_skew;
         product_row = std::min<index_t>(round_up(dst_c, 16), 2 * max_panel_width);
-        product_floats = block * product_row + skew;
+        product_floats = block * product_row + winograd_skew;
     }
     index_t panels(const TileTarget& tile) const { return ceil_div(dst_c, tile.panel_width); }
     index_t tasks() const { return ceil_div(tiles.lines(), task_lines); }
@@ -101,9 +101,10 @@ struct WinogradPlan {
     index_t most_pixels() const { return std::max<index_t>(1, room / std::max<index_t>(1, tiles.across)) * 4 * tiles.width; }
     index_t most_tasks() const { return std::max(tasks(), std::min<index_t>(tiles.lines(), 34)); }
     index_t place_weights() const { return src_c * round_up(dst_c, max_panel_width); }
-    static constexpr index_t skew = winograd_skew;
     static constexpr index_t chunk = 64;  // source channels whose weights are transformed at a time
-    index_t own_floats() const { return std::max(winograd_places * (room * (src_row + product_row) + 2 * skew), max_panel_width * winograd_places * chunk); }
+    index_t own_floats() const {
+        return std::max(winograd_places * (room * (src_row + product_row) + 2 * winograd_skew), max_panel_width * winograd_places * chunk);
+    }
     index_t scratch(int threads) const { return (winograd_places * place_weights() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
 
 private:
