@@ -3,7 +3,7 @@
 """Runs this library's train_step and PyTorch in many settings in turns, and prints for each network the ratio to the fastest of them.
 
 usage: compare.py TRAIN_STEP [--python PYTHON ...] [--models mlp deep ...] [--modes train infer latency] [--rounds 5] [--seconds 2] [--threads 2]
-                  [--batches N ...] [--widths F ...] [--json FILE]
+                  [--batches N ...] [--widths F ...] [--eager] [--json FILE]
 PYTHON are interpreters that have torch (default: python3); each is tried eager and, from 2.0 on, compiled, with fused Adam where it has that, in both memory
 formats for convolutional networks, and ONNX Runtime for inference where it can be imported. `latency` is inference of one sample. All programs stay open and
 measure in turns; a setting that took more than 1.4 times as long as the fastest in two rounds is left out of the others. The figure is the median of the
@@ -82,10 +82,10 @@ class Peer:
         version, onnx = out.stdout.split()
         self.version, self.onnx, self.modern = version.split("+")[0], onnx == "True", int(version.split(".")[0]) >= 2
 
-    def settings(self, model, mode):
+    def settings(self, model, mode, eager):
         formats = [[], ["--channels-last"]] if model.startswith("cnn") else [[]]
         adam = ["--fused"] if self.modern and mode == "train" else []
-        for compiled, memory in itertools.product([[], ["--compile"]] if self.modern else [[]], formats):
+        for compiled, memory in itertools.product([[], ["--compile"]] if self.modern and not eager else [[]], formats):
             yield compiled + adam + memory
         if self.onnx and mode != "train":
             yield ["--onnx"]
@@ -96,7 +96,7 @@ def compare(a, peers, model, mode, batch, width):
     ours = Program("dla", [a.train_step] + tail + ["--serve", "1"], dict(os.environ))
     theirs = []
     for peer in peers:
-        for flags in peer.settings(model, mode):
+        for flags in peer.settings(model, mode, a.eager):
             name = " ".join(["ONNX Runtime" if "--onnx" in flags else "PyTorch " + peer.version] + [f[2:] for f in flags if f != "--onnx"])
             try:
                 theirs.append(Program(name, [peer.python, os.path.join(HERE, "peer_pytorch.py")] + tail + flags + ["--serve"], peer.env))
@@ -133,6 +133,7 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--batches", type=int, nargs="+", default=[0], help="samples in a batch (0: 256 images, 128 rows)")
     p.add_argument("--widths", type=float, nargs="+", default=[1], help="factors on the numbers of features and filters")
+    p.add_argument("--eager", action="store_true", help="leaves compiled settings out, which take a minute each to begin")
     p.add_argument("--json", help="writes all figures there")
     a = p.parse_args()
     peers = [Peer(python, a.threads) for python in a.python]

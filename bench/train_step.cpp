@@ -4,9 +4,10 @@
 // MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist. MODE: train (forward, loss, backward, Adam step) |
 // infer. Prints one JSON line; with --serve one when it is warm, and one for each line of stdin, which says how many seconds to measure.
 // --width multiplies the numbers of features or filters.
+#include "networks.hpp"
+
 #include <dla/model/any_model.hpp>
 #include <dla/nn.hpp>
-#include <dla/zoo/families.hpp>
 
 #include <chrono>
 #include <cstdio>
@@ -14,6 +15,8 @@
 #include <fstream>
 #include <iostream>
 #include <string>
+
+#include <sys/resource.h>
 
 namespace {
 
@@ -34,25 +37,8 @@ std::unique_ptr<dla::AnyModel> make(const Net& net, const dla::Shape& input, con
 }
 
 std::unique_ptr<dla::AnyModel> make_model(Settings& s) {
-    const bool residual = s.model.find("residual") != std::string::npos, cnn = s.model.starts_with("cnn"), mnist = s.model.ends_with("mnist");
-    const auto wide = [&](std::vector<dla::index_t> sizes) {
-        for (dla::index_t& n : sizes) n = std::max<dla::index_t>(1, static_cast<dla::index_t>(static_cast<double>(n) * s.width));
-        return sizes;
-    };
-    if (s.batch == 0) s.batch = cnn ? 256 : 128;
-    if (cnn) {
-        const dla::CnnOptions options{.filters = wide(mnist ? std::vector<dla::index_t>{16, 32, 64, 128} : std::vector<dla::index_t>{32, 64, 128, 256})};
-        const dla::Shape input = mnist ? dla::Shape{1, 28, 28} : dla::Shape{3, 32, 32};
-        return residual ? make(dla::make_residual_cnn(options), input, s) : make(dla::make_cnn(options), input, s);
-    }
-    std::vector<dla::index_t> sizes{128, 64, 32, 32};
-    if (s.model.starts_with("deep")) {
-        sizes = {128, 64};
-        sizes.insert(sizes.end(), 98, 32);
-    }
-    sizes = wide(sizes);
-    sizes.push_back(10);
-    return residual ? make(dla::make_residual_mlp(sizes), dla::Shape{1, 28, 28}, s) : make(dla::make_mlp(sizes), dla::Shape{1, 28, 28}, s);
+    if (s.batch == 0) s.batch = bench::usual_batch(s.model);
+    return bench::with_network(s.model, s.width, [&](const auto& net, const dla::Shape& input) { return make(net, input, s); });
 }
 
 /// A line of /proc/self/status in KiB.
@@ -63,9 +49,16 @@ long memory(const char* name) {
     return 0;
 }
 
+/// Pages that the system had to bring in so far.
+long page_faults() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     if (argc < 3) {
         std::fprintf(stderr, "usage: train_step MODEL train|infer [--threads N] [--batch N] [--seconds S] [--width F] [--strict 1] [--serve 1]\n");
         return 2;
@@ -98,23 +91,28 @@ int main(int argc, char** argv) {
     using Clock = std::chrono::steady_clock;
     const auto measure = [&](double seconds) {
         std::vector<double> times;
+        const long faults = page_faults();
         const auto end = Clock::now() + std::chrono::duration<double>(seconds);
         while (Clock::now() < end || times.size() < 3) {
             const auto start = Clock::now();
             step();
             times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
         }
+        const double faults_per_step = static_cast<double>(page_faults() - faults) / static_cast<double>(times.size());
         std::sort(times.begin(), times.end());
         const double ms = times[times.size() / 2];
         std::printf("{\"peer\": \"dla " DLA_VERSION_STRING
                     " %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, "
-                    "\"images_per_s\": %.1f, \"parameters\": %lld, \"peak_mb\": %.1f}\n",
+                    "\"images_per_s\": %.1f, \"parameters\": %lld, \"peak_mb\": %.1f, \"faults\": %.2f}\n",
                     dla::to_string(dla::active_isa()), s.model.c_str(), s.mode.c_str(), static_cast<long long>(s.batch), s.threads, ms, times.front(),
                     1e3 * static_cast<double>(s.batch) / ms, static_cast<long long>(model->index().parameter_count()),
-                    static_cast<double>(memory("VmHWM:") - before) / 1024);
+                    static_cast<double>(memory("VmHWM:") - before) / 1024, faults_per_step);
         std::fflush(stdout);
     };
     for (int i = 0; i < 3; ++i) step();
     measure(s.serve ? 0 : s.seconds);
     for (std::string line; s.serve && std::getline(std::cin, line);) measure(std::atof(line.c_str()));
+} catch (const std::exception& e) {
+    std::fprintf(stderr, "train_step: %s\n", e.what());
+    return 1;
 }

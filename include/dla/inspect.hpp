@@ -6,4 +6,5 @@
 #include <dla/inspect/grad_stats.hpp>
 #include <dla/inspect/graph.hpp>
 #include <dla/inspect/layer_tree.hpp>
+#include <dla/inspect/profile.hpp>
 #include <dla/inspect/summary.hpp>

@@ -3,42 +3,18 @@
 // and with an observer.
 #include <doctest/doctest.h>
 
-#include <support/networks.hpp>
-#include <support/run_layer.hpp>
+#include <support/fused.hpp>
 
-#include <cmath>
-#include <map>
 #include <string>
 
 using namespace dla;
-using support::Runner;
+using support::distance, support::Plain, support::Runner;
 
 namespace {
-
-/// Cpu<float>'s kernels, without its groups.
-struct Plain : Cpu<float> {};
 
 using Normed = Sequential<Conv2d<>, BatchNorm2d<>>;
 using Block = Sequential<Conv2d<>, BatchNorm2d<>, ReLU>;
 using Pooled = Sequential<Conv2d<>, BatchNorm2d<>, ReLU, MaxPool2d<2>>;
-
-/// The largest difference, as a part of the largest value.
-template <class A, class B>
-double distance(const std::vector<A>& a, const std::vector<B>& b) {
-    if (a.size() != b.size()) return HUGE_VAL;
-    double most = 0, scale = 1e-30;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
-        most = std::isfinite(x) ? std::max(most, std::abs(x - y)) : HUGE_VAL;
-        scale = std::max(scale, std::abs(y));
-    }
-    return most / scale;
-}
-template <class A, class B>
-double distance(const support::Outcome<A>& a, const support::Outcome<B>& b) {
-    return std::max(
-        {distance(a.inferred, b.inferred), distance(a.y, b.y), distance(a.dx, b.dx), distance(a.gradients, b.gradients), distance(a.buffers, b.buffers)});
-}
 
 struct Case {
     Shape in;
@@ -77,41 +53,6 @@ void check_case(const Case& k, double bound) {
         CHECK(distance(fused, Runner<Plain>(net, k.in, k.batch, {}, want_dx).run()) < bound);
         CHECK(distance(fused, Runner<Reference<double>>(net, k.in, k.batch, {}, want_dx).run()) < bound);
     }
-}
-
-template <class P>
-struct Record : Observer<P> {
-    std::map<int, std::vector<float>> outputs, gradients;
-    void after_forward(int layer, const ConstView<P>& y) override { outputs[layer].assign(y.data, y.data + y.size()); }
-    void after_backward(int layer, const ConstView<P>& dx) override {
-        if (dx) gradients[layer].assign(dx.data, dx.data + dx.size());
-    }
-};
-
-template <class P>
-struct Trained {
-    std::vector<float> weights, scores;
-    std::vector<double> losses;
-    Record<P> seen;
-};
-template <class P, class Net>
-Trained<P> train(const Net& net, bool eval, bool look, int threads = 1) {
-    P policy;
-    policy.threads = threads;
-    constexpr index_t batch = 6;
-    Model<Net, Shape{}, P> model(net, Shape{2, 13, 12}, Seed{3}, policy);
-    if (eval) model.parameters().set_eval("*");
-    Trained<P> t;
-    if (look) model.observer = &t.seen;
-    RandomStream random({1, 2, 3}, RandomUse::synthesis);
-    std::vector<float> x(static_cast<std::size_t>(batch * 2 * 13 * 12));
-    for (float& v : x) v = static_cast<float>(random.normal());
-    const std::vector<std::int32_t> labels{0, 1, 2, 0, 1, 2};
-    Sgd sgd({.learning_rate = 0.05});
-    for (int step = 0; step < 3; ++step) t.losses.push_back(train_step(model, sgd, CrossEntropy{}, x, labels).loss);
-    t.weights = support::weights(model.parameters());
-    t.scores = model.predict(x);
-    return t;
 }
 
 using Deep = Sequential<Conv2d<Dyn, 8, 3>, BatchNorm2d<>, ReLU, MaxPool2d<2>,
@@ -202,8 +143,8 @@ TEST_CASE("fused convolution blocks: the same bits at any number of threads, and
 
 TEST_CASE("training with fused convolution blocks goes as without, with running statistics as well") {
     for (const bool eval : {false, true}) {
-        const auto fused = train<Cpu<float>>(deep(), eval, false);
-        const auto plain = train<Plain>(deep(), eval, false);
+        const auto fused = support::train<Cpu<float>>(deep(), Shape{2, 13, 12}, 6, eval, false);
+        const auto plain = support::train<Plain>(deep(), Shape{2, 13, 12}, 6, eval, false);
         CHECK(distance(fused.losses, plain.losses) < 1e-5);
         CHECK(distance(fused.weights, plain.weights) < 1e-4);
         CHECK(distance(fused.scores, plain.scores) < 1e-4);
@@ -213,8 +154,9 @@ TEST_CASE("training with fused convolution blocks goes as without, with running 
 
 TEST_CASE("who looks sees the members of a fused convolution block, and changes nothing") {
     for (const bool eval : {false, true}) {
-        const auto fused = train<Cpu<float>>(deep(), eval, true), unseen = train<Cpu<float>>(deep(), eval, false);
-        const auto plain = train<Plain>(deep(), eval, true);
+        const auto fused = support::train<Cpu<float>>(deep(), Shape{2, 13, 12}, 6, eval, true),
+                   unseen = support::train<Cpu<float>>(deep(), Shape{2, 13, 12}, 6, eval, false);
+        const auto plain = support::train<Plain>(deep(), Shape{2, 13, 12}, 6, eval, true);
         CHECK(support::same_bits(fused.weights, unseen.weights));
         REQUIRE(fused.seen.outputs.size() == plain.seen.outputs.size());
         REQUIRE(fused.seen.gradients.size() == plain.seen.gradients.size());

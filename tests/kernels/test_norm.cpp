@@ -97,7 +97,29 @@ TEST_CASE("cpu batch norm: odd sizes against the reference in double") {
     check({128, 128, 1}, reals(2, 128 * 128), false);
     check({128, 64, 1}, reals(3, 128 * 64), true, -1.0);  // momentum 1 / tracked
     check({1500, 48, 1}, reals(4, 1500 * 48));            // several chunks
-    check({6, 5, 7}, reals(5, 6 * 5 * 7));                // inner > 1: the reference's loops
+}
+
+TEST_CASE("cpu batch norm: channels whose values lie several at a time") {
+    for (const index_t inner : {2, 3, 7, 8, 16, 31, 100, 1100})
+        for (const index_t channels : {1, 3, 17})
+            for (const index_t outer : {1, 2, 9})
+                check({outer, channels, inner}, reals(5, outer * channels * inner, 2.0f, 0.5f), inner != 7, inner == 16 ? -1.0 : 0.1);
+    const NormDims d{7, 11, 5};
+    const Floats x = reals(4, d.outer * d.channels * d.inner), w = reals(2, d.channels), b = reals(3, d.channels), mean = reals(4, d.channels),
+                 var = reals(5, d.channels, 0.9f, 1.0f);
+    for (const bool affine : {true, false}) {
+        Floats y = x;
+        std::vector<double> exact(x.size());
+        batch_norm_infer(cpu(), d, 1e-5, y.data(), affine ? w.data() : nullptr, affine ? b.data() : nullptr, mean.data(), var.data(), y.data());
+        const auto wide_w = doubles(w), wide_b = doubles(b);
+        batch_norm_infer(Reference<double>{}, d, 1e-5, doubles(x).data(), affine ? wide_w.data() : nullptr, affine ? wide_b.data() : nullptr,
+                         doubles(mean).data(), doubles(var).data(), exact.data());
+        CHECK(distance(y, exact) <= 2e-6);
+    }
+    Floats far = reals(8, 3 * 1000, 1.0f, 1000.0f);  // a variance far smaller than the mean
+    const auto got = run(cpu(), {1, 3, 1000}, far, far, false);
+    const auto exact = run(Reference<double>{}, {1, 3, 1000}, doubles(far), doubles(far), false);
+    for (std::size_t c = 0; c < 3; ++c) CHECK(static_cast<double>(got.invstd[c]) == doctest::Approx(exact.invstd[c]).epsilon(1e-6));
 }
 
 TEST_CASE("cpu batch norm: small integers give exact statistics") {
@@ -172,14 +194,63 @@ TEST_CASE("cpu batch norm: no rows, no dx, and NaN stays in its channel") {
 }
 
 TEST_CASE("cpu batch norm: the same bits at any number of threads") {
-    const NormDims d{3001, 50, 1};
-    const Floats x = reals(1, d.outer * d.channels), dy = reals(2, d.outer * d.channels);
-    check_threads([&](const Cpu<float>& p) {
-        const auto r = run(p, d, x, dy, true);
-        Floats all = r.y;
-        for (const Floats* part : {&r.mean, &r.invstd, &r.running_mean, &r.running_var, &r.dx, &r.dw, &r.db}) all.insert(all.end(), part->begin(), part->end());
-        return all;
-    });
+    for (const NormDims& d : {NormDims{3001, 50, 1}, NormDims{60, 50, 50}}) {
+        const Floats x = reals(1, d.outer * d.channels * d.inner), dy = reals(2, d.outer * d.channels * d.inner);
+        check_threads([&](const Cpu<float>& p) {
+            const auto r = run(p, d, x, dy, true);
+            Floats all = r.y;
+            for (const Floats* part : {&r.mean, &r.invstd, &r.running_mean, &r.running_var, &r.dx, &r.dw, &r.db})
+                all.insert(all.end(), part->begin(), part->end());
+            return all;
+        });
+    }
+}
+
+namespace {
+
+/// y, mean, invstd, then dx over a copy of dy, dw, db one after the other.
+template <class T, class P>
+std::vector<T> layer_norm(const P& p, index_t rows, index_t columns, const std::vector<T>& x, const std::vector<T>& dy, bool affine, bool want_dx = true) {
+    const std::vector<T> w = gains<T>(columns), b(w.rbegin(), w.rend());
+    const T unwritten = std::numeric_limits<T>::quiet_NaN();
+    std::vector<T> y(x.size(), unwritten), mean(static_cast<std::size_t>(rows), unwritten), invstd = mean, dx = dy, dw(static_cast<std::size_t>(columns), T{1}),
+                                                                                            db = dw;
+    Scratch scratch(layer_norm_scratch(p, rows, columns));
+    layer_norm_forward(p, rows, columns, 1e-5, x.data(), affine ? w.data() : nullptr, affine ? b.data() : nullptr, y.data(), mean.data(), invstd.data());
+    layer_norm_backward(p, scratch.data(), rows, columns, x.data(), affine ? w.data() : nullptr, mean.data(), invstd.data(), dx.data(),
+                        want_dx ? dx.data() : nullptr, affine ? dw.data() : nullptr, affine ? db.data() : nullptr);
+    for (const auto* part : {&mean, &invstd, &dx, &dw, &db}) y.insert(y.end(), part->begin(), part->end());
+    return y;
+}
+
+}  // namespace
+
+TEST_CASE("cpu layer norm: odd sizes against the reference in double, over dy too, within its scratch") {
+    for (const index_t columns : {2, 3, 7, 16, 17, 33, 100, 1030, 5000})
+        for (const index_t rows : {0, 1, 3, 65, 300})
+            for (const bool affine : {true, false})
+                for (const bool want_dx : {true, false}) {
+                    if (rows * columns > 200000) continue;
+                    CAPTURE(rows);
+                    CAPTURE(columns);
+                    const Floats x = reals(1, rows * columns, 2.0f, 0.5f), dy = reals(2, rows * columns, 1.0f, 0.3f);
+                    const Floats got = layer_norm(cpu(), rows, columns, x, dy, affine, want_dx);
+                    const auto exact = layer_norm(Reference<double>{}, rows, columns, doubles(x), doubles(dy), affine, want_dx);
+                    double scale = 4;  // 1 / standard deviation, which of two or three values may be large
+                    for (index_t r = 0; r < rows; ++r) scale = std::max(scale, 8 * exact[static_cast<std::size_t>(rows * columns + rows + r)]);
+                    CHECK(distance(got, exact) <= tolerance * scale * std::max(1.0, std::sqrt(static_cast<double>(rows)) / 4));
+                }
+    Floats x = reals(1, 5 * 40);
+    x[3 * 40 + 7] = not_a_number;
+    const Floats y = layer_norm(cpu(), 5, 40, x, x, false);
+    for (std::size_t i = 0; i < 200; ++i) REQUIRE(std::isnan(y[i]) == (i / 40 == 3));
+    layer_norm_forward(cpu(), 5, 40, 1e-5, x.data(), nullptr, nullptr, x.data(), static_cast<float*>(nullptr), nullptr);  // in place, nothing kept
+    CHECK(same_bits(x, Floats(y.begin(), y.begin() + 200)));
+}
+
+TEST_CASE("cpu layer norm: the same bits at any number of threads") {
+    const Floats x = reals(1, 700 * 300), dy = reals(2, 700 * 300);
+    check_threads([&](const Cpu<float>& p) { return layer_norm(p, 700, 300, x, dy, true); });
 }
 
 TEST_CASE("cpu batch norm: backward of inference against the reference in double, over dy too, within its scratch") {

@@ -100,6 +100,15 @@ TEST_CASE("cpu softmax: infinities, NaN and inner > 1") {
             softmax_forward(Reference<double>{}, d, doubles(x).data(), exact.data());
             softmax_forward(cpu(), d, x.data(), y.data());
             CHECK(distance(y, exact) < 1);  // NaN in the same places
+            const Floats values = reals(2, 3 * channels * inner), dy = reals(3, 3 * channels * inner);
+            std::vector<double> dx_exact(dy.size());
+            softmax_backward(Reference<double>{}, d, doubles(values).data(), doubles(dy).data(), dx_exact.data());
+            check_threads([&](const Cpu<float>& p) {
+                Floats dx = dy;  // over dy
+                softmax_backward(p, d, values.data(), dx.data(), dx.data());
+                CHECK(distance(dx, dx_exact) <= static_cast<double>(channels + 4) * 0x1p-24 * static_cast<double>(channels));
+                return dx;
+            });
         }
 }
 

@@ -17,6 +17,15 @@ public:
     virtual void after_backward(int layer, const ConstView<P>& dx) = 0;
 };
 
+/// Told when a layer, or several that are computed together, begins and has ended in a training step: see `profile` of <dla/inspect.hpp>.
+class LayerClock {
+public:
+    virtual ~LayerClock() = default;
+    virtual void begin() = 0;
+    /// `layer` is the row of ParamIndex::layers, the first of `count` that follow each other; -1: a container's own work, such as a sum.
+    virtual void end(int layer, int count, bool backward) = 0;
+};
+
 /// Last-in, first-out memory for the intermediates of inference.
 template <class P>
 class Stack {
@@ -49,6 +58,7 @@ struct Context {
     index_t first_sample = 0;                                     ///< place of sample 0 in the whole batch, of which this may be a part
     Stack<P> stack{};                                             ///< inference only
     Observer<P>* observer = nullptr;
+    LayerClock* clock = nullptr;
 };
 
 }  // namespace dla

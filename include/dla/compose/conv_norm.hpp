@@ -3,9 +3,8 @@
 #pragma once
 
 #include <dla/compose/groups.hpp>
-#include <dla/layers/activation.hpp>
+#include <dla/compose/norm_members.hpp>
 #include <dla/layers/conv2d.hpp>
-#include <dla/layers/norm.hpp>
 #include <dla/layers/pool2d.hpp>
 
 #include <vector>
@@ -46,10 +45,6 @@ struct AnyConvNorm {
     Shape inner(const Shape& in) const { return conv.out_shape(in).shape; }
 
     template <class P>
-    NormParams params(const BatchNormState<P>& n) const {
-        return {norm.eps, norm.momentum, n.weight.master, n.bias.master, n.running_mean, n.running_var, n.tracked};
-    }
-    template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
     template <class P>
     void infer(Context<P>& c, const ConvNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y) const;
@@ -61,10 +56,6 @@ struct AnyConvNorm {
                   const View<P>& dx, ConvNormTape<P>& tape) const;
 
 private:
-    /// Shows an observer what the members in front of the last would have given: all but the convolution's results is computed for it alone.
-    template <class P>
-    [[gnu::cold]] void show_members(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConvNormTape<P>& tape,
-                                    ConvNormDims d) const;
     template <class P>
     [[gnu::cold]] void show_gradients(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConstView<P>& dy,
                                       const ConvNormTape<P>& tape, ConvNormDims d) const;
@@ -82,7 +73,7 @@ template <class P>
 void AnyConvNorm::infer(Context<P>& c, const ConvNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x,
                         const View<P>& y) const {
     const ConvNormDims d = dims(x.shape, x.batch);
-    const NormParams n = params<P>(parts.norm);
+    const NormParams n = norm_params(norm, parts.norm);
     if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, y.data);
     const Shape between = inner(x.shape);
     auto* activated = reinterpret_cast<typename P::scalar*>(c.scratch);
@@ -94,19 +85,19 @@ template <class P>
 void AnyConvNorm::forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
                           ConvNormTape<P>& tape) const {
     const ConvNormDims d = dims(x.shape, x.batch);
-    const NormParams n = params<P>(parts.norm);
+    const NormParams n = norm_params(norm, parts.norm);
     const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
     if (*parts.norm.eval) {
         conv.infer(c, parts.conv, x, between);
-        conv_norm_running(c.policy, d, n, tape.norm.mean.data, tape.norm.invstd.data);
+        norm_rows_running(c.policy, d.rows(), n, tape.norm.mean.data, tape.norm.invstd.data);
     } else {
         norm.check_batch(between.batch, between.shape);
         conv_norm_forward(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, between.data, tape.norm.mean.data,
                           tape.norm.invstd.data);
     }
-    if (c.observer) show_members(c, n, parts.rows, between, tape, d);
+    if (c.observer) show_norm_members(c, n, parts.rows, between, tape.norm, d.rows());
     auto* const activated = pools_apart() ? tape.activated.data : y.data;
-    conv_norm_apply(c.policy, c.scratch, d, n, between.data, tape.norm.mean.data, tape.norm.invstd.data, activated);
+    norm_rows_apply(c.policy, c.scratch, d.rows(), n, between.data, tape.norm.mean.data, tape.norm.invstd.data, activated);
     if (pools_apart()) {
         if (c.observer) show_forward(c, parts.rows[2], ConstView<P>(activated, x.batch, between.shape));
         max_pool2d_forward(c.policy, pool.dims(between.shape, x.batch), activated, y.data, tape.argmax.data);
@@ -117,7 +108,7 @@ template <class P>
 void AnyConvNorm::backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& dy,
                            const View<P>& dx, ConvNormTape<P>& tape) const {
     const ConvNormDims d = dims(x.shape, x.batch);
-    const NormParams n = params<P>(parts.norm);
+    const NormParams n = norm_params(norm, parts.norm);
     const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
     const bool eval = *parts.norm.eval;
     auto from = dy.data;
@@ -137,36 +128,21 @@ void AnyConvNorm::backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P
     show_backward(c, parts.rows[0], dx);
 }
 template <class P>
-void AnyConvNorm::show_members(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConvNormTape<P>& tape,
-                               ConvNormDims d) const {
-    show_forward(c, rows[0], inner);
-    std::vector<typename P::scalar> values(static_cast<std::size_t>(inner.size()));
-    const View<P> shown(values.data(), inner.batch, inner.shape);
-    for (int member = 1; member < (d.pool ? 3 : relu ? 2 : 1); ++member) {
-        const ConvNormDims part{.conv = d.conv, .relu = member == 2};
-        conv_norm_apply(c.policy, c.scratch, part, n, inner.data, tape.norm.mean.data, tape.norm.invstd.data, shown.data);
-        show_forward(c, rows[member], shown);
-    }
-}
-template <class P>
 void AnyConvNorm::show_gradients(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const ConstView<P>& dy,
                                  const ConvNormTape<P>& tape, ConvNormDims d) const {
     if (!relu) return;
-    std::vector<typename P::scalar> activated(static_cast<std::size_t>(inner.size())), gradient(activated.size());
+    if (!d.pool) return show_relu_gradient(c, n, rows[2], inner, dy.data, tape.norm, d.rows());
+    std::vector<typename P::scalar> activated(static_cast<std::size_t>(inner.size())), gradient(activated.size()), pooled(static_cast<std::size_t>(dy.size()));
+    std::vector<std::int32_t> argmax(pooled.size());
     const View<P> shown(gradient.data(), inner.batch, inner.shape);
-    conv_norm_apply(c.policy, c.scratch, {.conv = d.conv, .relu = true}, n, inner.data, tape.norm.mean.data, tape.norm.invstd.data, activated.data());
-    auto from = dy.data;
-    if (d.pool) {
-        std::vector<std::int32_t> argmax(static_cast<std::size_t>(dy.size()));
-        std::vector<typename P::scalar> pooled(argmax.size());
-        const Pool2dDims windows = pool.dims(inner.shape, inner.batch);
-        max_pool2d_forward(c.policy, windows, activated.data(), pooled.data(), argmax.data());
-        max_pool2d_backward(c.policy, windows, dy.data, argmax.data(), shown.data);
-        show_backward(c, rows[3], shown);
-        from = shown.data;
-    }
-    activation_backward(c.policy, ActivationIs<Activation::relu>{}, 0, inner.size(), nullptr, activated.data(), from, shown.data);
-    show_backward(c, rows[2], shown);
+    const Pool2dDims windows = pool.dims(inner.shape, inner.batch);
+    norm_rows_apply(c.policy, c.scratch,
+                    {.images = inner.batch, .height = inner.shape.d[1], .width = inner.shape.d[2], .channels = inner.shape.d[0], .relu = true}, n, inner.data,
+                    tape.norm.mean.data, tape.norm.invstd.data, activated.data());
+    max_pool2d_forward(c.policy, windows, activated.data(), pooled.data(), argmax.data());
+    max_pool2d_backward(c.policy, windows, dy.data, argmax.data(), shown.data);
+    show_backward(c, rows[3], shown);
+    show_relu_gradient(c, n, rows[2], inner, shown.data, tape.norm, d.rows());
 }
 
 DLA_TEMPLATE_ONCE(index_t AnyConvNorm::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)

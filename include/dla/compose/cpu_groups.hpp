@@ -3,13 +3,13 @@
 #pragma once
 
 #include <dla/compose/conv_norm.hpp>
-#include <dla/compose/linear_norm_relu.hpp>
+#include <dla/compose/linear_norm.hpp>
 
 namespace dla {
 
 template <>
 struct Groups<Cpu<float>> {
-    using type = Patterns<ConvNormPattern<4>, ConvNormPattern<3>, ConvNormPattern<2>, LinearNormReluPattern>;
+    using type = Patterns<ConvNormPattern<4>, ConvNormPattern<3>, ConvNormPattern<2>, LinearNormPattern<3>, LinearNormPattern<2>>;
 };
 
 }  // namespace dla

@@ -130,11 +130,13 @@ struct Residual {
         if constexpr (activates) {
             v.claim(tape.gradient, x.batch * state.out.size());
             const View<P> own(tape.gradient.data, x.batch, state.out);
-            v.compute([&](Context<P>& c) {
-                LayerState<Act, P> no_state;
-                LayerTape<Act, P> no_tape;
-                backward_layer<P>(activation, c, no_state, ConstView<P>{}, y, dy, own, no_tape);
-            });
+            v.compute(
+                [&](Context<P>& c) {
+                    LayerState<Act, P> no_state;
+                    LayerTape<Act, P> no_tape;
+                    backward_layer<P>(activation, c, no_state, ConstView<P>{}, y, dy, own, no_tape);
+                },
+                true);
             gradient = own;
         }
         if (of_block != Gradients::none) {
@@ -143,19 +145,19 @@ struct Residual {
             if (keeps_block) v.release(tape.block_out);
         }
         if (state.identity && !state.reorders) {
-            if (want_dx) v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, gradient.data, dx.data); });
+            if (want_dx) v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, gradient.data, dx.data); }, true);
         } else {
             if (want_dx) v.claim(tape.shortcut_dx, x.batch * state.in.size());
             const View<P> other_dx(want_dx ? tape.shortcut_dx.data : kernel::Ptr<P>{}, x.batch, state.in);
             if (state.reorders) {
-                if (want_dx) v.compute([&](Context<P>& c) { to_image_order<P>(c, state.in, gradient, other_dx); });
+                if (want_dx) v.compute([&](Context<P>& c) { to_image_order<P>(c, state.in, gradient, other_dx); }, true);
             } else if (of_shortcut != Gradients::none) {
                 const ConstView<P> other(tape.shortcut_out.data, x.batch, state.out);
                 v.backward(shortcut, state.shortcut, x, other, gradient, other_dx, tape.shortcut, of_shortcut, state.shortcut_rows);
                 if (keeps_shortcut) v.release(tape.shortcut_out);
             }
             if (want_dx) {
-                v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, other_dx.data, dx.data); });
+                v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, other_dx.data, dx.data); }, true);
                 v.release(tape.shortcut_dx);
             }
         }

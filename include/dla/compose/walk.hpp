@@ -54,7 +54,7 @@ struct Running {
         if constexpr (Container<L>)
             layer.walk_forward(*this, state, x, y, tape, wants);
         else
-            forward_layer<P>(layer, c, state, x, y, tape);
+            timed(rows, state, false, [&] { forward_layer<P>(layer, c, state, x, y, tape); });
         show_forward(c, rows, y);
     }
     template <class L>
@@ -63,7 +63,7 @@ struct Running {
         if constexpr (Container<L>)
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
         else
-            backward_layer<P>(layer, c, state, x, y, dy, dx, tape);
+            timed(rows, state, true, [&] { backward_layer<P>(layer, c, state, x, y, dy, dx, tape); });
         show_backward(c, rows, dx);
     }
     template <class L>
@@ -75,8 +75,23 @@ struct Running {
     }
     /// Work of a container's own: f(context).
     template <class F>
-    [[gnu::always_inline]] void compute(const F& f) {
+    [[gnu::always_inline]] void compute(const F& f, bool backward = false) {
+        if (c.clock) c.clock->begin();
         f(c);
+        if (c.clock) c.clock->end(-1, 0, backward);
+    }
+
+private:
+    /// f(), with the clock told whose time it is: of a group, that of its members.
+    template <class State, class F>
+    [[gnu::always_inline]] void timed(const LayerRows& rows, const State& state, bool backward, const F& f) {
+        if (c.clock) c.clock->begin();
+        f();
+        if (!c.clock) return;
+        if constexpr (requires { state.rows[0].forward; })
+            c.clock->end(state.rows[0].forward.front(), static_cast<int>(state.rows.size()), backward);
+        else
+            c.clock->end(rows.forward.empty() ? -1 : rows.forward.front(), 1, backward);
     }
 };
 
@@ -134,7 +149,7 @@ struct Planning {
             plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::infer));
     }
     template <class F>
-    [[gnu::always_inline]] void compute(const F&) {}
+    [[gnu::always_inline]] void compute(const F&, bool = false) {}
 
 private:
     /// Claims or frees what the layer keeps from forward to backward.

@@ -4,6 +4,8 @@
 
 #include <dla/data/dataset.hpp>
 
+#include <algorithm>
+
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla {
@@ -56,16 +58,28 @@ namespace detail {
 template <std::size_t Channels>
 void write_row(const std::uint8_t* in, const Normalisation& table, std::size_t channels_, index_t width, const AugmentationDraw& draw, float* out) {
     const std::size_t channels = Channels ? Channels : channels_;
-    const index_t step = draw.flip ? -1 : 1;
-    index_t from = (draw.flip ? width - 1 : 0) + draw.right;
-    for (index_t x = 0; x < width; ++x, from += step, out += channels) {
-        if (in != nullptr && from >= 0 && from < width) {
-            const std::uint8_t* pixel = in + static_cast<std::size_t>(from) * channels;
-            for (std::size_t c = 0; c < channels; ++c) out[c] = table.channel(c)[pixel[c]];
-        } else {
-            for (std::size_t c = 0; c < channels; ++c) out[c] = table.channel(c)[0];
-        }
+    const index_t step = draw.flip ? -1 : 1, from = (draw.flip ? width - 1 : 0) + draw.right;  // of x = 0
+    // Where the source lies inside of the image: 0 <= from + step * x < width.
+    const index_t first = draw.flip ? from - width + 1 : -from, last = draw.flip ? from + 1 : width - from;
+    const index_t begin = in == nullptr ? width : std::clamp<index_t>(first, 0, width), end = in == nullptr ? width : std::clamp<index_t>(last, begin, width);
+    const auto pad = [&](index_t x, index_t until) {
+        for (; x < until; ++x)
+            for (std::size_t c = 0; c < channels; ++c) out[static_cast<std::size_t>(x) * channels + c] = table.channel(c)[0];
+    };
+    pad(0, begin);
+    if (begin < end) {
+        const std::uint8_t* pixel = in + (from + step * begin) * static_cast<index_t>(channels);
+        float* to = out + static_cast<std::size_t>(begin) * channels;
+        const auto copy = [&](auto by) {
+            for (index_t x = begin; x < end; ++x, pixel += by * static_cast<index_t>(channels), to += channels)
+                for (std::size_t c = 0; c < channels; ++c) to[c] = table.channel(c)[pixel[c]];
+        };
+        if (draw.flip)
+            copy(std::integral_constant<index_t, -1>{});
+        else
+            copy(std::integral_constant<index_t, 1>{});
     }
+    pad(end, width);
 }
 
 }  // namespace detail

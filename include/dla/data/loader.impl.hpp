@@ -95,6 +95,10 @@ struct Loader::Workshop {
         for (std::size_t i = 0; i < chosen.size(); ++i) {
             float* out = slot.images.get() + i * size;
             const std::span<const std::uint8_t> image = data.image(index_t{chosen[i]});
+            if (i + 1 < chosen.size()) {  // samples come in any order, so no processor foresees the next
+                const std::uint8_t* next = data.image(index_t{chosen[i + 1]}).data();
+                for (std::size_t at = 0; at < std::min<std::size_t>(size, 1024); at += 64) __builtin_prefetch(next + at);
+            }
             slot.labels[i] = data.labels[chosen[i]];
             if (options.transform)
                 options.transform({static_cast<std::uint64_t>(options.seed), epoch, chosen[i]}, image, {out, size});

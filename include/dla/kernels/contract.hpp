@@ -216,17 +216,6 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
     restore_unless_applied(p, report, n, bytes, bytes);   // (report, bytes, from, to)
 };
 
-/// Optional, for the group LinearNormRelu: batch normalisation and the ReLU behind it; arguments as without it, dx is needed and may be dy or x. ensures: the
-/// results of one kernel after the other.
-template <class P>
-concept BatchNormRelu = requires(const P& p, Scratch<P> scratch, const NormDims& d, double eps, double momentum, ConstActivationPtr<P> x, ConstMasterPtr<P> w,
-                                 ConstMasterPtr<P> b, StatisticPtr<P> running, PtrOf<P, std::int64_t> tracked, ActivationPtr<P> y, StatisticPtr<P> mean,
-                                 StatisticPtr<P> invstd, ConstActivationPtr<P> dy, ActivationPtr<P> dx, MasterPtr<P> dw, MasterPtr<P> db) {
-    batch_norm_relu_forward(p, scratch, d, eps, momentum, x, w, b, running, running, tracked, y, mean, invstd);
-    batch_norm_relu_infer(p, d, eps, x, w, b, running, running, y);
-    batch_norm_relu_backward(p, scratch, d, x, y, w, mean, invstd, dy, dx, dw, db);
-};
-
 /// All of them that a policy must have.
 template <class P>
 concept Backend =

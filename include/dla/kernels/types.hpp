@@ -13,6 +13,15 @@ struct GemmDims {
     bool transpose_a = false, transpose_b = false;
 };
 
+/// One fully connected layer: x [rows, in], w [out, in], y [rows, out].
+struct LinearDims {
+    index_t rows = 0, in = 0, out = 0;
+
+    constexpr GemmDims forward() const { return {.m = rows, .n = out, .k = in, .transpose_a = false, .transpose_b = true}; }
+    constexpr GemmDims backward_data() const { return {.m = rows, .n = in, .k = out, .transpose_a = false, .transpose_b = false}; }
+    constexpr GemmDims backward_weights() const { return {.m = out, .n = in, .k = rows, .transpose_a = true, .transpose_b = false}; }
+};
+
 /// One 2-d convolution. x [batch, height, width, in_channels], w [out_channels, kernel_h, kernel_w, in_channels / groups],
 /// y [batch, out_height, out_width, out_channels].
 struct Conv2dDims {
@@ -36,12 +45,28 @@ struct NormDims {
     index_t outer = 0, channels = 0, inner = 1;
 };
 
-/// A convolution and what follows it: batch normalisation, ReLU, the largest of each 2 x 2 values (pool, only behind a ReLU).
+/// Rows of channels, pixels of images or samples alone, that are normalised; then ReLU, then the largest of each 2 x 2 values (pool, only behind a ReLU).
+struct NormRowsDims {
+    index_t images = 0, height = 1, width = 1, channels = 0;
+    bool relu = false, pool = false;
+
+    constexpr NormDims norm() const { return {.outer = images * height * width, .channels = channels}; }
+};
+/// A convolution and what follows it.
 struct ConvNormDims {
     Conv2dDims conv;
     bool relu = false, pool = false;
 
-    constexpr NormDims norm() const { return {.outer = conv.batch * conv.out_height * conv.out_width, .channels = conv.out_channels}; }
+    constexpr NormRowsDims rows() const {
+        return {.images = conv.batch, .height = conv.out_height, .width = conv.out_width, .channels = conv.out_channels, .relu = relu, .pool = pool};
+    }
+};
+/// A fully connected layer and what follows it.
+struct LinearNormDims {
+    LinearDims linear;
+    bool relu = false;
+
+    constexpr NormRowsDims rows() const { return {.images = linear.rows, .channels = linear.out, .relu = relu}; }
 };
 
 enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh };

@@ -11,14 +11,6 @@ namespace dla {
 
 namespace detail {
 
-/// Rows and widths of one Linear: x [rows, in], w [out, in], y [rows, out].
-struct LinearDims {
-    index_t rows = 0, in = 0, out = 0;
-    constexpr GemmDims forward() const { return {.m = rows, .n = out, .k = in, .transpose_a = false, .transpose_b = true}; }
-    constexpr GemmDims backward_data() const { return {.m = rows, .n = in, .k = out, .transpose_a = false, .transpose_b = false}; }
-    constexpr GemmDims backward_weights() const { return {.m = out, .n = in, .k = rows, .transpose_a = true, .transpose_b = false}; }
-};
-
 /// A Linear whose sizes are values: what any of them does is compiled here, once for a policy.
 struct AnyLinear {
     index_t in, out;

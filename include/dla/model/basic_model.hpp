@@ -26,8 +26,8 @@ public:
 
     /// Seed, epoch and step that random layers see; a training step advances `step`.
     RandomPosition position;
-    /// Sees every layer's output and gradient during training steps; null: nobody looks.
-    Observer<P>* observer = nullptr;
+    Observer<P>* observer = nullptr;  ///< sees every layer's output and gradient during training steps
+    LayerClock* clock = nullptr;      ///< told when each layer begins and has ended in them
     /// Called in every training step between its gradients and what is made of them (clipping, the optimizer), e.g. to exchange them with other processes.
     std::function<void(ParamTable<P>&)> on_gradients;
 
@@ -280,7 +280,7 @@ Context<P> BasicModel<P>::context() {
     c.policy = table_->policy;
     c.scratch = workspace_.scratch();
     c.random = memory_.position(c.policy, position);
-    c.observer = observer;
+    c.observer = observer, c.clock = clock;
     return c;
 }
 template <class P>

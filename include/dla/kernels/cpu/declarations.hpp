@@ -34,22 +34,31 @@ DLA_ONCE void batch_norm_infer(const Cpu<float>& p, const NormDims& d, double ep
                                const float* running_var, float* y);
 DLA_ONCE void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* mean,
                                   const float* invstd, const float* dy, float* dx, float* dw, float* db);
-DLA_ONCE void batch_norm_relu_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
-                                      const float* b, float* running_mean, float* running_var, std::int64_t* tracked, float* y, float* mean, float* invstd);
-DLA_ONCE void batch_norm_relu_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b,
-                                    const float* running_mean, const float* running_var, float* y);
-DLA_ONCE void batch_norm_relu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* y, const float* w,
-                                       const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* db);
 DLA_ONCE void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
                                         const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db);
 
 /// Parameters [channels] of a batch normalisation on Cpu<float>: w and b, or null together.
 struct NormParams {
-    double eps, momentum;
-    const float *w, *b;
-    float *running_mean, *running_var;
-    std::int64_t* tracked;
+    double eps = 0, momentum = 0;
+    const float *w = nullptr, *b = nullptr;
+    float *running_mean = nullptr, *running_var = nullptr;
+    std::int64_t* tracked = nullptr;
 };
+
+// row_norm.hpp
+DLA_ONCE index_t layer_norm_scratch(const Cpu<float>&, index_t rows, index_t columns);
+DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y,
+                                 float* mean, float* invstd);
+DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, const float* w, const float* mean,
+                                  const float* invstd, const float* dy, float* dx, float* dw, float* db);
+
+// norm_rows.hpp; for the groups that follow.
+DLA_ONCE index_t norm_rows_scratch(const Cpu<float>& p, const NormRowsDims& d);
+/// mean and invstd of the running statistics.
+DLA_ONCE void norm_rows_running(const Cpu<float>& p, const NormRowsDims& d, const NormParams& n, float* mean, float* invstd);
+/// y = x normalised, with ReLU and pooling where d says so.
+DLA_ONCE void norm_rows_apply(const Cpu<float>& p, std::byte* scratch, const NormRowsDims& d, const NormParams& n, const float* x, const float* mean,
+                              const float* invstd, float* y);
 
 // conv_norm.hpp; for the groups of compose/conv_norm.hpp. z, y, dz: the results of the convolution, of all, and the gradient with respect to z.
 DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDims& d);
@@ -58,17 +67,25 @@ DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>& p, const ConvNormD
 /// z = conv(x, w) + bias (or null), mean and invstd [channels] of it; running statistics are moved.
 DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
                                 const float* bias, float* z, float* mean, float* invstd);
-/// mean and invstd of the running statistics.
-DLA_ONCE void conv_norm_running(const Cpu<float>& p, const ConvNormDims& d, const NormParams& n, float* mean, float* invstd);
-/// y = z normalised, with ReLU and pooling where d says so. Scratch of the forward pass.
-DLA_ONCE void conv_norm_apply(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
-                              const float* invstd, float* y);
 /// All of it, with running statistics.
 DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
                               const float* bias, float* y);
 /// dz, which may be z; dw and db (or null) accumulated. With `running` mean and invstd are no functions of z.
 DLA_ONCE void conv_norm_backward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
                                  const float* invstd, const float* dy, float* dz, float* dw, float* db, bool running);
+
+// linear_norm.hpp; for the groups of compose/linear_norm.hpp. As above, with a Linear for the convolution.
+DLA_ONCE index_t linear_norm_scratch(const Cpu<float>& p, const LinearNormDims& d);
+DLA_ONCE index_t linear_norm_backward_scratch(const Cpu<float>& p, const LinearNormDims& d);
+DLA_ONCE void linear_norm_forward(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
+                                  const float* bias, float* z, float* mean, float* invstd, float* y);
+DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
+                                const float* bias, float* y);
+/// z becomes its gradient; dx (or null) is written, dw, dgain and dshift (or null) of the normalisation accumulated. The gradient of the Linear's bias is 0
+/// unless `running`.
+DLA_ONCE void linear_norm_backward(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
+                                   float* z, const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* dgain, float* dshift,
+                                   bool running);
 
 // eltwise.hpp
 DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y);
@@ -104,9 +121,6 @@ DLA_ONCE void clip_scale(const Cpu<float>& p, index_t n, const double* squares, 
 DLA_ONCE void accumulate(const Cpu<float>& p, index_t n, const float* from, float* to);
 
 // reference/
-DLA_TEMPLATE_ONCE(decltype(layer_norm_scratch<float>) layer_norm_scratch<float>)
-DLA_TEMPLATE_ONCE(decltype(layer_norm_forward<float>) layer_norm_forward<float>)
-DLA_TEMPLATE_ONCE(decltype(layer_norm_backward<float>) layer_norm_backward<float>)
 DLA_TEMPLATE_ONCE(decltype(label_weights<float>) label_weights<float>)
 DLA_TEMPLATE_ONCE(decltype(begin_sgd_step<float>) begin_sgd_step<float>)
 DLA_TEMPLATE_ONCE(decltype(begin_adam_step<float>) begin_adam_step<float>)

@@ -9,10 +9,11 @@
 namespace dla::detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t gemm_steps = 512;         // of the reduction at a time: eight rows of A take half of L1
-inline constexpr index_t gemm_columns = 256;       // of B at a time: 512 KB, half of L2
+inline constexpr index_t gemm_columns = 256;       // of B at a time at most ...
+inline constexpr index_t gemm_l2 = 65536;          // ... and so many of its values: 256 KB, half of a small L2
 inline constexpr index_t gemm_long = 2048;         // reductions from here on are cut into parts if C is small ...
 inline constexpr index_t gemm_small = 32768;       // ... that is, has at most so many values
-inline constexpr index_t gemm_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
+inline constexpr index_t gemm_parallel = 1 << 18;  // multiplications, some 4 us, below which a second thread brings nothing
 inline constexpr index_t gemm_few = 8;             // rows up to which packing B costs more than it saves
 
 /// Packs panel `panel` of B, reduction steps [first, first + steps), to `to` [steps, stored width].
@@ -33,17 +34,38 @@ inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a
     // Copied rows of A serve several panels from L1; where rows lie a multiple of 1 KB apart they would also evict each other.
     const index_t lda = d.transpose_a ? d.m : d.k;
     const bool copy_a = steps <= gemm_steps && (panels >= 8 || (panels >= 2 && lda % 256 == 0));
+    if (!copy_a && (col1 - panel0 * tile.panel_width) % tile.lanes == 0 && (beta == 0 || beta == 1)) {
+        const index_t together = std::max<index_t>(24, 8192 / std::max<index_t>(1, steps) / 24 * 24);  // rows of A that stay in L1
+        for (index_t row = row0; row < row1; row += together) {
+            for (index_t j = 0; j < panels; ++j) {
+                const index_t column = (panel0 + j) * tile.panel_width, cols = std::min(tile.panel_width, col1 - column);
+                tile.run_panel({.rows = std::min(together, row1 - row),
+                                .steps = steps,
+                                .a = d.transpose_a ? a + first * d.m + row : a + row * d.k + first,
+                                .row_step = d.transpose_a ? 1 : d.k,
+                                .step = d.transpose_a ? d.m : 1,
+                                .b = packed != nullptr ? packed + j * packed_stride : b + first * d.n + column,
+                                .ldb = packed != nullptr ? tile.stored_width(cols) : d.n,
+                                .c = c + row * d.n + column,
+                                .ldc = d.n,
+                                .cols = cols,
+                                .add = beta != 0,
+                                .bias = bias != nullptr ? bias + column : nullptr});
+            }
+        }
+        return;
+    }
     alignas(64) float copied[max_tile_rows * (gemm_steps + 16)];
     TileLoops loops{.count2 = steps, .step2 = d.transpose_a && !copy_a ? d.m : 1};
     if (d.transpose_a && copy_a) loops.step2 = max_tile_rows;
-    for (index_t row = row0; row < row1; row += tile.rows) {
-        const index_t rows = std::min(tile.rows, row1 - row);
+    for (index_t row = row0, rows; row < row1; row += rows) {
+        rows = tile.next_rows(row1 - row);
         const float* from[max_tile_rows];
         float* to[max_tile_rows];
         if (copy_a && d.transpose_a) {
             const float* corner = a + first * d.m + row;
             for (index_t s = 0; s < steps; ++s, corner += d.m) {
-                if (rows == max_tile_rows) {
+                if (row + max_tile_rows <= d.m) {
                     std::memcpy(copied + s * max_tile_rows, corner, max_tile_rows * sizeof(float));
                 } else {
                     for (index_t i = 0; i < rows; ++i) copied[s * max_tile_rows + i] = corner[i];
@@ -81,7 +103,7 @@ struct GemmPlan {
     index_t parts;       // of the reduction, summed in order at the end
     index_t part_steps;  // of each part but the last
     index_t packed_row;  // floats a step of packed B takes
-    index_t row_block, column_block;
+    index_t column_block;
 
     explicit GemmPlan(const GemmDims& d) : tile(active_tile()) {
         pack = packs(d, tile);
@@ -90,12 +112,18 @@ struct GemmPlan {
         part_steps = parts == 1 ? d.k : round_up(ceil_div(d.k, parts), gemm_steps);
         parts = std::max<index_t>(1, ceil_div(d.k, std::max<index_t>(1, part_steps)));
         packed_row = round_up(d.n, tile.panel_width);
-        column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, gemm_columns))), tile.panel_width);
-        // Blocks of a million multiplications: some 20 us each, so that threads end together.
-        row_block =
-            std::clamp(round_up((1 << 20) / std::max<index_t>(1, std::min(column_block, d.n) * d.k), 24), index_t{24}, round_up(std::max<index_t>(1, d.m), 24));
+        const index_t most = std::clamp<index_t>(gemm_l2 / std::clamp<index_t>(d.k, 1, gemm_steps), 4 * tile.panel_width, gemm_columns);
+        column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, most))), tile.panel_width);
     }
-    static bool packs(const GemmDims& d, const TileTarget& tile) { return d.transpose_b || d.n % tile.lanes != 0 || (d.m >= 64 && d.k * d.n > 8192); }
+    /// Rows of a task, for threads that end together. Each value of C is one chain of sums, so how C is cut changes no bit.
+    index_t row_block(const GemmDims& d, int threads) const {
+        const index_t columns = ceil_div(d.n, column_block), wanted = ceil_div(6 * threads, columns);
+        return round_up(ceil_div(d.m, std::clamp<index_t>(wanted, 1, std::max<index_t>(1, ceil_div(d.m, 16)))), 16);
+    }
+    /// Rows of B that lie far apart cost an entry of the TLB each, and those that lie a multiple of 1 KB apart evict each other from L1.
+    static bool packs(const GemmDims& d, const TileTarget& tile) {
+        return d.transpose_b || d.n % tile.lanes != 0 || (d.m >= 64 && d.k * d.n > (d.n % 256 == 0 ? 8192 : 49152));
+    }
     static index_t most_parts(index_t k) { return std::min<index_t>(32, k / 1024); }
 
     /// The most floats that a product with m rows or fewer and a reduction of k steps or fewer needs: either one is the batch.
@@ -133,29 +161,33 @@ inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, co
     } while (at < last);
 }
 
+/// All of B into panels, whole blocks of the reduction one after the other.
+inline void gemm_pack_all(int threads, const GemmPlan& plan, const GemmDims& d, const float* b, float* packed) {
+    const index_t panels = ceil_div(d.n, plan.tile.panel_width), together = std::max<index_t>(1, 65536 / std::max<index_t>(1, plan.tile.panel_width * d.k));
+    parallel_for(threads, ceil_div(panels, together), [&](index_t task, int) {
+        for (index_t at = 0; at < d.k;) {
+            const index_t steps = next_steps(d.k - at);
+            for (index_t panel = task * together; panel < std::min(panels, (task + 1) * together); ++panel) {
+                gemm_pack(plan.tile, d, b, panel, at, steps, packed + at * plan.packed_row + panel * plan.tile.panel_width * steps);
+            }
+            at += steps;
+        }
+    });
+}
+
 inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed, const GemmDims& d, const float* a, const float* b, const float* bias,
                        float beta, float* c) {
     const bool small = d.m * d.n * d.k < gemm_parallel;
     const int threads = small ? 1 : p.threads;
-    if (plan.pack) {
-        const index_t panels = ceil_div(d.n, plan.tile.panel_width), together = std::max<index_t>(1, 65536 / std::max<index_t>(1, plan.tile.panel_width * d.k));
-        parallel_for(threads, ceil_div(panels, together), [&](index_t task, int) {
-            for (index_t at = 0; at < d.k;) {
-                const index_t steps = next_steps(d.k - at);
-                for (index_t panel = task * together; panel < std::min(panels, (task + 1) * together); ++panel) {
-                    gemm_pack(plan.tile, d, b, panel, at, steps, packed + at * plan.packed_row + panel * plan.tile.panel_width * steps);
-                }
-                at += steps;
-            }
-        });
-    } else {
+    if (plan.pack)
+        gemm_pack_all(threads, plan, d, b, packed);
+    else
         packed = nullptr;
-    }
     if (small) return gemm_run(plan, d, a, b, packed, 0, d.k, 0, d.m, 0, d.n, bias, beta, c);
-    const index_t row_blocks = ceil_div(d.m, plan.row_block), column_blocks = ceil_div(d.n, plan.column_block);
+    const index_t block = plan.row_block(d, thread_count(threads)), row_blocks = ceil_div(d.m, block), column_blocks = ceil_div(d.n, plan.column_block);
     parallel_for(threads, row_blocks * column_blocks, [&](index_t task, int) {
-        const index_t row = task % row_blocks * plan.row_block, column = task / row_blocks * plan.column_block;
-        gemm_run(plan, d, a, b, packed, 0, d.k, row, std::min(d.m, row + plan.row_block), column, std::min(d.n, column + plan.column_block), bias, beta, c);
+        const index_t row = task % row_blocks * block, column = task / row_blocks * plan.column_block;
+        gemm_run(plan, d, a, b, packed, 0, d.k, row, std::min(d.m, row + block), column, std::min(d.n, column + plan.column_block), bias, beta, c);
     });
 }
 

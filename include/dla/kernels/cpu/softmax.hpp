@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Softmax and cross-entropy of Cpu<float>; the backward pass of softmax over other axes is the reference's.
+// Softmax and cross-entropy of Cpu<float>.
 #pragma once
 
 #include <dla/core/math.hpp>
@@ -82,7 +82,16 @@ DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const floa
 }
 
 DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
-    if (d.inner != 1) return softmax_backward(static_cast<const Reference<float>&>(p), d, y, dy, dx);
+    if (d.inner != 1) {
+        const index_t image = d.channels * d.inner;
+        const detail::Chunks pieces = detail::row_chunks(d.outer, image);
+        const auto across =
+            detail::select_isa(detail::base::softmax_across_backward, detail::avx2::softmax_across_backward, detail::avx512::softmax_across_backward);
+        return detail::parallel_for(p.threads, pieces.count, [&](index_t piece, int) {
+            for (index_t o = pieces.begin(piece); o < pieces.begin(piece) + pieces.length(piece); ++o)
+                across(d.channels, d.inner, y + o * image, dy + o * image, dx + o * image);
+        });
+    }
     const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
     const auto f = detail::select_isa(detail::base::softmax_backward, detail::avx2::softmax_backward, detail::avx512::softmax_backward);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {

@@ -100,6 +100,19 @@ inline void softmax_across(index_t channels, index_t inner, const float* x, floa
     }
 }
 
+/// dx = y * (dy - sum over channels of y * dy), values of a position `inner` apart: a vector takes neighbouring positions. dx may be dy.
+inline void softmax_across_backward(index_t channels, index_t inner, const float* y, const float* dy, float* dx) {
+    for (index_t i = 0; i < inner; i += lanes) {
+        const index_t left = inner - i;
+        Vec sum{};
+        for (index_t c = 0; c < channels; ++c) sum += load_within(y + c * inner + i, left) * load_within(dy + c * inner + i, left);
+        for (index_t c = 0; c < channels; ++c) {
+            const index_t at = c * inner + i;
+            store_within(dx + at, load_within(y + at, left) * (load_within(dy + at, left) - sum), left);
+        }
+    }
+}
+
 inline void softmax_backward(index_t rows, index_t classes, const float* y, const float* dy, float* dx) {
     const index_t whole = classes / lanes * lanes;
     for (index_t r = 0; r < rows; ++r, y += classes, dy += classes, dx += classes) {

@@ -85,16 +85,13 @@ public:
             busy_.store(false, std::memory_order_release);
             return task.run_alone(tasks);
         }
-        task_ = task;
-        tasks_ = tasks;
-        per_ticket_ = (tasks + most_tickets - 1) / most_tickets;
-        const auto tickets = static_cast<std::uint64_t>((tasks + per_ticket_ - 1) / per_ticket_), size = static_cast<std::uint64_t>(team);
+        const index_t per_ticket = (tasks + most_tickets - 1) / most_tickets;
+        const auto tickets = static_cast<std::uint64_t>((tasks + per_ticket - 1) / per_ticket), size = static_cast<std::uint64_t>(team);
         remaining_.store(static_cast<std::uint32_t>(tickets), std::memory_order_relaxed);
-        for (std::uint64_t t = 0; t < size; ++t)
-            seats_[t].tickets.store(Tickets{size, t * tickets / size, (t + 1) * tickets / size}.word(), std::memory_order_release);
-        for (std::uint64_t t = 1; t < size; ++t) seats_[t].wake();
+        for (std::uint64_t t = size; t-- > 0;) seats_[t].begin({task, tasks, per_ticket}, {size, t * tickets / size, (t + 1) * tickets / size});
         work(0);
-        wait(remaining_, [](std::uint32_t left) { return left == 0; });
+        if (!spin([&] { return remaining_.load(std::memory_order_acquire) == 0; }))
+            for (std::uint32_t left; (left = remaining_.load(std::memory_order_acquire)) != 0;) remaining_.wait(left, std::memory_order_acquire);
         busy_.store(false, std::memory_order_release);
     }
 
@@ -119,13 +116,28 @@ private:
     static constexpr std::uint64_t one_ticket = 1 << 26;
     static constexpr index_t most_tickets = one_ticket - 1;
 
+    struct Job {
+        TaskRef task{};
+        index_t tasks = 0, per_ticket = 1;
+    };
+    /// A thread's part of the job that runs now. All that a helper must fetch to begin lies in one line, which nobody else writes meanwhile.
     struct alignas(128) Seat {  // two lines: processors fetch them in pairs
         std::atomic<std::uint64_t> tickets = 0;
-        std::atomic<std::uint32_t> jobs = 0;
+        Job job;  // to be read by who has taken a ticket: until remaining_ is told of it, the job does not end
+        std::atomic<std::uint32_t> asleep = 0, calls = 0;
 
-        void wake() {
-            jobs.fetch_add(1, std::memory_order_release);
-            jobs.notify_one();
+        void begin(const Job& j, const Tickets& part) {
+            job = j;
+            tickets.store(part.word());  // in one order with what a helper does before it sleeps: it sees the tickets, or is seen asleep
+            if (asleep.load() != 0) call();
+        }
+        void call() {
+            calls.fetch_add(1, std::memory_order_release);
+            calls.notify_one();
+        }
+        bool has_tickets() const {
+            const Tickets left(tickets.load());
+            return left.next != left.end;
         }
     };
 
@@ -139,7 +151,7 @@ private:
         }
         stopping_ = true;
         for (std::size_t h = 0; helpers_ && h < helpers_->size(); ++h) {
-            seats_[h + 1].wake();
+            seats_[h + 1].call();
             (*helpers_)[h].join();
         }
         delete helpers_;
@@ -180,10 +192,16 @@ private:
         if (masked) ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
-    void help(std::size_t seat) {
-        for (std::uint32_t seen = 0; !stopping_; seen = seats_[seat].jobs.load(std::memory_order_acquire)) {
-            work(seat);
-            wait(seats_[seat].jobs, [seen](std::uint32_t jobs) { return jobs != seen; });
+    void help(std::size_t number) {
+        Seat& seat = seats_[number];
+        const auto ready = [&] { return seat.has_tickets() || stopping_; };
+        while (!stopping_) {
+            work(number);
+            if (spin(ready)) continue;
+            const std::uint32_t calls = seat.calls.load(std::memory_order_acquire);
+            seat.asleep.store(1);
+            if (!ready()) seat.calls.wait(calls, std::memory_order_acquire);
+            seat.asleep.store(0);
         }
     }
 
@@ -198,9 +216,9 @@ private:
                 team = left.team;
                 if (thread >= team || left.next == left.end) break;
                 if (!seats_[from].tickets.compare_exchange_weak(word, word + one_ticket, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-                // Until remaining_ is told of it, a ticket keeps its job alive: task_ and the rest are of this job.
-                const index_t first = static_cast<index_t>(left.next) * per_ticket_, end = std::min(tasks_, first + per_ticket_);
-                for (index_t i = first; i < end; ++i) task_.run(task_.task, i, static_cast<int>(thread));
+                const Job& job = seats_[from].job;
+                const index_t first = static_cast<index_t>(left.next) * job.per_ticket, end = std::min(job.tasks, first + job.per_ticket);
+                for (index_t i = first; i < end; ++i) job.task.run(job.task.task, i, static_cast<int>(thread));
                 word += one_ticket;
                 ++done;
             }
@@ -209,18 +227,18 @@ private:
         if (done > 0 && remaining_.fetch_sub(done, std::memory_order_acq_rel) == done) remaining_.notify_one();
     }
 
-    /// Looks again and again for some microseconds, then sleeps until the value changes.
+    /// Looks again and again for some microseconds.
     template <class Ready>
-    static void wait(std::atomic<std::uint32_t>& value, const Ready& ready) {
+    static bool spin(const Ready& ready) {
         for (int spins = 0; spins < spins_before_sleep; ++spins) {
-            if (ready(value.load(std::memory_order_acquire))) return;
+            if (ready()) return true;
 #if defined(__x86_64__)
             __builtin_ia32_pause();
 #elif defined(__aarch64__)
             asm volatile("yield");
 #endif
         }
-        for (std::uint32_t now; !ready(now = value.load(std::memory_order_acquire));) value.wait(now, std::memory_order_acquire);
+        return false;
     }
 
     static constexpr int spins_before_sleep = 4000;  // 40 to 150 microseconds, by processor: longer than most steps between two kernels
@@ -231,8 +249,6 @@ private:
     std::atomic<int> running_ = 0;  // helpers
     bool refused_ = false;
     std::vector<std::thread>* helpers_ = nullptr;
-    TaskRef task_{};
-    index_t tasks_ = 0, per_ticket_ = 1;
     alignas(128) std::atomic<std::uint32_t> remaining_ = 0;
 };
 #endif

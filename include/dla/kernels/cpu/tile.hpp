@@ -31,8 +31,8 @@ struct TileOut {
 inline constexpr index_t max_tile_rows = 8;     // of any target
 inline constexpr index_t max_panel_width = 32;  // of any target; a multiple of the others
 
-/// Many rows of one panel: row i of c, ldc apart, = or += the sum over s < steps of a[i * row_step + s * step] * b[s * ldb ...]. Whole vectors of c are
-/// written: one for as many columns as a vector has or fewer, else two.
+/// Many rows of one panel: row i of c, ldc apart, = or += the sum over s < steps of a[i * row_step + s * step] * b[s * ldb ...] + bias (or null). Whole vectors
+/// of c are written and of bias read: one for as many columns as a vector has or fewer, else two.
 struct PanelRows {
     index_t rows, steps;
     const float* a;
@@ -42,6 +42,7 @@ struct PanelRows {
     float* c;
     index_t ldc, cols;
     bool add;
+    const float* bias = nullptr;
 };
 
 /// Few rows of A times many of B, both as they lie in memory, `steps` long: c[i * ldc + j] = a[i] . b[j] + bias[j] (or null) + beta * c; beta = 0 does not
@@ -71,6 +72,8 @@ struct TileTarget {
 
     /// Width in memory of the packed panel that holds `cols` columns: one vector or two.
     constexpr index_t stored_width(index_t cols) const { return cols <= lanes ? lanes : panel_width; }
+    /// Rows of the next tile when `left` remain: eight are two tiles of four, for one of two would wait for its own sums.
+    constexpr index_t next_rows(index_t left) const { return rows == 6 && left == 8 ? 4 : std::min(rows, left); }
 };
 
 }  // namespace dla::detail::inline DLA_ABI_TAG

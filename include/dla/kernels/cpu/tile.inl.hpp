@@ -157,6 +157,14 @@ template <int Rows, int Vectors>
     }
     float* c = p.c + row * p.ldc;
     const bool add = p.add;
+    if (p.bias != nullptr) {
+#pragma GCC unroll 64
+        for (int j = 0; j < Vectors; ++j) {
+            const Vec bias = load(p.bias + j * lanes);
+#pragma GCC unroll 64
+            for (int i = 0; i < Rows; ++i) sum[i][j] += bias;
+        }
+    }
 #pragma GCC unroll 64
     for (int i = 0; i < Rows; ++i, c += p.ldc) {
 #pragma GCC unroll 64
@@ -167,9 +175,9 @@ template <int Rows, int Vectors>
 template <int Vectors>
 [[gnu::noinline]] void panel_of_rows(const PanelRows& p) {
     index_t row = 0;
-    for (; row + tile_rows <= p.rows; row += tile_rows) panel_tile<tile_rows, Vectors>(p, row);
+    for (; row + tile_rows <= p.rows && !(tile_rows == 6 && p.rows - row == 8); row += tile_rows) panel_tile<tile_rows, Vectors>(p, row);
     if constexpr (tile_rows > 4)
-        if (row + 4 <= p.rows) panel_tile<4, Vectors>(p, row), row += 4;
+        for (; row + 4 <= p.rows; row += 4) panel_tile<4, Vectors>(p, row);
     if (row + 2 <= p.rows) panel_tile<2, Vectors>(p, row), row += 2;
     if (row < p.rows) panel_tile<1, Vectors>(p, row);
 }
@@ -236,14 +244,24 @@ template <int M>
 [[gnu::noinline]] inline void sum_rows(index_t rows, index_t cols, const float* from, index_t ld, const float* bias, float beta, float* to) {
     for (index_t j = 0; j < cols; j += lanes) {
         const index_t count = std::min(lanes, cols - j);
+        const auto at = [=](index_t row) __attribute__((always_inline)) {
+            return count == lanes ? load(from + row * ld + j) : load_first(from + row * ld + j, count);
+        };
         Vec chain[4] = {};  // an addition takes four cycles
         index_t row = 0;
         if (count == lanes) {
             for (; row + 4 <= rows; row += 4) {
+#pragma GCC unroll 4
                 for (int i = 0; i < 4; ++i) chain[i] += load(from + (row + i) * ld + j);
             }
+        } else {
+            for (; row + 4 <= rows; row += 4) {
+                for (int i = 0; i < 4; ++i) chain[i] += at(row + i);
+            }
         }
-        for (; row < rows; ++row) chain[row % 4] += count == lanes ? load(from + row * ld + j) : load_first(from + row * ld + j, count);
+        if (row < rows) chain[0] += at(row);
+        if (row + 1 < rows) chain[1] += at(row + 1);
+        if (row + 2 < rows) chain[2] += at(row + 2);
         store_row(to + j, (chain[0] + chain[1]) + (chain[2] + chain[3]), bias != nullptr ? bias + j : nullptr, beta, count);
     }
 }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Where the time of a training step goes: forward and backward, layer by layer, in the step itself.
+#pragma once
+
+#include <dla/inspect/table.hpp>
+#include <dla/model/observe.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+
+namespace dla {
+
+/// A layer, or neighbours that the policy computes together. Times in seconds.
+struct LayerTime {
+    int layer = -1;  ///< row of ParamIndex::layers, the first of `count`; -1: what containers do themselves, such as the sums of residual blocks
+    int count = 0;
+    double forward = 0, backward = 0;  ///< backward is 0 where nobody wants its gradients
+};
+struct Profile {
+    index_t batch = 0;
+    double pass = 0;                ///< forward and backward of the whole network with the loss, in seconds
+    std::vector<LayerTime> layers;  ///< in the order of the network, what containers do last
+};
+
+namespace detail {
+
+/// Collects the times of each pass.
+class ProfileClock final : public LayerClock {
+public:
+    using Clock = std::chrono::steady_clock;
+    struct Times {
+        int count = 0;
+        std::vector<double> forward, backward;  // of each pass
+    };
+    std::map<int, Times> layers;  // by the first row
+
+    void next_pass() {
+        ++passes_;
+        for (auto& [layer, t] : layers) t.forward.resize(passes_), t.backward.resize(passes_);
+    }
+    void begin() override { start_ = Clock::now(); }
+    void end(int layer, int count, bool backward) override {
+        const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+        Times& t = layers[layer];
+        t.count = count;
+        t.forward.resize(passes_), t.backward.resize(passes_);
+        (backward ? t.backward : t.forward).back() += seconds;
+    }
+
+private:
+    std::size_t passes_ = 0;
+    Clock::time_point start_;
+};
+
+inline double median(std::vector<double> values) {
+    if (values.empty()) return 0;
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+}  // namespace detail
+
+/// Medians over `passes` forward and backward passes on a batch (after one that does not count), as in `train_step` but without clipping and optimizer. Nothing
+/// is changed but the gradients. A layer that is computed twice in a pass counts twice; a policy with work that is queued is measured where it queues.
+template <class P, class Loss>
+[[nodiscard]] Profile profile(BasicModel<P>& model, const Loss& loss, std::span<const typename P::scalar> inputs,
+                              std::span<const typename Loss::Target> targets, int passes = 5) {
+    detail::ProfileClock clock;
+    std::vector<double> whole;
+    index_t batch = 0;
+    {
+        struct Wound {
+            BasicModel<P>& model;
+            LayerClock* before;
+            ~Wound() { model.clock = before; }
+        } wound{model, model.clock};
+        for (int pass = -1; pass < passes; ++pass) {
+            const detail::Inspection keep(model, static_cast<Observer<P>*>(nullptr));
+            model.parameters().zero_gradients();
+            model.clock = pass < 0 ? nullptr : &clock;
+            if (pass >= 0) clock.next_pass();
+            const auto start = detail::ProfileClock::Clock::now();
+            model.compute_gradients(loss, inputs, targets);
+            if (pass >= 0) whole.push_back(std::chrono::duration<double>(detail::ProfileClock::Clock::now() - start).count());
+        }
+        batch = static_cast<index_t>(inputs.size()) / std::max<index_t>(1, model.input_shape().size());
+    }
+    Profile result{.batch = batch, .pass = detail::median(whole), .layers = {}};
+    std::vector<LayerTime> own;
+    for (const auto& [layer, t] : clock.layers) {
+        const LayerTime time{layer, t.count, detail::median(t.forward), detail::median(t.backward)};
+        (layer < 0 ? own : result.layers).push_back(time);
+    }
+    result.layers.insert(result.layers.end(), own.begin(), own.end());
+    return result;
+}
+
+/// `1-3  Conv2d<1, 8, 3>, BatchNorm2d<8>, ReLU`: paths and names of the layers that a time is of.
+[[nodiscard]] inline std::string layer_text(const ParamIndex& index, const LayerTime& time) {
+    if (time.layer < 0) return "sums and copies of containers";
+    const LayerRow& first = index.layers[static_cast<std::size_t>(time.layer)];
+    std::string text = first.path + "  ";
+    for (int i = 0; i < time.count; ++i) {
+        const LayerRow& row = index.layers[static_cast<std::size_t>(time.layer + i)];
+        text += (i > 0 ? ", " : "") + row.name;
+    }
+    return text;
+}
+
+/// The profile as a table: times in milliseconds, shares of the pass.
+[[nodiscard]] inline std::string profile_text(const ParamIndex& index, const Profile& profile) {
+    const auto number = [](const char* format, double v) {
+        char line[32];
+        std::snprintf(line, sizeof line, format, v);
+        return std::string(line);
+    };
+    std::vector<detail::TableLine<4>> lines{{"Layer", "Forward ms", "Backward ms", "Share"}};
+    double sum = 0;
+    const auto add = [&](const std::string& name, double forward, double backward) {
+        lines.push_back({name, number("%.3f", 1e3 * forward), backward > 0 ? number("%.3f", 1e3 * backward) : "",
+                         number("%.1f %%", 100 * (forward + backward) / profile.pass)});
+    };
+    for (const LayerTime& t : profile.layers) {
+        add(layer_text(index, t), t.forward, t.backward);
+        sum += t.forward + t.backward;
+    }
+    add("loss and the rest", std::max(0.0, profile.pass - sum), 0);
+    return detail::table_text(lines, 1) + "\nforward and backward of " + detail::grouped(profile.batch) + " samples: " + number("%.3f ms", 1e3 * profile.pass) +
+           "\n";
+}
+
+}  // namespace dla

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// Normalisation of runs of neighbouring values: rows of a LayerNorm, and the channels of a batch normalisation whose values lie `inner` at a time.
+#pragma once
+
+#include <dla/kernels/cpu/norm_rows.hpp>
+
+#include <dla/core/begin_exact.inl.hpp>
+
+namespace dla::detail::inline DLA_ABI_TAG::base {
+#include <dla/kernels/cpu/row_norm.inl.hpp>
+}  // namespace dla::detail::inline DLA_ABI_TAG::base
+
+#if !defined(DLA_NO_SIMD)
+#include <dla/kernels/cpu/begin_avx2.inl.hpp>
+namespace dla::detail::inline DLA_ABI_TAG::avx2 {
+#include <dla/kernels/cpu/row_norm.inl.hpp>
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx2
+#include <dla/kernels/cpu/end_target.inl.hpp>
+
+#include <dla/kernels/cpu/begin_avx512.inl.hpp>
+namespace dla::detail::inline DLA_ABI_TAG::avx512 {
+#include <dla/kernels/cpu/row_norm.inl.hpp>
+}  // namespace dla::detail::inline DLA_ABI_TAG::avx512
+#include <dla/kernels/cpu/end_target.inl.hpp>
+#endif
+
+namespace dla::detail::inline DLA_ABI_TAG {
+
+/// Mean and sum of squared distances from it of n values: total(f) is the sum of f(run) over the runs that they lie in.
+struct RunMoments {
+    double mean, squares;
+
+    template <class Total>
+    RunMoments(index_t n, const Total& total) {
+        const auto sum = select_isa(base::run_total, avx2::run_total, avx512::run_total);
+        const auto distances = select_isa(base::run_squares, avx2::run_squares, avx512::run_squares);
+        mean = total([&](index_t length, const float* x) { return sum(length, x); }) / static_cast<double>(n);
+        const auto near = static_cast<float>(mean);
+        const double off = mean - static_cast<double>(near);
+        squares = total([&](index_t length, const float* x) { return distances(length, x, near); }) - static_cast<double>(n) * off * off;
+        if (squares < 0) squares = 0;
+    }
+};
+
+inline Chunks layer_norm_chunks(index_t rows, index_t columns) { return cut(rows, columns, 1, 64); }
+inline index_t most_layer_norm_chunks(index_t rows, index_t columns) { return most_pieces(rows, columns, 1, 64); }
+
+/// f(channel) for all channels, several to a task: each has its sums to itself, whatever the number of threads.
+template <class F>
+void for_channels(const Cpu<float>& p, const NormDims& d, const F& f) {
+    const Chunks pieces = cut(d.channels, d.outer * d.inner, 1, 64);
+    parallel_for(p.threads, pieces.count, [&](index_t i, int) {
+        for (index_t c = pieces.begin(i); c < pieces.begin(i) + pieces.length(i); ++c) f(c);
+    });
+}
+
+inline void run_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const NormParams& n, const float* x, float* y, float* mean,
+                             float* invstd) {
+    auto *means = take<double>(scratch, d.channels), *squares = take<double>(scratch, d.channels);
+    const auto normalise = select_isa(base::run_normalise, avx2::run_normalise, avx512::run_normalise);
+    const index_t step = d.channels * d.inner, count = d.outer * d.inner;
+    for_channels(p, d, [&](index_t c) {
+        const index_t first = c * d.inner;
+        const RunMoments moments(count, [&](const auto& of) {
+            double sum = 0;
+            for (index_t o = 0; o < d.outer; ++o) sum += of(d.inner, x + first + o * step);
+            return sum;
+        });
+        means[c] = moments.mean, squares[c] = moments.squares;
+        mean[c] = static_cast<float>(moments.mean);
+        invstd[c] = static_cast<float>(1.0 / std::sqrt(moments.squares / static_cast<double>(count) + n.eps));
+        const float gain = n.w ? invstd[c] * n.w[c] : invstd[c], shift = n.b ? n.b[c] : 0.0f;
+        for (index_t o = 0; o < d.outer; ++o) normalise(d.inner, x + first + o * step, mean[c], gain, shift, y + first + o * step);
+    });
+    move_running({.outer = count, .channels = d.channels}, n.momentum, means, squares, n.running_mean, n.running_var, n.tracked);
+}
+
+inline void run_norm_infer(const Cpu<float>& p, const NormDims& d, double eps, const float* x, const float* w, const float* b, const float* running_mean,
+                           const float* running_var, float* y) {
+    const auto normalise = select_isa(base::run_normalise, avx2::run_normalise, avx512::run_normalise);
+    const index_t pieces = ceil_div(d.outer * d.channels, std::max<index_t>(1, parallel_values / 2 / std::max<index_t>(1, d.inner)));
+    const index_t runs = d.outer * d.channels;
+    parallel_for(p.threads, pieces, [&](index_t i, int) {
+        for (index_t run = runs * i / pieces; run < runs * (i + 1) / pieces; ++run) {
+            const index_t c = run % d.channels;
+            const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(running_var[c]) + eps));
+            normalise(d.inner, x + run * d.inner, running_mean[c], w ? scale * w[c] : scale, b ? b[c] : 0.0f, y + run * d.inner);
+        }
+    });
+}
+
+inline void run_norm_backward(const Cpu<float>& p, const NormDims& d, const float* x, const float* w, const float* mean, const float* invstd, const float* dy,
+                              float* dx, float* dw, float* db) {
+    const auto total = select_isa(base::run_total, avx2::run_total, avx512::run_total);
+    const auto product = select_isa(base::run_product, avx2::run_product, avx512::run_product);
+    const auto spread = select_isa(base::run_input_gradient, avx2::run_input_gradient, avx512::run_input_gradient);
+    const index_t step = d.channels * d.inner;
+    const double count = static_cast<double>(d.outer * d.inner);
+    for_channels(p, d, [&](index_t c) {
+        const index_t first = c * d.inner;
+        double sum = 0, products = 0;
+        for (index_t o = 0; o < d.outer; ++o) {
+            sum += total(d.inner, dy + first + o * step);
+            products += product(d.inner, x + first + o * step, dy + first + o * step, mean[c]);
+        }
+        const double scale = static_cast<double>(invstd[c]);
+        const float gain = w ? invstd[c] * w[c] : invstd[c], offset = static_cast<float>(sum / count);
+        const float slope = static_cast<float>(products / count * scale * scale);
+        for (index_t o = 0; dx && o < d.outer; ++o)
+            spread(d.inner, x + first + o * step, dy + first + o * step, mean[c], gain, offset, slope, dx + first + o * step);
+        if (dw) dw[c] = static_cast<float>(static_cast<double>(dw[c]) + products * scale);
+        if (db) db[c] = static_cast<float>(static_cast<double>(db[c]) + sum);
+    });
+}
+
+}  // namespace dla::detail::inline DLA_ABI_TAG
+
+namespace dla {
+
+DLA_ONCE index_t layer_norm_scratch(const Cpu<float>&, index_t rows, index_t columns) {
+    const index_t pieces = std::max<index_t>(1, detail::most_layer_norm_chunks(rows, columns)), padded = detail::padded_channels(columns);
+    return 2 * detail::bytes_of<double>(pieces * padded) + detail::bytes_of<float>(pieces * 2 * padded);
+}
+
+DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y,
+                                 float* mean, float* invstd) {
+    const detail::Chunks chunks = detail::layer_norm_chunks(rows, columns);
+    const auto normalise = detail::select_isa(detail::base::layer_normalise, detail::avx2::layer_normalise, detail::avx512::layer_normalise);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        for (index_t r = chunks.begin(i); r < chunks.begin(i) + chunks.length(i); ++r) {
+            const float* row = x + r * columns;
+            const detail::RunMoments moments(columns, [&](const auto& of) { return of(columns, row); });
+            const auto centre = static_cast<float>(moments.mean);
+            const auto scale = static_cast<float>(1.0 / std::sqrt(moments.squares / static_cast<double>(columns) + eps));
+            normalise(columns, row, centre, scale, w, b, y + r * columns);
+            if (mean) mean[r] = centre;
+            if (invstd) invstd[r] = scale;
+        }
+    });
+}
+
+DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, const float* w, const float* mean,
+                                  const float* invstd, const float* dy, float* dx, float* dw, float* db) {
+    const detail::Chunks chunks = detail::layer_norm_chunks(rows, columns);
+    const index_t padded = detail::padded_channels(columns);
+    auto *products = detail::take<double>(scratch, chunks.count * padded), *sums = detail::take<double>(scratch, chunks.count * padded);
+    auto* work = detail::take<float>(scratch, chunks.count * 2 * padded);
+    const auto row = detail::select_isa(detail::base::layer_norm_row, detail::avx2::layer_norm_row, detail::avx512::layer_norm_row);
+    const auto flush = detail::select_isa(detail::base::flush_columns, detail::avx2::flush_columns, detail::avx512::flush_columns);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        float *product = work + i * 2 * padded, *sum = product + padded;
+        double *own_products = products + i * padded, *own_sums = sums + i * padded;
+        if (dw) std::fill_n(product, 2 * padded, 0.0f), std::fill_n(own_products, padded, 0.0), std::fill_n(own_sums, padded, 0.0);
+        for (index_t k = 0; k < chunks.length(i); ++k) {
+            const index_t r = chunks.begin(i) + k, at = r * columns;
+            row(columns, x + at, dy + at, mean[r], invstd[r], w, dw ? product : nullptr, sum, dx ? dx + at : nullptr);
+            if (dw && (k + 1 == chunks.length(i) || (k + 1) % detail::norm_block == 0)) flush(padded, product, own_products), flush(padded, sum, own_sums);
+        }
+    });
+    for (index_t c = 0; dw && c < columns; ++c) {
+        double weight = 0, bias = 0;
+        for (index_t i = 0; i < chunks.count; ++i) weight += products[i * padded + c], bias += sums[i * padded + c];
+        dw[c] = static_cast<float>(static_cast<double>(dw[c]) + weight);
+        db[c] = static_cast<float>(static_cast<double>(db[c]) + bias);
+    }
+}
+
+}  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>
