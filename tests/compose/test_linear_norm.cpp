@@ -168,6 +168,23 @@ TEST_CASE("a NaN in a fused block stays in its row, and in training loses all") 
     for (index_t i = 0; i < k.batch * k.out; ++i) REQUIRE(std::isnan(y[static_cast<std::size_t>(i)]) == (i / k.out == 4));
 }
 
+TEST_CASE("no samples, no results: nothing is read, and gradients stay as they are") {
+    const auto check = [](const auto& net, const Shape& in) {
+        Model<std::remove_cvref_t<decltype(net)>, Shape{}, Cpu<float>> model(net, in, Seed{1});
+        CHECK(model.predict(std::vector<float>{}).empty());
+        model.parameters().set_eval("*");  // with batch statistics an empty batch is refused
+        model.parameters().zero_gradients();
+        model.compute_gradients(CrossEntropy{}, std::vector<float>{}, std::vector<std::int32_t>{});
+        for (const ParamRow& row : model.parameters().parameters) {
+            std::vector<float> gradient(static_cast<std::size_t>(row.count));
+            model.parameters().read(ParamPart::gradient, row, gradient);
+            CHECK(std::all_of(gradient.begin(), gradient.end(), [](float g) { return g == 0; }));
+        }
+    };
+    check(Sequential(Linear<>{.out = 32}, BatchNorm1d<>{}, ReLU{}, Linear<>{.out = 3}), Shape{16});
+    check(Sequential(Conv2d<>{.out = 8, .kernel = 3, .padding = 1}, BatchNorm2d<>{}, ReLU{}, MaxPool2d<2>{}, Flatten{}, Linear<>{.out = 3}), Shape{2, 6, 6});
+}
+
 TEST_CASE("a fused block takes less memory than its layers") {
     const Block block = net_of<Block>(64);
     const auto bytes = [&]<class P>(const P&) { return Runner<P>(block, Shape{64}, 128).plan().activations; };

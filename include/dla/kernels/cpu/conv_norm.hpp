@@ -80,6 +80,7 @@ DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const Con
 
 DLA_ONCE void conv_norm_backward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
                                  const float* invstd, const float* dy, float* dz, float* dw, float* db, bool running) {
+    if (d.rows().norm().outer == 0) return;
     const detail::NormRows rows(d.rows(), scratch, n, mean, invstd);
     const detail::Chunks pieces = rows.pieces();
     const detail::NormGradient gradient(rows, scratch, pieces.count);

@@ -83,6 +83,7 @@ DLA_ONCE void linear_norm_forward(const Cpu<float>& p, std::byte* scratch, const
 
 DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
                                 const float* bias, float* y) {
+    if (d.linear.rows == 0) return;
     const detail::LinearNormPlan plan(d.linear);
     const GemmDims product = d.linear.forward();
     const index_t out = d.linear.out;
@@ -107,6 +108,7 @@ DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const L
 DLA_ONCE void linear_norm_backward(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
                                    float* z, const float* mean, const float* invstd, const float* dy, float* dx, float* dw, float* dgain, float* dshift,
                                    bool running) {
+    if (d.linear.rows == 0) return;
     const detail::LinearNormPlan plan(d.linear);
     const GemmDims data = d.linear.backward_data(), weights = d.linear.backward_weights();
     const index_t in = d.linear.in, out = d.linear.out, chunks = plan.chunks.count;
