@@ -2,6 +2,7 @@
 // What a group with a normalisation in it shows an observer of its members: all of it is computed for the observer alone.
 #pragma once
 
+#include <dla/compose/walk.hpp>
 #include <dla/layers/activation.hpp>
 #include <dla/layers/norm.hpp>
 
