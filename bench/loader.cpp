@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Samples a second that one thread prepares, by the loader itself: CIFAR-10's shape with crop and flip, MNIST's without, random bytes of the sets' sizes.
-// usage: loader [--seconds 2]
+// usage: bench_loader [--seconds 2]
 #include <dla/data.hpp>
 
 #include <chrono>

@@ -24,14 +24,16 @@ def main():
             rows += json.load(f)
     panels = {}
     for r in rows:
-        panels.setdefault((r["model"], "latency" if r["mode"] == "latency" else r["mode"]), []).append(r)
+        panels.setdefault((r["model"], r["mode"]), []).append(r)
     panels = {k: sorted(v, key=lambda r: r[a.over]) for k, v in panels.items() if len({r[a.over] for r in v}) > 1}
     if not panels:
         sys.exit(f"error: no network was measured at more than one {a.over}")
     columns = min(2, len(panels))
     lines = [f"set terminal pngcairo size {620 * columns},{400 * math.ceil(len(panels) / columns)} font 'DejaVu Sans,10'", f"set output '{a.out}'",
              f"set multiplot layout {math.ceil(len(panels) / columns)},{columns} title '{rows[0]['processor']}, {rows[0]['threads']} threads, {rows[0]['dla']}'",
-             "set logscale x 2", "set logscale y 10", "set offsets graph 0.06, graph 0.06, graph 0.08, graph 0.02", "set grid lc rgb '#dddddd'", "set key top left", f"set xlabel '{'samples in a batch' if a.over == 'batch' else 'factor on the width'}'",
+             "set logscale x 2", "set logscale y 10",
+             "set offsets graph 0.06, graph 0.06, graph 0.08, graph 0.02", "set grid lc rgb '#dddddd'",
+             "set key top left", f"set xlabel '{'samples in a batch' if a.over == 'batch' else 'factor on the width'}'",
              "set ylabel 'samples a second'", "set style data linespoints", "set format y '%.0f'"]
     for number, ((model, mode), points) in enumerate(panels.items()):
         lines.append(f"$data{number} << EOD")

@@ -38,7 +38,8 @@ const Case cases[] = {
     {19, 37, 33},     // odd sizes
     {32, 32, 128},    // narrow: each chunk of rows makes its own gradient of the weights
     {32, 48, 71},     // and the last chunk is shorter
-    {64, 64, 5000},   // as many chunks as there may be
+    {64, 64, 2048},   // as many chunks as there may be
+    {1, 2, 4200},     // and larger ones, for there may be no more
     {12, 40, 300},    // narrow, but rows of x are no whole vectors
     {96, 80, 100},    // wide: one product for all rows
     {784, 128, 128},  // a first layer

@@ -2,7 +2,6 @@
 // Conv2d and BatchNorm2d as one, with the ReLU and the MaxPool2d behind them: the blocks of which CNNs are made.
 #pragma once
 
-#include <dla/compose/groups.hpp>
 #include <dla/compose/norm_members.hpp>
 #include <dla/layers/conv2d.hpp>
 #include <dla/layers/pool2d.hpp>
@@ -19,14 +18,6 @@ struct ConvNormTape {
     NormTape<P> norm;
     Planned<P> activated;  // these two only for a pooling that is not fused
     Planned<P, std::int32_t> argmax;
-};
-
-/// The members' states and the rows of their tables.
-template <class P, class Conv, class Norm>
-struct ConvNormParts {
-    Conv& conv;
-    Norm& norm;
-    const LayerRows* rows;
 };
 
 /// A group whose sizes are values: what any of them does is compiled here, once for a policy.
@@ -47,13 +38,12 @@ struct AnyConvNorm {
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
     template <class P>
-    void infer(Context<P>& c, const ConvNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y) const;
+    void infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
-    void forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
-                 ConvNormTape<P>& tape) const;
+    void forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const;
     template <class P>
-    void backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& dy,
-                  const View<P>& dx, ConvNormTape<P>& tape) const;
+    void backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+                  ConvNormTape<P>& tape) const;
 
 private:
     template <class P>
@@ -70,29 +60,27 @@ index_t AnyConvNorm::scratch(const P& policy, const Shape& in, index_t batch, Pa
     return activated + conv_norm_infer_scratch(policy, d);
 }
 template <class P>
-void AnyConvNorm::infer(Context<P>& c, const ConvNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x,
-                        const View<P>& y) const {
+void AnyConvNorm::infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const {
     const ConvNormDims d = dims(x.shape, x.batch);
     const NormParams n = norm_params(norm, parts.norm);
-    if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, y.data);
+    if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, y.data);
     const Shape between = inner(x.shape);
     auto* activated = reinterpret_cast<typename P::scalar*>(c.scratch);
     std::byte* rest = c.scratch + align_up(x.batch * between.size() * static_cast<index_t>(sizeof(typename P::scalar)));
-    conv_norm_infer(c.policy, rest, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, activated);
+    conv_norm_infer(c.policy, rest, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, activated);
     max_pool2d_forward(c.policy, pool.dims(between, x.batch), activated, y.data, nullptr);
 }
 template <class P>
-void AnyConvNorm::forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
-                          ConvNormTape<P>& tape) const {
+void AnyConvNorm::forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const {
     const ConvNormDims d = dims(x.shape, x.batch);
     const NormParams n = norm_params(norm, parts.norm);
     const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
     if (*parts.norm.eval) {
-        conv.infer(c, parts.conv, x, between);
+        conv.infer(c, parts.inner, x, between);
         norm_rows_running(c.policy, d.rows(), n, tape.norm.mean.data, tape.norm.invstd.data);
     } else {
         norm.check_batch(between.batch, between.shape);
-        conv_norm_forward(c.policy, c.scratch, d, n, x.data, parts.conv.weight.value, parts.conv.bias.value, between.data, tape.norm.mean.data,
+        conv_norm_forward(c.policy, c.scratch, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, between.data, tape.norm.mean.data,
                           tape.norm.invstd.data);
     }
     if (c.observer) show_norm_members(c, n, parts.rows, between, tape.norm, d.rows());
@@ -105,8 +93,8 @@ void AnyConvNorm::forward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>
     show_forward(c, parts.rows[has_pool ? 3 : relu ? 2 : 1], y);
 }
 template <class P>
-void AnyConvNorm::backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& dy,
-                           const View<P>& dx, ConvNormTape<P>& tape) const {
+void AnyConvNorm::backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>&, const ConstView<P>& dy, const View<P>& dx,
+                           ConvNormTape<P>& tape) const {
     const ConvNormDims d = dims(x.shape, x.batch);
     const NormParams n = norm_params(norm, parts.norm);
     const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
@@ -122,7 +110,7 @@ void AnyConvNorm::backward(Context<P>& c, const ConvNormParts<P, WeightAndBias<P
                        parts.norm.bias.grad, eval);
     show_backward(c, parts.rows[1], between);
     // The batch's mean takes out what a bias puts in: its gradient is 0.
-    const WeightAndBias<P>& w = parts.conv;
+    const WeightAndBias<P>& w = parts.inner;
     conv2d_backward_weights(c.policy, c.scratch, d.conv, x.data, between.data, w.weight.grad, eval ? w.bias.grad : kernel::MasterPtr<P>{});
     if (dx) conv2d_backward_data(c.policy, c.scratch, d.conv, between.data, w.weight.value, dx.data);
     show_backward(c, parts.rows[0], dx);
@@ -146,14 +134,11 @@ void AnyConvNorm::show_gradients(Context<P>& c, const NormParams& n, const Layer
 }
 
 DLA_TEMPLATE_ONCE(index_t AnyConvNorm::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
-DLA_TEMPLATE_ONCE(void AnyConvNorm::infer(Context<Cpu<float>>&,
-                                          const ConvNormParts<Cpu<float>, const WeightAndBias<Cpu<float>>, const BatchNormState<Cpu<float>>>&,
-                                          const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
-DLA_TEMPLATE_ONCE(void AnyConvNorm::forward(Context<Cpu<float>>&, const ConvNormParts<Cpu<float>, WeightAndBias<Cpu<float>>, BatchNormState<Cpu<float>>>&,
-                                            const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&) const)
-DLA_TEMPLATE_ONCE(void AnyConvNorm::backward(Context<Cpu<float>>&, const ConvNormParts<Cpu<float>, WeightAndBias<Cpu<float>>, BatchNormState<Cpu<float>>>&,
-                                             const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&)
-                      const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::infer(Context<Cpu<float>>&, const InferredParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::forward(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&,
+                                            ConvNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::backward(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
+                                             const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&) const)
 
 }  // namespace detail
 
@@ -161,14 +146,11 @@ DLA_TEMPLATE_ONCE(void AnyConvNorm::backward(Context<Cpu<float>>&, const ConvNor
 /// they round differently from those of the layers one after the other, within the bound of either; the rest has the same operations on the same values. What
 /// is kept is the convolution's results, over which their gradient is written. The gradient of the convolution's bias is 0, which it is but for rounding.
 template <class Conv, class Norm, class... Rest>
-struct ConvNormGroup : Group<Conv, Norm, Rest...> {
+struct ConvNormGroup : detail::NormedGroup<ConvNormGroup<Conv, Norm, Rest...>, Conv, Norm, Rest...> {
     static constexpr Needs needs{.x = true, .y = false};
 
     template <class P>
     using Tape = detail::ConvNormTape<P>;
-    template <class P>
-    using State = typename Group<Conv, Norm, Rest...>::template State<P>;
-
     detail::AnyConvNorm any() const {
         MaxPool2d<> pool;
         if constexpr (sizeof...(Rest) == 2) {
@@ -186,22 +168,6 @@ struct ConvNormGroup : Group<Conv, Norm, Rest...> {
         if (!a.pools_apart()) return;
         claim(tape.activated, batch * inner.size());
         claim(tape.argmax, batch * a.pool.out_shape(inner).shape.size());
-    }
-    template <class P>
-    index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
-        return any().scratch(policy, in, batch, pass);
-    }
-    template <class P>
-    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        any().template infer<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y);
-    }
-    template <class P>
-    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        any().template forward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y, tape);
-    }
-    template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        any().template backward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, dy, dx, tape);
     }
 };
 

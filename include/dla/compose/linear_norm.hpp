@@ -2,7 +2,6 @@
 // Linear and BatchNorm1d as one, with the ReLU behind them: the blocks of which MLPs are made.
 #pragma once
 
-#include <dla/compose/groups.hpp>
 #include <dla/compose/norm_members.hpp>
 #include <dla/layers/linear.hpp>
 
@@ -15,14 +14,6 @@ struct LinearNormTape {
     Planned<P> linear_out;  // then its gradient
     NormTape<P> norm;
     Planned<P> gradient;  // only where the members work one by one
-};
-
-/// The members' states and the rows of their tables.
-template <class P, class Linear, class Norm>
-struct LinearNormParts {
-    Linear& linear;
-    Norm& norm;
-    const LayerRows* rows;
 };
 
 /// A group whose sizes are values: what any of them does is compiled here, once for a policy.
@@ -38,13 +29,12 @@ struct AnyLinearNorm {
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
     template <class P>
-    void infer(Context<P>& c, const LinearNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y) const;
+    void infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
-    void forward(Context<P>& c, const LinearNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
-                 LinearNormTape<P>& tape) const;
+    void forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, LinearNormTape<P>& tape) const;
     template <class P>
-    void backward(Context<P>& c, const LinearNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& y,
-                  const ConstView<P>& dy, const View<P>& dx, LinearNormTape<P>& tape) const;
+    void backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+                  LinearNormTape<P>& tape) const;
 
 private:
     static constexpr ActivationIs<Activation::relu> rectify{};
@@ -59,22 +49,20 @@ index_t AnyLinearNorm::scratch(const P& policy, const Shape& in, index_t batch, 
     return std::max(own, members);
 }
 template <class P>
-void AnyLinearNorm::infer(Context<P>& c, const LinearNormParts<P, const WeightAndBias<P>, const BatchNormState<P>>& parts, const ConstView<P>& x,
-                          const View<P>& y) const {
+void AnyLinearNorm::infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const {
     if (fused(x.shape))
-        return linear_norm_infer(c.policy, c.scratch, dims(x.shape, x.batch), norm_params(norm, parts.norm), x.data, parts.linear.weight.value,
-                                 parts.linear.bias.value, y.data);
-    linear.infer(c, parts.linear, x, y);
+        return linear_norm_infer(c.policy, c.scratch, dims(x.shape, x.batch), norm_params(norm, parts.norm), x.data, parts.inner.weight.value,
+                                 parts.inner.bias.value, y.data);
+    linear.infer(c, parts.inner, x, y);
     norm.infer(c, parts.norm, ConstView<P>(y), y);
     if (relu) activation_forward(c.policy, rectify, 0, y.size(), y.data, y.data);
 }
 template <class P>
-void AnyLinearNorm::forward(Context<P>& c, const LinearNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const View<P>& y,
-                            LinearNormTape<P>& tape) const {
+void AnyLinearNorm::forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, LinearNormTape<P>& tape) const {
     const View<P> inner(tape.linear_out.data, x.batch, y.shape);
     const NormParams n = norm_params(norm, parts.norm);
     if (!fused(x.shape)) {
-        linear.infer(c, parts.linear, x, inner);
+        linear.infer(c, parts.inner, x, inner);
         show_forward(c, parts.rows[0], inner);
         norm.forward(c, parts.norm, inner, y, tape.norm);
         show_forward(c, parts.rows[1], y);
@@ -84,21 +72,21 @@ void AnyLinearNorm::forward(Context<P>& c, const LinearNormParts<P, WeightAndBia
     }
     const LinearNormDims d = dims(x.shape, x.batch);
     if (*parts.norm.eval) {
-        linear.infer(c, parts.linear, x, inner);
+        linear.infer(c, parts.inner, x, inner);
         norm_rows_running(c.policy, d.rows(), n, tape.norm.mean.data, tape.norm.invstd.data);
         norm_rows_apply(c.policy, c.scratch, d.rows(), n, inner.data, tape.norm.mean.data, tape.norm.invstd.data, y.data);
     } else {
         norm.check_batch(inner.batch, inner.shape);
-        linear_norm_forward(c.policy, c.scratch, d, n, x.data, parts.linear.weight.value, parts.linear.bias.value, inner.data, tape.norm.mean.data,
+        linear_norm_forward(c.policy, c.scratch, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, inner.data, tape.norm.mean.data,
                             tape.norm.invstd.data, y.data);
     }
     if (c.observer) show_norm_members(c, n, parts.rows, inner, tape.norm, d.rows());
     show_forward(c, parts.rows[relu ? 2 : 1], y);
 }
 template <class P>
-void AnyLinearNorm::backward(Context<P>& c, const LinearNormParts<P, WeightAndBias<P>, BatchNormState<P>>& parts, const ConstView<P>& x, const ConstView<P>& y,
-                             const ConstView<P>& dy, const View<P>& dx, LinearNormTape<P>& tape) const {
-    const WeightAndBias<P>& w = parts.linear;
+void AnyLinearNorm::backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
+                             const View<P>& dx, LinearNormTape<P>& tape) const {
+    const WeightAndBias<P>& w = parts.inner;
     const View<P> inner(tape.linear_out.data, x.batch, dy.shape);
     if (!fused(x.shape)) {
         const View<P> gradient(tape.gradient.data, x.batch, dy.shape);
@@ -124,14 +112,13 @@ void AnyLinearNorm::backward(Context<P>& c, const LinearNormParts<P, WeightAndBi
 }
 
 DLA_TEMPLATE_ONCE(index_t AnyLinearNorm::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
-DLA_TEMPLATE_ONCE(void AnyLinearNorm::infer(Context<Cpu<float>>&,
-                                            const LinearNormParts<Cpu<float>, const WeightAndBias<Cpu<float>>, const BatchNormState<Cpu<float>>>&,
-                                            const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
-DLA_TEMPLATE_ONCE(void AnyLinearNorm::forward(Context<Cpu<float>>&, const LinearNormParts<Cpu<float>, WeightAndBias<Cpu<float>>, BatchNormState<Cpu<float>>>&,
-                                              const ConstView<Cpu<float>>&, const View<Cpu<float>>&, LinearNormTape<Cpu<float>>&) const)
-DLA_TEMPLATE_ONCE(void AnyLinearNorm::backward(Context<Cpu<float>>&, const LinearNormParts<Cpu<float>, WeightAndBias<Cpu<float>>, BatchNormState<Cpu<float>>>&,
-                                               const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
-                                               const View<Cpu<float>>&, LinearNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyLinearNorm::infer(Context<Cpu<float>>&, const InferredParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&)
+                      const)
+DLA_TEMPLATE_ONCE(void AnyLinearNorm::forward(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&,
+                                              LinearNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyLinearNorm::backward(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&,
+                                               const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&, LinearNormTape<Cpu<float>>&)
+                      const)
 
 }  // namespace detail
 
@@ -139,14 +126,11 @@ DLA_TEMPLATE_ONCE(void AnyLinearNorm::backward(Context<Cpu<float>>&, const Linea
 /// those of the layers one after the other, within the bound of either. What is kept is the Linear's results, over which their gradient is written. The
 /// gradient of the Linear's bias is 0, which it is but for rounding.
 template <class L, class Norm, class... Act>
-struct LinearNormGroup : Group<L, Norm, Act...> {
+struct LinearNormGroup : detail::NormedGroup<LinearNormGroup<L, Norm, Act...>, L, Norm, Act...> {
     static constexpr Needs needs{.x = true, .y = sizeof...(Act) == 1};
 
     template <class P>
     using Tape = detail::LinearNormTape<P>;
-    template <class P>
-    using State = typename Group<L, Norm, Act...>::template State<P>;
-
     detail::AnyLinearNorm any() const { return {this->template member<0>().any(), this->template member<1>().any(), sizeof...(Act) == 1}; }
     template <class Claim, class P>
     void keep(const Claim& claim, Tape<P>& tape, const Shape& in, index_t batch) const {
@@ -157,22 +141,6 @@ struct LinearNormGroup : Group<L, Norm, Act...> {
     template <class Claim, class P>
     void work(const Claim& claim, Tape<P>& tape, const Shape& in, index_t batch) const {
         if (!detail::AnyLinearNorm::fused(in)) claim(tape.gradient, batch * this->template shape_before<1>(in).size());
-    }
-    template <class P>
-    index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
-        return any().scratch(policy, in, batch, pass);
-    }
-    template <class P>
-    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        any().template infer<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y);
-    }
-    template <class P>
-    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        any().template forward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y, tape);
-    }
-    template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        any().template backward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y, dy, dx, tape);
     }
 };
 

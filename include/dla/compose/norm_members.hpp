@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What a group with a normalisation in it shows an observer of its members: all of it is computed for the observer alone.
+// What groups with a normalisation in them have in common: a Conv2d or Linear, a BatchNorm, and what stands behind them.
 #pragma once
 
-#include <dla/compose/walk.hpp>
+#include <dla/compose/groups.hpp>
 #include <dla/layers/activation.hpp>
 #include <dla/layers/norm.hpp>
 
@@ -10,12 +10,24 @@
 
 namespace dla::detail {
 
+/// The members' states and the rows of their tables: of what is normalised, and of the normalisation.
+template <class Inner, class Norm>
+struct NormedParts {
+    Inner& inner;
+    Norm& norm;
+    const LayerRows* rows;
+};
+template <class P>
+using TrainedParts = NormedParts<WeightAndBias<P>, BatchNormState<P>>;
+template <class P>
+using InferredParts = NormedParts<const WeightAndBias<P>, const BatchNormState<P>>;
+
 template <class P>
 NormParams norm_params(const AnyBatchNorm& norm, const BatchNormState<P>& n) {
     return {norm.eps, norm.momentum, n.weight.master, n.bias.master, n.running_mean, n.running_var, n.tracked};
 }
 
-/// Shows what was normalised, and what the members behind it gave but for the last.
+/// Shows an observer, for whom alone it is computed, what was normalised, and what the members behind it gave but for the last.
 template <class P>
 [[gnu::cold]] void show_norm_members(Context<P>& c, const NormParams& n, const LayerRows* rows, const View<P>& inner, const NormTape<P>& tape, NormRowsDims d) {
     show_forward(c, rows[0], inner);
@@ -39,5 +51,32 @@ template <class P>
     activation_backward(c.policy, ActivationIs<Activation::relu>{}, 0, inner.size(), nullptr, activated.data(), dy, shown.data);
     show_backward(c, row, shown);
 }
+
+/// The calls of a group: `Self::any()` has its sizes as values, and does the work.
+template <class Self, class... Ls>
+struct NormedGroup : Group<Ls...> {
+    template <class P>
+    using State = typename Group<Ls...>::template State<P>;
+
+    template <class P>
+    index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
+        return self().any().scratch(policy, in, batch, pass);
+    }
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        self().any().template infer<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y);
+    }
+    template <class P, class Tape>
+    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape& tape) const {
+        self().any().template forward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y, tape);
+    }
+    template <class P, class Tape>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape& tape) const {
+        self().any().template backward<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y, dy, dx, tape);
+    }
+
+private:
+    const Self& self() const { return static_cast<const Self&>(*this); }
+};
 
 }  // namespace dla::detail

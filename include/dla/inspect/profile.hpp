@@ -61,31 +61,30 @@ inline double median(std::vector<double> values) {
 
 }  // namespace detail
 
-/// Medians over `passes` forward and backward passes on a batch (after one that does not count), as in `train_step` but without clipping and optimizer. Nothing
-/// is changed but the gradients. A layer that is computed twice in a pass counts twice; a policy with work that is queued is measured where it queues.
+/// Medians over `passes` (at least one) forward and backward passes on a batch (after one that does not count), as in `train_step` but without clipping and
+/// optimizer. Nothing is changed but the gradients. A layer that is computed twice in a pass counts twice; a policy with work that is queued is measured where
+/// it queues.
 template <class P, class Loss>
 [[nodiscard]] Profile profile(BasicModel<P>& model, const Loss& loss, std::span<const typename P::scalar> inputs,
                               std::span<const typename Loss::Target> targets, int passes = 5) {
+    using Clock = detail::ProfileClock::Clock;
     detail::ProfileClock clock;
     std::vector<double> whole;
-    index_t batch = 0;
-    {
-        struct Wound {
-            BasicModel<P>& model;
-            LayerClock* before;
-            ~Wound() { model.clock = before; }
-        } wound{model, model.clock};
-        for (int pass = -1; pass < passes; ++pass) {
-            const detail::Inspection keep(model, static_cast<Observer<P>*>(nullptr));
-            model.parameters().zero_gradients();
-            model.clock = pass < 0 ? nullptr : &clock;
-            if (pass >= 0) clock.next_pass();
-            const auto start = detail::ProfileClock::Clock::now();
-            model.compute_gradients(loss, inputs, targets);
-            if (pass >= 0) whole.push_back(std::chrono::duration<double>(detail::ProfileClock::Clock::now() - start).count());
-        }
-        batch = static_cast<index_t>(inputs.size()) / std::max<index_t>(1, model.input_shape().size());
+    struct Restore {
+        BasicModel<P>& model;
+        LayerClock* before;
+        ~Restore() { model.clock = before; }
+    } restore{model, model.clock};
+    for (int pass = -1; pass < std::max(1, passes); ++pass) {
+        const detail::Inspection keep(model, static_cast<Observer<P>*>(nullptr));
+        model.parameters().zero_gradients();
+        model.clock = pass < 0 ? nullptr : &clock;
+        if (pass >= 0) clock.next_pass();
+        const auto start = Clock::now();
+        model.compute_gradients(loss, inputs, targets);
+        if (pass >= 0) whole.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
+    const index_t batch = static_cast<index_t>(inputs.size()) / std::max<index_t>(1, model.input_shape().size());
     Profile result{.batch = batch, .pass = detail::median(whole), .layers = {}};
     std::vector<LayerTime> own;
     for (const auto& [layer, t] : clock.layers) {

@@ -45,7 +45,7 @@ struct NormParams {
     std::int64_t* tracked = nullptr;
 };
 
-// row_norm.hpp
+// run_norm.hpp
 DLA_ONCE index_t layer_norm_scratch(const Cpu<float>&, index_t rows, index_t columns);
 DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y,
                                  float* mean, float* invstd);
@@ -53,10 +53,9 @@ DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index
                                   const float* invstd, const float* dy, float* dx, float* dw, float* db);
 
 // norm_rows.hpp; for the groups that follow.
-DLA_ONCE index_t norm_rows_scratch(const Cpu<float>& p, const NormRowsDims& d);
 /// mean and invstd of the running statistics.
 DLA_ONCE void norm_rows_running(const Cpu<float>& p, const NormRowsDims& d, const NormParams& n, float* mean, float* invstd);
-/// y = x normalised, with ReLU and pooling where d says so.
+/// y = x normalised, with ReLU and pooling where d says so. Scratch of the kernel that made x.
 DLA_ONCE void norm_rows_apply(const Cpu<float>& p, std::byte* scratch, const NormRowsDims& d, const NormParams& n, const float* x, const float* mean,
                               const float* invstd, float* y);
 

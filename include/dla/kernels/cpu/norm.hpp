@@ -2,7 +2,7 @@
 // Batch normalisation of Cpu<float>: of rows of channels (inner = 1), and of channels whose values lie `inner` at a time.
 #pragma once
 
-#include <dla/kernels/cpu/row_norm.hpp>
+#include <dla/kernels/cpu/run_norm.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 

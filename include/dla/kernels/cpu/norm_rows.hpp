@@ -209,8 +209,6 @@ struct NormGradient {
 
 namespace dla {
 
-DLA_ONCE index_t norm_rows_scratch(const Cpu<float>&, const NormRowsDims& d) { return detail::NormRows::bytes(d); }
-
 DLA_ONCE void norm_rows_running(const Cpu<float>&, const NormRowsDims& d, const NormParams& n, float* mean, float* invstd) {
     for (index_t c = 0; c < d.channels; ++c) {
         mean[c] = n.running_mean[c];

@@ -14,6 +14,16 @@ namespace dla::detail::inline DLA_ABI_TAG {
 inline Chunks row_chunks(index_t rows, index_t classes) { return cut(rows, 8 * classes, 16, 64); }
 inline index_t most_row_chunks(index_t rows, index_t classes) { return most_pieces(rows, 8 * classes, 16, 64); }
 
+/// f(place of its first value) for each outer position of a tensor.
+template <class F>
+void for_images(const Cpu<float>& p, const NormDims& d, const F& f) {
+    const index_t image = d.channels * d.inner;
+    const Chunks pieces = row_chunks(d.outer, image);
+    parallel_for(p.threads, pieces.count, [&](index_t piece, int) {
+        for (index_t o = pieces.begin(piece); o < pieces.begin(piece) + pieces.length(piece); ++o) f(o * image);
+    });
+}
+
 /// What one piece of the rows adds to a LossResult.
 struct LossPart {
     double loss;
@@ -67,13 +77,8 @@ namespace dla {
 
 DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
     if (d.inner != 1) {
-        const index_t image = d.channels * d.inner;
-        const detail::Chunks pieces = detail::row_chunks(d.outer, image);
         const auto across = detail::select_isa(detail::base::softmax_across, detail::avx2::softmax_across, detail::avx512::softmax_across);
-        return detail::parallel_for(p.threads, pieces.count, [&](index_t piece, int) {
-            for (index_t o = pieces.begin(piece); o < pieces.begin(piece) + pieces.length(piece); ++o)
-                across(d.channels, d.inner, x + o * image, y + o * image);
-        });
+        return detail::for_images(p, d, [&](index_t at) { across(d.channels, d.inner, x + at, y + at); });
     }
     const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
     const auto f = detail::select_isa(detail::base::softmax_forward, detail::avx2::softmax_forward, detail::avx512::softmax_forward);
@@ -83,14 +88,9 @@ DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const floa
 
 DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
     if (d.inner != 1) {
-        const index_t image = d.channels * d.inner;
-        const detail::Chunks pieces = detail::row_chunks(d.outer, image);
         const auto across =
             detail::select_isa(detail::base::softmax_across_backward, detail::avx2::softmax_across_backward, detail::avx512::softmax_across_backward);
-        return detail::parallel_for(p.threads, pieces.count, [&](index_t piece, int) {
-            for (index_t o = pieces.begin(piece); o < pieces.begin(piece) + pieces.length(piece); ++o)
-                across(d.channels, d.inner, y + o * image, dy + o * image, dx + o * image);
-        });
+        return detail::for_images(p, d, [&](index_t at) { across(d.channels, d.inner, y + at, dy + at, dx + at); });
     }
     const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
     const auto f = detail::select_isa(detail::base::softmax_backward, detail::avx2::softmax_backward, detail::avx512::softmax_backward);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Normalisation of runs of neighbouring values, each by numbers of its own, on one thread. Included once per target, see row_norm.hpp. No include guard on
+// Normalisation of runs of neighbouring values, each by numbers of its own, on one thread. Included once per target, see run_norm.hpp. No include guard on
 // purpose.
 
 /// The sum over [0, n) of f(at, left), which gives a vector with zeros behind the `left` values that remain: in float over blocks, in double over those.
@@ -78,9 +78,4 @@ inline void layer_norm_row(index_t columns, const float* x, const float* dy, flo
         }
         if (dx != nullptr) store_within(dx + c, ((w != nullptr ? d * load_within(w + c, left) : d) - offset - unit * slope) * invstd, left);
     }
-}
-/// sums += what was added in float, which begins anew.
-inline void flush_columns(index_t padded, float* sum, double* sums) {
-    for (index_t c = 0; c < padded; c += half_lanes) store(sums + c, load(sums + c) + load_wide(sum + c));
-    for (index_t c = 0; c < padded; c += lanes) store(sum + c, Vec{});
 }

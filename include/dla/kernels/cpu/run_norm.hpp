@@ -7,19 +7,19 @@
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla::detail::inline DLA_ABI_TAG::base {
-#include <dla/kernels/cpu/row_norm.inl.hpp>
+#include <dla/kernels/cpu/run_norm.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
 namespace dla::detail::inline DLA_ABI_TAG::avx2 {
-#include <dla/kernels/cpu/row_norm.inl.hpp>
+#include <dla/kernels/cpu/run_norm.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
 namespace dla::detail::inline DLA_ABI_TAG::avx512 {
-#include <dla/kernels/cpu/row_norm.inl.hpp>
+#include <dla/kernels/cpu/run_norm.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>
 #endif
@@ -146,7 +146,7 @@ DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index
     auto *products = detail::take<double>(scratch, chunks.count * padded), *sums = detail::take<double>(scratch, chunks.count * padded);
     auto* work = detail::take<float>(scratch, chunks.count * 2 * padded);
     const auto row = detail::select_isa(detail::base::layer_norm_row, detail::avx2::layer_norm_row, detail::avx512::layer_norm_row);
-    const auto flush = detail::select_isa(detail::base::flush_columns, detail::avx2::flush_columns, detail::avx512::flush_columns);
+    const auto flush = detail::select_isa(detail::base::flush_gradient_sums, detail::avx2::flush_gradient_sums, detail::avx512::flush_gradient_sums);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         float *product = work + i * 2 * padded, *sum = product + padded;
         double *own_products = products + i * padded, *own_sums = sums + i * padded;
@@ -154,7 +154,7 @@ DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index
         for (index_t k = 0; k < chunks.length(i); ++k) {
             const index_t r = chunks.begin(i) + k, at = r * columns;
             row(columns, x + at, dy + at, mean[r], invstd[r], w, dw ? product : nullptr, sum, dx ? dx + at : nullptr);
-            if (dw && (k + 1 == chunks.length(i) || (k + 1) % detail::norm_block == 0)) flush(padded, product, own_products), flush(padded, sum, own_sums);
+            if (dw && (k + 1 == chunks.length(i) || (k + 1) % detail::norm_block == 0)) flush(padded, sum, product, own_sums, own_products);
         }
     });
     for (index_t c = 0; dw && c < columns; ++c) {
