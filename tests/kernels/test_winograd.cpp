@@ -93,6 +93,8 @@ std::vector<Problem> problems() {
     all.emplace_back(1, 37, 70, 16, 32, 1, 1, 1, 1);   // one image, many tiles
     all.emplace_back(1, 4, 270, 32, 32, 1, 1, 1, 1);   // one row of tiles, for two parts of the gradient of w
     all.emplace_back(66, 4, 4, 130, 66, 1, 1, 1, 1);   // many images of one tile; weights in several chunks
+    all.emplace_back(16, 6, 7, 520, 16, 1, 1, 1, 1);   // more channels than zeros lie behind each other
+    all.emplace_back(16, 7, 6, 16, 520, 1, 1, 1, 1);
     all.emplace_back(70, 14, 14, 32, 34, 1, 1, 1, 1);  // several blocks for each thread
     return all;
 }

@@ -49,36 +49,23 @@
     o[2 * os] = sum + 4 * far_sum + m[5 * s];
 }
 
-/// `Size` x `Size` positions of an image, of which the rows and columns within the window lie in it and the others are zeros; transformed to
-/// to[q * step + channel], q < 36. Writes whole vectors. Columns are transformed as they are read and rows as they are written: the registers hold no more.
-template <int Size, auto Transform>
-inline void winograd_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
-    static constexpr float zeros[lanes] = {};
-    const auto nothing = reinterpret_cast<std::uintptr_t>(zeros);
-    const bool inside = w.row0 == 0 && w.column0 == 0 && w.row1 == Size && w.column1 == Size;
+/// Positions of an image, at(row, column); transformed to to[q * step + channel], q < 36. Writes whole vectors. Columns are transformed as they are read and
+/// rows as they are written: the registers hold no more. What the next tile reads and this one does not, `ahead` of here, is sent for: it may lie in memory.
+template <int Size, auto Transform, class At>
+[[gnu::always_inline]] inline void winograd_channels(const At& at, index_t ahead, index_t channels, float* to, index_t step) {
     for (index_t c = 0; c < channels; c += lanes) {
         Vec e[36];
         const index_t here = channels - c;
-        const auto first = reinterpret_cast<std::uintptr_t>(image + c);
 #pragma GCC unroll 6
         for (int k = 0; k < Size; ++k) {
             Vec d[Size];
             if (here < lanes) {
-                for (int r = 0; r < Size; ++r) {
-                    const bool in = r >= w.row0 && r < w.row1 && k >= w.column0 && k < w.column1;
-                    d[r] = in ? load_within(image + r * w.down + k * w.right + c, here) : Vec{};
-                }
-            } else if (inside) {
+                for (int r = 0; r < Size; ++r) d[r] = load_within(at(r, k) + c, here);
+            } else {
 #pragma GCC unroll 6
-                for (int r = 0; r < Size; ++r) d[r] = load(image + r * w.down + k * w.right + c);
-            } else {  // most tiles of a small image: without branches, from zeros where nothing is
-                const bool column = (k >= w.column0) & (k < w.column1);
+                for (int r = Size - 4; k >= Size - 4 && r < Size; ++r) __builtin_prefetch(at(r, k) + c + ahead);
 #pragma GCC unroll 6
-                for (int r = 0; r < Size; ++r) {
-                    const auto mask = std::uintptr_t{0} - static_cast<std::uintptr_t>(column & (r >= w.row0) & (r < w.row1));
-                    const std::uintptr_t at = first + static_cast<std::uintptr_t>(r * w.down + k * w.right) * sizeof(float);
-                    d[r] = load(reinterpret_cast<const float*>((at & mask) | (nothing & ~mask)));
-                }
+                for (int r = 0; r < Size; ++r) d[r] = load(at(r, k) + c);
             }
             Transform(d, 1, e + k, 6);
         }
@@ -89,6 +76,25 @@ inline void winograd_patch(const float* image, const WinogradWindow& w, index_t 
 #pragma GCC unroll 6
             for (int k = 0; k < 6; ++k) store(to + (r * 6 + k) * step + c, f[k]);
         }
+    }
+}
+/// `Size` x `Size` positions of an image, of which the rows and columns within the window lie in it and the others are zeros.
+template <int Size, auto Transform>
+inline void winograd_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
+    const index_t ahead = 4 * w.right;
+    if (w.row0 == 0 && w.column0 == 0 && w.row1 == Size && w.column1 == Size) {
+        const auto at = [=](int r, int k) __attribute__((always_inline)) { return image + r * w.down + k * w.right; };
+        return winograd_channels<Size, Transform>(at, ahead, channels, to, step);
+    }
+    constexpr index_t block = 512;  // channels of zeros
+    static constexpr float zeros[block] = {};
+    for (index_t c = 0; c < channels; c += block) {
+        const float* pixels[Size * Size];
+        for (const float*& pixel : pixels) pixel = zeros;
+        for (index_t r = w.row0; r < w.row1; ++r)
+            for (index_t k = w.column0; k < w.column1; ++k) pixels[r * Size + k] = image + r * w.down + k * w.right + c;
+        const auto at = [&](int r, int k) __attribute__((always_inline)) { return pixels[r * Size + k]; };
+        winograd_channels<Size, Transform>(at, ahead, std::min(channels - c, block), to + c, step);
     }
 }
 [[gnu::noinline]] inline void winograd_input_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
@@ -112,17 +118,21 @@ inline void winograd_patch(const float* image, const WinogradWindow& w, index_t 
             winograd_output(m, 1, e + k, 6);
         }
         const Vec b = bias != nullptr ? load_within(bias + c, here) : Vec{};
-        const bool whole = here >= lanes && w.row1 == 4 && w.column1 == 4;
 #pragma GCC unroll 4
         for (int r = 0; r < 4; ++r) {
+            if (r >= w.row1) break;
+            float* to = image + r * w.down + c;
             Vec y[4];
             winograd_output(e + r * 6, 1, y, 1);
-            if (whole) {
-#pragma GCC unroll 4
-                for (int k = 0; k < 4; ++k) store(image + r * w.down + k * w.right + c, y[k] + b);
-            } else if (r < w.row1) {
-                for (index_t k = 0; k < w.column1; ++k) store_within(image + r * w.down + k * w.right + c, y[k] + b, here);
+            if (here < lanes) {
+                for (index_t k = 0; k < w.column1; ++k) store_within(to + k * w.right, y[k] + b, here);
+                continue;
             }
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k) __builtin_prefetch(to + (k + 4) * w.right, 1);  // where the next tile goes
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k)
+                if (k < w.column1) store(to + k * w.right, y[k] + b);
         }
     }
 }
