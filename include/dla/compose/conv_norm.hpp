@@ -33,17 +33,51 @@ struct AnyConvNorm {
     }
     bool pools_apart() const { return has_pool && !pools(); }
     ConvNormDims dims(const Shape& in, index_t batch) const { return {.conv = conv.dims(in, batch), .relu = relu, .pool = pools()}; }
+    NormRowsDims rows(const Shape& z, index_t batch) const {
+        return {.images = batch, .height = z.d[1], .width = z.d[2], .channels = z.d[0], .relu = relu, .pool = pools()};
+    }
     Shape inner(const Shape& in) const { return conv.out_shape(in).shape; }
 
+    template <class Claim, class P>
+    void keep(const Claim& claim, ConvNormTape<P>& tape, const Shape& in, index_t batch) const {
+        const Shape z = inner(in);
+        claim(tape.conv_out, batch * z.size());
+        claim(tape.norm.mean, z.d[0]);
+        claim(tape.norm.invstd, z.d[0]);
+        if (!pools_apart()) return;
+        claim(tape.activated, batch * z.size());
+        claim(tape.argmax, batch * pool.out_shape(z).shape.size());
+    }
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
     template <class P>
     void infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
-    void forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const;
+    void forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const {
+        convolve<P>(c, parts, nullptr, x, tape);
+        finish<P>(c, parts, ConstView<P>(tape.conv_out.data, x.batch, inner(x.shape)), y, tape);
+    }
     template <class P>
-    void backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
-                  ConvNormTape<P>& tape) const;
+    void backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>&, const ConstView<P>& dy, const View<P>& dx,
+                  ConvNormTape<P>& tape) const {
+        undo<P>(c, parts, x, dy, tape);
+        differentiate<P>(c, parts, nullptr, x, dx, tape);
+    }
+
+    // The halves of the passes. What the convolution reads is x, or (not null) what `input` makes of it.
+    /// Forward: the convolution's results and their statistics.
+    template <class P>
+    void convolve(Context<P>& c, const TrainedParts<P>& parts, const NormedInput* input, const ConstView<P>& x, ConvNormTape<P>& tape) const;
+    /// y of the convolution's results z.
+    template <class P>
+    void finish(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& z, const View<P>& y, ConvNormTape<P>& tape) const;
+    /// Backward: the convolution's results become their gradient.
+    template <class P>
+    void undo(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& dy, ConvNormTape<P>& tape) const;
+    /// The gradients of the convolution's weights and of x.
+    template <class P>
+    void differentiate(Context<P>& c, const TrainedParts<P>& parts, const NormedInput* input, const ConstView<P>& x, const View<P>& dx,
+                       ConvNormTape<P>& tape) const;
 
 private:
     template <class P>
@@ -71,48 +105,56 @@ void AnyConvNorm::infer(Context<P>& c, const InferredParts<P>& parts, const Cons
     max_pool2d_forward(c.policy, pool.dims(between, x.batch), activated, y.data, nullptr);
 }
 template <class P>
-void AnyConvNorm::forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const {
+void AnyConvNorm::convolve(Context<P>& c, const TrainedParts<P>& parts, const NormedInput* input, const ConstView<P>& x, ConvNormTape<P>& tape) const {
     const ConvNormDims d = dims(x.shape, x.batch);
     const NormParams n = norm_params(norm, parts.norm);
-    const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
-    if (*parts.norm.eval) {
-        conv.infer(c, parts.inner, x, between);
-        norm_rows_running(c.policy, d.rows(), n, tape.norm.mean.data, tape.norm.invstd.data);
-    } else {
-        norm.check_batch(between.batch, between.shape);
-        conv_norm_forward(c.policy, c.scratch, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, between.data, tape.norm.mean.data,
-                          tape.norm.invstd.data);
-    }
-    if (c.observer) show_norm_members(c, n, parts.rows, between, tape.norm, d.rows());
+    const WeightAndBias<P>& w = parts.inner;
+    const View<P> z(tape.conv_out.data, x.batch, inner(x.shape));
+    const bool eval = *parts.norm.eval;
+    if (!eval) norm.check_batch(z.batch, z.shape);
+    const auto run = eval ? &conv_norm_forward_running : &conv_norm_forward;
+    run(c.policy, c.scratch, d, n, input, x.data, w.weight.value, w.bias.value, z.data, tape.norm.mean.data, tape.norm.invstd.data);
+    if (c.observer) show_norm_members(c, n, parts.rows, z, tape.norm, d.rows());
+}
+template <class P>
+void AnyConvNorm::finish(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& z, const View<P>& y, ConvNormTape<P>& tape) const {
     auto* const activated = pools_apart() ? tape.activated.data : y.data;
-    norm_rows_apply(c.policy, c.scratch, d.rows(), n, between.data, tape.norm.mean.data, tape.norm.invstd.data, activated);
+    norm_rows_apply(c.policy, c.scratch, rows(z.shape, z.batch), norm_params(norm, parts.norm), z.data, tape.norm.mean.data, tape.norm.invstd.data, activated);
     if (pools_apart()) {
-        if (c.observer) show_forward(c, parts.rows[2], ConstView<P>(activated, x.batch, between.shape));
-        max_pool2d_forward(c.policy, pool.dims(between.shape, x.batch), activated, y.data, tape.argmax.data);
+        if (c.observer) show_forward(c, parts.rows[2], ConstView<P>(activated, z.batch, z.shape));
+        max_pool2d_forward(c.policy, pool.dims(z.shape, z.batch), activated, y.data, tape.argmax.data);
     }
     show_forward(c, parts.rows[has_pool ? 3 : relu ? 2 : 1], y);
 }
 template <class P>
-void AnyConvNorm::backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>&, const ConstView<P>& dy, const View<P>& dx,
-                           ConvNormTape<P>& tape) const {
+void AnyConvNorm::undo(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& dy, ConvNormTape<P>& tape) const {
     const ConvNormDims d = dims(x.shape, x.batch);
     const NormParams n = norm_params(norm, parts.norm);
-    const View<P> between(tape.conv_out.data, x.batch, inner(x.shape));
-    const bool eval = *parts.norm.eval;
+    const View<P> z(tape.conv_out.data, x.batch, inner(x.shape));
     auto from = dy.data;
     if (pools_apart()) {  // where the ReLU was is seen from the convolution's results
-        max_pool2d_backward(c.policy, pool.dims(between.shape, x.batch), dy.data, tape.argmax.data, tape.activated.data);
+        max_pool2d_backward(c.policy, pool.dims(z.shape, x.batch), dy.data, tape.argmax.data, tape.activated.data);
         from = tape.activated.data;
-        if (c.observer) show_backward(c, parts.rows[3], ConstView<P>(from, x.batch, between.shape));
+        if (c.observer) show_backward(c, parts.rows[3], ConstView<P>(from, x.batch, z.shape));
     }
-    if (c.observer) show_gradients(c, n, parts.rows, between, ConstView<P>(from, x.batch, d.pool ? dy.shape : between.shape), tape, d);
-    conv_norm_backward(c.policy, c.scratch, d, n, between.data, tape.norm.mean.data, tape.norm.invstd.data, from, between.data, parts.norm.weight.grad,
-                       parts.norm.bias.grad, eval);
-    show_backward(c, parts.rows[1], between);
-    // The batch's mean takes out what a bias puts in: its gradient is 0.
+    if (c.observer) show_gradients(c, n, parts.rows, z, ConstView<P>(from, x.batch, d.pool ? dy.shape : z.shape), tape, d);
+    conv_norm_backward(c.policy, c.scratch, d, n, z.data, tape.norm.mean.data, tape.norm.invstd.data, from, z.data, parts.norm.weight.grad,
+                       parts.norm.bias.grad, *parts.norm.eval);
+    show_backward(c, parts.rows[1], z);
+}
+template <class P>
+void AnyConvNorm::differentiate(Context<P>& c, const TrainedParts<P>& parts, const NormedInput* input, const ConstView<P>& x, const View<P>& dx,
+                                ConvNormTape<P>& tape) const {
+    const Conv2dDims d = conv.dims(x.shape, x.batch);
     const WeightAndBias<P>& w = parts.inner;
-    conv2d_backward_weights(c.policy, c.scratch, d.conv, x.data, between.data, w.weight.grad, eval ? w.bias.grad : kernel::MasterPtr<P>{});
-    if (dx) conv2d_backward_data(c.policy, c.scratch, d.conv, between.data, w.weight.value, dx.data);
+    const auto* const dz = tape.conv_out.data;
+    // The batch's mean takes out what a bias puts in: its gradient is 0.
+    const auto dbias = *parts.norm.eval ? w.bias.grad : kernel::MasterPtr<P>{};
+    if (input != nullptr)
+        conv_norm_weights(c.policy, c.scratch, d, *input, x.data, dz, w.weight.grad, dbias);
+    else
+        conv2d_backward_weights(c.policy, c.scratch, d, x.data, dz, w.weight.grad, dbias);
+    if (dx) conv2d_backward_data(c.policy, c.scratch, d, dz, w.weight.value, dx.data);
     show_backward(c, parts.rows[0], dx);
 }
 template <class P>
@@ -135,10 +177,25 @@ void AnyConvNorm::show_gradients(Context<P>& c, const NormParams& n, const Layer
 
 DLA_TEMPLATE_ONCE(index_t AnyConvNorm::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
 DLA_TEMPLATE_ONCE(void AnyConvNorm::infer(Context<Cpu<float>>&, const InferredParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
-DLA_TEMPLATE_ONCE(void AnyConvNorm::forward(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&,
-                                            ConvNormTape<Cpu<float>>&) const)
-DLA_TEMPLATE_ONCE(void AnyConvNorm::backward(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
-                                             const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::convolve(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const NormedInput*, const ConstView<Cpu<float>>&,
+                                             ConvNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::finish(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&,
+                                           ConvNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::undo(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
+                                         ConvNormTape<Cpu<float>>&) const)
+DLA_TEMPLATE_ONCE(void AnyConvNorm::differentiate(Context<Cpu<float>>&, const TrainedParts<Cpu<float>>&, const NormedInput*, const ConstView<Cpu<float>>&,
+                                                  const View<Cpu<float>>&, ConvNormTape<Cpu<float>>&) const)
+
+/// Of a Conv2d, a BatchNorm2d, and a ReLU and a MaxPool2d where they are.
+inline constexpr auto any_conv_norm = [](const auto& conv, const auto& norm, const auto&... rest) {
+    MaxPool2d<> pool;
+    [[maybe_unused]] const auto look = [&](const auto& l) {
+        if constexpr (requires { l.ceil_mode; }) 
+            pool = {.kernel = l.kernel, .stride = l.stride, .padding = l.padding, .dilation = l.dilation, .ceil_mode = l.ceil_mode};
+    };
+    (look(rest), ...);
+    return AnyConvNorm{conv.any(), norm.any(), sizeof...(rest) >= 1, sizeof...(rest) == 2, pool};
+};
 
 }  // namespace detail
 
@@ -151,23 +208,10 @@ struct ConvNormGroup : detail::NormedGroup<ConvNormGroup<Conv, Norm, Rest...>, C
 
     template <class P>
     using Tape = detail::ConvNormTape<P>;
-    detail::AnyConvNorm any() const {
-        MaxPool2d<> pool;
-        if constexpr (sizeof...(Rest) == 2) {
-            const auto& l = this->template member<3>();
-            pool = {.kernel = l.kernel, .stride = l.stride, .padding = l.padding, .dilation = l.dilation, .ceil_mode = l.ceil_mode};
-        }
-        return {this->template member<0>().any(), this->template member<1>().any(), sizeof...(Rest) >= 1, sizeof...(Rest) == 2, pool};
-    }
+    detail::AnyConvNorm any() const { return this->template with_members<0, 2 + sizeof...(Rest)>(detail::any_conv_norm); }
     template <class Claim, class P>
     void keep(const Claim& claim, Tape<P>& tape, const Shape& in, index_t batch) const {
-        const detail::AnyConvNorm a = any();
-        const Shape inner = a.inner(in);
-        claim(tape.conv_out, batch * inner.size());
-        this->template member<1>().keep(claim, tape.norm, inner, batch);
-        if (!a.pools_apart()) return;
-        claim(tape.activated, batch * inner.size());
-        claim(tape.argmax, batch * a.pool.out_shape(inner).shape.size());
+        any().keep(claim, tape, in, batch);
     }
 };
 

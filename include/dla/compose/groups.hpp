@@ -38,6 +38,11 @@ struct Group {
     const auto& member() const {
         return *get<I>(members);
     }
+    /// f(members [First, First + Count)...).
+    template <std::size_t First, std::size_t Count, class F>
+    auto with_members(const F& f) const {
+        return [&]<std::size_t... Is>(std::index_sequence<Is...>) { return f(member<First + Is>()...); }(std::make_index_sequence<Count>{});
+    }
     /// Points to the layers that it stands for, which lie at these offsets in `net`.
     void take_members(const std::byte* net, const std::ptrdiff_t* offsets) {
         for_each_index<sizeof...(Ls)>([&](auto i) { get<i>(members) = reinterpret_cast<TypeAt<i, Types<const Ls*...>>>(net + offsets[i]); });

@@ -40,7 +40,7 @@ inline index_t conv2d_scratch(const Cpu<float>& p, const Conv2dDims& dims, bool 
     });
 }
 
-inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const float* src, const float* w, const float* bias, float* dst,
+inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const ConvSource& src, const float* w, const float* bias, float* dst,
                              const ConvFinish& finish) {
     if (plan.units() == 0 || plan.dst_w == 0 || plan.dst_c == 0) return;
     const TileTarget& tile = active_tile();
@@ -61,7 +61,7 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
         at += plan.d.groups * steps * plan.packed_row;
     }
     parallel_for(threads, plan.tasks(), [&](index_t number, int thread) {
-        float* own = space + thread * padded_count<float>(plan.source_floats);
+        float* own = src.norm != nullptr ? src.window(thread) : space + thread * padded_count<float>(plan.source_floats);
         const ConvTask task = plan.task(number);
         const ConvTarget to = finish.target(task, dst, thread);
         const index_t end = std::min(plan.units(), (number + 1) * plan.task_units);
@@ -75,10 +75,33 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
 }
 
 /// y = conv(x, w) + bias, and what follows each of its tasks.
-inline void conv2d_forward_then(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y,
+inline void conv2d_forward_then(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const ConvSource& x, const float* w, const float* bias, float* y,
                                 const ConvFinish& finish) {
     if (conv2d_uses_winograd(p, d)) return winograd_correlate(p, scratch, WinogradPlan(d, false), x, w, bias, y, finish);
     conv2d_correlate(p, scratch, ConvPlan(d, false), x, w, bias, y, finish);
+}
+
+/// dw += gradient with respect to w; dbias (or null) += sum of dy.
+inline void conv2d_weights_from(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const ConvSource& x, const float* dy, float* dw, float* dbias) {
+    if (conv2d_uses_winograd(p, d)) return winograd_backward_weights(p, scratch, WinogradWeightsPlan(d), x, dy, dw, dbias);
+    const ConvWeightsPlan plan(d);
+    if (plan.units() == 0 || d.out_width == 0 || d.out_channels == 0) return;
+    const TileTarget& tile = active_tile();
+    const int threads = plan.work() < conv2d_parallel ? 1 : p.threads;
+    auto* partial = reinterpret_cast<float*>(scratch);
+    float* space = partial + plan.parts * plan.partial_floats;
+    const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
+    parallel_for(threads, plan.parts, [&](index_t part, int thread) {
+        conv2d_weights_part(tile, plan, part, x, dy, partial + part * plan.partial_floats, dbias != nullptr, space + thread * own);
+    });
+    const index_t columns = 16, blocks = ceil_div(plan.out_group, columns);
+    parallel_for(threads, d.groups * blocks, [&](index_t task, int) {
+        const index_t first = task % blocks * columns;
+        conv2d_weights_combine(tile, plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
+    });
+    if (dbias == nullptr) return;
+    const float* sums = partial + d.groups * plan.weights * plan.out_group;
+    tile.sum_rows(plan.parts, d.out_channels, sums, plan.partial_floats, nullptr, 1, dbias);
 }
 
 }  // namespace detail::inline DLA_ABI_TAG
@@ -107,25 +130,7 @@ DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, cons
 
 /// dw += gradient with respect to w; dbias (or null) += sum of dy.
 DLA_ONCE void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias) {
-    if (conv2d_uses_winograd(p, d)) return detail::winograd_backward_weights(p, scratch, detail::WinogradWeightsPlan(d), x, dy, dw, dbias);
-    const detail::ConvWeightsPlan plan(d);
-    if (plan.units() == 0 || d.out_width == 0 || d.out_channels == 0) return;
-    const detail::TileTarget& tile = detail::active_tile();
-    const int threads = plan.work() < detail::conv2d_parallel ? 1 : p.threads;
-    auto* partial = reinterpret_cast<float*>(scratch);
-    float* space = partial + plan.parts * plan.partial_floats;
-    const index_t own = padded_count<float>(plan.source_floats + plan.panel_floats);
-    detail::parallel_for(threads, plan.parts, [&](index_t part, int thread) {
-        detail::conv2d_weights_part(tile, plan, part, x, dy, partial + part * plan.partial_floats, dbias != nullptr, space + thread * own);
-    });
-    const index_t columns = 16, blocks = detail::ceil_div(plan.out_group, columns);
-    detail::parallel_for(threads, d.groups * blocks, [&](index_t task, int) {
-        const index_t first = task % blocks * columns;
-        detail::conv2d_weights_combine(tile, plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
-    });
-    if (dbias == nullptr) return;
-    const float* sums = partial + d.groups * plan.weights * plan.out_group;
-    tile.sum_rows(plan.parts, d.out_channels, sums, plan.partial_floats, nullptr, 1, dbias);
+    detail::conv2d_weights_from(p, scratch, d, x, dy, dw, dbias);
 }
 
 }  // namespace dla

@@ -106,10 +106,21 @@ struct ConvPlan {
     }
     index_t most_pixels() const { return task_units * unit_rows * dst_w; }
     index_t most_tasks() const { return std::max(tasks(), std::min<index_t>(units(), 34)); }
+    /// The most floats that a unit reads.
+    index_t window_floats() const { return most_window([](const ConvWindow&) { return true; }); }
     index_t packed_floats() const { return d.groups * d.kernel_h * d.kernel_w * src_group * packed_row; }
     index_t work() const { return d.batch * d.out_height * d.out_width * d.kernel_h * d.kernel_w * d.in_channels * (d.out_channels / d.groups); }
 
 private:
+    template <class Counts>
+    index_t most_window(const Counts& counts) const {
+        index_t most = 0;
+        for (index_t row = 0; row < dst_h; row += unit_rows) {
+            const ConvWindow window = rows(row, std::min(dst_h, row + unit_rows));
+            if (counts(window)) most = std::max(most, window.size() * columns.size() * src_c);
+        }
+        return most;
+    }
     void cut_rows(index_t steps) {
         constexpr index_t source_limit = 48 * 1024, least_work = 1 << 18;  // floats of source; multiplications
         const index_t row_work = std::max<index_t>(1, dst_w * steps * dst_group * d.groups);
@@ -131,11 +142,7 @@ private:
         // Several column blocks: more units at a time, for each block of weights comes from L3 once a task.
         const index_t together = std::max(ceil_div(least_work, unit_work), column_block < dst_group ? index_t{4} : index_t{1});
         task_units = std::clamp<index_t>(together, 1, enough);
-        source_floats = 0;
-        for (index_t row = 0; row < dst_h; row += unit_rows) {
-            const ConvWindow window = rows(row, std::min(dst_h, row + unit_rows));
-            if (!window.inside(src_h) || !columns.inside(src_w)) source_floats = std::max(source_floats, window.size() * columns.size() * src_c);
-        }
+        source_floats = most_window([&](const ConvWindow& window) { return !window.inside(src_h) || !columns.inside(src_w); });
     }
 };
 

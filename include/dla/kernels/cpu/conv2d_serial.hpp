@@ -1,30 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The pieces of a convolution that one thread does: copying a window of an image, packing weights, one unit of a correlation, one part of a weight gradient.
+// The pieces of a convolution that one thread does: packing weights, one unit of a correlation, one part of a weight gradient.
 #pragma once
 
-#include <dla/kernels/cpu/conv2d_plan.hpp>
+#include <dla/kernels/cpu/conv2d_source.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla::detail::inline DLA_ABI_TAG {
-
-/// to [rows.size(), columns.size(), channels] = that window of one image; zeros outside.
-inline void conv2d_copy_window(const float* image, index_t height, index_t width, index_t channels, const ConvWindow& rows, const ConvWindow& columns,
-                               float* to) {
-    const index_t line = columns.size() * channels;
-    const index_t left = std::clamp<index_t>(-columns.low, 0, columns.size()) * channels;
-    const index_t first = std::max<index_t>(columns.low, 0), last = std::min(columns.high, width);
-    const index_t middle = std::max<index_t>(last - first, 0) * channels;
-    for (index_t row = rows.low; row < rows.high; ++row, to += line) {
-        if (row < 0 || row >= height || middle == 0) {
-            std::memset(to, 0, static_cast<std::size_t>(line) * sizeof(float));
-            continue;
-        }
-        if (left > 0) std::memset(to, 0, static_cast<std::size_t>(left) * sizeof(float));
-        std::memcpy(to + left, image + (row * width + first) * channels, static_cast<std::size_t>(middle) * sizeof(float));
-        if (left + middle < line) std::memset(to + left + middle, 0, static_cast<std::size_t>(line - left - middle) * sizeof(float));
-    }
-}
 
 /// Packs the weights of one phase, group and panel: to [steps, stored width], steps in the order (tap row, tap column, source channel).
 inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t group, index_t panel, const float* weights,
@@ -44,17 +26,18 @@ inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const Conv
     }
 }
 
-/// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats.
-inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const float* src, const float* packed,
+/// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats, or the source's
+/// window.
+inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const ConvSource& src, const float* packed,
                         const float* bias, const ConvTarget& dst, float* space) {
     const index_t image = unit / plan.image_units, row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(plan.dst_h, row0 + plan.unit_rows);
     const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
-    const float* source = src + image * plan.src_h * plan.src_w * plan.src_c;
+    const float* source = src.values + image * plan.src_h * plan.src_w * plan.src_c;
     index_t line = plan.src_w * plan.src_c;
-    if (rows.inside(plan.src_h) && columns.inside(plan.src_w)) {
+    if (src.norm == nullptr && rows.inside(plan.src_h) && columns.inside(plan.src_w)) {
         source += (rows.low * plan.src_w + columns.low) * plan.src_c;
     } else {
-        conv2d_copy_window(source, plan.src_h, plan.src_w, plan.src_c, rows, columns, space);
+        src.copy_window(source, plan.src_h, plan.src_w, plan.src_c, rows, columns, space);
         source = space;
         line = columns.size() * plan.src_c;
     }
@@ -105,7 +88,7 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
 }
 
 /// One part of the batch: partial [groups, weights, out_group] then [out_channels] = gradients of weights and bias over its units.
-inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& plan, index_t part, const float* x, const float* dy, float* partial,
+inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& plan, index_t part, const ConvSource& x, const float* dy, float* partial,
                                 bool with_bias, float* space) {
     const Conv2dDims& d = plan.d;
     float* bias = partial + d.groups * plan.weights * plan.out_group;
@@ -117,14 +100,14 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
         const index_t row0 = unit % plan.image_units * plan.unit_rows, row1 = std::min(d.out_height, row0 + plan.unit_rows);
         unit += images;
         const ConvWindow rows = plan.rows(row0, row1), &columns = plan.columns;
-        const float* source = x + image * d.height * d.width * d.in_channels;
+        const float* source = x.values + image * d.height * d.width * d.in_channels;
         index_t line = d.width * d.in_channels, image_step = d.height * line;
-        if (rows.inside(d.height) && columns.inside(d.width)) {
+        if (x.norm == nullptr && rows.inside(d.height) && columns.inside(d.width)) {
             source += rows.low * line + columns.low * d.in_channels;
         } else {
             line = columns.size() * d.in_channels;
             for (index_t i = 0; i < images; ++i)
-                conv2d_copy_window(source + i * image_step, d.height, d.width, d.in_channels, rows, columns, space + i * rows.size() * line);
+                x.copy_window(source + i * image_step, d.height, d.width, d.in_channels, rows, columns, space + i * rows.size() * line);
             source = space;
             image_step = rows.size() * line;
         }

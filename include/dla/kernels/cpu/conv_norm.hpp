@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A convolution with what usually follows it: batch normalisation, ReLU, pooling of 2 x 2. Statistics are taken of results that lie in cache; what is
+// A convolution with what usually follows it: batch normalisation, ReLU, pooling of 2 x 2; and with the normalisation in front of it. Statistics are taken of results that lie in cache; what is
 // normalised is written once, pooled; the backward pass reads the convolution's results and nothing else.
 #pragma once
 
@@ -29,10 +29,33 @@ inline index_t most_task_floats(const Cpu<float>& p, const Conv2dDims& d) {
     return padded_count<float>(conv2d_most_of(p, d, [](const auto& plan) { return plan.most_pixels(); }) * d.out_channels);
 }
 
+inline NormRowsDims input_rows(const Conv2dDims& d) {
+    return {.images = d.batch, .height = d.height, .width = d.width, .channels = d.in_channels, .relu = true};
+}
+/// The most floats that a task reads of an input that is normalised as it is read: forward, and for the gradient of the weights.
+inline index_t most_window_floats(const Cpu<float>& p, const Conv2dDims& dims) {
+    return padded_count<float>(conv2d_most(dims, [&](const Conv2dDims& d) {
+        const index_t direct = std::max(ConvPlan(d, false).window_floats(), ConvWeightsPlan(d).source_floats);
+        return conv2d_uses_winograd(p, d) ? std::max(direct, WinogradPatches::window_floats(WinogradPlan(d, false).tiles, d.in_channels)) : direct;
+    }));
+}
+inline index_t normed_input_bytes(const Cpu<float>& p, const Conv2dDims& d) {
+    return NormRows::bytes(input_rows(d)) + bytes_of<float>(thread_count(p.threads) * most_window_floats(p, d));
+}
+/// f(source) for x, or for what the input makes of it.
+template <class F>
+void with_source(const Cpu<float>& p, std::byte*& scratch, const Conv2dDims& d, const NormedInput* input, const float* x, const F& f) {
+    if (input == nullptr) return f(ConvSource(x));
+    const NormRows rows(input_rows(d), scratch, input->norm, input->mean, input->invstd);
+    const index_t floats = most_window_floats(p, d);
+    f(ConvSource(x, &rows, take<float>(scratch, thread_count(p.threads) * floats), floats));
+}
+
 }  // namespace dla::detail::inline DLA_ABI_TAG
 
 namespace dla {
 
+DLA_ONCE index_t normed_input_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::normed_input_bytes(p, d); }
 DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDims& d) {
     const index_t channels = detail::padded_channels(d.conv.out_channels);
     const index_t tasks = detail::most_tasks(p, d.conv);
@@ -48,8 +71,8 @@ DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>&, const ConvNormDim
     return detail::NormRows::bytes(d.rows()) + detail::NormGradient::bytes(d.conv.out_channels, detail::NormRows::most_pieces(d.rows()));
 }
 
-DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
-                                const float* bias, float* z, float* mean, float* invstd) {
+DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const NormedInput* input, const float* x,
+                                const float* w, const float* bias, float* z, float* mean, float* invstd) {
     if (n.tracked) ++*n.tracked;
     const NormDims dims = d.rows().norm();
     const auto piece = detail::select_isa(detail::base::moments, detail::avx2::moments, detail::avx512::moments);
@@ -62,9 +85,24 @@ DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const C
         const index_t count = rows[number] = task.last - task.first;
         piece(count, dims.channels, results, count * dims.channels, work + thread * 3 * channels, means + number * channels, squares + number * channels);
     };
-    detail::conv2d_forward_then(p, scratch, d.conv, x, w, bias, z, detail::finish_with(moments));
+    detail::with_source(p, scratch, d.conv, input, x, [&](const detail::ConvSource& source) {
+        detail::conv2d_forward_then(p, scratch, d.conv, source, w, bias, z, detail::finish_with(moments));
+    });
     detail::join_moments(dims, n.eps, tasks, [&](index_t i) { return rows[i]; }, means, squares, inverse, mean, invstd);
     detail::move_running(dims, n.momentum, means, squares, n.running_mean, n.running_var, n.tracked);
+}
+
+DLA_ONCE void conv_norm_forward_running(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const NormedInput* input,
+                                        const float* x, const float* w, const float* bias, float* z, float* mean, float* invstd) {
+    norm_rows_running(p, d.rows(), n, mean, invstd);
+    detail::with_source(p, scratch, d.conv, input, x,
+                        [&](const detail::ConvSource& source) { detail::conv2d_forward_then(p, scratch, d.conv, source, w, bias, z, {}); });
+}
+
+DLA_ONCE void conv_norm_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const NormedInput& input, const float* x, const float* dz,
+                                float* dw, float* dbias) {
+    detail::with_source(p, scratch, d, &input, x,
+                        [&](const detail::ConvSource& source) { detail::conv2d_weights_from(p, scratch, d, source, dz, dw, dbias); });
 }
 
 DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,

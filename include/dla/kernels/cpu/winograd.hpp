@@ -4,6 +4,7 @@
 // Roundings are larger than those of a direct sum, by the factors 4, 5 and 8 of the transforms: see tests/kernels/test_winograd.cpp for the bound.
 #pragma once
 
+#include <dla/kernels/cpu/conv2d_source.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
 #include <dla/kernels/cpu/winograd_plan.hpp>
 
@@ -63,16 +64,44 @@ inline void winograd_pack(const TileTarget& tile, const WinogradTarget& winograd
     }
 }
 
-/// Tiles [first, first + count), at most a block; `dst` is where result number `origin` goes; `space` holds own_floats.
-inline void winograd_block(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t first, index_t count, const float* src,
-                           const float* packed, const float* bias, float* dst, index_t origin, float* space) {
-    float *transformed = space, *products = space + winograd_places * plan.place_floats;
-    for (index_t t = 0; t < count; ++t) {
-        const auto at = plan.tiles.place(first + t);
-        const index_t row = at.row - plan.pad_h, column = at.column - plan.pad_w;
-        const float* image = src + ((at.image * plan.src_h + row) * plan.src_w + column) * plan.src_c;
-        winograd.input(image, winograd_source(plan.src_h, plan.src_w, plan.src_c, row, column), plan.src_c, transformed + t * plan.src_row, plan.place_floats);
+/// The patches of a source that tiles depend on, one after the other: those of a row of tiles lie in one window.
+class WinogradPatches {
+public:
+    WinogradPatches(const ConvSource& source, const WinogradTiles& tiles, index_t height, index_t width, index_t channels, index_t pad_h, index_t pad_w,
+                    int thread)
+        : src(source), of(tiles), h(height), w(width), c(channels), top(pad_h), left(pad_w), window(source.window(thread)) {}
+
+    static index_t window_floats(const WinogradTiles& tiles, index_t channels) { return 6 * tiles.span() * channels; }
+
+    /// The transformed patch of a tile, to to[q * step + channel].
+    void transform(const WinogradTarget& winograd, index_t tile, float* to, index_t step) {
+        const auto at = of.place(tile);
+        const index_t row = at.row - top, column = at.column - left;
+        const float* image = src.values + at.image * h * w * c;
+        if (src.norm == nullptr) return winograd.input(image + (row * w + column) * c, winograd_source(h, w, c, row, column), c, to, step);
+        if (tile / of.across != line) {
+            const bool goes_on = tile / of.across == line + 1 && row + top > 0;  // its first two rows are the last two of the one above
+            const index_t floats = of.span() * c, ready = goes_on ? 2 : 0;
+            std::memmove(window, window + 4 * floats, static_cast<std::size_t>(ready * floats) * sizeof(float));
+            src.copy_window(image, h, w, c, {row + ready, row + 6}, {-left, of.span() - left}, window + ready * floats);
+            line = tile / of.across;
+        }
+        winograd.input(window + at.column * c, {of.span() * c, c, 0, 6, 0, 6}, c, to, step);
     }
+
+private:
+    const ConvSource& src;
+    const WinogradTiles& of;
+    index_t h, w, c, top, left;
+    float* window;
+    index_t line = -2;  // the row of tiles whose window it is: none
+};
+
+/// Tiles [first, first + count), at most a block; `dst` is where result number `origin` goes; `space` holds own_floats.
+inline void winograd_block(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t first, index_t count,
+                           WinogradPatches& patches, const float* packed, const float* bias, float* dst, index_t origin, float* space) {
+    float *transformed = space, *products = space + winograd_places * plan.place_floats;
+    for (index_t t = 0; t < count; ++t) patches.transform(winograd, first + t, transformed + t * plan.src_row, plan.place_floats);
     for (index_t column0 = 0; column0 < plan.dst_c; column0 += plan.product_row) {
         const index_t columns = std::min(plan.product_row, plan.dst_c - column0);
         for (index_t q = 0; q < winograd_places; ++q) {
@@ -99,7 +128,7 @@ inline void winograd_block(const TileTarget& tile, const WinogradTarget& winogra
     }
 }
 
-inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const WinogradPlan& plan, const float* src, const float* w, const float* bias,
+inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const WinogradPlan& plan, const ConvSource& src, const float* w, const float* bias,
                                float* dst, const ConvFinish& finish) {
     const TileTarget& tile = active_tile();
     const WinogradTarget& winograd = active_winograd();
@@ -111,16 +140,17 @@ inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const Wi
         const ConvTask task = plan.task(number);
         const ConvTarget to = finish.target(task, dst, thread);
         const index_t end = std::min(plan.tiles.lines(), (number + 1) * plan.task_lines) * plan.tiles.across;
+        WinogradPatches patches(src, plan.tiles, plan.src_h, plan.src_w, plan.src_c, plan.pad_h, plan.pad_w, thread);
         for (index_t first = number * plan.task_lines * plan.tiles.across; first < end; first += plan.block)
-            winograd_block(tile, winograd, plan, first, std::min(plan.block, end - first), src, packed, bias, to.values, to.origin,
+            winograd_block(tile, winograd, plan, first, std::min(plan.block, end - first), patches, packed, bias, to.values, to.origin,
                            space + thread * plan.own_floats());
         finish(number, task, to, plan.dst_c, thread);
     });
 }
 
 /// One part: its sums over its rows of tiles. `space` holds own_floats.
-inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& winograd, const WinogradWeightsPlan& plan, index_t part, const float* x,
-                                  const float* dy, float* sums, bool with_bias, float* space) {
+inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& winograd, const WinogradWeightsPlan& plan, index_t part, const ConvSource& x,
+                                  const float* dy, float* sums, bool with_bias, float* space, int thread) {
     const Conv2dDims& d = plan.d;
     const WinogradTiles& tiles = plan.tiles;
     const index_t line0 = plan.lines() * part / plan.parts, line1 = plan.lines() * (part + 1) / plan.parts;
@@ -136,13 +166,12 @@ inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& 
         }
     }
     const index_t end = line1 * tiles.across;
+    WinogradPatches patches(x, tiles, d.height, d.width, d.in_channels, d.pad_top, d.pad_left, thread);
     for (index_t first = line0 * tiles.across, start = first; first < end; first += plan.block) {
         const index_t count = std::min(plan.block, end - first);
         for (index_t t = 0; t < count; ++t) {
             const auto at = tiles.place(first + t);
-            const index_t row = at.row - d.pad_top, column = at.column - d.pad_left;
-            winograd.input(x + ((at.image * d.height + row) * d.width + column) * d.in_channels, winograd_source(d.height, d.width, d.in_channels, row, column),
-                           d.in_channels, inputs + t * plan.in_row, in_place);
+            patches.transform(winograd, first + t, inputs + t * plan.in_row, in_place);
             winograd.gradient(dy + ((at.image * d.out_height + at.row) * d.out_width + at.column) * d.out_channels, tiles.results(at, d.out_channels),
                               d.out_channels, gradients + t * plan.out_row, out_place);
         }
@@ -182,14 +211,15 @@ inline void winograd_weights_combine(const WinogradTarget& winograd, const Winog
     }
 }
 
-inline void winograd_backward_weights(const Cpu<float>& p, std::byte* scratch, const WinogradWeightsPlan& plan, const float* x, const float* dy, float* dw,
+inline void winograd_backward_weights(const Cpu<float>& p, std::byte* scratch, const WinogradWeightsPlan& plan, const ConvSource& x, const float* dy, float* dw,
                                       float* dbias) {
     const TileTarget& tile = active_tile();
     const WinogradTarget& winograd = active_winograd();
     auto* sums = reinterpret_cast<float*>(scratch);
     float* space = sums + plan.parts * plan.part_floats();
     parallel_for(p.threads, plan.parts, [&](index_t part, int thread) {
-        winograd_weights_part(tile, winograd, plan, part, x, dy, sums + part * plan.part_floats(), dbias != nullptr, space + thread * plan.own_floats());
+        winograd_weights_part(tile, winograd, plan, part, x, dy, sums + part * plan.part_floats(), dbias != nullptr, space + thread * plan.own_floats(),
+                              thread);
     });
     parallel_for(p.threads, ceil_div(plan.d.in_channels, 16),
                  [&](index_t task, int) { winograd_weights_combine(winograd, plan, task * 16, std::min(plan.d.in_channels, task * 16 + 16), sums, dw); });

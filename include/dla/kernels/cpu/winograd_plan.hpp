@@ -49,6 +49,8 @@ struct WinogradTiles {
     WinogradWindow results(const Place& at, index_t channels) const {
         return {width * channels, channels, 0, std::min<index_t>(4, height - at.row), 0, std::min<index_t>(4, width - at.column)};
     }
+    /// Positions along a row of an image that a row of tiles depends on.
+    index_t span() const { return 4 * across + 2; }
     index_t results_at(const Place& at) const { return (at.image * height + at.row) * width + at.column; }
 };
 
