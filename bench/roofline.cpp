@@ -84,13 +84,13 @@ struct Work {
 Work work_of(const dla::ParamIndex& index, const dla::LayerTime& t, index_t batch, bool backward, bool first) {
     const auto& rows = index.layers;
     double macs = 0, parameters = 0;
-    for (int i = 0; i < t.count; ++i) {
-        const dla::LayerRow& row = rows[static_cast<std::size_t>(t.layer + i)];
+    for (const int layer : t.layers) {
+        const dla::LayerRow& row = rows[static_cast<std::size_t>(layer)];
         macs += static_cast<double>(row.macs);
         for (std::size_t p = row.first_param; p < row.end_param; ++p) parameters += static_cast<double>(index.parameters[p].count);
     }
-    const double n = static_cast<double>(batch), in = n * static_cast<double>(rows[static_cast<std::size_t>(t.layer)].in.size());
-    const double out = n * static_cast<double>(rows[static_cast<std::size_t>(t.layer + t.count - 1)].out.size());
+    const double n = static_cast<double>(batch), in = n * static_cast<double>(rows[static_cast<std::size_t>(t.layers.front())].in.size());
+    const double out = n * static_cast<double>(rows[static_cast<std::size_t>(t.layers.back())].out.size());
     if (!backward) return {2 * n * macs, 4 * (in + out + parameters)};
     return {2 * n * macs * (first ? 1 : 2), 4 * (in + out + (first ? 0 : in) + 3 * parameters)};  // x, dy, dx; weights, their gradients read and written
 }
@@ -127,22 +127,22 @@ void report(Model& model, const Settings& s) {
         }
     };
     const auto name_of = [&](const dla::LayerTime& t) {
-        const auto row = [&](int i) -> const dla::LayerRow& { return index.layers[static_cast<std::size_t>(t.layer + i)]; };
+        const auto row = [&](std::size_t i) -> const dla::LayerRow& { return index.layers[static_cast<std::size_t>(t.layers[i])]; };
         std::string text = row(0).type + (row(0).settings.empty() ? "" : " " + row(0).settings);
-        for (int i = 1; i < t.count; ++i) text += ", " + row(i).type;
-        return text + " " + std::string(dla::to_text(row(0).in).view()) + " -> " + std::string(dla::to_text(row(t.count - 1).out).view());
+        for (std::size_t i = 1; i < t.layers.size(); ++i) text += ", " + row(i).type;
+        return text + " " + std::string(dla::to_text(row(0).in).view()) + " -> " + std::string(dla::to_text(row(t.layers.size() - 1).out).view());
     };
     int first = -1;  // nobody wants the gradient of the network's input
     for (const dla::LayerTime& t : profile.layers)
-        if (t.layer >= 0 && t.backward > 0 && (first < 0 || t.layer < first)) first = t.layer;
+        if (!t.layers.empty() && t.backward > 0 && (first < 0 || t.layers.front() < first)) first = t.layers.front();
     for (const bool backward : {false, true})
         for (const dla::LayerTime& t : profile.layers) {
             const double seconds = backward ? t.backward : t.forward;
-            if (t.layer < 0 || seconds < 2e-3 * profile.pass) {  // views, and what nobody would miss
+            if (t.layers.empty() || seconds < 2e-3 * profile.pass) {  // views, and what nobody would miss
                 rest += seconds;
                 continue;
             }
-            add(std::string(backward ? "backward  " : "forward   ") + name_of(t), seconds, work_of(index, t, s.batch, backward, t.layer == first));
+            add(std::string(backward ? "backward  " : "forward   ") + name_of(t), seconds, work_of(index, t, s.batch, backward, t.layers.front() == first));
         }
     lines.push_back({"sums of containers, layers below 0.2 %", 1, rest, {}});
     lines.push_back({"loss, and what no layer is told of", 1, std::max(0.0, profile.pass - counted - rest), {}});

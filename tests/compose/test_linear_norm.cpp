@@ -43,6 +43,7 @@ const Case cases[] = {
     {12, 40, 300},    // narrow, but rows of x are no whole vectors
     {96, 80, 100},    // wide: one product for all rows
     {784, 128, 128},  // a first layer
+    {1100, 500, 37},  // weights larger than caches: layers one by one
     {33, 256, 7},     // few rows: weights are read where they are
 };
 

@@ -248,6 +248,26 @@ TEST_CASE("cpu layer norm: odd sizes against the reference in double, over dy to
     CHECK(same_bits(x, Floats(y.begin(), y.begin() + 200)));
 }
 
+TEST_CASE("cpu norms: values that are all alike are exactly at their mean") {
+    const auto check_zero = [](const Floats& y, const Floats& invstd) {
+        for (const float v : y) REQUIRE(v == 0);
+        for (const float v : invstd) REQUIRE(v == static_cast<float>(1.0 / std::sqrt(1e-5)));
+    };
+    for (const float value : {0.1f, 197.08f, 1917.7f, -1827.6f}) {
+        CAPTURE(value);
+        for (const index_t columns : {3, 100, 768, 4096}) {
+            Floats y(static_cast<std::size_t>(columns), value), mean(1), invstd(1);
+            layer_norm_forward(cpu(), 1, columns, 1e-5, y.data(), nullptr, nullptr, y.data(), mean.data(), invstd.data());
+            check_zero(y, invstd);
+        }
+        for (const NormDims& d : {NormDims{8, 4, 128}, NormDims{300, 17, 1}}) {
+            const Floats x(static_cast<std::size_t>(d.outer * d.channels * d.inner), value);
+            const auto got = run(cpu(), d, x, x, false);
+            check_zero(got.y, got.invstd);
+        }
+    }
+}
+
 TEST_CASE("cpu layer norm: the same bits at any number of threads") {
     const Floats x = reals(1, 700 * 300), dy = reals(2, 700 * 300);
     check_threads([&](const Cpu<float>& p) { return layer_norm(p, 700, 300, x, dy, true); });

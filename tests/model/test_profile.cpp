@@ -23,8 +23,7 @@ const std::vector<std::int32_t> labels{0, 1, 2, 0, 1, 2};
 /// The rows that times are of, each once.
 std::vector<int> rows_of(const Profile& p) {
     std::vector<int> rows;
-    for (const LayerTime& t : p.layers)
-        for (int i = 0; t.layer >= 0 && i < t.count; ++i) rows.push_back(t.layer + i);
+    for (const LayerTime& t : p.layers) rows.insert(rows.end(), t.layers.begin(), t.layers.end());
     return rows;
 }
 template <class P>
@@ -51,7 +50,7 @@ TEST_CASE("a profile has each layer once, in order, and the network is as it was
         double sum = 0;
         for (const LayerTime& t : p.layers) sum += t.forward + t.backward;
         CHECK(sum > 0);
-        CHECK(p.layers.back().layer == -1);  // the sums of the residual block
+        CHECK(p.layers.back().layers.empty());  // the sums of the residual block
         CHECK(p.layers.back().backward > 0);
         CHECK(model.clock == nullptr);
         CHECK(support::same_bits(before, support::weights(model.parameters())));
@@ -59,6 +58,14 @@ TEST_CASE("a profile has each layer once, in order, and the network is as it was
         return p.layers.size();
     };
     CHECK(check(Cpu<float>{}) < check(Reference<float>{}));  // groups
+}
+
+TEST_CASE("a profile names the members of a group that has a container among them") {
+    using Net = Sequential<Linear<16, 8>, Sequential<BatchNorm1d<>, ReLU>, Linear<8, 3>>;
+    Model<Net> model(Net{}, Shape{16}, Seed{1});
+    const Profile p = profile(model, CrossEntropy{}, some_inputs(6 * 16), labels, 1);
+    CHECK(rows_of(p) == leaves(model));
+    CHECK(layer_text(model.parameters(), p.layers[0]) == "0  Linear<16, 8>, BatchNorm1d<>, ReLU");
 }
 
 TEST_CASE("a profile lists a layer that is frozen") {

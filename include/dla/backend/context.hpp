@@ -5,6 +5,8 @@
 #include <dla/backend/policy.hpp>
 #include <dla/core/philox.hpp>
 
+#include <span>
+
 namespace dla {
 
 /// Sees every layer's output and gradient as they are made; set in a Context only when somebody wants to know. `layer` is the row of
@@ -22,8 +24,8 @@ class LayerClock {
 public:
     virtual ~LayerClock() = default;
     virtual void begin() = 0;
-    /// `layer` is the row of ParamIndex::layers, the first of `count` that follow each other; -1: a container's own work, such as a sum.
-    virtual void end(int layer, int count, bool backward) = 0;
+    /// `layers` are rows of ParamIndex::layers; none: a container's own work, such as a sum.
+    virtual void end(std::span<const int> layers, bool backward) = 0;
 };
 
 /// Last-in, first-out memory for the intermediates of inference.

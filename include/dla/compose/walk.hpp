@@ -6,6 +6,7 @@
 #include <dla/compose/schedule.hpp>
 #include <dla/layers/calls.hpp>
 
+#include <array>
 #include <vector>
 
 namespace dla {
@@ -78,7 +79,7 @@ struct Running {
     [[gnu::always_inline]] void compute(const F& f, bool backward = false) {
         if (c.clock) c.clock->begin();
         f(c);
-        if (c.clock) c.clock->end(-1, 0, backward);
+        if (c.clock) c.clock->end({}, backward);
     }
 
 private:
@@ -88,10 +89,13 @@ private:
         if (c.clock) c.clock->begin();
         f();
         if (!c.clock) return;
-        if constexpr (requires { state.rows[0].forward; })
-            c.clock->end(state.rows[0].forward.front(), static_cast<int>(state.rows.size()), backward);
-        else
-            c.clock->end(rows.forward.empty() ? -1 : rows.forward.front(), 1, backward);
+        if constexpr (requires { state.rows[0].forward; }) {
+            std::array<int, std::tuple_size_v<decltype(State::rows)>> members;
+            for (std::size_t i = 0; i < members.size(); ++i) members[i] = state.rows[i].forward.front();
+            c.clock->end(members, backward);
+        } else {
+            c.clock->end({rows.forward.data(), rows.forward.empty() ? std::size_t{0} : std::size_t{1}}, backward);
+        }
     }
 };
 

@@ -71,8 +71,10 @@ void write_row(const std::uint8_t* in, const Normalisation& table, std::size_t c
         const std::uint8_t* pixel = in + (from + step * begin) * static_cast<index_t>(channels);
         float* to = out + static_cast<std::size_t>(begin) * channels;
         const auto copy = [&](auto by) {
-            for (index_t x = begin; x < end; ++x, pixel += by * static_cast<index_t>(channels), to += channels)
-                for (std::size_t c = 0; c < channels; ++c) to[c] = table.channel(c)[pixel[c]];
+            for (index_t x = begin; x < end; ++x, to += channels) {
+                const std::uint8_t* at = pixel + by * (x - begin) * static_cast<index_t>(channels);
+                for (std::size_t c = 0; c < channels; ++c) to[c] = table.channel(c)[at[c]];
+            }
         };
         if (draw.flip)
             copy(std::integral_constant<index_t, -1>{});

@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
+#include <span>
 
 namespace dla {
 
 /// A layer, or neighbours that the policy computes together. Times in seconds.
 struct LayerTime {
-    int layer = -1;  ///< row of ParamIndex::layers, the first of `count`; -1: what containers do themselves, such as the sums of residual blocks
-    int count = 0;
+    std::vector<int> layers;  ///< rows of ParamIndex::layers; none: what containers do themselves, such as the sums of residual blocks
     double forward = 0, backward = 0;  ///< backward is 0 where nobody wants its gradients
 };
 struct Profile {
@@ -30,20 +30,18 @@ class ProfileClock final : public LayerClock {
 public:
     using Clock = std::chrono::steady_clock;
     struct Times {
-        int count = 0;
         std::vector<double> forward, backward;  // of each pass
     };
-    std::map<int, Times> layers;  // by the first row
+    std::map<std::vector<int>, Times> layers;
 
     void next_pass() {
         ++passes_;
         for (auto& [layer, t] : layers) t.forward.resize(passes_), t.backward.resize(passes_);
     }
     void begin() override { start_ = Clock::now(); }
-    void end(int layer, int count, bool backward) override {
+    void end(std::span<const int> rows, bool backward) override {
         const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-        Times& t = layers[layer];
-        t.count = count;
+        Times& t = layers[{rows.begin(), rows.end()}];
         t.forward.resize(passes_), t.backward.resize(passes_);
         (backward ? t.backward : t.forward).back() += seconds;
     }
@@ -86,23 +84,18 @@ template <class P, class Loss>
     }
     const index_t batch = static_cast<index_t>(inputs.size()) / std::max<index_t>(1, model.input_shape().size());
     Profile result{.batch = batch, .pass = detail::median(whole), .layers = {}};
-    std::vector<LayerTime> own;
-    for (const auto& [layer, t] : clock.layers) {
-        const LayerTime time{layer, t.count, detail::median(t.forward), detail::median(t.backward)};
-        (layer < 0 ? own : result.layers).push_back(time);
-    }
-    result.layers.insert(result.layers.end(), own.begin(), own.end());
+    for (const auto& [layers, t] : clock.layers) result.layers.push_back({layers, detail::median(t.forward), detail::median(t.backward)});
+    std::stable_partition(result.layers.begin(), result.layers.end(), [](const LayerTime& t) { return !t.layers.empty(); });
     return result;
 }
 
 /// `1-3  Conv2d<1, 8, 3>, BatchNorm2d<8>, ReLU`: paths and names of the layers that a time is of.
 [[nodiscard]] inline std::string layer_text(const ParamIndex& index, const LayerTime& time) {
-    if (time.layer < 0) return "sums and copies of containers";
-    const LayerRow& first = index.layers[static_cast<std::size_t>(time.layer)];
-    std::string text = first.path + "  ";
-    for (int i = 0; i < time.count; ++i) {
-        const LayerRow& row = index.layers[static_cast<std::size_t>(time.layer + i)];
-        text += (i > 0 ? ", " : "") + row.name;
+    if (time.layers.empty()) return "sums and copies of containers";
+    std::string text;
+    for (const int layer : time.layers) {
+        const LayerRow& row = index.layers[static_cast<std::size_t>(layer)];
+        text += (text.empty() ? row.path + "  " : ", ") + row.name;
     }
     return text;
 }
@@ -118,7 +111,7 @@ template <class P, class Loss>
     double sum = 0;
     const auto add = [&](const std::string& name, double forward, double backward) {
         lines.push_back({name, number("%.3f", 1e3 * forward), backward > 0 ? number("%.3f", 1e3 * backward) : "",
-                         number("%.1f %%", 100 * (forward + backward) / profile.pass)});
+                         profile.pass > 0 ? number("%.1f %%", 100 * (forward + backward) / profile.pass) : ""});
     };
     for (const LayerTime& t : profile.layers) {
         add(layer_text(index, t), t.forward, t.backward);

@@ -94,7 +94,7 @@ inline void pool_normalised(index_t windows, index_t line, index_t channels, con
             Vec best = (v[0] - m) * g + s;
             for (int i = 1; i < 4; ++i) {
                 const Vec other = (v[i] - m) * g + s;
-                best = (other > best) | (other != other) ? other : best;
+                best = ((other > best) | (other != other)) ? other : best;
             }
             store_within(y + w * channels + c, rectified<Relu>(best), channels - c);
         }

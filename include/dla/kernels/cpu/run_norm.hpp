@@ -26,18 +26,19 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 
 namespace dla::detail::inline DLA_ABI_TAG {
 
-/// Mean and sum of squared distances from it of n values: total(f) is the sum of f(run) over the runs that they lie in.
+/// Mean and sum of squared distances from it of n values, of which `near` is one: total(f) is the sum of f(run) over the runs that they lie in. Differences
+/// from that one are small where the values are alike, so equal values have no distances.
 struct RunMoments {
     double mean, squares;
 
     template <class Total>
-    RunMoments(index_t n, const Total& total) {
-        const auto sum = select_isa(base::run_total, avx2::run_total, avx512::run_total);
+    RunMoments(index_t n, float near, const Total& total) {
+        const auto sum = select_isa(base::run_offset, avx2::run_offset, avx512::run_offset);
         const auto distances = select_isa(base::run_squares, avx2::run_squares, avx512::run_squares);
-        mean = total([&](index_t length, const float* x) { return sum(length, x); }) / static_cast<double>(n);
-        const auto near = static_cast<float>(mean);
-        const double off = mean - static_cast<double>(near);
-        squares = total([&](index_t length, const float* x) { return distances(length, x, near); }) - static_cast<double>(n) * off * off;
+        mean = static_cast<double>(near) + total([&](index_t length, const float* x) { return sum(length, x, near); }) / static_cast<double>(n);
+        const auto centre = static_cast<float>(mean);
+        const double off = mean - static_cast<double>(centre);
+        squares = total([&](index_t length, const float* x) { return distances(length, x, centre); }) - static_cast<double>(n) * off * off;
         if (squares < 0) squares = 0;
     }
 };
@@ -61,7 +62,7 @@ inline void run_norm_forward(const Cpu<float>& p, std::byte* scratch, const Norm
     const index_t step = d.channels * d.inner, count = d.outer * d.inner;
     for_channels(p, d, [&](index_t c) {
         const index_t first = c * d.inner;
-        const RunMoments moments(count, [&](const auto& of) {
+        const RunMoments moments(count, x[first], [&](const auto& of) {
             double sum = 0;
             for (index_t o = 0; o < d.outer; ++o) sum += of(d.inner, x + first + o * step);
             return sum;
@@ -129,7 +130,7 @@ DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t colu
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         for (index_t r = chunks.begin(i); r < chunks.begin(i) + chunks.length(i); ++r) {
             const float* row = x + r * columns;
-            const detail::RunMoments moments(columns, [&](const auto& of) { return of(columns, row); });
+            const detail::RunMoments moments(columns, row[0], [&](const auto& of) { return of(columns, row); });
             const auto centre = static_cast<float>(moments.mean);
             const auto scale = static_cast<float>(1.0 / std::sqrt(moments.squares / static_cast<double>(columns) + eps));
             normalise(columns, row, centre, scale, w, b, y + r * columns);

@@ -20,6 +20,10 @@ template <class F>
 inline double run_total(index_t n, const float* x) {
     return run_sum(n, [=](index_t at, index_t left) __attribute__((always_inline)) { return load_within(x + at, left); });
 }
+/// Of differences from `near`.
+inline double run_offset(index_t n, const float* x, float near) {
+    return run_sum(n, [=](index_t at, index_t left) __attribute__((always_inline)) { return load_within(x + at, left, near) - near; });
+}
 /// Of squared distances from `mean`.
 inline double run_squares(index_t n, const float* x, float mean) {
     return run_sum(n, [=](index_t at, index_t left) __attribute__((always_inline)) {
