@@ -38,17 +38,17 @@ std::vector<Case> cases() {
         return Conv2d<>{.out = out, .kernel = kernel, .stride = stride, .padding = padding, .dilation = dilation, .groups = groups, .bias = bias};
     };
     return {
-        {Shape{1, 28, 28}, 4, conv(16, 3, 1, 1), conv(32, 3, 1, 1)},                 // the first pair of a network
-        {Shape{16, 14, 14}, 9, conv(32, 3, 1, 1), conv(48, 3, 1, 1)},                // Winograd's transforms in both
-        {Shape{3, 15, 13}, 9, conv(19, 3, 1, 1), conv(37, 3, 1, 0)},                 // odd sides, no border
-        {Shape{2, 17, 22}, 5, conv(17, 3, 1, 1), conv(21, 3, 1, 2)},                 // more border than there need be
-        {Shape{2, 4, 250}, 2, conv(20, 3, 1, 1), conv(20, 3, 1, 1)},                 // rows wider than a block of tiles
-        {Shape{3, 70, 70}, 1, conv(18, 3, 1, 1), conv(24, 3, 1, 1)},                 // one image in several tasks
-        {Shape{5, 9, 7}, 3, conv(6, 3, 1, 1), conv(10, 1, 1, 0)},                    // 1 x 1
-        {Shape{4, 12, 11}, 3, conv(6, 1, 1, 0, 1, 1, false), conv(9, 5, 2, 2)},      // strides, large kernels, no bias
-        {Shape{4, 16, 15}, 3, conv(8, 3, 2, 1), conv(12, {3, 5}, 1, 2, 2, 4)},       // dilation, groups
-        {Shape{6, 10, 9}, 3, conv(12, 3, 1, 1), conv(12, 3, 1, 1, 1, 12)},           // one channel in a group
-        {Shape{2, 24, 24}, 24, conv(17, 3, 1, 1), conv(19, 3, 1, 1)},                // many tasks
+        {Shape{1, 28, 28}, 4, conv(16, 3, 1, 1), conv(32, 3, 1, 1)},             // the first pair of a network
+        {Shape{16, 14, 14}, 9, conv(32, 3, 1, 1), conv(48, 3, 1, 1)},            // Winograd's transforms in both
+        {Shape{3, 15, 13}, 9, conv(19, 3, 1, 1), conv(37, 3, 1, 0)},             // odd sides, no border
+        {Shape{2, 17, 22}, 5, conv(17, 3, 1, 1), conv(21, 3, 1, 2)},             // more border than there need be
+        {Shape{2, 4, 250}, 2, conv(20, 3, 1, 1), conv(20, 3, 1, 1)},             // rows wider than a block of tiles
+        {Shape{3, 70, 70}, 1, conv(18, 3, 1, 1), conv(24, 3, 1, 1)},             // one image in several tasks
+        {Shape{5, 9, 7}, 3, conv(6, 3, 1, 1), conv(10, 1, 1, 0)},                // 1 x 1
+        {Shape{4, 12, 11}, 3, conv(6, 1, 1, 0, 1, 1, false), conv(9, 5, 2, 2)},  // strides, large kernels, no bias
+        {Shape{4, 16, 15}, 3, conv(8, 3, 2, 1), conv(12, {3, 5}, 1, 2, 2, 4)},   // dilation, groups
+        {Shape{6, 10, 9}, 3, conv(12, 3, 1, 1), conv(12, 3, 1, 1, 1, 12)},       // one channel in a group
+        {Shape{2, 24, 24}, 24, conv(17, 3, 1, 1), conv(19, 3, 1, 1)},            // many tasks
         {Shape{3, 4, 4}, 1, conv(4, 3, 1, 1), conv(4, 3, 1, 1)},
     };
 }
@@ -113,7 +113,8 @@ TEST_CASE("a pair of blocks: the same bits at any number of threads, and for few
 
 TEST_CASE("training with a pair of blocks, and what an observer is shown, is what single blocks give") {
     for (const bool eval : {false, true}) {
-        const auto pair = support::train<Cpu<float>>(Deep{}, Shape{2, 13, 12}, 6, eval, true), unseen = support::train<Cpu<float>>(Deep{}, Shape{2, 13, 12}, 6, eval, false);
+        const auto pair = support::train<Cpu<float>>(Deep{}, Shape{2, 13, 12}, 6, eval, true),
+                   unseen = support::train<Cpu<float>>(Deep{}, Shape{2, 13, 12}, 6, eval, false);
         const auto single = support::train<Single>(Deep{}, Shape{2, 13, 12}, 6, eval, true);
         CHECK(support::same_bits(pair.weights, unseen.weights));
         CHECK(support::same_bits(pair.weights, single.weights));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The Cpu<float> convolutions as direct sums (strict) against the reference: exact on small integers, within a derived bound on reals, the same bits at any number of threads.
+// The Cpu<float> convolutions as direct sums (strict) against the reference: exact on small integers, within a derived bound on reals, the same bits at any
+// number of threads.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -140,6 +141,32 @@ TEST_CASE("conv2d: exact on integers for unequal sides, dilation and groups") {
     check_exact(square(0, 8, 3, 4, 3, 1, 1), 1, 1);  // batch 0
 }
 
+TEST_CASE("conv2d: exact on integers with one channel in a group") {
+    for (const index_t kernel : {1, 2, 3, 5, 7})
+        for (const index_t stride : {1, 2, 3})
+            for (const index_t dilation : {1, 2})
+                for (const index_t channels : {2, 8, 17, 40})
+                    for (const index_t pad : {index_t{0}, kernel / 2})
+                        check_exact(square(2, 14, channels, channels, kernel, stride, pad, dilation, channels), pad, pad);
+    check_exact({3, 9, 7, 12, 12, 3, 2, 2, 1, 1, 3, 2, 0, 0, 0, 12}, 0, 1);
+    check_exact({2, 4, 4, 6, 6, 2, 2, 3, 3, 1, 1, 0, 0, 0, 0, 6}, 0, 0);  // positions that no window reads
+    check_exact(square(1, 60, 24, 24, 3, 1, 1, 1, 24), 1, 1, 2);          // an image in pieces
+    check_exact(square(35, 5, 9, 9, 3, 1, 1, 1, 9), 1, 1, 3);             // several images in one part
+    check_exact(square(3, 20, 130, 130, 3, 2, 1, 1, 130), 1, 1, 2);
+    check_exact(square(2, 9, 6, 12, 3, 1, 1, 1, 6), 1, 1);  // two results of each channel
+    check_exact(square(0, 8, 6, 6, 3, 1, 1, 1, 6), 1, 1);
+}
+
+TEST_CASE("conv2d: exact on integers of one tap, which is a matrix product") {
+    for (const index_t in : {1, 16, 20})
+        for (const index_t out : {8, 10, 16, 40, 64})
+            for (const index_t pad : {0, 1}) check_exact(square(3, 9, in, out, 1, 1, pad), pad, pad, 2);
+    check_exact(square(3, 9, 24, 32, 1, 1, 0, 1, 2), 0, 0);
+    check_exact(square(1, 50, 16, 32, 1, 1, 0), 0, 0, 2);
+    check_exact({2, 8, 8, 16, 16, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1}, -1, -1);  // the last row and column are not read
+    check_exact({2, 8, 8, 16, 16, 1, 1, 1, 2, 1, 1, 0, 0, 0, 0, 1}, 0, 0);
+}
+
 TEST_CASE("conv2d: exact on integers where images are cut, batches are cut, and weights exceed L2") {
     check_exact(square(1, 40, 33, 20, 3, 1, 1), 1, 1, 2);
     check_exact(square(2, 57, 40, 8, 3, 2, 1), 1, 1, 2);
@@ -191,8 +218,8 @@ TEST_CASE("conv2d: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the reference in 
 }
 
 TEST_CASE("conv2d: the same bits at any number of threads") {
-    for (const Conv2dDims& dims :
-         {square(19, 16, 16, 32, 3, 1, 1), square(2, 33, 20, 24, 3, 2, 1), square(1, 30, 130, 70, 3, 1, 1), square(7, 12, 8, 8, 3, 1, 1, 1, 2)}) {
+    for (const Conv2dDims& dims : {square(19, 16, 16, 32, 3, 1, 1), square(2, 33, 20, 24, 3, 2, 1), square(1, 30, 130, 70, 3, 1, 1),
+                                   square(7, 12, 8, 8, 3, 1, 1, 1, 2), square(9, 30, 40, 40, 3, 1, 1, 1, 40), square(9, 20, 24, 48, 1, 1, 0)}) {
         const Problem q = problem(dims, dims.pad_top, dims.pad_left, 0);
         Cpu<float> p;
         p.threads = 1;

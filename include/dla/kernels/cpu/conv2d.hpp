@@ -49,8 +49,9 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
     float* space = packed + padded_count<float>(plan.packed_floats());
     const index_t panels = ceil_div(plan.dst_group, tile.panel_width), phases = plan.phases_h * plan.phases_w;
     const bool pack_alone = plan.packed_floats() < 65536;
+    if (is_depthwise(plan.d)) depthwise_pack(plan.dst_c, plan.d.kernel_h * plan.d.kernel_w, w, packed);
     index_t at = 0;
-    for (index_t phase = 0; phase < phases; ++phase) {
+    for (index_t phase = 0; phase < phases && !is_depthwise(plan.d); ++phase) {
         const ConvAxis h = plan.axis_h(phase / plan.phases_w), v = plan.axis_w(phase % plan.phases_w);
         const index_t steps = h.taps * v.taps * plan.src_group;
         if (steps == 0) continue;
@@ -94,8 +95,15 @@ inline void conv2d_weights_from(const Cpu<float>& p, std::byte* scratch, const C
     parallel_for(threads, plan.parts, [&](index_t part, int thread) {
         conv2d_weights_part(tile, plan, part, x, dy, partial + part * plan.partial_floats, dbias != nullptr, space + thread * own);
     });
+    if (is_depthwise(d)) {
+        for (index_t t = 0; t < plan.weights; ++t) {
+            float* const sum = partial + t * d.out_channels;
+            tile.sum_rows(plan.parts, d.out_channels, sum, plan.partial_floats, nullptr, 0, sum);
+            for (index_t c = 0; c < d.out_channels; ++c) dw[c * plan.weights + t] += sum[c];
+        }
+    }
     const index_t columns = 16, blocks = ceil_div(plan.out_group, columns);
-    parallel_for(threads, d.groups * blocks, [&](index_t task, int) {
+    parallel_for(threads, is_depthwise(d) ? 0 : d.groups * blocks, [&](index_t task, int) {
         const index_t first = task % blocks * columns;
         conv2d_weights_combine(tile, plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
     });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/kernels/cpu/conv2d_source.hpp>
+#include <dla/kernels/cpu/depthwise.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -55,7 +56,47 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
             // A phase that no tap reaches has an empty window, and no pointer into it.
             const float* corner = steps == 0 ? source : source + (h.origin + first * h.step - rows.low) * line + (w.origin - columns.low) * plan.src_c;
             const index_t down = steps == 0 ? 0 : h.step * line, right = steps == 0 ? 0 : w.step * plan.src_c;
+            if (is_depthwise(plan.d)) {
+                const index_t channels = plan.dst_c, kernel_line = plan.d.kernel_w * channels;
+                active_depthwise().sums({.rows = last - first,
+                                         .columns = w.count,
+                                         .channels = channels,
+                                         .taps_h = h.taps,
+                                         .taps_w = w.taps,
+                                         .from = corner,
+                                         .down = down,
+                                         .right = right,
+                                         .tap_down = loops.step0,
+                                         .tap_right = loops.step1,
+                                         .weights = packed + h.first * kernel_line + w.first * channels,
+                                         .weight_down = h.kernel_step * kernel_line,
+                                         .weight_right = w.kernel_step * channels,
+                                         .bias = bias,
+                                         .to = dst.values + (target + (h.place + first * h.place_step) * plan.dst_w + w.place) * channels,
+                                         .to_down = h.place_step * plan.dst_w * channels,
+                                         .to_right = w.place_step * channels});
+                continue;
+            }
+            // One tap and results as the sources lie: rows of a matrix product.
+            const bool even = h.taps == 1 && w.taps == 1 && right == plan.src_c && down == w.count * plan.src_c && h.place_step == 1 && w.count == plan.dst_w &&
+                              (col1 - col0) % tile.lanes == 0;
             for (index_t group = 0; group < plan.d.groups; ++group, packed += steps * plan.packed_row) {
+                for (index_t column = col0; even && column < col1; column += tile.panel_width) {
+                    const index_t cols = std::min(tile.panel_width, col1 - column), channel = group * plan.dst_group + column;
+                    tile.run_panel({.rows = count,
+                                    .steps = steps,
+                                    .a = corner + group * plan.src_group,
+                                    .row_step = plan.src_c,
+                                    .step = 1,
+                                    .b = packed + column * steps,
+                                    .ldb = tile.stored_width(cols),
+                                    .c = dst.values + (target + first * plan.dst_w) * plan.dst_c + channel,
+                                    .ldc = plan.dst_c,
+                                    .cols = cols,
+                                    .add = false,
+                                    .bias = bias == nullptr ? nullptr : bias + channel});
+                }
+                if (even) continue;
                 index_t i = 0, j = 0;
                 for (index_t done = 0; done < count; done += tile.rows) {
                     const float* from[max_tile_rows];
@@ -119,6 +160,26 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
                         .step2 = d.stride_w * d.in_channels};
         const index_t steps = images * (row1 - row0) * d.out_width;
         const float* gradient = dy + (image * d.out_height + row0) * d.out_width * d.out_channels;
+        if (is_depthwise(d)) {
+            const index_t row = d.out_width * d.out_channels;
+            for (index_t i = 0; i < images; ++i)
+                active_depthwise().products({.rows = row1 - row0,
+                                             .columns = d.out_width,
+                                             .channels = d.out_channels,
+                                             .taps = plan.weights,
+                                             .taps_w = d.kernel_w,
+                                             .x = source + i * image_step,
+                                             .down = loops.step1,
+                                             .right = loops.step2,
+                                             .tap_down = d.dilation_h * line,
+                                             .tap_right = d.dilation_w * d.in_channels,
+                                             .dy = gradient + i * d.out_height * row,
+                                             .dy_down = row,
+                                             .sums = partial,
+                                             .add = !first || i > 0});
+            if (with_bias) tile.sum_rows(steps, d.out_channels, gradient, d.out_channels, nullptr, first ? 0.0f : 1.0f, bias);
+            continue;
+        }
         for (index_t group = 0; group < d.groups; ++group) {
             for (index_t column = 0; column < plan.out_group; column += tile.panel_width) {
                 const index_t cols = std::min(tile.panel_width, plan.out_group - column), channel = group * plan.out_group + column;
@@ -130,6 +191,21 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
                     panel = packed;
                 }
                 if (with_bias) tile.sum_rows(steps, cols, panel, ld, nullptr, first ? 0.0f : 1.0f, bias + channel);
+                if (plan.weights == plan.in_group && loops.step1 == d.out_width * loops.step2 && (images == 1 || image_step == (row1 - row0) * loops.step1) &&
+                    cols % tile.lanes == 0) {  // one tap, and positions at even distances: a matrix product
+                    tile.run_panel({.rows = plan.in_group,
+                                    .steps = steps,
+                                    .a = source + group * plan.in_group,
+                                    .row_step = 1,
+                                    .step = loops.step2,
+                                    .b = panel,
+                                    .ldb = ld,
+                                    .c = partial + group * plan.weights * plan.out_group + column,
+                                    .ldc = plan.out_group,
+                                    .cols = cols,
+                                    .add = !first});
+                    continue;
+                }
                 for (index_t weight = 0; weight < plan.weights; weight += tile.rows) {
                     const float* from[max_tile_rows];
                     float* to[max_tile_rows];
