@@ -190,7 +190,7 @@ DLA_TEMPLATE_ONCE(void AnyConvNorm::differentiate(Context<Cpu<float>>&, const Tr
 inline constexpr auto any_conv_norm = [](const auto& conv, const auto& norm, const auto&... rest) {
     MaxPool2d<> pool;
     [[maybe_unused]] const auto look = [&](const auto& l) {
-        if constexpr (requires { l.ceil_mode; }) 
+        if constexpr (requires { l.ceil_mode; })
             pool = {.kernel = l.kernel, .stride = l.stride, .padding = l.padding, .dilation = l.dilation, .ceil_mode = l.ceil_mode};
     };
     (look(rest), ...);

@@ -9,7 +9,8 @@ namespace dla {
 
 template <>
 struct Groups<Cpu<float>> {
-    using type = Patterns<ConvNormPairPattern<7>, ConvNormPairPattern<6>, ConvNormPairPattern<5>, ConvNormPattern<4>, ConvNormPattern<3>, ConvNormPattern<2>, LinearNormPattern<3>, LinearNormPattern<2>>;
+    using type = Patterns<ConvNormPairPattern<7>, ConvNormPairPattern<6>, ConvNormPairPattern<5>, ConvNormPattern<4>, ConvNormPattern<3>, ConvNormPattern<2>,
+                          LinearNormPattern<3>, LinearNormPattern<2>>;
 };
 
 }  // namespace dla

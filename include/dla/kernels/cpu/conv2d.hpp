@@ -40,8 +40,8 @@ inline index_t conv2d_scratch(const Cpu<float>& p, const Conv2dDims& dims, bool 
     });
 }
 
-inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const ConvSource& src, const float* w, const float* bias, float* dst,
-                             const ConvFinish& finish) {
+inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const ConvSource& src, const float* w, const float* bias,
+                             float* dst, const ConvFinish& finish) {
     if (plan.units() == 0 || plan.dst_w == 0 || plan.dst_c == 0) return;
     const TileTarget& tile = active_tile();
     const int threads = plan.work() < conv2d_parallel ? 1 : p.threads;

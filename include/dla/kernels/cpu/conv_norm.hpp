@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A convolution with what usually follows it: batch normalisation, ReLU, pooling of 2 x 2; and with the normalisation in front of it. Statistics are taken of results that lie in cache; what is
-// normalised is written once, pooled; the backward pass reads the convolution's results and nothing else.
+// A convolution with what usually follows it (batch normalisation, ReLU, pooling of 2 x 2) and with a normalisation in front of it. Statistics are taken of
+// results that lie in cache; what is normalised is written once, pooled; the backward pass reads the convolution's results and nothing else.
 #pragma once
 
 #include <dla/kernels/cpu/conv2d.hpp>
@@ -101,8 +101,7 @@ DLA_ONCE void conv_norm_forward_running(const Cpu<float>& p, std::byte* scratch,
 
 DLA_ONCE void conv_norm_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const NormedInput& input, const float* x, const float* dz,
                                 float* dw, float* dbias) {
-    detail::with_source(p, scratch, d, &input, x,
-                        [&](const detail::ConvSource& source) { detail::conv2d_weights_from(p, scratch, d, source, dz, dw, dbias); });
+    detail::with_source(p, scratch, d, &input, x, [&](const detail::ConvSource& source) { detail::conv2d_weights_from(p, scratch, d, source, dz, dw, dbias); });
 }
 
 DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,

@@ -4,7 +4,8 @@
 
 /// Columns x Vectors results of one row, or with Vectors = 1 `left` channels of them.
 template <int Columns, int Vectors>
-[[gnu::always_inline]] inline void depthwise_block(const DepthwiseSums& d, const float* from, const float* weights, const float* bias, float* to, index_t left) {
+[[gnu::always_inline]] inline void depthwise_block(const DepthwiseSums& d, const float* from, const float* weights, const float* bias, float* to,
+                                                   index_t left) {
     const auto read = [=](const float* p, int v) __attribute__((always_inline)) {
         return left >= Vectors * lanes ? load(p + v * lanes) : load_within(p + v * lanes, left - v * lanes);
     };
