@@ -61,16 +61,14 @@ void conv_sizes(benchmark::internal::Benchmark* b) {
 
 enum class Direction { forward, data, weights };
 
+/// Runs it with a border of half a kernel.
 template <Direction direction>
-void convolution(benchmark::State& state) {
-    Conv2dDims d{.batch = 256, .height = state.range(0), .width = state.range(0), .in_channels = state.range(1), .out_channels = state.range(2)};
-    d.kernel_h = d.kernel_w = state.range(3);
-    d.stride_h = d.stride_w = state.range(4);
+void run(benchmark::State& state, Conv2dDims d, int threads) {
     d.pad_top = d.pad_left = d.kernel_h / 2;
     d.out_height = d.out_width = (d.height - 1) / d.stride_h + 1;
     Cpu<float> p;
-    p.threads = static_cast<int>(state.range(5));
-    const index_t weights = d.out_channels * d.kernel_h * d.kernel_w * d.in_channels;
+    p.threads = threads;
+    const index_t weights = d.out_channels * d.kernel_h * d.kernel_w * d.in_channels / d.groups;
     Block x = floats(d.batch * d.height * d.width * d.in_channels), y = floats(d.batch * d.out_height * d.out_width * d.out_channels), w = floats(weights),
           bias = floats(d.out_channels);
     Block scratch({}, std::max({conv2d_forward_scratch(p, d), conv2d_backward_data_scratch(p, d), conv2d_backward_weights_scratch(p, d)}) + alignment);
@@ -82,9 +80,36 @@ void convolution(benchmark::State& state) {
     }
     report(state, static_cast<double>(d.batch * d.out_height * d.out_width) * static_cast<double>(weights));
 }
+
+template <Direction direction>
+void convolution(benchmark::State& state) {
+    Conv2dDims d{.batch = 256, .height = state.range(0), .width = state.range(0), .in_channels = state.range(1), .out_channels = state.range(2)};
+    d.kernel_h = d.kernel_w = state.range(3);
+    d.stride_h = d.stride_w = state.range(4);
+    run<direction>(state, d, static_cast<int>(state.range(5)));
+}
 BENCHMARK(convolution<Direction::forward>)->Name("convolution forward")->Apply(conv_sizes);
 BENCHMARK(convolution<Direction::data>)->Name("convolution backward data")->Apply(conv_sizes);
 BENCHMARK(convolution<Direction::weights>)->Name("convolution backward weights")->Apply(conv_sizes);
+
+/// One channel in a group; batch 64, stride 1: image side, channels, kernel, threads
+void depthwise_sizes(benchmark::internal::Benchmark* b) {
+    b->ArgNames({"side", "channels", "kernel", "threads"})->UseRealTime()->Unit(benchmark::kMillisecond);
+    for (const int threads : {1, 2})
+        for (const auto& size : {std::array{28, 64, 3}, std::array{14, 128, 3}, std::array{7, 512, 3}, std::array{28, 64, 5}})
+            b->Args({size[0], size[1], size[2], threads});
+}
+
+template <Direction direction>
+void depthwise(benchmark::State& state) {
+    Conv2dDims d{.batch = 64, .height = state.range(0), .width = state.range(0), .in_channels = state.range(1), .out_channels = state.range(1)};
+    d.kernel_h = d.kernel_w = state.range(2);
+    d.groups = d.in_channels;
+    run<direction>(state, d, static_cast<int>(state.range(3)));
+}
+BENCHMARK(depthwise<Direction::forward>)->Name("depthwise forward")->Apply(depthwise_sizes);
+BENCHMARK(depthwise<Direction::data>)->Name("depthwise backward data")->Apply(depthwise_sizes);
+BENCHMARK(depthwise<Direction::weights>)->Name("depthwise backward weights")->Apply(depthwise_sizes);
 
 /// What the cores can do at most: independent multiply-adds in registers are what a tile without memory would run at.
 void tile_in_l1(benchmark::State& state) {

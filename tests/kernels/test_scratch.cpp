@@ -114,6 +114,30 @@ TEST_CASE("scratch of a convolution covers fewer images") {
             }
 }
 
+TEST_CASE("scratch of a convolution that normalises what it reads covers fewer images") {
+    for (const int wanted : thread_counts)
+        for (const auto& [height, width, channels, kernel, stride] :
+             {std::array<index_t, 5>{28, 28, 16, 3, 1}, {9, 250, 32, 3, 1}, {70, 70, 3, 7, 2}, {14, 14, 64, 1, 1}, {5, 6, 7, 5, 1}}) {
+            CAPTURE(channels);
+            const auto dims = [&, h = height, w = width, c = channels, k = kernel, s = stride](index_t batch) {
+                Conv2dDims d{
+                    .batch = batch, .height = h, .width = w, .in_channels = c, .out_channels = 32, .kernel_h = k, .kernel_w = k, .stride_h = s, .stride_w = s};
+                d.pad_top = d.pad_left = k / 2;
+                d.out_height = (h - 1) / s + 1, d.out_width = (w - 1) / s + 1;
+                return d;
+            };
+            check_bound(
+                300, [&](index_t batch) { return normed_input_scratch(cpu(wanted), dims(batch)); },
+                [&](index_t batch) {
+                    const Conv2dDims d = dims(batch);
+                    const index_t window = conv2d_uses_winograd(cpu(wanted), d)
+                                               ? 6 * (4 * ((d.out_width + 3) / 4) + 2) * d.in_channels
+                                               : std::max(detail::ConvPlan(d, false).window_floats(), detail::ConvWeightsPlan(d).source_floats);
+                    return 3 * detail::bytes_of<float>(detail::padded_channels(d.in_channels)) + detail::bytes_of<float>(wanted * padded_count<float>(window));
+                });
+        }
+}
+
 TEST_CASE("scratch of sums over rows covers fewer rows") {
     for (const index_t columns : {1, 3, 10, 16, 50, 64, 100, 126, 127, 128, 129, 250, 1000, 1024, 4096, 40000}) {
         CAPTURE(columns);

@@ -33,9 +33,6 @@ struct AnyConvNorm {
     }
     bool pools_apart() const { return has_pool && !pools(); }
     ConvNormDims dims(const Shape& in, index_t batch) const { return {.conv = conv.dims(in, batch), .relu = relu, .pool = pools()}; }
-    NormRowsDims rows(const Shape& z, index_t batch) const {
-        return {.images = batch, .height = z.d[1], .width = z.d[2], .channels = z.d[0], .relu = relu, .pool = pools()};
-    }
     Shape inner(const Shape& in) const { return conv.out_shape(in).shape; }
 
     template <class Claim, class P>
@@ -55,7 +52,7 @@ struct AnyConvNorm {
     template <class P>
     void forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const {
         convolve<P>(c, parts, nullptr, x, tape);
-        finish<P>(c, parts, ConstView<P>(tape.conv_out.data, x.batch, inner(x.shape)), y, tape);
+        finish<P>(c, parts, x, y, tape);
     }
     template <class P>
     void backward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>&, const ConstView<P>& dy, const View<P>& dx,
@@ -68,9 +65,9 @@ struct AnyConvNorm {
     /// Forward: the convolution's results and their statistics.
     template <class P>
     void convolve(Context<P>& c, const TrainedParts<P>& parts, const NormedInput* input, const ConstView<P>& x, ConvNormTape<P>& tape) const;
-    /// y of the convolution's results z.
+    /// y of the convolution's results.
     template <class P>
-    void finish(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& z, const View<P>& y, ConvNormTape<P>& tape) const;
+    void finish(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const;
     /// Backward: the convolution's results become their gradient.
     template <class P>
     void undo(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const ConstView<P>& dy, ConvNormTape<P>& tape) const;
@@ -90,7 +87,7 @@ index_t AnyConvNorm::scratch(const P& policy, const Shape& in, index_t batch, Pa
     const ConvNormDims d = dims(in, batch);
     if (pass == Pass::backward) return std::max(conv_norm_backward_scratch(policy, d), conv.scratch(policy, in, batch, pass));
     if (pass == Pass::forward) return conv_norm_forward_scratch(policy, d);
-    const index_t activated = pools_apart() ? align_up(batch * inner(in).size() * static_cast<index_t>(sizeof(typename P::scalar))) : 0;
+    const index_t activated = pools_apart() ? Stack<P>::bytes(batch * inner(in).size()) : 0;
     return activated + conv_norm_infer_scratch(policy, d);
 }
 template <class P>
@@ -100,7 +97,7 @@ void AnyConvNorm::infer(Context<P>& c, const InferredParts<P>& parts, const Cons
     if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, y.data);
     const Shape between = inner(x.shape);
     auto* activated = reinterpret_cast<typename P::scalar*>(c.scratch);
-    std::byte* rest = c.scratch + align_up(x.batch * between.size() * static_cast<index_t>(sizeof(typename P::scalar)));
+    std::byte* rest = c.scratch + Stack<P>::bytes(x.batch * between.size());
     conv_norm_infer(c.policy, rest, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, activated);
     max_pool2d_forward(c.policy, pool.dims(between, x.batch), activated, y.data, nullptr);
 }
@@ -117,9 +114,11 @@ void AnyConvNorm::convolve(Context<P>& c, const TrainedParts<P>& parts, const No
     if (c.observer) show_norm_members(c, n, parts.rows, z, tape.norm, d.rows());
 }
 template <class P>
-void AnyConvNorm::finish(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& z, const View<P>& y, ConvNormTape<P>& tape) const {
+void AnyConvNorm::finish(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const {
+    const View<P> z(tape.conv_out.data, x.batch, inner(x.shape));
     auto* const activated = pools_apart() ? tape.activated.data : y.data;
-    norm_rows_apply(c.policy, c.scratch, rows(z.shape, z.batch), norm_params(norm, parts.norm), z.data, tape.norm.mean.data, tape.norm.invstd.data, activated);
+    norm_rows_apply(c.policy, c.scratch, dims(x.shape, x.batch).rows(), norm_params(norm, parts.norm), z.data, tape.norm.mean.data, tape.norm.invstd.data,
+                    activated);
     if (pools_apart()) {
         if (c.observer) show_forward(c, parts.rows[2], ConstView<P>(activated, z.batch, z.shape));
         max_pool2d_forward(c.policy, pool.dims(z.shape, z.batch), activated, y.data, tape.argmax.data);

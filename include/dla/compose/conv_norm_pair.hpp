@@ -48,8 +48,7 @@ template <class P>
 index_t AnyConvNormPair::scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
     const Shape shape = first.inner(in);
     const index_t own = second.scratch(policy, shape, batch, pass);
-    if (pass == Pass::infer)
-        return align_up(batch * shape.size() * static_cast<index_t>(sizeof(typename P::scalar))) + std::max(first.scratch(policy, in, batch, pass), own);
+    if (pass == Pass::infer) return Stack<P>::bytes(batch * shape.size()) + std::max(first.scratch(policy, in, batch, pass), own);
     return std::max(first.scratch(policy, in, batch, pass), own + normed_input_scratch(policy, second.conv.dims(shape, batch)));
 }
 template <class P>
@@ -57,7 +56,7 @@ void AnyConvNormPair::infer(Context<P>& c, const InferredPair<P>& parts, const C
     const Shape shape = first.inner(x.shape);
     const View<P> activated(reinterpret_cast<typename P::scalar*>(c.scratch), x.batch, shape);
     Context<P> rest = c;
-    rest.scratch += align_up(x.batch * shape.size() * static_cast<index_t>(sizeof(typename P::scalar)));
+    rest.scratch += Stack<P>::bytes(activated.size());
     first.infer(rest, parts.first, x, activated);
     second.infer(rest, parts.second, ConstView<P>(activated), y);
 }
@@ -67,11 +66,11 @@ void AnyConvNormPair::forward(Context<P>& c, const TrainedPair<P>& parts, const 
     first.convolve<P>(c, parts.first, nullptr, x, tape.first);
     if (c.observer) {
         std::vector<typename P::scalar> values(static_cast<std::size_t>(z.size()));
-        first.finish(c, parts.first, z, View<P>(values.data(), z.batch, z.shape), tape.first);
+        first.finish(c, parts.first, x, View<P>(values.data(), z.batch, z.shape), tape.first);
     }
     const NormedInput input = between(parts, tape);
     second.convolve<P>(c, parts.second, &input, z, tape.second);
-    second.finish(c, parts.second, ConstView<P>(tape.second.conv_out.data, x.batch, second.inner(z.shape)), y, tape.second);
+    second.finish(c, parts.second, z, y, tape.second);
 }
 template <class P>
 void AnyConvNormPair::backward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx,

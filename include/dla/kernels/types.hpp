@@ -29,6 +29,9 @@ struct Conv2dDims {
     index_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
     index_t pad_top = 0, pad_left = 0;  ///< zeros before the first row and column; what lies behind follows from the output size
     index_t out_height = 0, out_width = 0, groups = 1;
+
+    /// One channel in a group, in and out.
+    constexpr bool is_depthwise() const { return groups > 1 && groups == in_channels && groups == out_channels; }
 };
 
 /// One 2-d pooling. x [batch, height, width, channels], y [batch, out_height, out_width, channels].

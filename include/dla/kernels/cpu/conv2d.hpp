@@ -40,6 +40,23 @@ inline index_t conv2d_scratch(const Cpu<float>& p, const Conv2dDims& dims, bool 
     });
 }
 
+/// Packs the weights of all phases, groups and panels.
+inline void conv2d_pack_all(const TileTarget& tile, int threads, const ConvPlan& plan, const float* w, float* packed) {
+    if (plan.d.is_depthwise()) return depthwise_pack(plan.dst_c, plan.d.kernel_h * plan.d.kernel_w, w, packed);
+    const index_t panels = ceil_div(plan.dst_group, tile.panel_width), phases = plan.phases_h * plan.phases_w;
+    const bool alone = plan.packed_floats() < 65536;
+    for (index_t phase = 0; phase < phases; ++phase) {
+        const ConvAxis h = plan.axis_h(phase / plan.phases_w), v = plan.axis_w(phase % plan.phases_w);
+        const index_t steps = h.taps * v.taps * plan.src_group;
+        if (steps == 0) continue;
+        parallel_for(alone ? 1 : threads, plan.d.groups * panels, [&](index_t task, int) {
+            const index_t group = task / panels, panel = task % panels;
+            conv2d_pack(tile, plan, h, v, group, panel, w, packed + group * steps * plan.packed_row + panel * tile.panel_width * steps);
+        });
+        packed += plan.d.groups * steps * plan.packed_row;
+    }
+}
+
 inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const ConvPlan& plan, const ConvSource& src, const float* w, const float* bias,
                              float* dst, const ConvFinish& finish) {
     if (plan.units() == 0 || plan.dst_w == 0 || plan.dst_c == 0) return;
@@ -47,20 +64,7 @@ inline void conv2d_correlate(const Cpu<float>& p, std::byte* scratch, const Conv
     const int threads = plan.work() < conv2d_parallel ? 1 : p.threads;
     auto* packed = reinterpret_cast<float*>(scratch);
     float* space = packed + padded_count<float>(plan.packed_floats());
-    const index_t panels = ceil_div(plan.dst_group, tile.panel_width), phases = plan.phases_h * plan.phases_w;
-    const bool pack_alone = plan.packed_floats() < 65536;
-    if (is_depthwise(plan.d)) depthwise_pack(plan.dst_c, plan.d.kernel_h * plan.d.kernel_w, w, packed);
-    index_t at = 0;
-    for (index_t phase = 0; phase < phases && !is_depthwise(plan.d); ++phase) {
-        const ConvAxis h = plan.axis_h(phase / plan.phases_w), v = plan.axis_w(phase % plan.phases_w);
-        const index_t steps = h.taps * v.taps * plan.src_group;
-        if (steps == 0) continue;
-        parallel_for(pack_alone ? 1 : threads, plan.d.groups * panels, [&](index_t task, int) {
-            const index_t group = task / panels, panel = task % panels;
-            conv2d_pack(tile, plan, h, v, group, panel, w, packed + at + group * steps * plan.packed_row + panel * tile.panel_width * steps);
-        });
-        at += plan.d.groups * steps * plan.packed_row;
-    }
+    conv2d_pack_all(tile, threads, plan, w, packed);
     parallel_for(threads, plan.tasks(), [&](index_t number, int thread) {
         float* own = src.norm != nullptr ? src.window(thread) : space + thread * padded_count<float>(plan.source_floats);
         const ConvTask task = plan.task(number);
@@ -82,6 +86,17 @@ inline void conv2d_forward_then(const Cpu<float>& p, std::byte* scratch, const C
     conv2d_correlate(p, scratch, ConvPlan(d, false), x, w, bias, y, finish);
 }
 
+/// dw += the partial results of all parts, in order.
+inline void conv2d_combine_all(const TileTarget& tile, int threads, const ConvWeightsPlan& plan, float* partial, float* dw) {
+    const Conv2dDims& d = plan.d;
+    if (d.is_depthwise()) return depthwise_combine(tile, d.out_channels, plan.weights, plan.parts, partial, plan.partial_floats, dw);
+    const index_t columns = 16, blocks = ceil_div(plan.out_group, columns);
+    parallel_for(threads, d.groups * blocks, [&](index_t task, int) {
+        const index_t first = task % blocks * columns;
+        conv2d_weights_combine(tile, plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
+    });
+}
+
 /// dw += gradient with respect to w; dbias (or null) += sum of dy.
 inline void conv2d_weights_from(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const ConvSource& x, const float* dy, float* dw, float* dbias) {
     if (conv2d_uses_winograd(p, d)) return winograd_backward_weights(p, scratch, WinogradWeightsPlan(d), x, dy, dw, dbias);
@@ -95,18 +110,7 @@ inline void conv2d_weights_from(const Cpu<float>& p, std::byte* scratch, const C
     parallel_for(threads, plan.parts, [&](index_t part, int thread) {
         conv2d_weights_part(tile, plan, part, x, dy, partial + part * plan.partial_floats, dbias != nullptr, space + thread * own);
     });
-    if (is_depthwise(d)) {
-        for (index_t t = 0; t < plan.weights; ++t) {
-            float* const sum = partial + t * d.out_channels;
-            tile.sum_rows(plan.parts, d.out_channels, sum, plan.partial_floats, nullptr, 0, sum);
-            for (index_t c = 0; c < d.out_channels; ++c) dw[c * plan.weights + t] += sum[c];
-        }
-    }
-    const index_t columns = 16, blocks = ceil_div(plan.out_group, columns);
-    parallel_for(threads, is_depthwise(d) ? 0 : d.groups * blocks, [&](index_t task, int) {
-        const index_t first = task % blocks * columns;
-        conv2d_weights_combine(tile, plan, task / blocks, first, std::min(plan.out_group, first + columns), partial, dw);
-    });
+    conv2d_combine_all(tile, threads, plan, partial, dw);
     if (dbias == nullptr) return;
     const float* sums = partial + d.groups * plan.weights * plan.out_group;
     tile.sum_rows(plan.parts, d.out_channels, sums, plan.partial_floats, nullptr, 1, dbias);

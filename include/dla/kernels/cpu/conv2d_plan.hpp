@@ -69,7 +69,7 @@ struct ConvPlan {
             phases_h = d.stride_h, phases_w = d.stride_w;
         }
         src_group = src_c / d.groups, dst_group = dst_c / d.groups;
-        packed_row = round_up(dst_group, max_panel_width);
+        packed_row = d.is_depthwise() ? 1 : round_up(dst_group, max_panel_width);
         const index_t steps = std::max<index_t>(1, d.kernel_h * d.kernel_w * src_group), l2 = 160 * 1024;
         const index_t blocks = ceil_div(steps * packed_row, l2);
         column_block = round_up(ceil_div(dst_group, std::max<index_t>(1, blocks)), max_panel_width);
@@ -107,7 +107,9 @@ struct ConvPlan {
     index_t most_pixels() const { return task_units * unit_rows * dst_w; }
     index_t most_tasks() const { return std::max(tasks(), std::min<index_t>(units(), 34)); }
     /// The most floats that a unit reads.
-    index_t window_floats() const { return most_window([](const ConvWindow&) { return true; }); }
+    index_t window_floats() const {
+        return most_window([](const ConvWindow&) { return true; });
+    }
     index_t packed_floats() const { return d.groups * d.kernel_h * d.kernel_w * src_group * packed_row; }
     index_t work() const { return d.batch * d.out_height * d.out_width * d.kernel_h * d.kernel_w * d.in_channels * (d.out_channels / d.groups); }
 

@@ -27,6 +27,30 @@ inline void conv2d_pack(const TileTarget& tile, const ConvPlan& plan, const Conv
     }
 }
 
+/// One phase of a unit with one channel in a group: `rows` rows of results, the first from `from`, whose rows are `line` apart.
+inline void conv2d_depthwise(const ConvPlan& plan, const ConvAxis& h, const ConvAxis& w, index_t rows, const float* from, index_t line, const float* packed,
+                             const float* bias, float* to) {
+    const index_t channels = plan.dst_c, kernel_line = plan.d.kernel_w * channels;
+    const bool reached = h.taps > 0 && w.taps > 0;  // else there is nothing to step through
+    active_depthwise().sums({.rows = rows,
+                             .columns = w.count,
+                             .channels = channels,
+                             .taps_h = h.taps,
+                             .taps_w = w.taps,
+                             .from = from,
+                             .down = reached ? h.step * line : 0,
+                             .right = reached ? w.step * channels : 0,
+                             .tap_down = h.spacing * line,
+                             .tap_right = w.spacing * channels,
+                             .weights = packed + h.first * kernel_line + w.first * channels,
+                             .weight_down = h.kernel_step * kernel_line,
+                             .weight_right = w.kernel_step * channels,
+                             .bias = bias,
+                             .to = to,
+                             .to_down = h.place_step * plan.dst_w * channels,
+                             .to_right = w.place_step * channels});
+}
+
 /// One unit of a correlation, destination channels [col0, col1) of every group: dst = correlation + bias. `space` holds plan.source_floats, or the source's
 /// window.
 inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t unit, index_t col0, index_t col1, const ConvSource& src, const float* packed,
@@ -56,25 +80,9 @@ inline void conv2d_unit(const TileTarget& tile, const ConvPlan& plan, index_t un
             // A phase that no tap reaches has an empty window, and no pointer into it.
             const float* corner = steps == 0 ? source : source + (h.origin + first * h.step - rows.low) * line + (w.origin - columns.low) * plan.src_c;
             const index_t down = steps == 0 ? 0 : h.step * line, right = steps == 0 ? 0 : w.step * plan.src_c;
-            if (is_depthwise(plan.d)) {
-                const index_t channels = plan.dst_c, kernel_line = plan.d.kernel_w * channels;
-                active_depthwise().sums({.rows = last - first,
-                                         .columns = w.count,
-                                         .channels = channels,
-                                         .taps_h = h.taps,
-                                         .taps_w = w.taps,
-                                         .from = corner,
-                                         .down = down,
-                                         .right = right,
-                                         .tap_down = loops.step0,
-                                         .tap_right = loops.step1,
-                                         .weights = packed + h.first * kernel_line + w.first * channels,
-                                         .weight_down = h.kernel_step * kernel_line,
-                                         .weight_right = w.kernel_step * channels,
-                                         .bias = bias,
-                                         .to = dst.values + (target + (h.place + first * h.place_step) * plan.dst_w + w.place) * channels,
-                                         .to_down = h.place_step * plan.dst_w * channels,
-                                         .to_right = w.place_step * channels});
+            if (plan.d.is_depthwise()) {
+                float* const to = dst.values + (target + (h.place + first * h.place_step) * plan.dst_w + w.place) * plan.dst_c;
+                conv2d_depthwise(plan, h, w, last - first, corner, line, packed, bias, to);
                 continue;
             }
             // One tap and results as the sources lie: rows of a matrix product.
@@ -160,7 +168,7 @@ inline void conv2d_weights_part(const TileTarget& tile, const ConvWeightsPlan& p
                         .step2 = d.stride_w * d.in_channels};
         const index_t steps = images * (row1 - row0) * d.out_width;
         const float* gradient = dy + (image * d.out_height + row0) * d.out_width * d.out_channels;
-        if (is_depthwise(d)) {
+        if (d.is_depthwise()) {
             const index_t row = d.out_width * d.out_channels;
             for (index_t i = 0; i < images; ++i)
                 active_depthwise().products({.rows = row1 - row0,

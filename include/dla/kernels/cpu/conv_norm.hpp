@@ -34,13 +34,13 @@ inline NormRowsDims input_rows(const Conv2dDims& d) {
 }
 /// The most floats that a task reads of an input that is normalised as it is read: forward, and for the gradient of the weights.
 inline index_t most_window_floats(const Cpu<float>& p, const Conv2dDims& dims) {
-    return padded_count<float>(conv2d_most(dims, [&](const Conv2dDims& d) {
-        const index_t direct = std::max(ConvPlan(d, false).window_floats(), ConvWeightsPlan(d).source_floats);
-        return conv2d_uses_winograd(p, d) ? std::max(direct, WinogradPatches::window_floats(WinogradPlan(d, false).tiles, d.in_channels)) : direct;
-    }));
-}
-inline index_t normed_input_bytes(const Cpu<float>& p, const Conv2dDims& d) {
-    return NormRows::bytes(input_rows(d)) + bytes_of<float>(thread_count(p.threads) * most_window_floats(p, d));
+    const WinogradTiles tiles(dims.batch, dims.out_height, dims.out_width);
+    const bool winograd = conv2d_uses_winograd(p, dims);
+    Conv2dDims direct = dims;  // of as many images as are summed directly
+    if (winograd) direct.batch = std::min(dims.batch, winograd_least_images(dims) - 1);
+    const index_t most =
+        conv2d_most(direct, [](const Conv2dDims& d) { return std::max(ConvPlan(d, false).window_floats(), ConvWeightsPlan(d).source_floats); });
+    return padded_count<float>(winograd ? std::max(most, WinogradPatches::window_floats(tiles, dims.in_channels)) : most);
 }
 /// f(source) for x, or for what the input makes of it.
 template <class F>
@@ -55,7 +55,9 @@ void with_source(const Cpu<float>& p, std::byte*& scratch, const Conv2dDims& d, 
 
 namespace dla {
 
-DLA_ONCE index_t normed_input_scratch(const Cpu<float>& p, const Conv2dDims& d) { return detail::normed_input_bytes(p, d); }
+DLA_ONCE index_t normed_input_scratch(const Cpu<float>& p, const Conv2dDims& d) {
+    return detail::NormRows::bytes(detail::input_rows(d)) + detail::bytes_of<float>(thread_count(p.threads) * detail::most_window_floats(p, d));
+}
 DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDims& d) {
     const index_t channels = detail::padded_channels(d.conv.out_channels);
     const index_t tasks = detail::most_tasks(p, d.conv);

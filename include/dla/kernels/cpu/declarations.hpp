@@ -59,7 +59,7 @@ DLA_ONCE void norm_rows_running(const Cpu<float>& p, const NormRowsDims& d, cons
 DLA_ONCE void norm_rows_apply(const Cpu<float>& p, std::byte* scratch, const NormRowsDims& d, const NormParams& n, const float* x, const float* mean,
                               const float* invstd, float* y);
 
-/// Where the input of a convolution is not x but the ReLU of its normalisation: that is made as it is read. mean, invstd [channels].
+/// Says that a convolution reads x normalised and then rectified (ReLU), which is done as it is read, and with what. mean, invstd [channels].
 struct NormedInput {
     NormParams norm;
     const float *mean, *invstd;
@@ -69,15 +69,15 @@ struct NormedInput {
 DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDims& d);
 DLA_ONCE index_t conv_norm_infer_scratch(const Cpu<float>& p, const ConvNormDims& d);
 DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>& p, const ConvNormDims& d);
-/// More scratch for a convolution whose input is normalised as it is read.
+/// What a convolution with a NormedInput needs besides.
 DLA_ONCE index_t normed_input_scratch(const Cpu<float>& p, const Conv2dDims& d);
-/// z = conv(x, w) + bias (or null) of x or (not null) the normed input, mean and invstd [channels] of it; running statistics are moved.
+/// z = conv(x, w) + bias (or null), of x as it is (input null) or normalised; mean and invstd [channels] of z. Running statistics are moved.
 DLA_ONCE void conv_norm_forward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const NormedInput* input, const float* x,
                                 const float* w, const float* bias, float* z, float* mean, float* invstd);
 /// The same with mean and invstd of the running statistics, which stay.
 DLA_ONCE void conv_norm_forward_running(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const NormedInput* input,
                                         const float* x, const float* w, const float* bias, float* z, float* mean, float* invstd);
-/// As conv2d_backward_weights, of the normed input.
+/// As conv2d_backward_weights, of x normalised.
 DLA_ONCE void conv_norm_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const NormedInput& input, const float* x, const float* dz,
                                 float* dw, float* dbias);
 /// All of it, with running statistics.

@@ -2,9 +2,8 @@
 // Convolutions with one channel in a group, in and out (depthwise): a register tile of a matrix product would have one column.
 #pragma once
 
-#include <dla/kernels/cpu/chunks.hpp>
 #include <dla/kernels/cpu/simd_math.hpp>
-#include <dla/kernels/types.hpp>
+#include <dla/kernels/cpu/tile.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -41,8 +40,6 @@ struct DepthwiseTarget {
     void (*products)(const DepthwiseProducts&);
 };
 
-constexpr bool is_depthwise(const Conv2dDims& d) { return d.groups > 1 && d.groups == d.in_channels && d.groups == d.out_channels; }
-
 }  // namespace dla::detail::inline DLA_ABI_TAG
 
 namespace dla::detail::inline DLA_ABI_TAG::base {
@@ -71,6 +68,12 @@ inline const DepthwiseTarget& active_depthwise() { return *select_isa(&base::dep
 inline void depthwise_pack(index_t channels, index_t taps, const float* w, float* to) {
     for (index_t c = 0; c < channels; ++c)
         for (index_t t = 0; t < taps; ++t) to[t * channels + c] = w[c * taps + t];
+}
+/// dw [channels, taps] += the sum over `parts`, part_floats apart, of sums [taps, channels], which the first part's place then holds.
+inline void depthwise_combine(const TileTarget& tile, index_t channels, index_t taps, index_t parts, float* sums, index_t part_floats, float* dw) {
+    tile.sum_rows(parts, taps * channels, sums, part_floats, nullptr, 0, sums);
+    for (index_t c = 0; c < channels; ++c)
+        for (index_t t = 0; t < taps; ++t) dw[c * taps + t] += sums[t * channels + c];
 }
 
 }  // namespace dla::detail::inline DLA_ABI_TAG

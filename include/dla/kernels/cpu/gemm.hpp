@@ -31,7 +31,7 @@ inline void gemm_pack(const TileTarget& tile, const GemmDims& d, const float* b,
 inline void gemm_block(const TileTarget& tile, const GemmDims& d, const float* a, const float* b, const float* packed, index_t packed_stride, index_t first,
                        index_t steps, index_t row0, index_t row1, index_t panel0, index_t col1, const float* bias, float beta, float* c) {
     const index_t panels = ceil_div(col1 - panel0 * tile.panel_width, tile.panel_width);
-    // Copied rows of A serve several panels from L1, of more than a few rows; where rows lie a multiple of 1 KB apart they would also evict each other.
+    // Copied rows of A serve several panels from L1, which pays for many rows; where rows lie a multiple of 1 KB apart they would also evict each other.
     const index_t lda = d.transpose_a ? d.m : d.k;
     const bool copy_a = steps <= gemm_steps && ((panels >= 8 && row1 - row0 > 24) || (panels >= 2 && lda % 256 == 0));
     if (!copy_a && (col1 - panel0 * tile.panel_width) % tile.lanes == 0 && (beta == 0 || beta == 1)) {

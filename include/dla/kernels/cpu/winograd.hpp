@@ -82,7 +82,7 @@ public:
         if (tile / of.across != line) {
             const bool goes_on = tile / of.across == line + 1 && row + top > 0;  // its first two rows are the last two of the one above
             const index_t floats = of.span() * c, ready = goes_on ? 2 : 0;
-            std::memmove(window, window + 4 * floats, static_cast<std::size_t>(ready * floats) * sizeof(float));
+            std::copy_n(window + 4 * floats, ready * floats, window);
             src.copy_window(image, h, w, c, {row + ready, row + 6}, {-left, of.span() - left}, window + ready * floats);
             line = tile / of.across;
         }

@@ -19,6 +19,11 @@ struct WinogradWindow {
 inline constexpr index_t winograd_places = 36;
 inline constexpr index_t winograd_skew = 16;  // floats between the places, whose values are written together: else they meet in one set of L1
 
+/// Images from which on there are tiles enough.
+constexpr index_t winograd_least_images(const Conv2dDims& d) {
+    return ceil_div(64, std::max<index_t>(1, ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4)));
+}
+
 /// Whether a convolution has the form, and the size at which four times fewer multiplications outweigh the transforms. Those take as long as some 24
 /// multiplications for each channel of a place (measured: 21), and those of the weights what 64 tiles do.
 constexpr bool winograd_pays(const Conv2dDims& d) {
@@ -28,7 +33,7 @@ constexpr bool winograd_pays(const Conv2dDims& d) {
     if (d.in_channels < 16 || d.out_channels < 16) return false;
     const index_t tiles = ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4);
     const index_t products = d.in_channels * d.out_channels;
-    return d.batch * tiles >= 64 && 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
+    return d.batch >= winograd_least_images(d) && 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
 }
 
 /// Tiles of 4 x 4 results, of all images in order.
