@@ -86,14 +86,14 @@ std::vector<Problem> problems() {
     // Each number of rows and columns that the last tile may have.
     for (const auto& [height, width] : {std::pair<index_t, index_t>{4, 4}, {5, 12}, {12, 5}, {6, 8}, {8, 6}, {7, 7}, {9, 11}, {10, 9}, {11, 10}})
         all.emplace_back(64 / (((height + 3) / 4) * ((width + 3) / 4)) + 1, height, width, 32, 35, 1, 1, 1, 1);
-    all.emplace_back(9, 13, 12, 19, 37, 1, 1, 1, 1);   // tails of channels
-    all.emplace_back(9, 12, 13, 33, 40, 0, 0, 0, 0);   // no border
-    all.emplace_back(10, 12, 9, 20, 50, 2, 2, 2, 2);   // more border than a 3 x 3 kernel needs
-    all.emplace_back(8, 15, 10, 24, 40, 0, 2, 1, 0);   // borders of their own on each side
-    all.emplace_back(1, 37, 70, 16, 32, 1, 1, 1, 1);   // one image, many tiles
-    all.emplace_back(1, 4, 270, 32, 32, 1, 1, 1, 1);   // one row of tiles, for two parts of the gradient of w
-    all.emplace_back(66, 4, 4, 130, 66, 1, 1, 1, 1);   // many images of one tile; weights in several chunks
-    all.emplace_back(16, 6, 7, 520, 16, 1, 1, 1, 1);   // more channels than zeros lie behind each other
+    all.emplace_back(9, 13, 12, 19, 37, 1, 1, 1, 1);  // tails of channels
+    all.emplace_back(9, 12, 13, 33, 40, 0, 0, 0, 0);  // no border
+    all.emplace_back(10, 12, 9, 20, 50, 2, 2, 2, 2);  // more border than a 3 x 3 kernel needs
+    all.emplace_back(8, 15, 10, 24, 40, 0, 2, 1, 0);  // borders of their own on each side
+    all.emplace_back(1, 37, 70, 16, 32, 1, 1, 1, 1);  // one image, many tiles
+    all.emplace_back(1, 4, 270, 32, 32, 1, 1, 1, 1);  // one row of tiles, for two parts of the gradient of w
+    all.emplace_back(66, 4, 4, 130, 66, 1, 1, 1, 1);  // many images of one tile; weights in several chunks
+    all.emplace_back(16, 6, 7, 520, 16, 1, 1, 1, 1);  // more channels than zeros lie behind each other
     all.emplace_back(16, 7, 6, 16, 520, 1, 1, 1, 1);
     all.emplace_back(70, 14, 14, 32, 34, 1, 1, 1, 1);  // several blocks for each thread
     return all;
@@ -157,6 +157,50 @@ TEST_CASE("winograd: an infinity or NaN reaches what depends on it, and no other
             for (const index_t column : {5, 6, 7}) REQUIRE_FALSE(std::isfinite(r.y[static_cast<std::size_t>((3 * 144 + row * 12 + column) * 32)]));
         CHECK_FALSE(std::isfinite(r.dw[2]));
     }
+}
+
+namespace {
+
+/// y with weights that were prepared, in memory that holds no zeros by chance.
+Floats inferred(const Cpu<float>& p, const Problem& q, bool with_bias = true) {
+    support::Scratch prepared(conv2d_prepare(p, nullptr, q.d, q.w.data(), nullptr)), scratch(conv2d_infer_scratch(p, q.d));
+    CHECK(conv2d_prepare(p, scratch.data(), q.d, q.w.data(), prepared.data()) == conv2d_prepare(p, nullptr, q.d, nullptr, nullptr));
+    Floats y = support::poisoned(static_cast<index_t>(q.dy.size()));
+    conv2d_infer(p, scratch.data(), q.d, q.x.data(), q.w.data(), with_bias ? q.bias.data() : nullptr, prepared.data(), y.data());
+    return y;
+}
+
+}  // namespace
+
+TEST_CASE("winograd: with prepared weights an image alone gets the bits that it gets in a batch") {
+    for (const Problem& q : problems()) {
+        CAPTURE(q.text());
+        const Floats batch = q.run({}).y;
+        CHECK(support::same_bits(inferred({}, q), batch));
+        for (const index_t images : {index_t{0}, index_t{1}, index_t{2}, index_t{3}, q.d.batch / 2}) {
+            if (images > q.d.batch) continue;
+            Problem few = q;
+            few.d.batch = images;
+            few.x.resize(few.x.size() / static_cast<std::size_t>(q.d.batch) * static_cast<std::size_t>(images));
+            few.dy.resize(few.dy.size() / static_cast<std::size_t>(q.d.batch) * static_cast<std::size_t>(images));
+            CHECK(conv2d_infer_scratch({}, few.d) <= conv2d_infer_scratch({}, q.d));
+            support::check_threads([&](const Cpu<float>& p) { return inferred(p, few); });
+            CHECK(support::same_bits(inferred({}, few), Floats(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(few.dy.size()))));
+        }
+    }
+}
+
+TEST_CASE("winograd: without a bias in inference, and none prepared where direct sums are asked for") {
+    Problem q(2, 12, 12, 16, 20, 1, 1, 1, 1);
+    std::fill(q.bias.begin(), q.bias.end(), 0.0f);
+    CHECK(support::same_values(inferred({}, q), inferred({}, q, false)));
+    Cpu<float> strict;
+    strict.strict = true;
+    CHECK(conv2d_prepare({}, nullptr, q.d, nullptr, nullptr) > 0);
+    CHECK(conv2d_prepare(strict, nullptr, q.d, nullptr, nullptr) == 0);
+    CHECK(support::same_bits(inferred(strict, q), q.run(strict).y));
+    q.d.groups = 2;
+    CHECK(conv2d_prepare({}, nullptr, q.d, nullptr, nullptr) == 0);
 }
 
 TEST_CASE("winograd: direct sums for other kernels, few channels, few tiles, and where strict asks for them") {

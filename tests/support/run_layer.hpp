@@ -42,7 +42,7 @@ public:
         }
         workspace_ = dla::Workspace<P>(policy, *net_, in_, out_, batch_, 0, want_dx);
         workspace_.poison(policy);
-        inference_ = dla::InferenceWorkspace<P>(policy, *net_, in_, out_, batch_);
+        inference_ = dla::InferenceWorkspace<P>(table, *net_, in_, out_, batch_);
         arena_ = dla::Arena<P>(policy, 4 * dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T))) + dla::alignment);
     }
 
@@ -83,9 +83,11 @@ public:
         const dla::View<P> yv(at(2), batch, out_), dxv(want_dx_ ? at(3) : typename P::template pointer<T>{}, batch, in_);
 
         Outcome<T> result;
-        c.scratch = inference_.scratch();
-        c.stack = inference_.stack();
-        network().infer(c, xv, yv);
+        dla::Context<P> inference = c;
+        inference.prepared = inference_.prepared(table, *net_, in_, out_);
+        inference.scratch = inference_.scratch();
+        inference.stack = inference_.stack();
+        network().infer(inference, xv, yv);
         result.inferred = get(2, dy.size());
 
         put(2, poison);

@@ -28,6 +28,10 @@ public:
     virtual void end(std::span<const int> layers, bool backward) = 0;
 };
 
+/// Where weights lie that were brought into the form in which inference reads them.
+template <class P>
+using PreparedPtr = typename P::template pointer<std::byte>;
+
 /// Last-in, first-out memory for the intermediates of inference.
 template <class P>
 class Stack {
@@ -59,6 +63,7 @@ struct Context {
     typename P::template pointer<const RandomPosition> random{};  ///< seed, epoch and step of this training step, in the policy's memory
     index_t first_sample = 0;                                     ///< place of sample 0 in the whole batch, of which this may be a part
     Stack<P> stack{};                                             ///< inference only
+    PreparedPtr<P> prepared{};                                    ///< inference only: what the layer's `prepare` made of its weights, or null
     Observer<P>* observer = nullptr;
     LayerClock* clock = nullptr;
 };

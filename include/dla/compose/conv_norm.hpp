@@ -48,6 +48,10 @@ struct AnyConvNorm {
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
     template <class P>
+    index_t prepare(const Context<P>& c, const InferredParts<P>& parts, const Shape& in, PreparedPtr<P> to) const {
+        return conv.prepare(c, parts.inner, in, to);
+    }
+    template <class P>
     void infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
     void forward(Context<P>& c, const TrainedParts<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormTape<P>& tape) const {
@@ -94,11 +98,12 @@ template <class P>
 void AnyConvNorm::infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const {
     const ConvNormDims d = dims(x.shape, x.batch);
     const NormParams n = norm_params(norm, parts.norm);
-    if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, y.data);
+    const auto &weight = parts.inner.weight, &bias = parts.inner.bias;
+    if (!pools_apart()) return conv_norm_infer(c.policy, c.scratch, d, n, x.data, weight.value, bias.value, c.prepared, y.data);
     const Shape between = inner(x.shape);
     auto* activated = reinterpret_cast<typename P::scalar*>(c.scratch);
     std::byte* rest = c.scratch + Stack<P>::bytes(x.batch * between.size());
-    conv_norm_infer(c.policy, rest, d, n, x.data, parts.inner.weight.value, parts.inner.bias.value, activated);
+    conv_norm_infer(c.policy, rest, d, n, x.data, weight.value, bias.value, c.prepared, activated);
     max_pool2d_forward(c.policy, pool.dims(between, x.batch), activated, y.data, nullptr);
 }
 template <class P>

@@ -30,6 +30,11 @@ struct AnyConvNormPair {
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const;
     template <class P>
+    index_t prepare(const Context<P>& c, const InferredPair<P>& parts, const Shape& in, PreparedPtr<P> to) const {
+        const index_t bytes = align_up(first.prepare(c, parts.first, in, to));
+        return bytes + second.prepare(c, parts.second, first.inner(in), to ? to + bytes : to);
+    }
+    template <class P>
     void infer(Context<P>& c, const InferredPair<P>& parts, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
     void forward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormPairTape<P>& tape) const;
@@ -58,6 +63,7 @@ void AnyConvNormPair::infer(Context<P>& c, const InferredPair<P>& parts, const C
     Context<P> rest = c;
     rest.scratch += Stack<P>::bytes(activated.size());
     first.infer(rest, parts.first, x, activated);
+    if (rest.prepared) rest.prepared += align_up(first.prepare(c, parts.first, x.shape, PreparedPtr<P>{}));
     second.infer(rest, parts.second, ConstView<P>(activated), y);
 }
 template <class P>
@@ -121,6 +127,10 @@ struct ConvNormPairGroup : Group<Ls...> {
     template <class P>
     index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
         return any().scratch(policy, in, batch, pass);
+    }
+    template <class P>
+    index_t prepare(const Context<P>& c, const State<P>& state, const Shape& in, PreparedPtr<P> to) const {
+        return any().template prepare<P>(c, parts<detail::InferredPair<P>>(state), in, to);
     }
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {

@@ -63,6 +63,12 @@ struct NormedGroup : Group<Ls...> {
         return self().any().scratch(policy, in, batch, pass);
     }
     template <class P>
+    index_t prepare(const Context<P>& c, const State<P>& state, const Shape& in, PreparedPtr<P> to) const
+        requires requires(const Self& group, const InferredParts<P>& parts) { group.any().template prepare<P>(c, parts, in, to); }
+    {
+        return self().any().template prepare<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, in, to);
+    }
+    template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
         self().any().template infer<P>(c, {get<0>(state.members), get<1>(state.members), state.rows.data()}, x, y);
     }

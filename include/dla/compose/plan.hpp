@@ -60,6 +60,19 @@ public:
     }
     void pop(index_t count) { depth_ -= Stack<P>::bytes(count); }
 
+    /// Inference: `make(context, to)` writes weights as a layer's `infer` reads them, and gives their bytes; without memory for them only that.
+    template <class F>
+    void prepare(const F& make) {
+        Context<P> c;
+        c.policy = policy;
+        c.scratch = prepare_scratch_;
+        prepared_bytes_ += align_up(make(c, prepared_ ? prepared_ + prepared_bytes_ : Bytes{}));
+    }
+    void prepare_into(Bytes memory, Bytes scratch) {
+        prepared_ = memory, prepare_scratch_ = scratch;
+        prepared_bytes_ = 0;
+    }
+
     /// Gives every buffer its place.
     void place() { bytes_ = detail::place_blocks(blocks_); }
     void bind(Bytes base) {
@@ -71,6 +84,7 @@ public:
     index_t bytes() const { return bytes_; }       ///< of all buffers, as placed
     index_t stack_bytes() const { return peak_; }  ///< of the inference stack
     index_t scratch_bytes() const { return scratch_; }
+    index_t prepared_bytes() const { return prepared_bytes_; }
     /// Bytes if nothing were shared: what a plan saves is the difference to `bytes()`.
     index_t unshared_bytes() const {
         index_t sum = 0;
@@ -86,7 +100,8 @@ private:
     index_t clock_ = 0, bytes_ = 0, scratch_ = 0, depth_ = 0, peak_ = 0;
     std::size_t next_ = 0;
     bool bound_ = false;
-    Bytes base_{};
+    Bytes base_{}, prepared_{}, prepare_scratch_{};
+    index_t prepared_bytes_ = 0;
 };
 
 }  // namespace dla

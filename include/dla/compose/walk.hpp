@@ -73,6 +73,8 @@ struct Running {
             layer.walk_infer(*this, state, x, y);
         else
             infer_layer<P>(layer, c, state, x, y);
+        if constexpr (requires { layer.prepare(c, state, x.shape, c.prepared); })
+            if (c.prepared) c.prepared += align_up(layer.prepare(c, state, x.shape, PreparedPtr<P>{}));
     }
     /// Work of a container's own: f(context).
     template <class F>
@@ -151,6 +153,8 @@ struct Planning {
             layer.walk_infer(*this, state, x, y);
         else
             plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::infer));
+        if constexpr (requires(const Context<P>& c, PreparedPtr<P> to) { layer.prepare(c, state, x.shape, to); })
+            plan.prepare([&](const Context<P>& c, PreparedPtr<P> to) { return layer.prepare(c, state, x.shape, to); });
     }
     template <class F>
     [[gnu::always_inline]] void compute(const F&, bool = false) {}

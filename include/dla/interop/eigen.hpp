@@ -20,6 +20,7 @@ auto as_eigen(const BasicView<T*>& batch) {
 }
 
 /// A parameter's value as a matrix [first dimension, all others], in memory order (Linear: [out, in]; Conv2d: [out, height * width * in]).
+/// Call `table.refresh_weights()` when it was written.
 template <class P>
 requires(P::shares_host) auto as_eigen(ParamTable<P>& table, const ParamRow& row) {
     const index_t rows = row.dims.rank > 0 ? row.dims.d[0] : 1;

@@ -28,20 +28,16 @@ struct Nothing {};
 namespace detail {
 
 template <class L, class P>
-concept HasState = requires {
-    typename L::template State<P>;
-};
+concept HasState = requires { typename L::template State<P>; };
 template <class L, class P>
-concept HasTape = requires {
-    typename L::template Tape<P>;
-};
+concept HasTape = requires { typename L::template Tape<P>; };
 
 template <class L, class P>
 struct StateOf {
     using type = Nothing;
 };
 template <class L, class P>
-requires HasState<L, P>
+    requires HasState<L, P>
 struct StateOf<L, P> {
     using type = typename L::template State<P>;
 };
@@ -50,7 +46,7 @@ struct TapeOf {
     using type = Nothing;
 };
 template <class L, class P>
-requires HasTape<L, P>
+    requires HasTape<L, P>
 struct TapeOf<L, P> {
     using type = typename L::template Tape<P>;
 };
@@ -151,26 +147,19 @@ concept Builds = !HasState<L, P> || requires(const L& layer, AnyBuilder<P>& buil
     { layer.template build<P>(builder, in) } -> std::same_as<LayerState<L, P>>;
 };
 template <class L, class P>
-concept InfersWithState = requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) {
-    layer.infer(c, state, x, out);
-};
+concept InfersWithState =
+    requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) { layer.infer(c, state, x, out); };
 template <class L, class P>
-concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
-    layer.infer(c, x, out);
-};
+concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.infer(c, x, out); };
 template <class L, class P>
 concept ForwardWithTape = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
     layer.forward(c, state, x, out, tape);
 };
 template <class L, class P>
-concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
-    layer.forward(c, x, out, tape);
-};
+concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) { layer.forward(c, x, out, tape); };
 template <class L, class P>
 concept BackwardWithBoth = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, ConstView<P> y,
-                                    ConstView<P> dy, View<P> out) {
-    layer.backward(c, state, x, y, dy, out, tape);
-};
+                                    ConstView<P> dy, View<P> out) { layer.backward(c, state, x, y, dy, out, tape); };
 template <class L, class P>
 concept BackwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
     layer.backward(c, state, x, y, dy, out);
@@ -180,18 +169,13 @@ concept BackwardWithTape = requires(const L& layer, Context<P>& c, LayerTape<L, 
     layer.backward(c, x, y, dy, out, tape);
 };
 template <class L, class P>
-concept BackwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
-    layer.backward(c, x, y, dy, out);
-};
+concept BackwardPlainly =
+    requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) { layer.backward(c, x, y, dy, out); };
 
 template <class L, class P>
-concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) {
-    layer.forward(c, state, x, out);
-};
+concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) { layer.forward(c, state, x, out); };
 template <class L, class P>
-concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
-    layer.forward(c, x, out);
-};
+concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.forward(c, x, out); };
 
 /// Stands in for what `keep` and `work` call.
 struct AnyClaim {
@@ -214,6 +198,11 @@ concept ScratchFits = requires(const L& layer, const P& policy, const Shape& in)
 } || !(requires { &L::template scratch<P>; } || requires { &L::scratch; });
 
 template <class L, class P>
+concept PrepareFits = requires(const L& layer, const Context<P>& c, const LayerState<L, P>& state, const Shape& in, PreparedPtr<P> to) {
+    { layer.prepare(c, state, in, to) } -> std::same_as<index_t>;
+} || !(requires { &L::template prepare<P>; } || requires { &L::prepare; });
+
+template <class L, class P>
 concept Infers = (HasState<L, P> && InfersWithState<L, P>) || (!HasState<L, P> && InfersPlainly<L, P>);
 template <class L, class P>
 concept Trains = !HasTape<L, P> || (HasState<L, P> && ForwardWithTape<L, P>) || (!HasState<L, P> && ForwardWithTapeOnly<L, P>);
@@ -232,10 +221,11 @@ concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L,
 ///          nothing else.
 /// optional: `keep(claim, tape, in, batch)` calls `claim(tape.member, count)` for each buffer that lives from forward to backward, and
 ///           `work(claim, tape, in, batch)` for each that lives during backward alone; `scratch(policy, in, batch, pass)` gives the bytes of scratch memory
-///           that its kernels take for up to `batch` samples.
+///           that its kernels take for up to `batch` samples; `prepare(const context, const state, in, to)` brings weights into the form in which `infer` reads
+///           them at `context.prepared` where that is not null, writes it to `to`, and gives its bytes; with `to` null only these.
 template <class L, class P>
 concept LayerOn = Layer<L> && detail::Builds<L, P> && detail::Infers<L, P> && detail::Trains<L, P> && detail::Backpropagates<L, P> &&
-                  detail::ForwardFits<L, P> && detail::KeepFits<L, P> && detail::WorkFits<L, P> && detail::ScratchFits<L, P>;
+                  detail::ForwardFits<L, P> && detail::KeepFits<L, P> && detail::WorkFits<L, P> && detail::ScratchFits<L, P> && detail::PrepareFits<L, P>;
 
 namespace detail {
 
@@ -252,6 +242,8 @@ struct LayerCheck {
     static_assert(KeepFits<L, P>, "dla: this layer's `keep` cannot be called as `keep(claim, tape, const Shape& in, index_t batch) const`");
     static_assert(WorkFits<L, P>, "dla: this layer's `work` cannot be called as `work(claim, tape, const Shape& in, index_t batch) const`");
     static_assert(ScratchFits<L, P>, "dla: this layer's `scratch` cannot be called as `index_t scratch(policy, const Shape& in, index_t batch, Pass) const`");
+    static_assert(PrepareFits<L, P>,
+                  "dla: this layer's `prepare` cannot be called as `index_t prepare(const context, const state, const Shape& in, to) const`");
     static constexpr bool passed = true;
 };
 

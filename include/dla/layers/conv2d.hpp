@@ -12,6 +12,12 @@ namespace dla {
 
 namespace detail {
 
+/// The policy can bring weights into another form before inference.
+template <class P>
+concept prepares_conv2d = requires(const P& p, kernel::Scratch<P> scratch, const Conv2dDims& d, kernel::ConstWeightPtr<P> w, PreparedPtr<P> to) {
+    conv2d_prepare(p, scratch, d, w, to);
+};
+
 /// A Conv2d whose sizes are values: what any of them does is compiled here, once for a policy.
 struct AnyConv2d {
     index_t in, out;
@@ -79,6 +85,8 @@ struct AnyConv2d {
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const;
     template <class P>
+    [[gnu::cold]] index_t prepare(const Context<P>& c, const WeightAndBias<P>& state, const Shape& s, PreparedPtr<P> to) const;
+    template <class P>
     void infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
     void backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const;
@@ -97,12 +105,24 @@ WeightAndBias<P> AnyConv2d::build(Builder& b, const Shape& s) const {
 template <class P>
 index_t AnyConv2d::scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
     const Conv2dDims d = dims(s, batch);
-    return pass == Pass::backward ? std::max(conv2d_backward_weights_scratch(policy, d), conv2d_backward_data_scratch(policy, d))
-                                  : conv2d_forward_scratch(policy, d);
+    if (pass == Pass::backward) return std::max(conv2d_backward_weights_scratch(policy, d), conv2d_backward_data_scratch(policy, d));
+    if constexpr (prepares_conv2d<P>)
+        if (pass == Pass::infer) return conv2d_infer_scratch(policy, d);
+    return conv2d_forward_scratch(policy, d);
+}
+template <class P>
+index_t AnyConv2d::prepare(const Context<P>& c, const WeightAndBias<P>& state, const Shape& s, PreparedPtr<P> to) const {
+    if constexpr (prepares_conv2d<P>)
+        return conv2d_prepare(c.policy, c.scratch, dims(s, 1), state.weight.value, to);
+    else
+        return 0;
 }
 template <class P>
 void AnyConv2d::infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const {
-    conv2d_forward(c.policy, c.scratch, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, y.data);
+    const Conv2dDims d = dims(x.shape, x.batch);
+    if constexpr (prepares_conv2d<P>)
+        if (c.prepared) return conv2d_infer(c.policy, c.scratch, d, x.data, state.weight.value, state.bias.value, c.prepared, y.data);
+    conv2d_forward(c.policy, c.scratch, d, x.data, state.weight.value, state.bias.value, y.data);
 }
 template <class P>
 void AnyConv2d::backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const {
@@ -112,6 +132,7 @@ void AnyConv2d::backward(Context<P>& c, const WeightAndBias<P>& state, const Con
 }
 
 DLA_TEMPLATE_ONCE(index_t AnyConv2d::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
+DLA_TEMPLATE_ONCE(index_t AnyConv2d::prepare(const Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const Shape&, std::byte*) const)
 DLA_TEMPLATE_ONCE(void AnyConv2d::infer(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
 DLA_TEMPLATE_ONCE(void AnyConv2d::backward(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
                                            const View<Cpu<float>>&) const)
@@ -152,6 +173,10 @@ struct Conv2d {
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
         return any().scratch(policy, s, batch, pass);
+    }
+    template <class P>
+    index_t prepare(const Context<P>& c, const State<P>& state, const Shape& in, PreparedPtr<P> to) const {
+        return any().prepare(c, state, in, to);
     }
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {

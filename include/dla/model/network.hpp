@@ -24,7 +24,7 @@ public:
     std::shared_ptr<void> new_tape() const { return tape_type_->make(); }
 
     /// Inference: const, from any number of threads.
-    void infer(Context<P>& c, const ConstView<P>& x, const View<P>& y) const;
+    void infer(const Context<P>& c, const ConstView<P>& x, const View<P>& y) const;
     /// Training: y, and what backward will need in the tape.
     void forward(Context<P>& c, const ConstView<P>& x, const View<P>& y, void* tape);
     /// dx (or an empty view: not wanted) overwritten, parameter gradients added to.
@@ -86,8 +86,9 @@ template <class P>
 BuiltNetwork<P>::~BuiltNetwork() = default;
 
 template <class P>
-void BuiltNetwork<P>::infer(Context<P>& c, const ConstView<P>& x, const View<P>& y) const {
-    Running<P> v{c};
+void BuiltNetwork<P>::infer(const Context<P>& c, const ConstView<P>& x, const View<P>& y) const {
+    Context<P> own = c;  // its stack and its place in what was prepared move
+    Running<P> v{own};
     kind_->running.infer(v, unit(nullptr), x, y);
 }
 template <class P>

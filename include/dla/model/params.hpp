@@ -19,6 +19,22 @@ inline std::uint64_t next_table_id() {
     return next++;
 }
 
+/// A count that threads read while others increase it; it moves with what it counts for.
+class SharedCount {
+public:
+    SharedCount() = default;
+    SharedCount(SharedCount&& o) noexcept : count_(o.value()) {}
+    SharedCount& operator=(SharedCount&& o) noexcept {
+        count_.store(o.value(), std::memory_order_relaxed);
+        return *this;
+    }
+    void increase() { count_.fetch_add(1, std::memory_order_relaxed); }
+    std::uint64_t value() const { return count_.load(std::memory_order_relaxed); }
+
+private:
+    std::atomic<std::uint64_t> count_{1};
+};
+
 }  // namespace detail
 
 /// Rows and their memory: masters and gradients in two flat arenas with the same offsets, the weights that products read, buffers, counters.
@@ -51,12 +67,17 @@ public:
         refresh_segments();
     }
 
-    Ptr values(index_t offset = 0) const { return values_.template at<T>(bytes<T>(offset)); }
+    /// The masters, to be written: call `refresh_weights` when they are.
+    Ptr values(index_t offset = 0) {
+        note_written();
+        return masters(offset);
+    }
+    kernel::ConstMasterPtr<P> values(index_t offset = 0) const { return masters(offset); }
     Ptr gradients(index_t offset = 0) const { return gradients_.template at<T>(bytes<T>(offset)); }
     /// What products read: the masters, or their copy in fewer digits.
     kernel::WeightPtr<P> weights(index_t offset = 0) const {
         if constexpr (weights_are_masters)
-            return values(offset);
+            return masters(offset);
         else
             return weights_.template at<typename P::weight>(bytes<typename P::weight>(offset));
     }
@@ -64,10 +85,12 @@ public:
     auto counter(index_t offset) const { return counters_.template at<std::int64_t>(bytes<std::int64_t>(offset)); }
     const bool* mode(std::size_t i) const { return modes_.get() + i; }
 
-    /// Brings the weights that products read up to date after masters were written through `values`.
+    /// Brings what products read up to date after masters were written through `values`: their copy in fewer digits, and before the next prediction what a
+    /// workspace made of them.
     void refresh_weights() {
+        note_written();
         if constexpr (!weights_are_masters)
-            if (value_count > 0) cast(policy, value_count, values(), weights());
+            if (value_count > 0) cast(policy, value_count, masters(0), weights());
     }
 
     void zero_gradients() { fill(policy, value_count, T(0), gradients()); }
@@ -134,6 +157,8 @@ public:
     std::uint64_t version() const { return version_; }
     /// Changes with what is in eval mode.
     std::uint64_t mode_version() const { return mode_version_; }
+    /// Grows whenever values may have been written.
+    std::uint64_t values_version() const { return written_.value(); }
     /// Of this table among all of the process.
     std::uint64_t id() const { return id_; }
 
@@ -141,8 +166,9 @@ public:
     void read(ParamPart part, const ParamRow& row, std::span<T> host) const { read_array<T>(at(part, row.offset), row.order, row.count, host); }
     void write(ParamPart part, const ParamRow& row, std::span<const T> host) {
         write_array<T>(at(part, row.offset), row.order, row.count, host);
+        if (part == ParamPart::value) note_written();
         if constexpr (!weights_are_masters)
-            if (part == ParamPart::value) cast(policy, row.count, values(row.offset), weights(row.offset));
+            if (part == ParamPart::value) cast(policy, row.count, masters(row.offset), weights(row.offset));
     }
     void read(const BufferRow& row, std::span<S> host) const { read_array<S>(buffer(row.offset), row.order, row.count, host); }
     void write(const BufferRow& row, std::span<const S> host) { write_array<S>(buffer(row.offset), row.order, row.count, host); }
@@ -191,7 +217,9 @@ private:
     Arena<P> arena(index_t count) const {
         return Arena<P>(policy, bytes<V>(count));
     }
-    Ptr at(ParamPart part, index_t offset) const { return part == ParamPart::value ? values(offset) : gradients(offset); }
+    Ptr masters(index_t offset) const { return values_.template at<T>(bytes<T>(offset)); }
+    Ptr at(ParamPart part, index_t offset) const { return part == ParamPart::value ? masters(offset) : gradients(offset); }
+    void note_written() { written_.increase(); }
 
     template <class V>
     void read_array(typename P::template pointer<const V> from, const DiskOrder& order, index_t count, std::span<V> host) const {
@@ -228,6 +256,7 @@ private:
     std::unique_ptr<bool[]> modes_;
     std::vector<Segment> trainable_;
     std::uint64_t version_ = 0, mode_version_ = 0;
+    detail::SharedCount written_;
     std::uint64_t id_ = detail::next_table_id();
 };
 

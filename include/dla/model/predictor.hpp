@@ -100,7 +100,7 @@ void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out, Inferenc
 }
 template <class P>
 InferenceWorkspace<P> Predictor<P>::inference_workspace(index_t batch, index_t scratch) const {
-    return Inference(table_->policy, *net_, input_, output_, table_->checked_batch(batch), scratch);
+    return Inference(*table_, *net_, input_, output_, table_->checked_batch(batch), scratch);
 }
 template <class P>
 template <class Loss>
@@ -124,6 +124,7 @@ View<P> Predictor<P>::infer(std::span<const T> inputs, index_t batch, Inference&
     if (batch > workspace.capacity()) fail(ErrorCode::model, "predict", text("the workspace holds ", workspace.capacity(), " samples; got ", batch).view());
     Context<P> c;
     c.policy = table_->policy;
+    c.prepared = workspace.prepared(*table_, *net_, input_, output_);
     c.scratch = workspace.scratch();
     c.stack = workspace.stack();
     const View<P> y(workspace.output(), batch, output_);

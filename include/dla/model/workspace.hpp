@@ -97,20 +97,36 @@ public:
     ClassWeights<P> class_weights;
 
     InferenceWorkspace() = default;
-    [[gnu::cold]] InferenceWorkspace(const P& policy, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch, index_t scratch = 0) {
+    [[gnu::cold]] InferenceWorkspace(const ParamTable<P>& table, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch,
+                                     index_t scratch = 0)
+        : capacity_(batch), table_(table.id()) {
+        const P& policy = table.policy;
         Planner<P> plan(policy);
         plan.scratch(scratch);
-        net.plan_inference(plan, ConstView<P>({}, batch, in), View<P>({}, batch, out));
+        dry_run(plan, net, in, out);
         const index_t scalar = static_cast<index_t>(sizeof(typename P::scalar));
         out_offset_ = align_up(plan.stack_bytes());
         result_offset_ = out_offset_ + align_up(batch * out.size() * scalar);
         arena_ = Arena<P>(policy, result_offset_ + alignment);
         scratch_ = Arena<P>(policy, plan.scratch_bytes());
-        capacity_ = batch;
+        prepared_ = Arena<P>(policy, plan.prepared_bytes());
     }
 
     index_t capacity() const { return capacity_; }
-    index_t bytes() const { return arena_.bytes() + scratch_.bytes(); }
+    index_t bytes() const { return arena_.bytes() + scratch_.bytes() + prepared_.bytes(); }
+    /// Weights as layers read them in inference, made anew when the table's values may have changed. Throws Error(model) when the workspace is too small for
+    /// the network, for it was made for another.
+    PreparedPtr<P> prepared(const ParamTable<P>& table, const BuiltNetwork<P>& net, const Shape& in, const Shape& out) {
+        if (table.id() != table_) take_over(table, net, in, out);
+        if (prepared_.bytes() == 0) return {};
+        if (const std::uint64_t version = table.values_version(); version != prepared_version_) {
+            Planner<P> plan(table.policy);
+            plan.prepare_into(prepared_.data(), scratch_.data());
+            dry_run(plan, net, in, out);
+            prepared_version_ = version;
+        }
+        return prepared_.data();
+    }
     auto scratch() { return scratch_.data(); }
     index_t scratch_bytes() const { return scratch_.bytes(); }
     Stack<P> stack() { return Stack<P>(arena_.data()); }
@@ -118,8 +134,24 @@ public:
     auto result() { return arena_.template at<LossResult>(result_offset_); }
 
 private:
-    Arena<P> arena_, scratch_;
+    void dry_run(Planner<P>& plan, const BuiltNetwork<P>& net, const Shape& in, const Shape& out) const {
+        net.plan_inference(plan, ConstView<P>({}, capacity_, in), View<P>({}, capacity_, out));
+    }
+    [[gnu::cold]] void take_over(const ParamTable<P>& table, const BuiltNetwork<P>& net, const Shape& in, const Shape& out) {
+        Planner<P> plan(table.policy);
+        dry_run(plan, net, in, out);
+        const index_t results = capacity_ * out.size() * static_cast<index_t>(sizeof(typename P::scalar));
+        if (plan.stack_bytes() > out_offset_ || results > result_offset_ - out_offset_ || plan.scratch_bytes() > scratch_.bytes() ||
+            plan.prepared_bytes() > prepared_.bytes())
+            fail(ErrorCode::model, "predict", "the workspace was made for another network; make one with this model's inference_workspace()");
+        table_ = table.id();
+        prepared_version_ = 0;
+    }
+
+    Arena<P> arena_, scratch_, prepared_;
     index_t capacity_ = -1, out_offset_ = 0, result_offset_ = 0;
+    std::uint64_t table_ = 0;             // whose network it was planned for
+    std::uint64_t prepared_version_ = 0;  // of the values that prepared_ was made of
 };
 
 }  // namespace dla

@@ -13,6 +13,15 @@ namespace dla {
 
 DLA_ONCE bool conv2d_uses_winograd(const Cpu<float>& p, const Conv2dDims& d) { return !p.strict && detail::winograd_pays(d); }
 
+DLA_ONCE index_t conv2d_prepare(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* w, std::byte* to) {
+    if (p.strict || !detail::winograd_saves(d)) return 0;
+    Conv2dDims one = d;
+    one.batch = 1;
+    const detail::WinogradPlan plan(one, false);
+    if (to != nullptr) detail::winograd_pack_all(p.threads, plan, w, reinterpret_cast<float*>(to), reinterpret_cast<float*>(scratch));
+    return plan.packed_floats() * static_cast<index_t>(sizeof(float));
+}
+
 namespace detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t conv2d_parallel = 1 << 20;  // multiplications below which a second thread brings nothing
@@ -86,6 +95,26 @@ inline void conv2d_forward_then(const Cpu<float>& p, std::byte* scratch, const C
     conv2d_correlate(p, scratch, ConvPlan(d, false), x, w, bias, y, finish);
 }
 
+/// Floats of scratch memory to prepare weights, and with them where tiles are few.
+inline index_t conv2d_prepared_floats(const Cpu<float>& p, const Conv2dDims& d) {
+    if (p.strict || !winograd_saves(d)) return 0;
+    Conv2dDims one = d, few = d;
+    one.batch = 1, few.batch = std::min(d.batch, winograd_least_images(d) - 1);
+    const index_t threads = thread_count(p.threads), results = few.batch * d.out_height * d.out_width * d.out_channels;
+    const index_t preparing = threads * WinogradPlan(one, false).own_floats();
+    return few.batch == 0 ? preparing : std::max(preparing, WinogradPlan(few, false).all_floats(threads) + results);
+}
+/// As conv2d_forward_then; `prepared` is what conv2d_prepare made of w, or null.
+inline void conv2d_infer_then(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias,
+                              const std::byte* prepared, float* y, const ConvFinish& finish) {
+    if (prepared == nullptr || p.strict || !winograd_saves(d)) return conv2d_forward_then(p, scratch, d, x, w, bias, y, finish);
+    const WinogradPlan plan(d, false);
+    const auto* packed = reinterpret_cast<const float*>(prepared);
+    auto* space = reinterpret_cast<float*>(scratch);
+    if (winograd_pays(d)) return winograd_correlate_packed(p, space, plan, x, packed, bias, y, finish);
+    winograd_correlate_few(p, space, plan, x, packed, bias, finish.own != nullptr ? space + plan.all_floats(thread_count(p.threads)) : y, finish);
+}
+
 /// dw += the partial results of all parts, in order.
 inline void conv2d_combine_all(const TileTarget& tile, int threads, const ConvWeightsPlan& plan, float* partial, float* dw) {
     const Conv2dDims& d = plan.d;
@@ -132,6 +161,14 @@ DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv
 /// y = conv(x, w) + bias (or null): cross-correlation with zeros outside the image.
 DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y) {
     detail::conv2d_forward_then(p, scratch, d, x, w, bias, y, {});
+}
+
+DLA_ONCE index_t conv2d_infer_scratch(const Cpu<float>& p, const Conv2dDims& d) {
+    return std::max(conv2d_forward_scratch(p, d), detail::bytes_of<float>(detail::conv2d_prepared_floats(p, d)));
+}
+DLA_ONCE void conv2d_infer(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias,
+                           const std::byte* prepared, float* y) {
+    detail::conv2d_infer_then(p, scratch, d, x, w, bias, prepared, y, {});
 }
 
 /// dx = gradient with respect to x, overwritten everywhere.

@@ -67,7 +67,7 @@ DLA_ONCE index_t conv_norm_forward_scratch(const Cpu<float>& p, const ConvNormDi
 }
 DLA_ONCE index_t conv_norm_infer_scratch(const Cpu<float>& p, const ConvNormDims& d) {
     const index_t own = d.pool ? detail::bytes_of<float>(thread_count(p.threads) * detail::most_task_floats(p, d.conv)) : 0;
-    return detail::NormRows::bytes(d.rows()) + 2 * detail::bytes_of<float>(d.conv.out_channels) + own + conv2d_forward_scratch(p, d.conv);
+    return detail::NormRows::bytes(d.rows()) + 2 * detail::bytes_of<float>(d.conv.out_channels) + own + conv2d_infer_scratch(p, d.conv);
 }
 DLA_ONCE index_t conv_norm_backward_scratch(const Cpu<float>&, const ConvNormDims& d) {
     return detail::NormRows::bytes(d.rows()) + detail::NormGradient::bytes(d.conv.out_channels, detail::NormRows::most_pieces(d.rows()));
@@ -107,14 +107,14 @@ DLA_ONCE void conv_norm_weights(const Cpu<float>& p, std::byte* scratch, const C
 }
 
 DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
-                              const float* bias, float* y) {
+                              const float* bias, const std::byte* prepared, float* y) {
     auto *mean = detail::take<float>(scratch, d.conv.out_channels), *invstd = detail::take<float>(scratch, d.conv.out_channels);
     norm_rows_running(p, d.rows(), n, mean, invstd);
     const detail::NormRows rows(d.rows(), scratch, n, mean, invstd);
     const index_t own_floats = d.pool ? detail::most_task_floats(p, d.conv) : 0;
     float* own = d.pool ? detail::take<float>(scratch, thread_count(p.threads) * own_floats) : nullptr;
     const auto normalise = [&](index_t, const detail::ConvTask& task, const float* results, int) { rows.normalise(task.first, task.last, results, y); };
-    detail::conv2d_forward_then(p, scratch, d.conv, x, w, bias, y, detail::finish_with(normalise, own, own_floats));
+    detail::conv2d_infer_then(p, scratch, d.conv, x, w, bias, prepared, y, detail::finish_with(normalise, own, own_floats));
 }
 
 DLA_ONCE void conv_norm_backward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,

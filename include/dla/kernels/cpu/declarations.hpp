@@ -17,6 +17,14 @@ DLA_ONCE index_t conv2d_forward_scratch(const Cpu<float>& p, const Conv2dDims& d
 DLA_ONCE index_t conv2d_backward_data_scratch(const Cpu<float>& p, const Conv2dDims& d);
 DLA_ONCE index_t conv2d_backward_weights_scratch(const Cpu<float>& p, const Conv2dDims& dims);
 DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias, float* y);
+// For inference, weights may be brought beforehand into the form that conv2d_infer reads.
+/// Writes it to `to`, gives its bytes; with null only these, which are 0 where weights are read as they are. No function of the batch.
+/// Scratch as conv2d_infer.
+DLA_ONCE index_t conv2d_prepare(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* w, std::byte* to);
+DLA_ONCE index_t conv2d_infer_scratch(const Cpu<float>& p, const Conv2dDims& d);
+/// As conv2d_forward; `prepared` is what conv2d_prepare made of w, or null.
+DLA_ONCE void conv2d_infer(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias,
+                           const std::byte* prepared, float* y);
 DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx);
 DLA_ONCE void conv2d_backward_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* dy, float* dw, float* dbias);
 
@@ -80,9 +88,9 @@ DLA_ONCE void conv_norm_forward_running(const Cpu<float>& p, std::byte* scratch,
 /// As conv2d_backward_weights, of x normalised.
 DLA_ONCE void conv_norm_weights(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const NormedInput& input, const float* x, const float* dz,
                                 float* dw, float* dbias);
-/// All of it, with running statistics.
+/// All of it, with running statistics; `prepared` as in conv2d_infer.
 DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* x, const float* w,
-                              const float* bias, float* y);
+                              const float* bias, const std::byte* prepared, float* y);
 /// dz, which may be z; dw and db (or null) accumulated. With `running` mean and invstd are no functions of z.
 DLA_ONCE void conv_norm_backward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
                                  const float* invstd, const float* dy, float* dz, float* dw, float* db, bool running);

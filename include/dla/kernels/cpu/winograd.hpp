@@ -128,14 +128,19 @@ inline void winograd_block(const TileTarget& tile, const WinogradTarget& winogra
     }
 }
 
-inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const WinogradPlan& plan, const ConvSource& src, const float* w, const float* bias,
-                               float* dst, const ConvFinish& finish) {
+/// Transforms all weights; `space` holds own_floats for each thread.
+inline void winograd_pack_all(int threads, const WinogradPlan& plan, const float* w, float* packed, float* space) {
     const TileTarget& tile = active_tile();
     const WinogradTarget& winograd = active_winograd();
-    auto* packed = reinterpret_cast<float*>(scratch);
-    float* space = packed + winograd_places * plan.place_weights();
-    parallel_for(p.threads, plan.panels(tile),
+    parallel_for(threads, plan.panels(tile),
                  [&](index_t panel, int thread) { winograd_pack(tile, winograd, plan, panel, w, packed, space + thread * plan.own_floats()); });
+}
+
+/// `packed`: the transformed weights.
+inline void winograd_correlate_packed(const Cpu<float>& p, float* space, const WinogradPlan& plan, const ConvSource& src, const float* packed,
+                                      const float* bias, float* dst, const ConvFinish& finish) {
+    const TileTarget& tile = active_tile();
+    const WinogradTarget& winograd = active_winograd();
     parallel_for(p.threads, plan.tasks(), [&](index_t number, int thread) {
         const ConvTask task = plan.task(number);
         const ConvTarget to = finish.target(task, dst, thread);
@@ -146,6 +151,51 @@ inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const Wi
                            space + thread * plan.own_floats());
         finish(number, task, to, plan.dst_c, thread);
     });
+}
+
+inline void winograd_correlate(const Cpu<float>& p, std::byte* scratch, const WinogradPlan& plan, const ConvSource& src, const float* w, const float* bias,
+                               float* dst, const ConvFinish& finish) {
+    auto* packed = reinterpret_cast<float*>(scratch);
+    float* space = packed + plan.packed_floats();
+    winograd_pack_all(p.threads, plan, w, packed, space);
+    winograd_correlate_packed(p, space, plan, src, packed, bias, dst, finish);
+}
+
+/// As winograd_correlate_packed, the same bits, for few tiles: threads share the destination's channels, so that each reads its part of the weights once.
+/// `space` holds all_floats; `results` all of dst where `finish` keeps none of it, else it is dst.
+inline void winograd_correlate_few(const Cpu<float>& p, float* space, const WinogradPlan& plan, const float* src, const float* packed, const float* bias,
+                                   float* results, const ConvFinish& finish) {
+    const TileTarget& tile = active_tile();
+    const WinogradTarget& winograd = active_winograd();
+    const index_t count = plan.tiles.count, place = plan.all_place_floats(), product_place = plan.all_product_floats(), width = tile.panel_width;
+    const ConvSource source(src);
+    parallel_for(p.threads, count, [&](index_t t, int thread) {
+        WinogradPatches(source, plan.tiles, plan.src_h, plan.src_w, plan.src_c, plan.pad_h, plan.pad_w, thread)
+            .transform(winograd, t, space + t * plan.src_row, place);
+    });
+    parallel_for(p.threads, plan.panels(tile), [&](index_t panel, int thread) {
+        const index_t column = panel * width, cols = std::min(width, plan.dst_c - column);
+        float* products = space + plan.all_patches() + thread * winograd_places * product_place;
+        for (index_t q = 0; q < winograd_places; ++q)
+            tile.run_panel({.rows = count,
+                            .steps = plan.src_c,
+                            .a = space + q * place,
+                            .row_step = plan.src_row,
+                            .step = 1,
+                            .b = packed + q * plan.place_weights() + column * plan.src_c,
+                            .ldb = tile.stored_width(cols),
+                            .c = products + q * product_place,
+                            .ldc = width,
+                            .cols = cols,
+                            .add = false});
+        for (index_t t = 0; t < count; ++t) {
+            const auto at = plan.tiles.place(t);
+            winograd.output(products + t * width, product_place, bias != nullptr ? bias + column : nullptr, plan.tiles.results(at, plan.dst_c), cols,
+                            results + plan.tiles.results_at(at) * plan.dst_c + column);
+        }
+    });
+    if (finish.run == nullptr) return;
+    parallel_for(p.threads, plan.tasks(), [&](index_t number, int thread) { finish(number, plan.task(number), {results, 0}, plan.dst_c, thread); });
 }
 
 /// One part: its sums over its rows of tiles. `space` holds own_floats.

@@ -24,17 +24,19 @@ constexpr index_t winograd_least_images(const Conv2dDims& d) {
     return ceil_div(64, std::max<index_t>(1, ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4)));
 }
 
-/// Whether a convolution has the form, and the size at which four times fewer multiplications outweigh the transforms. Those take as long as some 24
-/// multiplications for each channel of a place (measured: 21), and those of the weights what 64 tiles do.
-constexpr bool winograd_pays(const Conv2dDims& d) {
+/// Whether a convolution has the form, and the size at which four times fewer multiplications outweigh the transforms of images and results, which take as
+/// long as some 24 multiplications for each channel of a place (measured: 21).
+constexpr bool winograd_saves(const Conv2dDims& d) {
     if (d.kernel_h != 3 || d.kernel_w != 3 || d.stride_h != 1 || d.stride_w != 1 || d.dilation_h != 1 || d.dilation_w != 1 || d.groups != 1) return false;
     // No padding above 2 on any side: each value of y depends on some of x.
     if (d.pad_top > 2 || d.pad_left > 2 || d.out_height > d.height + d.pad_top || d.out_width > d.width + d.pad_left) return false;
     if (d.in_channels < 16 || d.out_channels < 16) return false;
     const index_t tiles = ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4);
     const index_t products = d.in_channels * d.out_channels;
-    return d.batch >= winograd_least_images(d) && 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
+    return 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
 }
+/// Whether it does where the weights must be transformed too, which takes what 64 tiles do.
+constexpr bool winograd_pays(const Conv2dDims& d) { return d.batch >= winograd_least_images(d) && winograd_saves(d); }
 
 /// Tiles of 4 x 4 results, of all images in order.
 struct WinogradTiles {
@@ -112,7 +114,14 @@ struct WinogradPlan {
     index_t own_floats() const {
         return std::max(winograd_places * (room * (src_row + product_row) + 2 * winograd_skew), max_panel_width * winograd_places * chunk);
     }
-    index_t scratch(int threads) const { return (winograd_places * place_weights() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+    index_t packed_floats() const { return winograd_places * place_weights(); }
+    index_t scratch(int threads) const { return (packed_floats() + threads * own_floats()) * static_cast<index_t>(sizeof(float)); }
+
+    // All tiles at a time, where they are few: their patches, and a panel of products of each thread.
+    index_t all_patches() const { return winograd_places * all_place_floats(); }
+    index_t all_place_floats() const { return tiles.count * src_row + winograd_skew; }
+    index_t all_product_floats() const { return tiles.count * max_panel_width + winograd_skew; }
+    index_t all_floats(int threads) const { return all_patches() + threads * winograd_places * all_product_floats(); }
 
 private:
     /// Rows that register tiles of so many rows compute for so many rows of tiles.
