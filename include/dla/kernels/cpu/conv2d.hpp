@@ -100,7 +100,8 @@ inline index_t conv2d_prepared_floats(const Cpu<float>& p, const Conv2dDims& d) 
     if (p.strict || !winograd_saves(d)) return 0;
     Conv2dDims one = d, few = d;
     one.batch = 1, few.batch = std::min(d.batch, winograd_least_images(d) - 1);
-    const index_t threads = thread_count(p.threads), results = few.batch * d.out_height * d.out_width * d.out_channels;
+    const int threads = thread_count(p.threads);
+    const index_t results = few.batch * d.out_height * d.out_width * d.out_channels;
     const index_t preparing = threads * WinogradPlan(one, false).own_floats();
     return few.batch == 0 ? preparing : std::max(preparing, WinogradPlan(few, false).all_floats(threads) + results);
 }
