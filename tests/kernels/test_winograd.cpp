@@ -198,7 +198,6 @@ TEST_CASE("winograd: without a bias in inference, and none prepared where direct
     strict.strict = true;
     CHECK(conv2d_prepare({}, nullptr, q.d, nullptr, nullptr) > 0);
     CHECK(conv2d_prepare(strict, nullptr, q.d, nullptr, nullptr) == 0);
-    CHECK(support::same_bits(inferred(strict, q), q.run(strict).y));
     q.d.groups = 2;
     CHECK(conv2d_prepare({}, nullptr, q.d, nullptr, nullptr) == 0);
 }

@@ -87,6 +87,46 @@ TEST_CASE_TEMPLATE("a layer of one's own prepares its weights on any policy", P,
     CHECK(y == std::vector<float>{expected(1, 4), expected(2, 4)});
 }
 
+namespace {
+
+/// A layer of a user's own around a Conv2d, whose `prepare` it does not pass on.
+struct Wrapped {
+    Conv2d<40, 40, 3> conv;
+    static constexpr Needs needs{.x = true};
+    template <class P>
+    using State = LayerState<Conv2d<40, 40, 3>, P>;
+    constexpr Text name() const { return "Wrapped"; }
+    constexpr ShapeResult out_shape(Shape s) const { return conv.out_shape(s); }
+    template <class P, class Builder>
+    State<P> build(Builder& b, const Shape& in) const {
+        return conv.template build<P>(b, in);
+    }
+    template <class P>
+    index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
+        return conv.scratch(policy, in, batch, pass);
+    }
+    template <class P>
+    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
+        conv.infer(c, state, x, y);
+    }
+    template <class P>
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
+        conv.backward(c, state, x, y, dy, dx);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a layer that prepares nothing is not shown what the next one prepared") {
+    Model<Sequential<Wrapped, Conv2d<40, 40, 3>, Wrapped>, image> model(Seed{3});
+    Cpu<float> strict;
+    strict.strict = true;
+    Model<Sequential<Wrapped, Conv2d<40, 40, 3>, Wrapped>, image> direct(Seed{3}, strict);
+    const auto x = images(1);
+    const auto y = model.predict(x), expected = direct.predict(x);
+    for (std::size_t i = 0; i < y.size(); ++i) CHECK(y[i] == doctest::Approx(expected[i]).epsilon(1e-3));
+}
+
 TEST_CASE("the network of these tests has weights to prepare") {
     for (const auto& [size, in, out] : {std::array<index_t, 3>{9, 40, 40}, {9, 40, 44}, {4, 44, 44}, {4, 44, 48}})
         CHECK(conv2d_prepare(Cpu<float>{}, nullptr, {1, size, size + 1, in, out, 3, 3, 1, 1, 1, 1, 1, 1, size, size + 1, 1}, nullptr, nullptr) > 0);

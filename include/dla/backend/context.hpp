@@ -66,6 +66,15 @@ struct Context {
     PreparedPtr<P> prepared{};                                    ///< inference only: what the layer's `prepare` made of its weights, or null
     Observer<P>* observer = nullptr;
     LayerClock* clock = nullptr;
+
+    /// f(), which finds at `prepared` what is its own: the first `bytes` of what is left, or nothing. What follows is left.
+    template <class F>
+    void with_prepared(index_t bytes, const F& f) {
+        const PreparedPtr<P> own = prepared;
+        if (bytes == 0) prepared = {};
+        f();
+        prepared = own ? own + align_up(bytes) : own;
+    }
 };
 
 }  // namespace dla

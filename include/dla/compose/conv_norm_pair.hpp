@@ -62,9 +62,8 @@ void AnyConvNormPair::infer(Context<P>& c, const InferredPair<P>& parts, const C
     const View<P> activated(reinterpret_cast<typename P::scalar*>(c.scratch), x.batch, shape);
     Context<P> rest = c;
     rest.scratch += Stack<P>::bytes(activated.size());
-    first.infer(rest, parts.first, x, activated);
-    if (rest.prepared) rest.prepared += align_up(first.prepare(c, parts.first, x.shape, PreparedPtr<P>{}));
-    second.infer(rest, parts.second, ConstView<P>(activated), y);
+    rest.with_prepared(first.prepare(c, parts.first, x.shape, PreparedPtr<P>{}), [&] { first.infer(rest, parts.first, x, activated); });
+    rest.with_prepared(second.prepare(c, parts.second, shape, PreparedPtr<P>{}), [&] { second.infer(rest, parts.second, ConstView<P>(activated), y); });
 }
 template <class P>
 void AnyConvNormPair::forward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormPairTape<P>& tape) const {

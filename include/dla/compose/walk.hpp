@@ -72,9 +72,7 @@ struct Running {
         if constexpr (Container<L>)
             layer.walk_infer(*this, state, x, y);
         else
-            infer_layer<P>(layer, c, state, x, y);
-        if constexpr (requires { layer.prepare(c, state, x.shape, c.prepared); })
-            if (c.prepared) c.prepared += align_up(layer.prepare(c, state, x.shape, PreparedPtr<P>{}));
+            c.with_prepared(prepared_by(layer, c, state, x.shape), [&] { infer_layer<P>(layer, c, state, x, y); });
     }
     /// Work of a container's own: f(context).
     template <class F>

@@ -62,6 +62,15 @@ index_t scratch_of(const L& layer, const P& policy, const Shape& in, index_t bat
         return 0;
 }
 
+/// Bytes of the weights that the layer prepares for inference.
+template <class P, class L>
+index_t prepared_by(const L& layer, const Context<P>& c, const LayerState<L, P>& state, const Shape& in) {
+    if constexpr (requires { layer.prepare(c, state, in, PreparedPtr<P>{}); })
+        return layer.prepare(c, state, in, PreparedPtr<P>{});
+    else
+        return 0;
+}
+
 namespace detail {
 
 template <class L>

@@ -28,16 +28,20 @@ struct Nothing {};
 namespace detail {
 
 template <class L, class P>
-concept HasState = requires { typename L::template State<P>; };
+concept HasState = requires {
+    typename L::template State<P>;
+};
 template <class L, class P>
-concept HasTape = requires { typename L::template Tape<P>; };
+concept HasTape = requires {
+    typename L::template Tape<P>;
+};
 
 template <class L, class P>
 struct StateOf {
     using type = Nothing;
 };
 template <class L, class P>
-    requires HasState<L, P>
+requires HasState<L, P>
 struct StateOf<L, P> {
     using type = typename L::template State<P>;
 };
@@ -46,7 +50,7 @@ struct TapeOf {
     using type = Nothing;
 };
 template <class L, class P>
-    requires HasTape<L, P>
+requires HasTape<L, P>
 struct TapeOf<L, P> {
     using type = typename L::template Tape<P>;
 };
@@ -147,19 +151,26 @@ concept Builds = !HasState<L, P> || requires(const L& layer, AnyBuilder<P>& buil
     { layer.template build<P>(builder, in) } -> std::same_as<LayerState<L, P>>;
 };
 template <class L, class P>
-concept InfersWithState =
-    requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) { layer.infer(c, state, x, out); };
+concept InfersWithState = requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) {
+    layer.infer(c, state, x, out);
+};
 template <class L, class P>
-concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.infer(c, x, out); };
+concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
+    layer.infer(c, x, out);
+};
 template <class L, class P>
 concept ForwardWithTape = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
     layer.forward(c, state, x, out, tape);
 };
 template <class L, class P>
-concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) { layer.forward(c, x, out, tape); };
+concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
+    layer.forward(c, x, out, tape);
+};
 template <class L, class P>
 concept BackwardWithBoth = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, ConstView<P> y,
-                                    ConstView<P> dy, View<P> out) { layer.backward(c, state, x, y, dy, out, tape); };
+                                    ConstView<P> dy, View<P> out) {
+    layer.backward(c, state, x, y, dy, out, tape);
+};
 template <class L, class P>
 concept BackwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
     layer.backward(c, state, x, y, dy, out);
@@ -169,13 +180,18 @@ concept BackwardWithTape = requires(const L& layer, Context<P>& c, LayerTape<L, 
     layer.backward(c, x, y, dy, out, tape);
 };
 template <class L, class P>
-concept BackwardPlainly =
-    requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) { layer.backward(c, x, y, dy, out); };
+concept BackwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
+    layer.backward(c, x, y, dy, out);
+};
 
 template <class L, class P>
-concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) { layer.forward(c, state, x, out); };
+concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) {
+    layer.forward(c, state, x, out);
+};
 template <class L, class P>
-concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.forward(c, x, out); };
+concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
+    layer.forward(c, x, out);
+};
 
 /// Stands in for what `keep` and `work` call.
 struct AnyClaim {
@@ -221,8 +237,8 @@ concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L,
 ///          nothing else.
 /// optional: `keep(claim, tape, in, batch)` calls `claim(tape.member, count)` for each buffer that lives from forward to backward, and
 ///           `work(claim, tape, in, batch)` for each that lives during backward alone; `scratch(policy, in, batch, pass)` gives the bytes of scratch memory
-///           that its kernels take for up to `batch` samples; `prepare(const context, const state, in, to)` brings weights into the form in which `infer` reads
-///           them at `context.prepared` where that is not null, writes it to `to`, and gives its bytes; with `to` null only these.
+///           that its kernels take for up to `batch` samples; `prepare(const context, const state, in, to)` brings weights into the form in which `infer`
+///           reads them at `context.prepared` where that is not null, writes it to `to`, and gives its bytes; with `to` null only these. 0: there is none.
 template <class L, class P>
 concept LayerOn = Layer<L> && detail::Builds<L, P> && detail::Infers<L, P> && detail::Trains<L, P> && detail::Backpropagates<L, P> &&
                   detail::ForwardFits<L, P> && detail::KeepFits<L, P> && detail::WorkFits<L, P> && detail::ScratchFits<L, P> && detail::PrepareFits<L, P>;

@@ -108,7 +108,7 @@ inline index_t conv2d_prepared_floats(const Cpu<float>& p, const Conv2dDims& d) 
 /// As conv2d_forward_then; `prepared` is what conv2d_prepare made of w, or null.
 inline void conv2d_infer_then(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias,
                               const std::byte* prepared, float* y, const ConvFinish& finish) {
-    if (prepared == nullptr || p.strict || !winograd_saves(d)) return conv2d_forward_then(p, scratch, d, x, w, bias, y, finish);
+    if (prepared == nullptr) return conv2d_forward_then(p, scratch, d, x, w, bias, y, finish);
     const WinogradPlan plan(d, false);
     const auto* packed = reinterpret_cast<const float*>(prepared);
     auto* space = reinterpret_cast<float*>(scratch);

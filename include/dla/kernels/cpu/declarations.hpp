@@ -22,7 +22,7 @@ DLA_ONCE void conv2d_forward(const Cpu<float>& p, std::byte* scratch, const Conv
 /// Scratch as conv2d_infer.
 DLA_ONCE index_t conv2d_prepare(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* w, std::byte* to);
 DLA_ONCE index_t conv2d_infer_scratch(const Cpu<float>& p, const Conv2dDims& d);
-/// As conv2d_forward; `prepared` is what conv2d_prepare made of w, or null.
+/// As conv2d_forward; `prepared` is what conv2d_prepare made of w, or null where that is nothing.
 DLA_ONCE void conv2d_infer(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* x, const float* w, const float* bias,
                            const std::byte* prepared, float* y);
 DLA_ONCE void conv2d_backward_data(const Cpu<float>& p, std::byte* scratch, const Conv2dDims& d, const float* dy, const float* w, float* dx);
