@@ -73,8 +73,11 @@ void activations(std::vector<Outcome>& out) {
         out.push_back({name, Bits{}.add(y)});
         out.push_back({name + " backward", Bits{}.add(dx)});
     }
-    add_relu(p, n, x.data(), dy.data(), y.data());
+    std::vector<std::uint32_t> mask(static_cast<std::size_t>(relu_mask_words(n)));
+    add_relu(p, n, x.data(), dy.data(), y.data(), mask.data());
+    relu_mask_backward(p, n, mask.data(), dy.data(), dx.data());
     out.push_back({"add_relu", Bits{}.add(y)});
+    out.push_back({"relu_mask_backward", Bits{}.add(dx)});
 }
 
 void pooling(std::vector<Outcome>& out) {

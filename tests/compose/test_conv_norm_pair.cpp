@@ -132,3 +132,18 @@ TEST_CASE("a pair of blocks takes less memory than two") {
     const auto bytes = [&]<class P>(const P&) { return Runner<P>(net_of<Rectified>(k), k.in, 100).plan().activations; };
     CHECK(10 * bytes(Cpu<float>{}) < 9 * bytes(Single{}));
 }
+
+TEST_CASE("a Residual and the pair in it write their gradients over that of what follows them, and keep a bit of each output") {
+    using Pair = Sequential<Conv2d<Dyn, 4, 3, 1, 1>, BatchNorm2d<>, ReLU, Conv2d<Dyn, 4, 3, 1, 1>, BatchNorm2d<>>;
+    using Projected = Sequential<Conv2d<Dyn, 4, 1>, Residual<Pair, Conv2d<Dyn, 4, 1>, ReLU>, MaxPool2d<2>, Residual<Pair, Identity, ReLU>, AvgPool2d<2>>;
+    const Shape in{3, 16, 16};
+    const index_t batch = 8;
+    for (const bool want_dx : {true, false}) {
+        const auto got = Runner<Cpu<float>>(Projected{}, in, batch, {}, want_dx).run();
+        CHECK(support::same_outcome(got, Runner<Single>(Projected{}, in, batch, {}, want_dx).run()));
+        CHECK(support::distance(got, Runner<Reference<double>>(Projected{}, in, batch, {}, want_dx).run()) < 1e-4);
+    }
+    // At most alive at once: the block's input, the results of its two convolutions, the gradient, that of the shortcut's input, that of x.
+    const index_t image = batch * 4 * 16 * 16 * static_cast<index_t>(sizeof(float));
+    CHECK(Runner<Cpu<float>>(Projected{}, in, batch).plan().activations < 7 * image);
+}

@@ -212,15 +212,18 @@ TEST_CASE_TEMPLATE("16-bit elementwise kernels and dropout", H, bf16, f16) {
     for (const index_t n : {0, 1, 37})
         check_against<H, Reference<float>>([&](const auto& p, const auto& in, Outputs& out) {
             const auto a = in.activations(1, n, 3), b = in.activations(2, n);
-            auto sum = in.unwritten(n), positive = sum, copied = sum, filled = sum, dropped = sum;
+            auto sum = in.unwritten(n), positive = sum, copied = sum, filled = sum, dropped = sum, passed = sum;
+            std::vector<std::uint32_t> mask(static_cast<std::size_t>(relu_mask_words(n)));
             auto masters = support::poisoned(n);
             add(p, n, a.data(), b.data(), sum.data());
-            add_relu(p, n, a.data(), b.data(), positive.data());
+            add_relu(p, n, a.data(), b.data(), positive.data(), mask.data());
+            relu_mask_backward(p, n, mask.data(), b.data(), passed.data());
             copy(p, n, a.data(), copied.data());
             fill(p, n, 1.0f / 3, filled.data());
             fill(p, n, 1.0f / 3, masters.data());
             dropout(p, n, 0.1, &at, 3, a.data(), dropped.data());
-            out.activation(sum), out.activation(positive), out.activation(copied), out.activation(filled), out.activation(dropped), out.other(masters);
+            out.activation(sum), out.activation(positive), out.activation(copied), out.activation(filled), out.activation(dropped), out.activation(passed);
+            out.other(masters);
         });
 }
 

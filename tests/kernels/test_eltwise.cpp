@@ -74,9 +74,9 @@ TEST_CASE("cpu eltwise: exact kernels equal the reference, in place too") {
         y = b;
         add(cpu(), n, a.data(), y.data(), y.data());
         CHECK(same_values(y, expected));
-        add_relu(reference, n, a.data(), b.data(), expected.data());
+        add_relu(reference, n, a.data(), b.data(), expected.data(), nullptr);
         y = a;
-        add_relu(cpu(), n, y.data(), b.data(), y.data());
+        add_relu(cpu(), n, y.data(), b.data(), y.data(), nullptr);
         CHECK(same_values(y, expected));
         y = poisoned(n);
         copy(cpu(), n, a.data(), y.data());
@@ -93,6 +93,39 @@ TEST_CASE("cpu eltwise: exact kernels equal the reference, in place too") {
             y = b;
             activation_backward(cpu(), kind, 0.01, n, a.data(), a.data(), y.data(), y.data());
             CHECK(distance(y, expected) <= 0x1p-23);
+        }
+    }
+}
+
+TEST_CASE("cpu eltwise: the mask of add_relu lets the gradient through where y is not 0") {
+    const Reference<float> reference;
+    for (const index_t n : {0, 1, 15, 16, 17, 511, 512, 513, 5000, 100003}) {
+        CAPTURE(n);
+        const Floats a = with_edges(1, n), b = with_edges(5, n), dy = with_edges(9, n);
+        Floats expected = poisoned(n), dx = poisoned(n);
+        const auto words = static_cast<std::size_t>(relu_mask_words(n));
+        std::vector<std::uint32_t> mask(words + 1, 0xDEADBEEFu), other = mask;
+        add_relu(reference, n, a.data(), b.data(), expected.data(), other.data());
+        Floats y = a;
+        add_relu(cpu(), n, y.data(), b.data(), y.data(), mask.data());
+        CHECK(same_values(y, expected));
+        CHECK(mask[words] == 0xDEADBEEFu);
+        CHECK(other[words] == 0xDEADBEEFu);
+        activation_backward(reference, Activation::relu, 0, n, nullptr, y.data(), dy.data(), expected.data());
+        relu_mask_backward(reference, n, other.data(), dy.data(), dx.data());
+        CHECK(same_bits(dx, expected));
+        dx = poisoned(n);
+        relu_mask_backward(cpu(), n, mask.data(), dy.data(), dx.data());
+        CHECK(same_bits(dx, expected));
+        dx = dy;
+        relu_mask_backward(cpu(), n, mask.data(), dx.data(), dx.data());
+        CHECK(same_bits(dx, expected));
+        for (int threads = 1; threads <= 5; ++threads) {
+            Cpu<float> p = cpu();
+            p.threads = threads;
+            std::vector<std::uint32_t> again(words + 1, 0xDEADBEEFu);
+            add_relu(p, n, a.data(), b.data(), y.data(), again.data());
+            CHECK(again == mask);
         }
     }
 }

@@ -95,6 +95,15 @@ TEST_CASE("gemm: exact on integers where blocks of columns and steps end") {
         }
 }
 
+TEST_CASE("gemm: exact on integers where B is packed a range at a time") {
+    for (const bool tb : {false, true}) {
+        check_exact({66, 600, 4000, false, tb}, true, 3);   // ranges of steps, the last one shorter
+        check_exact({65, 5001, 300, false, tb}, true, 0);   // ranges of columns
+        check_exact({67, 1300, 1531, false, tb}, true, 2);  // both
+    }
+    check_exact({66, 5001, 280, true, false}, false, 1);
+}
+
 TEST_CASE("gemm: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the sum in double") {
     for (const auto& [m, k] : {std::pair<index_t, index_t>{37, 1}, {37, 64}, {37, 784}, {37, 6000}, {3, 1}, {3, 784}, {8, 6001}})
         for (const bool tb : {false, true}) {
@@ -119,7 +128,8 @@ TEST_CASE("gemm: reals within 8 sqrt(k) 2^-24 sum |a| |b| of the sum in double")
 
 TEST_CASE("gemm: the same bits at any number of threads") {
     for (const GemmDims& d : {GemmDims{130, 128, 784, false, true}, GemmDims{300, 300, 300, true, false}, GemmDims{20, 33, 9000, true, false},
-                              GemmDims{500, 10, 700, false, true}, GemmDims{2, 300, 6000, false, true}, GemmDims{8, 999, 131, false, true}}) {
+                              GemmDims{500, 10, 700, false, true}, GemmDims{2, 300, 6000, false, true}, GemmDims{8, 999, 131, false, true},
+                              GemmDims{66, 1300, 1531, false, true}}) {
         const Floats a = filled(7, d.m * d.k, 0), b = filled(8, d.k * d.n, 0), bias = filled(9, d.n, 0);
         const Floats c(static_cast<std::size_t>(d.m * d.n), std::numeric_limits<float>::quiet_NaN());
         const Floats one = product(d, a, b, bias.data(), 0, c, 1);

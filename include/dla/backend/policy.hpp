@@ -110,6 +110,28 @@ using View = BasicView<typename P::template pointer<typename P::scalar>>;
 template <class P>
 using ConstView = BasicView<typename P::template pointer<const typename P::scalar>>;
 
+/// The gradient of a layer's output, as `backward` gets it. Where it is `spent`, nothing reads it afterwards, and the layer may write over it: to `room()`.
+template <class P>
+class OutputGradient : public ConstView<P> {
+public:
+    constexpr OutputGradient() = default;
+    constexpr OutputGradient(const ConstView<P>& dy) : ConstView<P>(dy) {}
+    constexpr OutputGradient(const View<P>& dy) : ConstView<P>(dy) {}
+    static constexpr OutputGradient spent_after(const View<P>& dy) {
+        OutputGradient gradient(dy);
+        gradient.spent_ = true;
+        gradient.room_ = dy.data;
+        return gradient;
+    }
+
+    constexpr bool spent() const { return spent_; }
+    constexpr View<P> room() const { return {room_, this->batch, this->shape}; }  ///< requires: spent()
+
+private:
+    bool spent_ = false;
+    decltype(View<P>::data) room_{};
+};
+
 namespace detail {
 
 /// The policy with what depends on the moment fixed.

@@ -22,7 +22,7 @@ struct Unit;
 template <class V, class P>
 struct UnitCalls {
     void (*forward)(V& v, const Unit<P>& unit, const ConstView<P>& x, const View<P>& y, Gradients wants);
-    void (*backward)(V& v, const Unit<P>& unit, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Gradients wants);
+    void (*backward)(V& v, const Unit<P>& unit, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx, Gradients wants);
     void (*infer)(V& v, const Unit<P>& unit, const ConstView<P>& x, const View<P>& y);
 };
 
@@ -71,7 +71,8 @@ struct UnitCallsOf {
     static void forward(V& v, const Unit<P>& u, const ConstView<P>& x, const View<P>& y, Gradients wants) {
         v.forward(static_cast<const L&>(layer_of<L>(u)), state(u), x, y, tape(u), wants, *u.rows);
     }
-    static void backward(V& v, const Unit<P>& u, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Gradients wants) {
+    static void backward(V& v, const Unit<P>& u, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx,
+                         Gradients wants) {
         v.backward(static_cast<const L&>(layer_of<L>(u)), state(u), x, y, dy, dx, tape(u), wants, *u.rows);
     }
     static void infer(V& v, const Unit<P>& u, const ConstView<P>& x, const View<P>& y) { v.infer(static_cast<const L&>(layer_of<L>(u)), state(u), x, y); }
@@ -141,6 +142,16 @@ void walk_events(V& v, const Chain<P>& chain, std::span<const ChainEvent> events
     }
 }
 
+/// The gradient at place `from` of a chain, as it is handed to a unit that writes another to place `to`. The chain has no use for it behind that unit, and its
+/// caller none for its own if that says so; but dx is what the caller waits for.
+template <class P>
+OutputGradient<P> gradient_at(Place from, Place to, const OutputGradient<P>& dy, const View<P>& dx, std::span<Planned<P>> buffers, const Shape& shape) {
+    const bool spent = from != to && (from >= 0 || (from == at_output && dy.spent()));
+    const ConstView<P> view(data_at<P>(from, kernel::ConstPtr<P>(dx.data), dy.data, buffers), dy.batch, shape);
+    if (!spent) return view;
+    return OutputGradient<P>::spent_after({data_at<P>(from, dx.data, dy.room().data, buffers), dy.batch, shape});
+}
+
 template <class V, class P>
 void walk_chain_forward(V& v, const Chain<P>& chain, const ConstView<P>& x, const View<P>& y, Gradients wants) {
     const auto& mode = chain.schedule.mode(wants);
@@ -153,7 +164,7 @@ void walk_chain_forward(V& v, const Chain<P>& chain, const ConstView<P>& x, cons
     });
 }
 template <class V, class P>
-void walk_chain_backward(V& v, const Chain<P>& chain, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx,
+void walk_chain_backward(V& v, const Chain<P>& chain, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx,
                          Gradients wants) {
     const auto& mode = chain.schedule.mode(wants);
     const auto value = chain.schedule.value;
@@ -161,7 +172,7 @@ void walk_chain_backward(V& v, const Chain<P>& chain, const ConstView<P>& x, con
         const Shape &before = chain.shapes[u], &after = chain.shapes[u + 1];
         const ConstView<P> in(data_at<P>(value[u], x.data, y.data, chain.buffers), x.batch, before);
         const ConstView<P> out(data_at<P>(value[u + 1], x.data, y.data, chain.buffers), x.batch, after);
-        const ConstView<P> from(data_at<P>(mode.gradient[u + 1], kernel::ConstPtr<P>(dx.data), dy.data, chain.buffers), x.batch, after);
+        const OutputGradient<P> from = gradient_at(mode.gradient[u + 1], mode.gradient[u], dy, dx, chain.buffers, after);
         const View<P> to(data_at<P>(mode.gradient[u], dx.data, kernel::Ptr<P>{}, chain.buffers), x.batch, before);
         const Unit<P> unit = chain.unit(u);
         unit.kind->calls(v).backward(v, unit, in, out, from, to, mode.child[u]);
@@ -191,9 +202,9 @@ void walk_chain_infer(V& v, const Chain<P>& chain, const ConstView<P>& x, const 
 DLA_TEMPLATE_ONCE(void walk_chain_forward(Running<Cpu<float>>&, const Chain<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&, Gradients))
 DLA_TEMPLATE_ONCE(void walk_chain_forward(Planning<Cpu<float>>&, const Chain<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&, Gradients))
 DLA_TEMPLATE_ONCE(void walk_chain_backward(Running<Cpu<float>>&, const Chain<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
-                                           const ConstView<Cpu<float>>&, const View<Cpu<float>>&, Gradients))
+                                           const OutputGradient<Cpu<float>>&, const View<Cpu<float>>&, Gradients))
 DLA_TEMPLATE_ONCE(void walk_chain_backward(Planning<Cpu<float>>&, const Chain<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
-                                           const ConstView<Cpu<float>>&, const View<Cpu<float>>&, Gradients))
+                                           const OutputGradient<Cpu<float>>&, const View<Cpu<float>>&, Gradients))
 DLA_TEMPLATE_ONCE(void walk_chain_infer(Running<Cpu<float>>&, const Chain<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&))
 DLA_TEMPLATE_ONCE(void walk_chain_infer(Planning<Cpu<float>>&, const Chain<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&))
 

@@ -39,8 +39,11 @@ struct AnyConvNormPair {
     template <class P>
     void forward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const View<P>& y, ConvNormPairTape<P>& tape) const;
     template <class P>
-    void backward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx,
+    void backward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const OutputGradient<P>& dy, const View<P>& dx,
                   ConvNormPairTape<P>& tape) const;
+
+    /// The gradient of what the first gives lies over that of what the second gives, which has then been read.
+    bool writes_over(bool spent, const Shape& in) const { return spent && !second.has_pool && second.inner(first.inner(in)).size() == first.inner(in).size(); }
 
 private:
     template <class P>
@@ -78,10 +81,10 @@ void AnyConvNormPair::forward(Context<P>& c, const TrainedPair<P>& parts, const 
     second.finish(c, parts.second, z, y, tape.second);
 }
 template <class P>
-void AnyConvNormPair::backward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx,
+void AnyConvNormPair::backward(Context<P>& c, const TrainedPair<P>& parts, const ConstView<P>& x, const OutputGradient<P>& dy, const View<P>& dx,
                                ConvNormPairTape<P>& tape) const {
     const ConstView<P> z(tape.first.conv_out.data, x.batch, first.inner(x.shape));
-    const View<P> gradient(tape.between.data, z.batch, z.shape);
+    const View<P> gradient(writes_over(dy.spent(), x.shape) ? dy.room().data : tape.between.data, z.batch, z.shape);
     const NormedInput input = between(parts, tape);
     second.undo(c, parts.second, z, dy, tape.second);
     second.differentiate<P>(c, parts.second, &input, z, gradient, tape.second);
@@ -95,7 +98,7 @@ DLA_TEMPLATE_ONCE(void AnyConvNormPair::infer(Context<Cpu<float>>&, const Inferr
 DLA_TEMPLATE_ONCE(void AnyConvNormPair::forward(Context<Cpu<float>>&, const TrainedPair<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&,
                                                 ConvNormPairTape<Cpu<float>>&) const)
 DLA_TEMPLATE_ONCE(void AnyConvNormPair::backward(Context<Cpu<float>>&, const TrainedPair<Cpu<float>>&, const ConstView<Cpu<float>>&,
-                                                 const ConstView<Cpu<float>>&, const View<Cpu<float>>&, ConvNormPairTape<Cpu<float>>&) const)
+                                                 const OutputGradient<Cpu<float>>&, const View<Cpu<float>>&, ConvNormPairTape<Cpu<float>>&) const)
 
 }  // namespace detail
 
@@ -120,8 +123,9 @@ struct ConvNormPairGroup : Group<Ls...> {
         a.second.keep(claim, tape.second, a.first.inner(in), batch);
     }
     template <class Claim, class P>
-    void work(const Claim& claim, Tape<P>& tape, const Shape& in, index_t batch) const {
-        claim(tape.between, batch * any().first.inner(in).size());
+    void work(const Claim& claim, Tape<P>& tape, const Shape& in, index_t batch, bool spent) const {
+        const detail::AnyConvNormPair a = any();
+        if (!a.writes_over(spent, in)) claim(tape.between, batch * a.first.inner(in).size());
     }
     template <class P>
     index_t scratch(const P& policy, const Shape& in, index_t batch, Pass pass) const {
@@ -140,7 +144,7 @@ struct ConvNormPairGroup : Group<Ls...> {
         any().template forward<P>(c, parts<detail::TrainedPair<P>>(state), x, y, tape);
     }
     template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
+    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P>, OutputGradient<P> dy, View<P> dx, Tape<P>& tape) const {
         any().template backward<P>(c, parts<detail::TrainedPair<P>>(state), x, dy, dx, tape);
     }
 

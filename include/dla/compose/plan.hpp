@@ -20,8 +20,8 @@ struct PlannedBlock {
     index_t offset = 0;
 };
 
-/// Gives every buffer an offset such that buffers alive at the same time do not overlap: largest first, each at the lowest place that is free. Returns the
-/// bytes of all.
+/// Gives every buffer an offset such that buffers alive at the same time do not overlap: the largest first, or the largest times how long they live, whichever
+/// takes less; each at the lowest place that is free. Returns the bytes of all.
 DLA_ONCE index_t place_blocks(std::vector<PlannedBlock>& blocks);
 
 }  // namespace detail

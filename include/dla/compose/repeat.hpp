@@ -137,7 +137,7 @@ struct Repeat {
         detail::walk_chain_forward(v, Copies<P>(blocks, state, &tape), x, y, wants);
     }
     template <class V, class P>
-    void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
         if (blocks.empty()) return v.compute([&](Context<P>& c) { detail::pass_on<P>(c, dy, dx); }, true);
         detail::walk_chain_backward(v, Copies<P>(blocks, state, &tape), x, y, dy, dx, wants);

@@ -25,8 +25,9 @@ struct Residual {
     static constexpr bool is_container = true;
     static constexpr bool branches = true, rectifies = detail::rectifies<Act>();
     static constexpr bool activates = !std::is_same_v<Act, Identity>;
+    static constexpr bool masks = std::is_same_v<Act, ReLU>;  ///< a bit for each value is kept, instead of y
     template <class P>
-    static constexpr Needs needs_on{.x = detail::needs_of<Block, P>().x || detail::needs_of<Shortcut, P>().x, .y = detail::needs_of<Act, P>().y};
+    static constexpr Needs needs_on{.x = detail::needs_of<Block, P>().x || detail::needs_of<Shortcut, P>().x, .y = !masks && detail::needs_of<Act, P>().y};
     template <class P>
     static constexpr bool has_parameters_on = detail::has_parameters<Block, P>() || detail::has_parameters<Shortcut, P>();
 
@@ -50,8 +51,9 @@ struct Residual {
         LayerTape<Shortcut, P> shortcut;
         Planned<P> block_out;     // only when the block reads its output in backward
         Planned<P> shortcut_out;  // only when the shortcut is not the identity
-        Planned<P> gradient;      // of the sum, only with an activation
+        Planned<P> gradient;      // of the sum, only with an activation, and where it cannot lie on top of dy
         Planned<P> shortcut_dx;
+        Planned<P, std::uint32_t> mask;  // of the ReLU
     };
 
     [[gnu::cold]] constexpr Text name() const { return "Residual"; }
@@ -103,11 +105,12 @@ struct Residual {
         constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
         const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
         const index_t count = x.batch * state.out.size();
+        if (masks) v.claim(tape.mask, relu_mask_words(count));
         if (keeps_block) v.claim(tape.block_out, count);
         const View<P> inner(keeps_block ? tape.block_out.data : y.data, x.batch, state.out);
         v.forward(block, state.block, x, inner, tape.block, of_block, state.block_rows);
         if (state.identity && !state.reorders) {
-            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, x, y); });
+            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, x, y, tape.mask.data); });
         } else {
             v.claim(tape.shortcut_out, count);
             const View<P> other(tape.shortcut_out.data, x.batch, state.out);
@@ -115,65 +118,63 @@ struct Residual {
                 v.compute([&](Context<P>& c) { to_block_order<P>(c, state.in, x, other); });
             else
                 v.forward(shortcut, state.shortcut, x, other, tape.shortcut, of_shortcut, state.shortcut_rows);
-            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, other, y); });
+            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, other, y, tape.mask.data); });
             if (!keeps_shortcut || of_shortcut == Gradients::none || state.reorders) v.release(tape.shortcut_out);
         }
         if (keeps_block && of_block == Gradients::none) v.release(tape.block_out);
+        if (masks && wants == Gradients::none) v.release(tape.mask);
     }
     template <class V, class S, class P = typename V::Policy>
-    void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, Tape<P>& tape,
+    void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx, Tape<P>& tape,
                        Gradients wants) const {
         constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
         const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
-        const bool want_dx = wants == Gradients::input;
-        ConstView<P> gradient = dy;
+        const bool want_dx = wants == Gradients::input, adds_gradient = state.identity && !state.reorders;
+        OutputGradient<P> gradient = dy;
         if constexpr (activates) {
-            v.claim(tape.gradient, x.batch * state.out.size());
-            const View<P> own(tape.gradient.data, x.batch, state.out);
-            v.compute(
-                [&](Context<P>& c) {
-                    LayerState<Act, P> no_state;
-                    LayerTape<Act, P> no_tape;
-                    backward_layer<P>(activation, c, no_state, ConstView<P>{}, y, dy, own, no_tape);
-                },
-                true);
-            gradient = own;
+            if (!dy.spent()) v.claim(tape.gradient, x.batch * state.out.size());
+            const View<P> own(dy.spent() ? dy.room().data : tape.gradient.data, x.batch, state.out);
+            v.compute([&](Context<P>& c) { undo_activation<P>(c, y, dy, own, tape); }, true);
+            if (masks) v.release(tape.mask);
+            gradient = OutputGradient<P>::spent_after(own);
+        }
+        // The shortcut is first, for the block, which has more to keep, may then write over the gradient.
+        const OutputGradient<P> shown{ConstView<P>(gradient)};
+        View<P> other_dx;
+        if (!adds_gradient) {
+            if (want_dx) v.claim(tape.shortcut_dx, x.batch * state.in.size());
+            other_dx = View<P>(want_dx ? tape.shortcut_dx.data : kernel::Ptr<P>{}, x.batch, state.in);
+            if (state.reorders) {
+                if (want_dx) v.compute([&](Context<P>& c) { to_image_order<P>(c, state.in, shown, other_dx); }, true);
+            } else if (of_shortcut != Gradients::none) {
+                const ConstView<P> other(tape.shortcut_out.data, x.batch, state.out);
+                v.backward(shortcut, state.shortcut, x, other, shown, other_dx, tape.shortcut, of_shortcut, state.shortcut_rows);
+                if (keeps_shortcut) v.release(tape.shortcut_out);
+            }
         }
         if (of_block != Gradients::none) {
             const ConstView<P> inner(keeps_block ? ConstView<P>(tape.block_out.data, x.batch, state.out) : y);
-            v.backward(block, state.block, x, inner, gradient, dx, tape.block, of_block, state.block_rows);
+            v.backward(block, state.block, x, inner, adds_gradient ? shown : gradient, dx, tape.block, of_block, state.block_rows);
             if (keeps_block) v.release(tape.block_out);
         }
-        if (state.identity && !state.reorders) {
-            if (want_dx) v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, gradient.data, dx.data); }, true);
-        } else {
-            if (want_dx) v.claim(tape.shortcut_dx, x.batch * state.in.size());
-            const View<P> other_dx(want_dx ? tape.shortcut_dx.data : kernel::Ptr<P>{}, x.batch, state.in);
-            if (state.reorders) {
-                if (want_dx) v.compute([&](Context<P>& c) { to_image_order<P>(c, state.in, gradient, other_dx); }, true);
-            } else if (of_shortcut != Gradients::none) {
-                const ConstView<P> other(tape.shortcut_out.data, x.batch, state.out);
-                v.backward(shortcut, state.shortcut, x, other, gradient, other_dx, tape.shortcut, of_shortcut, state.shortcut_rows);
-                if (keeps_shortcut) v.release(tape.shortcut_out);
-            }
-            if (want_dx) {
-                v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, other_dx.data, dx.data); }, true);
-                v.release(tape.shortcut_dx);
-            }
+        if (want_dx) {
+            const kernel::ConstPtr<P> other = adds_gradient ? shown.data : kernel::ConstPtr<P>(other_dx.data);
+            v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, other, dx.data); }, true);
+            if (!adds_gradient) v.release(tape.shortcut_dx);
         }
-        if constexpr (activates) v.release(tape.gradient);
+        if (activates && !dy.spent()) v.release(tape.gradient);
     }
     template <class V, class S, class P = typename V::Policy>
     void walk_infer(V& v, S& state, const ConstView<P>& x, const View<P>& y) const {
         v.infer(block, state.block, x, y);
-        if (state.identity && !state.reorders) return v.compute([&](Context<P>& c) { add_activated<P>(c, y, x, y); });
+        if (state.identity && !state.reorders) return v.compute([&](Context<P>& c) { add_activated<P>(c, y, x, y, {}); });
         const index_t room = x.batch * padded_count<typename P::scalar>(state.out.size());
         const View<P> other(v.push(room), x.batch, state.out);
         if (state.reorders)
             v.compute([&](Context<P>& c) { to_block_order<P>(c, state.in, x, other); });
         else
             v.infer(shortcut, state.shortcut, x, other);
-        v.compute([&](Context<P>& c) { add_activated<P>(c, y, other, y); });
+        v.compute([&](Context<P>& c) { add_activated<P>(c, y, other, y, {}); });
         v.pop(room);
     }
 
@@ -216,12 +217,22 @@ private:
 
     /// y = Act(a + b); y may be a.
     template <class P>
-    void add_activated(Context<P>& c, const ConstView<P>& a, const ConstView<P>& b, const View<P>& y) const {
-        if constexpr (std::is_same_v<Act, ReLU>) {
-            add_relu(c.policy, y.size(), a.data, b.data, y.data);
+    void add_activated(Context<P>& c, const ConstView<P>& a, const ConstView<P>& b, const View<P>& y, kernel::PtrOf<P, std::uint32_t> mask) const {
+        if constexpr (masks) {
+            add_relu(c.policy, y.size(), a.data, b.data, y.data, mask);
         } else {
             add(c.policy, y.size(), a.data, b.data, y.data);
             if constexpr (activates) infer_layer<P>(activation, c, LayerState<Act, P>{}, y, y);
+        }
+    }
+    template <class P>
+    void undo_activation(Context<P>& c, const ConstView<P>& y, const ConstView<P>& dy, const View<P>& dx, const Tape<P>& tape) const {
+        if constexpr (masks) {
+            relu_mask_backward(c.policy, dy.size(), tape.mask.data, dy.data, dx.data);
+        } else {
+            LayerState<Act, P> no_state;
+            LayerTape<Act, P> no_tape;
+            backward_layer<P>(activation, c, no_state, ConstView<P>{}, y, dy, dx, no_tape);
         }
     }
 };

@@ -119,7 +119,7 @@ struct Sequential {
         detail::walk_chain_forward(v, chain<P>(state, &tape), x, y, wants);
     }
     template <class V, class P>
-    [[gnu::always_inline]] void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
+    [[gnu::always_inline]] void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy,
                                               const View<P>& dx, Tape<P>& tape, Gradients wants) const {
         detail::walk_chain_backward(v, chain<P>(state, &tape), x, y, dy, dx, wants);
     }

@@ -59,7 +59,7 @@ struct Running {
         show_forward(c, rows, y);
     }
     template <class L>
-    [[gnu::always_inline]] void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
+    [[gnu::always_inline]] void backward(const L& layer, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy,
                                          const View<P>& dx, LayerTape<L, P>& tape, Gradients wants, const LayerRows& rows) {
         if constexpr (Container<L>)
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
@@ -132,16 +132,14 @@ struct Planning {
         }
     }
     template <class L>
-    [[gnu::always_inline]] void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
-                                         const View<P>& dx, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
+    [[gnu::always_inline]] void backward(const L& layer, const LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y,
+                                         const OutputGradient<P>& dy, const View<P>& dx, LayerTape<L, P>& tape, Gradients wants, const LayerRows&) {
         if constexpr (Container<L>) {
             layer.walk_backward(*this, state, x, y, dy, dx, tape, wants);
         } else {
             plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::backward));
-            if constexpr (requires { layer.work([](auto&, index_t) {}, tape, x.shape, x.batch); }) {
-                layer.work([&](auto& buffer, index_t count) { plan.allocate(buffer, count); }, tape, x.shape, x.batch);
-                layer.work([&](auto& buffer, index_t) { plan.release(buffer); }, tape, x.shape, x.batch);
-            }
+            work(layer, tape, x, dy.spent(), [&](auto& buffer, index_t count) { plan.allocate(buffer, count); });
+            work(layer, tape, x, dy.spent(), [&](auto& buffer, index_t) { plan.release(buffer); });
             kept(layer, tape, x, false);
         }
     }
@@ -158,6 +156,13 @@ struct Planning {
     [[gnu::always_inline]] void compute(const F&, bool = false) {}
 
 private:
+    template <class L, class Claim>
+    void work(const L& layer, LayerTape<L, P>& tape, const ConstView<P>& x, bool spent, const Claim& claim) {
+        if constexpr (requires { layer.work(claim, tape, x.shape, x.batch, spent); })
+            layer.work(claim, tape, x.shape, x.batch, spent);
+        else if constexpr (requires { layer.work(claim, tape, x.shape, x.batch); })
+            layer.work(claim, tape, x.shape, x.batch);
+    }
     /// Claims or frees what the layer keeps from forward to backward.
     template <class L>
     void kept(const L& layer, LayerTape<L, P>& tape, const ConstView<P>& x, bool claims) {

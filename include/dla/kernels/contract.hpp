@@ -139,9 +139,10 @@ concept ActivationKernels = requires(const P& p, Activation kind, double slope, 
 };
 template <class P>
 concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, ConstActivationPtr<P> b, typename P::master value, ActivationPtr<P> y,
-                               MasterPtr<P> gradient) {
-    add(p, n, a, b, y);       // y = a + b
-    add_relu(p, n, a, b, y);  // y = max(a + b, 0), NaN stays
+                               MasterPtr<P> gradient, PtrOf<P, std::uint32_t> mask, PtrOf<P, const std::uint32_t> written) {
+    add(p, n, a, b, y);                       // y = a + b
+    add_relu(p, n, a, b, y, mask);            // y = max(a + b, 0), NaN stays; mask [relu_mask_words(n)] or null: where y is not 0
+    relu_mask_backward(p, n, written, a, y);  // y = mask ? a : 0, of a mask of add_relu
     copy(p, n, a, y);
     fill(p, n, value, y);
     transpose(p, n, n, n, a, y);  // (count, rows, columns, ..): y [count, columns, rows] = x [count, rows, columns], each matrix transposed; y is not x

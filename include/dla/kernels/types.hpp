@@ -48,6 +48,9 @@ struct NormDims {
     index_t outer = 0, channels = 0, inner = 1;
 };
 
+/// Words of the mask that `add_relu` keeps of n values: a bit for each value, in an order that is the kernels' own, the same on every instruction set.
+constexpr index_t relu_mask_words(index_t n) { return (n + 511) / 512 * 16; }
+
 /// Rows of channels, pixels of images or samples alone, that are normalised; then ReLU, then the largest of each 2 x 2 values (pool, only behind a ReLU).
 struct NormRowsDims {
     index_t images = 0, height = 1, width = 1, channels = 0;

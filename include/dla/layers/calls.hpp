@@ -41,7 +41,7 @@ void forward_layer(const L& layer, Context<P>& c, LayerState<L, P>& state, const
 
 /// dx (or an empty view: not wanted) overwritten, parameter gradients added to.
 template <class P, class L>
-void backward_layer(const L& layer, Context<P>& c, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const ConstView<P>& dy,
+void backward_layer(const L& layer, Context<P>& c, LayerState<L, P>& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy,
                     const View<P>& dx, LayerTape<L, P>& tape) {
     if constexpr (detail::HasState<L, P> && detail::HasTape<L, P>)
         layer.backward(c, state, x, y, dy, dx, tape);

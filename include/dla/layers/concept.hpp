@@ -207,6 +207,7 @@ concept KeepFits = requires(const L& layer, const AnyClaim& claim, LayerTape<L, 
                    !(requires { &L::template keep<AnyClaim, P>; } || requires { &L::template keep<P, AnyClaim>; } || requires { &L::template keep<AnyClaim>; });
 template <class L, class P>
 concept WorkFits = requires(const L& layer, const AnyClaim& claim, LayerTape<L, P>& tape, const Shape& in) { layer.work(claim, tape, in, index_t{1}); } ||
+                   requires(const L& layer, const AnyClaim& claim, LayerTape<L, P>& tape, const Shape& in) { layer.work(claim, tape, in, index_t{1}, true); } ||
                    !(requires { &L::template work<AnyClaim, P>; } || requires { &L::template work<P, AnyClaim>; } || requires { &L::template work<AnyClaim>; });
 template <class L, class P>
 concept ScratchFits = requires(const L& layer, const P& policy, const Shape& in) {
@@ -234,9 +235,10 @@ concept Backpropagates = (HasState<L, P> && HasTape<L, P> && BackwardWithBoth<L,
 /// the
 ///          same in training and fills the tape (optional where there is no tape: then it is `infer`); `backward(c, state, x, y, dy, dx, tape)` overwrites dx
 ///          (unless it is an empty view: not wanted; a layer without parameters is never asked for nothing), adds to the parameter gradients, and writes to
-///          nothing else.
+///          nothing else, but over dy if it takes that as an `OutputGradient` which is spent.
 /// optional: `keep(claim, tape, in, batch)` calls `claim(tape.member, count)` for each buffer that lives from forward to backward, and
-///           `work(claim, tape, in, batch)` for each that lives during backward alone; `scratch(policy, in, batch, pass)` gives the bytes of scratch memory
+///           `work(claim, tape, in, batch)` for each that lives during backward alone (with `bool spent` behind: it is told whether dy may be written
+///           over, and claims what it then needs); `scratch(policy, in, batch, pass)` gives the bytes of scratch memory
 ///           that its kernels take for up to `batch` samples; `prepare(const context, const state, in, to)` brings weights into the form in which `infer`
 ///           reads them at `context.prepared` where that is not null, writes it to `to`, and gives its bytes; with `to` null only these. 0: there is none.
 template <class L, class P>
@@ -256,7 +258,8 @@ struct LayerCheck {
     static_assert(ForwardFits<L, P>,
                   "dla: this layer's `forward` cannot be called as `forward(context, state, ConstView x, View y) const`, without `state` if it has no State");
     static_assert(KeepFits<L, P>, "dla: this layer's `keep` cannot be called as `keep(claim, tape, const Shape& in, index_t batch) const`");
-    static_assert(WorkFits<L, P>, "dla: this layer's `work` cannot be called as `work(claim, tape, const Shape& in, index_t batch) const`");
+    static_assert(WorkFits<L, P>, "dla: this layer's `work` cannot be called as `work(claim, tape, const Shape& in, index_t batch) const`, "
+                  "perhaps with `bool spent` behind");
     static_assert(ScratchFits<L, P>, "dla: this layer's `scratch` cannot be called as `index_t scratch(policy, const Shape& in, index_t batch, Pass) const`");
     static_assert(PrepareFits<L, P>,
                   "dla: this layer's `prepare` cannot be called as `index_t prepare(const context, const state, const Shape& in, to) const`");

@@ -44,6 +44,13 @@ void for_elements(const Cpu<float>& p, index_t n, const F& f) {
     parallel_for(p.threads, c.count, [&](index_t i, int) { f(c.begin(i), c.length(i)); });
 }
 
+/// As for_elements, for kernels with a mask: pieces start at multiples of the 512 values whose bits share words.
+template <class F>
+void for_masked(const Cpu<float>& p, index_t n, const F& f) {
+    const Chunks c = cut(n, 1, 512, 256);
+    parallel_for(p.threads, c.count, [&](index_t i, int) { f(c.begin(i), c.length(i)); });
+}
+
 /// A piece of scratch memory: `count` values of T, and `scratch` moved behind it. Pieces stay 64-byte aligned.
 template <class T>
 T* take(std::byte*& scratch, index_t count) {

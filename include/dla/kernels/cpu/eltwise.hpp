@@ -77,9 +77,17 @@ DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
 }
 
-DLA_ONCE void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {
-    const auto f = detail::select_isa(detail::base::add_relu, detail::avx2::add_relu, detail::avx512::add_relu);
-    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
+DLA_ONCE void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y, std::uint32_t* mask) {
+    if (!mask) {
+        const auto f = detail::select_isa(detail::base::add_relu, detail::avx2::add_relu, detail::avx512::add_relu);
+        return detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at); });
+    }
+    const auto f = detail::select_isa(detail::base::add_relu_masked, detail::avx2::add_relu_masked, detail::avx512::add_relu_masked);
+    detail::for_masked(p, n, [&](index_t at, index_t length) { f(length, a + at, b + at, y + at, mask + relu_mask_words(at)); });
+}
+DLA_ONCE void relu_mask_backward(const Cpu<float>& p, index_t n, const std::uint32_t* mask, const float* dy, float* dx) {
+    const auto f = detail::select_isa(detail::base::relu_mask_backward, detail::avx2::relu_mask_backward, detail::avx512::relu_mask_backward);
+    detail::for_masked(p, n, [&](index_t at, index_t length) { f(length, mask + relu_mask_words(at), dy + at, dx + at); });
 }
 
 DLA_ONCE void copy(const Cpu<float>& p, index_t n, const float* x, float* y) {

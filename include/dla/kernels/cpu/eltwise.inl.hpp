@@ -70,6 +70,33 @@ inline void add_relu(index_t n, const float* a, const float* b, float* y) {
         },
         a, b);
 }
+// The mask of a ReLU: 512 values share 16 words, and bit i of word j is that of value 16 i + j; so its words are vectors, however many lanes those have.
+inline void add_relu_masked(index_t n, const float* a, const float* b, float* y, std::uint32_t* mask) {
+    for (index_t block = 0; block < n; block += 512)
+        for (index_t part = 0; part < 16; part += lanes) {
+            VecUint bits{};
+            for (index_t i = 0; i < 32; ++i) {
+                const index_t at = block + 16 * i + part;
+                if (at >= n) break;
+                const Vec sum = load_within(a + at, n - at) + load_within(b + at, n - at);
+                store_within(y + at, sum < 0.0f ? splat(0.0f) : sum, n - at);
+                bits |= sum <= 0.0f ? VecUint{} : VecUint{} + (std::uint32_t{1} << i);
+            }
+            std::memcpy(mask + block / 32 + part, &bits, sizeof bits);
+        }
+}
+inline void relu_mask_backward(index_t n, const std::uint32_t* mask, const float* dy, float* dx) {
+    for (index_t block = 0; block < n; block += 512)
+        for (index_t part = 0; part < 16; part += lanes) {
+            VecUint bits;
+            std::memcpy(&bits, mask + block / 32 + part, sizeof bits);
+            for (index_t i = 0; i < 32; ++i) {
+                const index_t at = block + 16 * i + part;
+                if (at >= n) break;
+                store_within(dx + at, (bits >> i & 1) != 0 ? load_within(dy + at, n - at) : splat(0.0f), n - at);
+            }
+        }
+}
 inline void scale(index_t n, float factor, const float* x, float* y) {
     map(n, y, [factor](Vec v) __attribute__((always_inline)) { return v * factor; }, x);
 }

@@ -14,6 +14,7 @@ inline constexpr index_t gemm_l2 = 65536;          // ... and so many of its val
 inline constexpr index_t gemm_long = 2048;         // reductions from here on are cut into parts if C is small ...
 inline constexpr index_t gemm_small = 32768;       // ... that is, has at most so many values
 inline constexpr index_t gemm_parallel = 1 << 18;  // multiplications, some 4 us, below which a second thread brings nothing
+inline constexpr index_t gemm_packed = 1 << 20;    // values of B, 4 MB, that are packed at a time
 inline constexpr index_t gemm_few = 8;             // rows up to which packing B costs more than it saves
 
 /// Packs panel `panel` of B, reduction steps [first, first + steps), to `to` [steps, stored width].
@@ -104,6 +105,7 @@ struct GemmPlan {
     index_t part_steps;  // of each part but the last
     index_t packed_row;  // floats a step of packed B takes
     index_t column_block;
+    index_t range_columns;  // of B that are packed at a time
 
     explicit GemmPlan(const GemmDims& d) : tile(active_tile()) {
         pack = packs(d, tile);
@@ -114,10 +116,15 @@ struct GemmPlan {
         packed_row = round_up(d.n, tile.panel_width);
         const index_t most = std::clamp<index_t>(gemm_l2 / std::clamp<index_t>(d.k, 1, gemm_steps), 4 * tile.panel_width, gemm_columns);
         column_block = round_up(ceil_div(d.n, std::max<index_t>(1, ceil_div(d.n, most))), tile.panel_width);
+        const index_t wanted = std::max<index_t>(1024, gemm_packed / std::max<index_t>(1, d.k));
+        range_columns = std::max<index_t>(1, wanted / column_block) * column_block;
+        if (range_columns >= packed_row) range_columns = packed_row;
     }
+    /// Where the steps of the reduction end that are packed together with step `first`: whole blocks, as many as there is room for.
+    index_t range_end(const GemmDims& d, index_t first) const;
     /// Rows of a task, for threads that end together. Each value of C is one chain of sums, so how C is cut changes no bit.
-    index_t row_block(const GemmDims& d, int threads) const {
-        const index_t columns = ceil_div(d.n, column_block), wanted = ceil_div(6 * threads, columns);
+    index_t row_block(const GemmDims& d, index_t cols, int threads) const {
+        const index_t columns = ceil_div(cols, column_block), wanted = ceil_div(6 * threads, columns);
         return round_up(ceil_div(d.m, std::clamp<index_t>(wanted, 1, std::max<index_t>(1, ceil_div(d.m, 16)))), 16);
     }
     /// Rows of B that lie far apart cost an entry of the TLB each, and those that lie a multiple of 1 KB apart evict each other from L1.
@@ -133,14 +140,14 @@ struct GemmPlan {
         GemmDims whole = d, cut = d;  // the largest that is not cut into parts, and that is
         if (d.m * d.n <= gemm_small) whole.k = std::min(d.k, gemm_long - 1);
         cut.m = std::min(d.m, gemm_small / std::max<index_t>(1, d.n));
-        const index_t packed_row = round_up(d.n, tile.panel_width), packed = packs(whole, tile) ? whole.k * packed_row : 0;
+        const index_t packed_row = round_up(d.n, tile.panel_width), packed = packs(whole, tile) ? std::min(whole.k * packed_row, gemm_packed) : 0;
         if (d.k < gemm_long || cut.m == 0) return packed;
         const index_t own = packs(cut, tile) ? thread_count(threads) * gemm_steps * packed_row : 0;
         return std::max(packed, own + padded_count<float>(cut.m * cut.n) * most_parts(d.k));
     }
     index_t packed_floats(const GemmDims& d, int threads) const {
         if (!pack) return 0;
-        return parts == 1 ? d.k * packed_row : thread_count(threads) * gemm_steps * packed_row;
+        return parts == 1 ? std::min(d.k * packed_row, gemm_packed) : thread_count(threads) * gemm_steps * packed_row;
     }
     index_t partial_floats(const GemmDims& d) const { return parts == 1 ? 0 : padded_count<float>(d.m * d.n) * parts; }
 };
@@ -148,47 +155,76 @@ struct GemmPlan {
 /// Length of the next block when `left` steps remain: equal blocks of at most gemm_steps.
 constexpr index_t next_steps(index_t left) { return ceil_div(left, std::max<index_t>(1, ceil_div(left, gemm_steps))); }
 
-/// Rows [row0, row1) and columns [col0, col1) of C, reduction steps [first, last); `packed`: step 0 of packed B, or null.
-inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, const float* b, const float* packed, index_t first, index_t last, index_t row0,
-                     index_t row1, index_t col0, index_t col1, const float* bias, float beta, float* c) {
+inline index_t GemmPlan::range_end(const GemmDims& d, index_t first) const {
+    index_t end = first;
+    do end += next_steps(d.k - end);
+    while (end < d.k && (end - first + next_steps(d.k - end)) * range_columns <= gemm_packed);
+    return end;
+}
+
+/// Panels of B in memory of their own: `values` [whole blocks of steps from `first`, panels from `panel0`, steps of the block, panel_width], or null: B is read
+/// where it is. `row`: floats a step takes.
+struct GemmPanels {
+    const float* values = nullptr;
+    index_t row = 0, first = 0, panel0 = 0;
+};
+
+/// Rows [row0, row1) and columns [col0, col1) of C, steps [first, stop) of a reduction that ends at `last`.
+inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, const float* b, const GemmPanels& packed, index_t first, index_t stop,
+                     index_t last, index_t row0, index_t row1, index_t col0, index_t col1, const float* bias, float beta, float* c) {
     const index_t panel0 = col0 / plan.tile.panel_width;
     index_t at = first;
     do {
         const index_t steps = next_steps(last - at), stride = plan.tile.panel_width * steps;
-        const float* block = packed == nullptr ? nullptr : packed + at * plan.packed_row + panel0 * stride;
+        const float* block = packed.values == nullptr ? nullptr : packed.values + (at - packed.first) * packed.row + (panel0 - packed.panel0) * stride;
         gemm_block(plan.tile, d, a, b, block, stride, at, steps, row0, row1, panel0, col1, bias, beta, c);
         at += steps, bias = nullptr, beta = 1;
-    } while (at < last);
+    } while (at < stop);
 }
 
-/// All of B into panels, whole blocks of the reduction one after the other.
-inline void gemm_pack_all(int threads, const GemmPlan& plan, const GemmDims& d, const float* b, float* packed) {
-    const index_t panels = ceil_div(d.n, plan.tile.panel_width), together = std::max<index_t>(1, 65536 / std::max<index_t>(1, plan.tile.panel_width * d.k));
+/// Columns [col0, col1) of B, steps [first, stop), into panels at `to`.
+inline GemmPanels gemm_pack_range(int threads, const GemmPlan& plan, const GemmDims& d, const float* b, index_t col0, index_t col1, index_t first,
+                                  index_t stop, float* to) {
+    const index_t width = plan.tile.panel_width, panel0 = col0 / width, panels = ceil_div(col1 - col0, width);
+    const index_t together = std::max<index_t>(1, 65536 / std::max<index_t>(1, width * (stop - first)));
     parallel_for(threads, ceil_div(panels, together), [&](index_t task, int) {
-        for (index_t at = 0; at < d.k;) {
+        for (index_t at = first; at < stop;) {
             const index_t steps = next_steps(d.k - at);
-            for (index_t panel = task * together; panel < std::min(panels, (task + 1) * together); ++panel) {
-                gemm_pack(plan.tile, d, b, panel, at, steps, packed + at * plan.packed_row + panel * plan.tile.panel_width * steps);
-            }
+            for (index_t panel = task * together; panel < std::min(panels, (task + 1) * together); ++panel)
+                gemm_pack(plan.tile, d, b, panel0 + panel, at, steps, to + (at - first) * panels * width + panel * width * steps);
             at += steps;
         }
     });
+    return {to, panels * width, first, panel0};
+}
+/// All of B.
+inline GemmPanels gemm_pack_all(int threads, const GemmPlan& plan, const GemmDims& d, const float* b, float* to) {
+    return gemm_pack_range(threads, plan, d, b, 0, d.n, 0, d.k, to);
 }
 
-inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* packed, const GemmDims& d, const float* a, const float* b, const float* bias,
+/// What is packed of B at a time stays in a cache until all rows of A have met it. Each value of C has the same sums however many times that is.
+inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* room, const GemmDims& d, const float* a, const float* b, const float* bias,
                        float beta, float* c) {
     const bool small = d.m * d.n * d.k < gemm_parallel;
     const int threads = small ? 1 : p.threads;
-    if (plan.pack)
-        gemm_pack_all(threads, plan, d, b, packed);
-    else
-        packed = nullptr;
-    if (small) return gemm_run(plan, d, a, b, packed, 0, d.k, 0, d.m, 0, d.n, bias, beta, c);
-    const index_t block = plan.row_block(d, thread_count(threads)), row_blocks = ceil_div(d.m, block), column_blocks = ceil_div(d.n, plan.column_block);
-    parallel_for(threads, row_blocks * column_blocks, [&](index_t task, int) {
-        const index_t row = task % row_blocks * block, column = task / row_blocks * plan.column_block;
-        gemm_run(plan, d, a, b, packed, 0, d.k, row, std::min(d.m, row + block), column, std::min(d.n, column + plan.column_block), bias, beta, c);
-    });
+    const auto range = [&](index_t col0, index_t col1, index_t first, index_t stop) {
+        const GemmPanels packed = plan.pack ? gemm_pack_range(threads, plan, d, b, col0, col1, first, stop, room) : GemmPanels{};
+        const auto run = [&](index_t row0, index_t row1, index_t from, index_t to) {
+            gemm_run(plan, d, a, b, packed, first, stop, d.k, row0, row1, from, to, first == 0 ? bias : nullptr, first == 0 ? beta : 1, c);
+        };
+        if (small) return run(0, d.m, col0, col1);
+        const index_t block = plan.row_block(d, col1 - col0, thread_count(threads)), row_blocks = ceil_div(d.m, block);
+        parallel_for(threads, row_blocks * ceil_div(col1 - col0, plan.column_block), [&](index_t task, int) {
+            const index_t row = task % row_blocks * block, column = col0 + task / row_blocks * plan.column_block;
+            run(row, std::min(d.m, row + block), column, std::min(col1, column + plan.column_block));
+        });
+    };
+    if (!plan.pack) return range(0, d.n, 0, d.k);
+    for (index_t col = 0; col < d.n; col += plan.range_columns)
+        for (index_t first = 0, stop = 0; first == 0 || first < d.k; first = std::max<index_t>(stop, 1)) {
+            stop = plan.range_end(d, first);
+            range(col, std::min(d.n, col + plan.range_columns), first, stop);
+        }
 }
 
 /// Long reductions to a small C: each part of the reduction makes its own C, which are then added in order.

@@ -66,10 +66,10 @@ DLA_ONCE void linear_norm_forward(const Cpu<float>& p, std::byte* scratch, const
     auto* work = detail::take<float>(scratch, thread_count(p.threads) * 3 * channels);
     auto* inverse = detail::take<double>(scratch, channels);
     const auto moments = detail::select_isa(detail::base::moments, detail::avx2::moments, detail::avx512::moments);
-    detail::gemm_pack_all(threads, gemm, product, w, packed);
+    const detail::GemmPanels panels = detail::gemm_pack_all(threads, gemm, product, w, packed);
     detail::parallel_for(threads, chunks, [&](index_t i, int thread) {
         const index_t first = plan.chunks.begin(i), count = plan.chunks.length(i);
-        detail::gemm_run(gemm, product, x, w, packed, 0, product.k, first, first + count, 0, out, bias, 0.0f, z);
+        detail::gemm_run(gemm, product, x, w, panels, 0, product.k, product.k, first, first + count, 0, out, bias, 0.0f, z);
         moments(count, out, z + first * out, count * out, work + thread * 3 * channels, means + i * channels, squares + i * channels);
     });
     detail::join_moments(dims, n.eps, chunks, [&](index_t i) { return plan.chunks.length(i); }, means, squares, inverse, mean, invstd);
@@ -97,10 +97,10 @@ DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const L
     const detail::GemmPlan gemm(product);
     auto* packed = detail::take<float>(scratch, detail::linear_norm_packed(product));
     const int threads = plan.threads(p);
-    detail::gemm_pack_all(threads, gemm, product, w, packed);
+    const detail::GemmPanels panels = detail::gemm_pack_all(threads, gemm, product, w, packed);
     detail::parallel_for(threads, plan.chunks.count, [&](index_t i, int) {
         const index_t first = plan.chunks.begin(i), last = first + plan.chunks.length(i);
-        detail::gemm_run(gemm, product, x, w, packed, 0, product.k, first, last, 0, out, bias, 0.0f, y);
+        detail::gemm_run(gemm, product, x, w, panels, 0, product.k, product.k, first, last, 0, out, bias, 0.0f, y);
         rows.normalise(first, last, y + first * out, y);
     });
 }
@@ -123,15 +123,13 @@ DLA_ONCE void linear_norm_backward(const Cpu<float>& p, std::byte* scratch, cons
     const detail::GemmPlan of_data(data), of_weights(weights);
     auto* packed = detail::take<float>(scratch, detail::linear_norm_packed(data));
     auto* parts = plan.by_chunks && dw ? detail::take<float>(scratch, chunks * plan.part()) : nullptr;
-    if (dx && of_data.pack)
-        detail::gemm_pack_all(threads, of_data, data, w, packed);
-    else
-        packed = nullptr;
+    detail::GemmPanels panels;
+    if (dx && of_data.pack) panels = detail::gemm_pack_all(threads, of_data, data, w, packed);
     detail::parallel_for(threads, chunks, [&](index_t i, int) {
         const index_t first = plan.chunks.begin(i), last = first + plan.chunks.length(i);
         gradient.spread(last - first, z + first * out, dy + first * out, z + first * out);
-        if (dx) detail::gemm_run(of_data, data, z, w, packed, 0, out, first, last, 0, in, nullptr, 0.0f, dx);
-        if (parts) detail::gemm_run(of_weights, weights, z, x, nullptr, first, last, 0, out, 0, in, nullptr, 0.0f, parts + i * plan.part());
+        if (dx) detail::gemm_run(of_data, data, z, w, panels, 0, out, out, first, last, 0, in, nullptr, 0.0f, dx);
+        if (parts) detail::gemm_run(of_weights, weights, z, x, {}, first, last, last, 0, out, 0, in, nullptr, 0.0f, parts + i * plan.part());
     });
     if (parts)
         of_weights.tile.sum_rows(chunks, in * out, parts, plan.part(), nullptr, 1.0f, dw);

@@ -111,13 +111,22 @@ void add(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::O
     for (index_t i = 0; i < n; ++i) y[i] = static_cast<T>(a[i] + b[i]);
 }
 
-/// y = max(a + b, 0), NaN stays.
+/// y = max(a + b, 0), NaN stays. `mask` (or null) is set where the gradient passes: where y is not 0.
 template <class T>
-void add_relu(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y) {
+void add_relu(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y, std::uint32_t* mask) {
+    if (mask)
+        for (index_t i = 0; i < relu_mask_words(n); ++i) mask[i] = 0;
     for (index_t i = 0; i < n; ++i) {
         const T sum = static_cast<T>(a[i] + b[i]);
         y[i] = sum < T{0} ? T{0} : sum;
+        if (mask && !(sum <= T{0})) mask[i / 32] |= std::uint32_t{1} << i % 32;
     }
+}
+
+/// dx = mask ? dy : 0, of a mask that this policy's add_relu has written.
+template <class T>
+void relu_mask_backward(const Reference<T>&, index_t n, const std::uint32_t* mask, const detail::Of<T>* dy, detail::Of<T>* dx) {
+    for (index_t i = 0; i < n; ++i) dx[i] = (mask[i / 32] >> i % 32 & 1) != 0 ? dy[i] : T{0};
 }
 
 /// y = x; the same array or two that do not overlap.
