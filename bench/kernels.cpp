@@ -3,6 +3,7 @@
 #include <benchmark/benchmark.h>
 
 #include <dla/core/arena.hpp>
+#include <dla/kernels/cpu/bf16/gemm.hpp>
 #include <dla/kernels/cpu/conv2d.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
 
@@ -12,11 +13,13 @@ using namespace dla;
 
 using Block = Arena<Cpu<float>>;
 
-Block floats(index_t count) {
-    Block block({}, count * static_cast<index_t>(sizeof(float)) + alignment);
-    for (index_t i = 0; i < count; ++i) block.at<float>(0)[i] = static_cast<float>(i % 17 - 8) * 0.125f;
+template <class T>
+Block values(index_t count) {
+    Block block({}, count * static_cast<index_t>(sizeof(T)) + alignment);
+    for (index_t i = 0; i < count; ++i) block.at<T>(0)[i] = static_cast<T>(static_cast<float>(i % 17 - 8) * 0.125f);
     return block;
 }
+Block floats(index_t count) { return values<float>(count); }
 
 void report(benchmark::State& state, double multiplications) {
     state.counters["GFLOP/s"] = benchmark::Counter(2e-9 * multiplications, benchmark::Counter::kIsIterationInvariantRate);
@@ -37,15 +40,17 @@ void gemm_sizes(benchmark::internal::Benchmark* b) {
     b->Args({128, 32, 32, 0, 1, 1})->Args({128, 32, 32, 0, 0, 1})->Args({32, 32, 128, 1, 0, 1})->Args({128, 10, 32, 0, 1, 1})->Args({1, 128, 784, 0, 1, 1});
 }
 
+template <class T>
 void matrix_product(benchmark::State& state) {
     const GemmDims d{state.range(0), state.range(1), state.range(2), state.range(3) != 0, state.range(4) != 0};
-    Cpu<float> p;
+    Cpu<T> p;
     p.threads = static_cast<int>(state.range(5));
-    Block a = floats(d.m * d.k), b = floats(d.k * d.n), c = floats(d.m * d.n), bias = floats(d.n), scratch({}, gemm_scratch(p, d) + alignment);
-    for (auto _ : state) gemm(p, scratch.data(), d, a.at<float>(0), b.at<float>(0), bias.at<float>(0), 0.0f, c.at<float>(0));
+    Block a = values<T>(d.m * d.k), b = values<T>(d.k * d.n), c = values<T>(d.m * d.n), bias = values<T>(d.n), scratch({}, gemm_scratch(p, d) + alignment);
+    for (auto _ : state) gemm(p, scratch.data(), d, a.at<T>(0), b.at<T>(0), bias.at<T>(0), 0.0f, c.at<T>(0));
     report(state, static_cast<double>(d.m) * static_cast<double>(d.n) * static_cast<double>(d.k));
 }
-BENCHMARK(matrix_product)->Apply(gemm_sizes);
+BENCHMARK(matrix_product<float>)->Name("matrix_product")->Apply(gemm_sizes);
+BENCHMARK(matrix_product<bf16>)->Name("matrix_product_bf16")->Apply(gemm_sizes);
 
 /// image side, channels in and out, kernel, stride, threads
 void conv_sizes(benchmark::internal::Benchmark* b) {

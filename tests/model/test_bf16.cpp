@@ -8,7 +8,6 @@ using namespace dla;
 
 namespace {
 
-template <class T>
 struct Trained {
     std::vector<double> losses;
     std::vector<float> weights;
@@ -16,13 +15,13 @@ struct Trained {
 };
 
 /// A few steps with masters that start alike.
-template <class T, class Net, class Optimizer>
-Trained<T> train(const Net& net, Optimizer optimizer, int steps, double clip = 0) {
-    using P = Reference<T>;
-    Model<Net, Shape{}, P> model(net, support::image, Seed{5});
+template <class P, class Net, class Optimizer>
+Trained train(const Net& net, Optimizer optimizer, int steps, double clip = 0, const P& policy = {}) {
+    using T = typename P::activation;
+    Model<Net, Shape{}, P> model(net, support::image, Seed{5}, policy);
     const support::Data<float> data(24);
     const std::vector<T> images(data.images.begin(), data.images.end());
-    Trained<T> t;
+    Trained t;
     for (int i = 0; i < steps; ++i) t.losses.push_back(train_step(model, optimizer, CrossEntropy{}, images, data.labels, {.clip_norm = clip}).loss);
     const auto& table = model.parameters();
     for (const ParamRow& row : table.parameters)
@@ -34,11 +33,12 @@ Trained<T> train(const Net& net, Optimizer optimizer, int steps, double clip = 0
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("training in 16 bits follows training in float", T, bf16, f16) {
-    static_assert(std::is_same_v<typename Reference<T>::master, float>);
+TEST_CASE_TEMPLATE("training in 16 bits follows training in float", P, Reference<bf16>, Reference<f16>, Cpu<bf16>) {
+    using T = typename P::activation;
+    static_assert(std::is_same_v<typename P::master, float>);
     const auto check = [](const auto& net, const auto& optimizer, double clip, double bound) {
-        const auto narrow = train<T>(net, optimizer, 12, clip);
-        const auto wide = train<float>(net, optimizer, 12, clip);
+        const auto narrow = train<P>(net, optimizer, 12, clip);
+        const auto wide = train<Reference<float>>(net, optimizer, 12, clip);
         CHECK(narrow.copies_fit);
         CHECK(narrow.losses.back() < 0.8 * narrow.losses.front());
         // A loss is a mean over logits of a few units, each off by some units in the last of 8 (11) bits.
@@ -52,6 +52,20 @@ TEST_CASE_TEMPLATE("training in 16 bits follows training in float", T, bf16, f16
     check(Mlp{}, Adam({.learning_rate = 0.01, .weight_decay = 1e-3}), 0, bound);
     check(Mlp{}, Sgd({.learning_rate = 0.1, .momentum = 0.9}), 0.5, bound);
     check(Sequential<Conv2d<Dyn, 4, 3>, BatchNorm2d<>, ReLU, MaxPool2d<2>, Flatten, LayerNorm<>, Linear<Dyn, 3>>{}, AdamW({.learning_rate = 0.01}), 0, bound);
+}
+
+TEST_CASE("Cpu<bf16> trains to the same bits at any number of threads") {
+    using Net = Sequential<Conv2d<Dyn, 24, 3, 1, 1>, BatchNorm2d<>, ReLU, Residual<Sequential<Conv2d<Dyn, 24, 3, 1, 1>, BatchNorm2d<>>, Identity, ReLU>,
+                           MaxPool2d<2>, Dropout, Flatten, Linear<Dyn, 64>, BatchNorm1d<>, GELU, LayerNorm<>, Linear<Dyn, 3>>;
+    Cpu<bf16> policy;
+    policy.threads = 1;
+    const Trained one = train(Net{}, Adam({.learning_rate = 0.01}), 5, 1, policy);
+    CHECK(one.losses.back() < one.losses.front());
+    for (policy.threads = 2; policy.threads <= 5; ++policy.threads) {
+        const Trained more = train(Net{}, Adam({.learning_rate = 0.01}), 5, 1, policy);
+        CHECK(more.losses == one.losses);
+        CHECK(more.weights == one.weights);
+    }
 }
 
 TEST_CASE("steps that are smaller than a unit in the last place of bf16 are not lost") {

@@ -3,11 +3,15 @@
 // are most of what this library costs a compiler; see core/config.hpp.
 #pragma once
 
+#include <dla/kernels/cpu/bf16/declarations.hpp>
 #include <dla/kernels/cpu/declarations.hpp>
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
 
 #if DLA_BODIES
+#include <dla/kernels/cpu/bf16/eltwise.hpp>
+#include <dla/kernels/cpu/bf16/images.hpp>
+#include <dla/kernels/cpu/bf16/norm.hpp>
 #include <dla/kernels/cpu/conv2d.hpp>
 #include <dla/kernels/cpu/conv_norm.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
