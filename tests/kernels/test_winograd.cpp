@@ -115,7 +115,7 @@ TEST_CASE("winograd: reals within a bound of the reference in double, next to di
                          dw = worst(got.dw, value.dw, magnitude.dw, q.d.batch * q.d.out_height * q.d.out_width);
             double& largest = strict ? direct : most;
             largest = std::max({largest, y, dx, dw});
-            const double bound = strict ? 0.5 : 4;
+            const double bound = strict ? 0.5 : 1;
             CHECK(y <= bound);
             CHECK(dx <= bound);
             CHECK(dw <= bound);

@@ -1,52 +1,63 @@
 // SPDX-License-Identifier: MIT
 // The transforms of F(4x4, 3x3) and of its gradient. Included once per target, see winograd.hpp. No include guard on purpose.
-// Points 0, 1, -1, 2, -2 and infinity (Lavin and Gray 2016): y = A' [(G w G') * (B' x B)] A, where * multiplies place by place.
+// y = A' [(G w G') * (B' x B)] A, where * multiplies place by place (Winograd 1980; Lavin and Gray 2016), for the points 0, near, -near, far, -far and
+// infinity. Those of the textbooks, 1 and 2, give more than twice the error: the last value of y is then made of numbers eight times as large as the first.
+// Expressions are such that there is one way to fuse a product that is rounded with a sum: the same bits from each compiler.
+struct WinogradPoints {
+    static constexpr float near = 0.75f, near2 = near * near, near3 = near2 * near, far = 2 * near, far2 = far * far;
+    static constexpr float at_zero = 1 / (near2 * far2), at_near = 1 / (2 * near2 * (near2 - far2)), at_far = 1 / (2 * far2 * (far2 - near2));
+};
 
 /// B' of six values s apart.
 [[gnu::always_inline]] inline void winograd_input(const Vec* d, int s, Vec* o, int os) {
+    using W = WinogradPoints;
     const Vec d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
-    const Vec even = d4 - 4 * d2, odd = d3 - 4 * d1, far_even = d4 - d2, far_odd = 2 * (d3 - d1);
-    o[0] = d4 - 5 * d2 + 4 * d0;  // one way to fuse a rounding product with a sum: the same bits from each compiler
-    o[os] = even + odd;
-    o[2 * os] = even - odd;
-    o[3 * os] = far_even + far_odd;
-    o[4 * os] = far_even - far_odd;
-    o[5 * os] = d5 - 5 * d3 + 4 * d1;
+    const Vec even = d4 - W::far2 * d2, odd = d3 - W::far2 * d1, far_even = d4 - W::near2 * d2, far_odd = d3 - W::near2 * d1;
+    o[0] = d4 - (W::near2 + W::far2) * d2 + W::near2 * W::far2 * d0;
+    o[os] = even + W::near * odd;
+    o[2 * os] = even - W::near * odd;
+    o[3 * os] = far_even + W::far * far_odd;
+    o[4 * os] = far_even - W::far * far_odd;
+    o[5 * os] = d5 - (W::near2 + W::far2) * d3 + W::near2 * W::far2 * d1;
 }
 /// A': six to four.
 [[gnu::always_inline]] inline void winograd_output(const Vec* m, int s, Vec* o, int os) {
+    using W = WinogradPoints;
     const Vec sum = m[s] + m[2 * s], difference = m[s] - m[2 * s], far_sum = m[3 * s] + m[4 * s], far_difference = m[3 * s] - m[4 * s];
     o[0] = m[0] + sum + far_sum;
-    o[os] = difference + 2 * far_difference;
-    o[2 * os] = sum + 4 * far_sum;
-    o[3 * os] = difference + 8 * far_difference + m[5 * s];
+    o[os] = W::near * (difference + 2 * far_difference);
+    o[2 * os] = W::near2 * (sum + 4 * far_sum);
+    o[3 * os] = W::near3 * (difference + 8 * far_difference) + m[5 * s];
 }
 /// G: three to six.
 [[gnu::always_inline]] inline void winograd_weights(const Vec* g, int s, Vec* o, int os) {
-    const Vec outer = g[0] + g[2 * s], far = g[0] + 4 * g[2 * s], twice = 2 * g[s];
-    o[0] = g[0] * 0.25f;
-    o[os] = (outer + g[s]) * (-1.0f / 6);
-    o[2 * os] = (outer - g[s]) * (-1.0f / 6);
-    o[3 * os] = (far + twice) * (1.0f / 24);
-    o[4 * os] = (far - twice) * (1.0f / 24);
+    using W = WinogradPoints;
+    const Vec even = g[0] + W::near2 * g[2 * s], far_even = g[0] + W::far2 * g[2 * s], odd = g[s];
+    o[0] = g[0] * W::at_zero;
+    o[os] = (even + W::near * odd) * W::at_near;
+    o[2 * os] = (even - W::near * odd) * W::at_near;
+    o[3 * os] = (far_even + W::far * odd) * W::at_far;
+    o[4 * os] = (far_even - W::far * odd) * W::at_far;
     o[5 * os] = g[2 * s];
 }
 /// What takes G's place in the gradient of w, F(3x3, 4x4): four to six.
 [[gnu::always_inline]] inline void winograd_gradient(const Vec* d, int s, Vec* o, int os) {
-    const Vec even = d[0] + d[2 * s], odd = d[s] + d[3 * s], far_even = d[0] + 4 * d[2 * s], far_odd = 2 * d[s] + 8 * d[3 * s];
-    o[0] = d[0] * 0.25f;
-    o[os] = (even + odd) * (-1.0f / 6);
-    o[2 * os] = (even - odd) * (-1.0f / 6);
-    o[3 * os] = (far_even + far_odd) * (1.0f / 24);
-    o[4 * os] = (far_even - far_odd) * (1.0f / 24);
+    using W = WinogradPoints;
+    const Vec even = d[0] + W::near2 * d[2 * s], odd = d[s] + W::near2 * d[3 * s], far_even = d[0] + W::far2 * d[2 * s], far_odd = d[s] + W::far2 * d[3 * s];
+    o[0] = d[0] * W::at_zero;
+    o[os] = (even + W::near * odd) * W::at_near;
+    o[2 * os] = (even - W::near * odd) * W::at_near;
+    o[3 * os] = (far_even + W::far * far_odd) * W::at_far;
+    o[4 * os] = (far_even - W::far * far_odd) * W::at_far;
     o[5 * os] = d[3 * s];
 }
 /// And A': six to three.
 [[gnu::always_inline]] inline void winograd_taps(const Vec* m, int s, Vec* o, int os) {
+    using W = WinogradPoints;
     const Vec sum = m[s] + m[2 * s], difference = m[s] - m[2 * s], far_sum = m[3 * s] + m[4 * s], far_difference = m[3 * s] - m[4 * s];
     o[0] = m[0] + sum + far_sum;
-    o[os] = difference + 2 * far_difference;
-    o[2 * os] = sum + 4 * far_sum + m[5 * s];
+    o[os] = W::near * (difference + 2 * far_difference);
+    o[2 * os] = W::near2 * (sum + 4 * far_sum) + m[5 * s];
 }
 
 /// Positions of an image, at(row, column); transformed to to[q * step + channel], q < 36. Writes whole vectors. Columns are transformed as they are read and
