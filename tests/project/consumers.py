@@ -56,7 +56,7 @@ class Consumers:
 
     def plain(self):
         plain = self.work / "plain"
-        run(self.compiler + ["-std=c++20", f"-I{self.root / 'include'}", *sources(plain), "-o", plain / "app"])
+        run(self.compiler + ["-std=c++20", "-DDLA_NO_SIMD", f"-I{self.root / 'include'}", *sources(plain), "-o", plain / "app"])
         assert run([plain / "app"]).strip() == self.version
         c17 = subprocess.run(self.compiler + ["-std=c++17", f"-I{self.root / 'include'}", "-fsyntax-only", plain / "main.cpp"], capture_output=True, text=True)
         assert c17.returncode != 0 and "dla needs C++20" in c17.stderr, c17.stderr[:2000]
