@@ -283,6 +283,17 @@ TEST_CASE("cpu bf16 poolings: the reference's bits") {
         max_pool2d_forward(p, d, x.data(), y.data(), nullptr);
         CHECK(same(y, want_y));
     }
+    Pool2dDims tiles = d;  // windows that tile the image, but for a row that none covers
+    tiles.kernel_h = tiles.stride_h = tiles.kernel_w = tiles.stride_w = 2, tiles.pad_h = 0, tiles.out_height = tiles.out_width = 5;
+    const index_t few = d.batch * 5 * 5 * d.channels;
+    std::fill(dx.begin(), dx.end(), bf16(7.0f));
+    max_pool2d_forward(reference, tiles, x.data(), want_y.data(), want_argmax.data());
+    max_pool2d_backward(reference, tiles, dy.data(), want_argmax.data(), want_dx.data());
+    max_pool2d_forward(with_threads(2), tiles, x.data(), y.data(), argmax.data());
+    max_pool2d_backward(with_threads(2), tiles, dy.data(), argmax.data(), dx.data());
+    CHECK(std::equal(y.begin(), y.begin() + few, want_y.begin(), [](bf16 a, bf16 b) { return a.bits() == b.bits(); }));
+    CHECK(std::equal(argmax.begin(), argmax.begin() + few, want_argmax.begin()));
+    CHECK(same(dx, want_dx));
     avg_pool2d_forward(reference, d, x.data(), want_y.data());
     avg_pool2d_backward(reference, d, dy.data(), want_dx.data());
     avg_pool2d_forward(with_threads(2), d, x.data(), y.data());

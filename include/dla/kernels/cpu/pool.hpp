@@ -50,13 +50,13 @@ namespace dla {
 
 DLA_ONCE void max_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y, std::int32_t* argmax) {
     const detail::Chunks chunks = detail::output_row_chunks(d);
-    const auto f = detail::select_isa(detail::base::max_pool_rows, detail::avx2::max_pool_rows, detail::avx512::max_pool_rows);
+    const auto f = detail::select_isa(detail::base::max_pool_rows<float>, detail::avx2::max_pool_rows<float>, detail::avx512::max_pool_rows<float>);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) { f(d, chunks.begin(i), chunks.length(i), x, y, argmax); });
 }
 
 DLA_ONCE void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, const std::int32_t* argmax, float* dx) {
-    const auto tiled =
-        detail::select_isa(detail::base::max_pool_backward_tiled, detail::avx2::max_pool_backward_tiled, detail::avx512::max_pool_backward_tiled);
+    const auto tiled = detail::select_isa(detail::base::max_pool_backward_tiled<float>, detail::avx2::max_pool_backward_tiled<float>,
+                                          detail::avx512::max_pool_backward_tiled<float>);
     const auto f = detail::windows_tile(d)
                        ? tiled
                        : detail::select_isa(detail::base::max_pool_backward, detail::avx2::max_pool_backward, detail::avx512::max_pool_backward);
@@ -65,7 +65,7 @@ DLA_ONCE void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, cons
 
 DLA_ONCE void avg_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y) {
     const detail::Chunks chunks = detail::output_row_chunks(d);
-    const auto f = detail::select_isa(detail::base::avg_pool_rows, detail::avx2::avg_pool_rows, detail::avx512::avg_pool_rows);
+    const auto f = detail::select_isa(detail::base::avg_pool_rows<float>, detail::avx2::avg_pool_rows<float>, detail::avx512::avg_pool_rows<float>);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) { f(d, chunks.begin(i), chunks.length(i), x, y); });
 }
 

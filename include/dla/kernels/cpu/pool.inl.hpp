@@ -22,6 +22,11 @@
     for (index_t i = 0; i < n; ++i) p[i] = local[i];
 }
 
+template <class T>
+inline void clear(index_t n, T* y) {
+    std::memset(static_cast<void*>(y), 0, static_cast<std::size_t>(n) * sizeof(T));
+}
+
 /// The best of a window so far. The first of equals stays, a later NaN replaces.
 struct Largest {
     Vec value;
@@ -33,13 +38,14 @@ struct Largest {
     }
 };
 
-/// Output rows [first, first + rows), counted over all images.
-inline void max_pool_rows(const Pool2dDims& dims, index_t first, index_t rows, const float* x, float* y, std::int32_t* argmax) {
+/// Output rows [first, first + rows), counted over all images. T: what values are stored as, float or bf16.
+template <class T>
+void max_pool_rows(const Pool2dDims& dims, index_t first, index_t rows, const T* x, T* y, std::int32_t* argmax) {
     const Pool2dDims d = dims;  // a copy, which the stores below cannot change
     const bool pairs = d.kernel_h == 2 && d.kernel_w == 2 && d.dilation_h == 1 && d.dilation_w == 1;
     for (index_t row = first; row < first + rows; ++row) {
         const index_t n = row / d.out_height, top = row % d.out_height * d.stride_h - d.pad_h;
-        const float* image = x + n * d.height * d.width * d.channels;
+        const T* image = x + n * d.height * d.width * d.channels;
         for (index_t ow = 0; ow < d.out_width; ++ow) {
             const index_t left = ow * d.stride_w - d.pad_w, out = (row * d.out_width + ow) * d.channels;
             const bool inside = pairs && top >= 0 && left >= 0 && top + 2 <= d.height && left + 2 <= d.width;
@@ -74,9 +80,10 @@ inline void max_pool_rows(const Pool2dDims& dims, index_t first, index_t rows, c
 }
 
 /// Image n, windows that tile it: each input either takes the gradient of its window or gets 0.
-inline void max_pool_backward_tiled(const Pool2dDims& dims, index_t n, const float* dy, const std::int32_t* argmax, float* dx) {
+template <class T>
+void max_pool_backward_tiled(const Pool2dDims& dims, index_t n, const T* dy, const std::int32_t* argmax, T* dx) {
     const Pool2dDims d = dims;
-    float* image = dx + n * d.height * d.width * d.channels;
+    T* image = dx + n * d.height * d.width * d.channels;
     const index_t covered_h = d.out_height * d.kernel_h, covered_w = d.out_width * d.kernel_w;
     for (index_t oh = 0; oh < d.out_height; ++oh) {
         const index_t bottom = (oh + 1) * d.kernel_h < d.height ? (oh + 1) * d.kernel_h : d.height;
@@ -95,9 +102,9 @@ inline void max_pool_backward_tiled(const Pool2dDims& dims, index_t n, const flo
             }
         }
         for (index_t ih = oh * d.kernel_h; ih < bottom && covered_w < d.width; ++ih)
-            fill((d.width - covered_w) * d.channels, 0.0f, image + (ih * d.width + covered_w) * d.channels);
+            clear((d.width - covered_w) * d.channels, image + (ih * d.width + covered_w) * d.channels);
     }
-    if (covered_h < d.height) fill((d.height - covered_h) * d.width * d.channels, 0.0f, image + covered_h * d.width * d.channels);
+    if (covered_h < d.height) clear((d.height - covered_h) * d.width * d.channels, image + covered_h * d.width * d.channels);
 }
 
 /// Image n, any windows.
@@ -113,9 +120,10 @@ inline void max_pool_backward(const Pool2dDims& d, index_t n, const float* dy, c
 }
 
 /// Output rows [first, first + rows), counted over all images.
-inline void avg_pool_rows(const Pool2dDims& d, index_t first, index_t rows, const float* x, float* y) {
+template <class T>
+void avg_pool_rows(const Pool2dDims& d, index_t first, index_t rows, const T* x, T* y) {
     for (index_t row = first; row < first + rows; ++row) {
-        const float* image = x + row / d.out_height * d.height * d.width * d.channels;
+        const T* image = x + row / d.out_height * d.height * d.width * d.channels;
         for (index_t ow = 0; ow < d.out_width; ++ow) {
             const AverageWindow window(d, row % d.out_height, ow);
             const index_t channels = d.channels, width = d.width;

@@ -2,7 +2,10 @@
 // Elementary functions on the vectors of simd.hpp, in the same three namespaces.
 #pragma once
 
+#include <dla/core/half.hpp>
 #include <dla/kernels/cpu/simd.hpp>
+
+#include <cstring>
 
 #include <dla/core/begin_exact.inl.hpp>
 

@@ -31,6 +31,25 @@ inline constexpr index_t half_lanes = lanes / 2;
     for (index_t i = 0; i < n; ++i) p[i] = local[i];
 }
 
+// bf16 is the upper half of a float.
+using VecShort [[gnu::vector_size(vector_bytes / 2)]] = std::uint16_t;
+
+[[gnu::always_inline]] inline Vec widen(VecShort v) { return reinterpret_cast<Vec>(__builtin_convertvector(v, VecUint) << 16); }
+/// To nearest, ties to even; a NaN stays one.
+[[gnu::always_inline]] inline VecShort narrow(Vec v) {
+    const VecUint bits = reinterpret_cast<VecUint>(v), rounded = (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
+    return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16 | 0x40u) : rounded, VecShort);
+}
+[[gnu::always_inline]] inline Vec load_within(const bf16* p, index_t n) {
+    VecShort v{};
+    std::memcpy(&v, p, n >= lanes ? sizeof v : static_cast<std::size_t>(n) * sizeof *p);
+    return widen(v);
+}
+[[gnu::always_inline]] inline void store_within(bf16* p, Vec v, index_t n) {
+    const VecShort rounded = narrow(v);
+    std::memcpy(static_cast<void*>(p), &rounded, n >= lanes ? sizeof rounded : static_cast<std::size_t>(n) * sizeof *p);
+}
+
 /// The lanes added up as a tree.
 [[gnu::always_inline]] inline float horizontal_sum(Vec v) {
     float local[lanes];

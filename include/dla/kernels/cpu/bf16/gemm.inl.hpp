@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: MIT
-// bf16 to float and back, and the register tile of dot products of pairs. Included once per target, see gemm.hpp. No include guard on purpose.
+// Arrays of bf16 to float and back, and the register tile of dot products of pairs. Included once per target, see gemm.hpp. No include guard on purpose.
 
-using VecShort [[gnu::vector_size(vector_bytes / 2)]] = std::uint16_t;
-
-[[gnu::always_inline]] inline Vec widen(VecShort v) { return reinterpret_cast<Vec>(__builtin_convertvector(v, VecUint) << 16); }
-/// To nearest, ties to even; a NaN stays one.
-[[gnu::always_inline]] inline VecShort narrow(Vec v) {
-    const VecUint bits = reinterpret_cast<VecUint>(v), rounded = (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
-    return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16 | 0x40u) : rounded, VecShort);
-}
 inline void widen(index_t n, const bf16* from, float* to) {
     VecShort v{};
     index_t i = 0;

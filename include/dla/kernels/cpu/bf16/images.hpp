@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Convolutions of Cpu<bf16>: images are brought into float some at a time, in which Cpu<float> computes them (Winograd's transforms gain more than dot products
-// of pairs would), and what it gives is rounded once. Poolings are the reference's, an image at a time on several threads.
+// of pairs would), and what it gives is rounded once. Poolings read and write bf16.
 #pragma once
 
 #include <dla/kernels/cpu/bf16/gemm.hpp>
 #include <dla/kernels/cpu/conv2d.hpp>
+#include <dla/kernels/cpu/pool.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -84,23 +85,24 @@ DLA_ONCE void conv2d_backward_weights(const Cpu<bf16>& p, std::byte* scratch, co
 }
 
 DLA_ONCE void max_pool2d_forward(const Cpu<bf16>& p, const Pool2dDims& d, const bf16* x, bf16* y, std::int32_t* argmax) {
-    const index_t in = d.height * d.width * d.channels, out = d.out_height * d.out_width * d.channels;
-    Pool2dDims one = d;
-    one.batch = 1;
-    detail::each_sample(p, d.batch, in,
-                        [&](index_t n, const auto& r) { max_pool2d_forward(r, one, x + n * in, y + n * out, argmax ? argmax + n * out : nullptr); });
+    const detail::Chunks chunks = detail::output_row_chunks(d);
+    const auto f = detail::select_isa(detail::base::max_pool_rows<bf16>, detail::avx2::max_pool_rows<bf16>, detail::avx512::max_pool_rows<bf16>);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) { f(d, chunks.begin(i), chunks.length(i), x, y, argmax); });
 }
+DLA_ONCE void avg_pool2d_forward(const Cpu<bf16>& p, const Pool2dDims& d, const bf16* x, bf16* y) {
+    const detail::Chunks chunks = detail::output_row_chunks(d);
+    const auto f = detail::select_isa(detail::base::avg_pool_rows<bf16>, detail::avx2::avg_pool_rows<bf16>, detail::avx512::avg_pool_rows<bf16>);
+    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) { f(d, chunks.begin(i), chunks.length(i), x, y); });
+}
+// Where windows overlap, the gradients of an input are added up before they are rounded: by the reference, an image at a time.
 DLA_ONCE void max_pool2d_backward(const Cpu<bf16>& p, const Pool2dDims& d, const bf16* dy, const std::int32_t* argmax, bf16* dx) {
+    const auto tiled = detail::select_isa(detail::base::max_pool_backward_tiled<bf16>, detail::avx2::max_pool_backward_tiled<bf16>,
+                                          detail::avx512::max_pool_backward_tiled<bf16>);
+    if (detail::windows_tile(d)) return detail::for_images(detail::float_policy(p), d, [&](index_t n) { tiled(d, n, dy, argmax, dx); });
     const index_t in = d.height * d.width * d.channels, out = d.out_height * d.out_width * d.channels;
     Pool2dDims one = d;
     one.batch = 1;
     detail::each_sample(p, d.batch, in, [&](index_t n, const auto& r) { max_pool2d_backward(r, one, dy + n * out, argmax + n * out, dx + n * in); });
-}
-DLA_ONCE void avg_pool2d_forward(const Cpu<bf16>& p, const Pool2dDims& d, const bf16* x, bf16* y) {
-    const index_t in = d.height * d.width * d.channels, out = d.out_height * d.out_width * d.channels;
-    Pool2dDims one = d;
-    one.batch = 1;
-    detail::each_sample(p, d.batch, in, [&](index_t n, const auto& r) { avg_pool2d_forward(r, one, x + n * in, y + n * out); });
 }
 DLA_ONCE void avg_pool2d_backward(const Cpu<bf16>& p, const Pool2dDims& d, const bf16* dy, bf16* dx) {
     const index_t in = d.height * d.width * d.channels, out = d.out_height * d.out_width * d.channels;
