@@ -7,6 +7,27 @@
 
 using namespace dla;
 
+namespace {
+
+/// y = x / 2, in place forward; backward it writes to dx before it has read dy.
+struct Halve {
+    static constexpr Needs needs{.x = false, .y = false};
+    static constexpr InPlace in_place{.forward = true, .backward = false};
+    constexpr const char* name() const { return "Halve"; }
+    constexpr ShapeResult out_shape(Shape in) const { return in; }
+    template <class P>
+    void infer(Context<P>&, ConstView<P> x, View<P> y) const {
+        for (index_t i = 0; i < x.size(); ++i) y.data[i] = x.data[i] / 2;
+    }
+    template <class P>
+    void backward(Context<P>&, ConstView<P>, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        for (index_t i = 0; i < dx.size(); ++i) dx.data[i] = 0;
+        for (index_t i = 0; i < dx.size(); ++i) dx.data[i] += dy.data[i] / 2;
+    }
+};
+
+}  // namespace
+
 TEST_CASE("views at every place") {
     check_network("Flatten first", Sequential<Flatten, Linear<Dyn, 3>, ReLU>{}, Shape{2, 3, 2}, 3);
     check_network("Flatten last", Sequential<Conv2d<Dyn, 3, 2>, ReLU, Flatten>{}, Shape{2, 3, 3}, 2);
@@ -37,6 +58,10 @@ TEST_CASE("containers in containers") {
     check_network("Residual, identity", Sequential<Linear<Dyn, 4>, Residual<Inner>, Linear<Dyn, 2>>{}, Shape{3}, 3);
     check_network("Residual whose block reads its output", Residual<Sequential<Linear<Dyn, 4>, Sigmoid>>{}, Shape{4}, 3);
     check_network("Residual whose shortcut reads its output", Residual<Linear<Dyn, 4>, Sequential<Linear<Dyn, 4>, Tanh>>{}, Shape{3}, 3);
+    check_network("Residual with an activation that needs memory for dx", Sequential<Linear<Dyn, 4>, Residual<Inner, Identity, Halve>, Linear<Dyn, 2>>{},
+                  Shape{3}, 3);
+    check_network("Residual with ReLU, a projection, behind it a pool",
+                  Sequential<Conv2d<Dyn, 3, 2>, Residual<Sequential<Conv2d<Dyn, 4, 3, 1, 1>, Sigmoid>, Conv2d<Dyn, 4, 1>, ReLU>, MaxPool2d<2>>{}, Shape{2, 5, 5}, 3);
     check_network("Residual with ReLU", Sequential<Linear<Dyn, 4>, Residual<Inner, Identity, ReLU>, ReLU>{}, Shape{3}, 3);
     check_network("Residual with Sigmoid and projection", Residual<Inner, Linear<Dyn, 4>, Sigmoid>{}, Shape{3}, 3);
     check_network("Residual of Residuals", Residual<Residual<Inner, Identity, Tanh>, Residual<Linear<Dyn, 4>>, ReLU>{}, Shape{4}, 3);

@@ -95,7 +95,7 @@ struct Reference : HostMemory {
     static constexpr const char* name = "reference";
 };
 
-/// SIMD kernels on several threads where they pay (float), Reference<T> for the rest.
+/// SIMD kernels on several threads where they pay (float, bf16), Reference<T> for the rest.
 template <class T>
 struct Cpu : Reference<T> {
     static constexpr const char* name = "cpu";

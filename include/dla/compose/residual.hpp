@@ -105,12 +105,14 @@ struct Residual {
         constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
         const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
         const index_t count = x.batch * state.out.size();
-        if (masks) v.claim(tape.mask, relu_mask_words(count));
+        const bool keeps_mask = masks && wants != Gradients::none;
+        if (keeps_mask) v.claim(tape.mask, relu_mask_words(count));
+        const auto mask = [&] { return keeps_mask ? tape.mask.data : kernel::PtrOf<P, std::uint32_t>{}; };
         if (keeps_block) v.claim(tape.block_out, count);
         const View<P> inner(keeps_block ? tape.block_out.data : y.data, x.batch, state.out);
         v.forward(block, state.block, x, inner, tape.block, of_block, state.block_rows);
         if (state.identity && !state.reorders) {
-            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, x, y, tape.mask.data); });
+            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, x, y, mask()); });
         } else {
             v.claim(tape.shortcut_out, count);
             const View<P> other(tape.shortcut_out.data, x.batch, state.out);
@@ -118,11 +120,10 @@ struct Residual {
                 v.compute([&](Context<P>& c) { to_block_order<P>(c, state.in, x, other); });
             else
                 v.forward(shortcut, state.shortcut, x, other, tape.shortcut, of_shortcut, state.shortcut_rows);
-            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, other, y, tape.mask.data); });
+            v.compute([&](Context<P>& c) { add_activated<P>(c, inner, other, y, mask()); });
             if (!keeps_shortcut || of_shortcut == Gradients::none || state.reorders) v.release(tape.shortcut_out);
         }
         if (keeps_block && of_block == Gradients::none) v.release(tape.block_out);
-        if (masks && wants == Gradients::none) v.release(tape.mask);
     }
     template <class V, class S, class P = typename V::Policy>
     void walk_backward(V& v, S& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx, Tape<P>& tape,
@@ -130,10 +131,11 @@ struct Residual {
         constexpr bool keeps_block = detail::needs_of<Block, P>().y, keeps_shortcut = detail::needs_of<Shortcut, P>().y;
         const Gradients of_block = child_wants<Block, P>(wants), of_shortcut = child_wants<Shortcut, P>(wants);
         const bool want_dx = wants == Gradients::input, adds_gradient = state.identity && !state.reorders;
+        const bool over = dy.spent() && (masks || detail::in_place_of<Act>().backward);  // the gradient of the sum lies on top of dy
         OutputGradient<P> gradient = dy;
         if constexpr (activates) {
-            if (!dy.spent()) v.claim(tape.gradient, x.batch * state.out.size());
-            const View<P> own(dy.spent() ? dy.room().data : tape.gradient.data, x.batch, state.out);
+            if (!over) v.claim(tape.gradient, x.batch * state.out.size());
+            const View<P> own(over ? dy.room().data : tape.gradient.data, x.batch, state.out);
             v.compute([&](Context<P>& c) { undo_activation<P>(c, y, dy, own, tape); }, true);
             if (masks) v.release(tape.mask);
             gradient = OutputGradient<P>::spent_after(own);
@@ -162,7 +164,7 @@ struct Residual {
             v.compute([&](Context<P>& c) { add(c.policy, dx.size(), dx.data, other, dx.data); }, true);
             if (!adds_gradient) v.release(tape.shortcut_dx);
         }
-        if (activates && !dy.spent()) v.release(tape.gradient);
+        if (activates && !over) v.release(tape.gradient);
     }
     template <class V, class S, class P = typename V::Policy>
     void walk_infer(V& v, S& state, const ConstView<P>& x, const View<P>& y) const {

@@ -56,7 +56,6 @@ DLA_ONCE Isa active_isa() {
 
 namespace detail::inline DLA_ABI_TAG {
 
-/// The variant for the active instruction set of a function compiled once for each.
 /// Whether the processor adds up products of pairs of bf16 in one instruction (AVX-512 BF16).
 inline bool has_bf16_dots() {
 #if !defined(DLA_NO_SIMD) && defined(__x86_64__)
@@ -67,6 +66,7 @@ inline bool has_bf16_dots() {
 #endif
 }
 
+/// The variant for the active instruction set of a function compiled once for each.
 template <class F>
 F* select_isa(F* base, F* avx2, F* avx512) {
     const Isa isa = active_isa();

@@ -13,6 +13,12 @@
 
 namespace dla::detail::inline DLA_ABI_TAG {
 
+/// Two numbers as they lie in memory one behind the other.
+inline std::uint32_t pair_of(bf16 first, bf16 second) {
+    const bf16 both[2] = {first, second};
+    return std::bit_cast<std::uint32_t>(both);
+}
+
 /// Conversions of n values, and the tile, of an instruction set.
 struct Bf16Conversions {
     void (*widen)(index_t n, const bf16* from, float* to);
@@ -102,7 +108,7 @@ inline void dot_pack_a(int threads, const DotPlan& plan, const GemmDims& d, cons
         if (d.transpose_a) {
             for (index_t s = 0; s < plan.pairs; ++s) {
                 const bf16 *even = a + 2 * s * d.m, *odd = 2 * s + 1 < d.k ? even + d.m : nullptr;
-                for (index_t i = first; i < last; ++i) to[i * plan.pairs + s] = even[i].bits() | static_cast<std::uint32_t>(odd ? odd[i].bits() : 0) << 16;
+                for (index_t i = first; i < last; ++i) to[i * plan.pairs + s] = pair_of(even[i], odd ? odd[i] : bf16::from_bits(0));
             }
             return;
         }
@@ -129,7 +135,7 @@ inline void dot_pack_b(int threads, const DotPlan& plan, const GemmDims& d, cons
         for (index_t j = 0; j < cols; ++j) {
             const bf16* from = b + (column + j) * d.k;
             for (index_t s = 0; s < d.k / 2; ++s) std::memcpy(own + s * width + j, from + 2 * s, sizeof(std::uint32_t));
-            if (d.k % 2 != 0) own[(plan.pairs - 1) * width + j] = from[d.k - 1].bits();
+            if (d.k % 2 != 0) own[(plan.pairs - 1) * width + j] = pair_of(from[d.k - 1], bf16::from_bits(0));
         }
     });
 }

@@ -23,8 +23,8 @@ inline constexpr Bf16Conversions conversions{&widen, &narrow};
 inline constexpr int dot_tile_rows = vector_bytes == 64 ? 8 : 4;
 inline constexpr index_t dot_panel = 2 * lanes;
 
-/// sum + a[1] * b[1] + a[0] * b[0] in each lane, added in this order: a pair's second number is the upper half of its 32 bits. With Native one instruction
-/// (AVX-512 BF16), which takes subnormal numbers for 0; else the same sums in float, in which the products are exact.
+/// sum + a[1] * b[1] + a[0] * b[0] in each lane, added in this order. With Native one instruction (AVX-512 BF16), which takes subnormal numbers for 0, also
+/// those that it makes; else the same sums in float, in which products within its range are exact.
 template <bool Native>
 [[gnu::always_inline]] inline Vec dot(Vec sum, VecUint a, VecUint b) {
 #if defined(__x86_64__)
@@ -33,8 +33,11 @@ template <bool Native>
         return sum;
     }
 #endif
-    sum += reinterpret_cast<Vec>(a & 0xffff0000u) * reinterpret_cast<Vec>(b & 0xffff0000u);
-    sum += reinterpret_cast<Vec>(a << 16) * reinterpret_cast<Vec>(b << 16);
+    const Vec upper_a = reinterpret_cast<Vec>(a & 0xffff0000u), upper_b = reinterpret_cast<Vec>(b & 0xffff0000u);
+    const Vec lower_a = reinterpret_cast<Vec>(a << 16), lower_b = reinterpret_cast<Vec>(b << 16);
+    constexpr bool second_is_upper = std::endian::native == std::endian::little;
+    sum += second_is_upper ? upper_a * upper_b : lower_a * lower_b;
+    sum += second_is_upper ? lower_a * lower_b : upper_a * upper_b;
     return sum;
 }
 
@@ -75,7 +78,7 @@ void dot_tile_of(int count, index_t pairs, const bf16* const* rows, const std::u
 
 /// Pairs of steps s, s + 1 of `cols` columns of two rows into a panel's row; the second row may be null, for zeros.
 inline void pair_columns(index_t cols, const bf16* first, const bf16* second, std::uint32_t* to) {
-    for (index_t j = 0; j < cols; ++j) to[j] = first[j].bits() | static_cast<std::uint32_t>(second ? second[j].bits() : 0) << 16;
+    for (index_t j = 0; j < cols; ++j) to[j] = pair_of(first[j], second ? second[j] : bf16::from_bits(0));
 }
 
 inline constexpr DotTarget dot_target{dot_tile_rows, dot_panel, &dot_tile_of<false>, &pair_columns};
