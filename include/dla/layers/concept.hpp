@@ -28,20 +28,16 @@ struct Nothing {};
 namespace detail {
 
 template <class L, class P>
-concept HasState = requires {
-    typename L::template State<P>;
-};
+concept HasState = requires { typename L::template State<P>; };
 template <class L, class P>
-concept HasTape = requires {
-    typename L::template Tape<P>;
-};
+concept HasTape = requires { typename L::template Tape<P>; };
 
 template <class L, class P>
 struct StateOf {
     using type = Nothing;
 };
 template <class L, class P>
-requires HasState<L, P>
+    requires HasState<L, P>
 struct StateOf<L, P> {
     using type = typename L::template State<P>;
 };
@@ -50,7 +46,7 @@ struct TapeOf {
     using type = Nothing;
 };
 template <class L, class P>
-requires HasTape<L, P>
+    requires HasTape<L, P>
 struct TapeOf<L, P> {
     using type = typename L::template Tape<P>;
 };
@@ -151,26 +147,19 @@ concept Builds = !HasState<L, P> || requires(const L& layer, AnyBuilder<P>& buil
     { layer.template build<P>(builder, in) } -> std::same_as<LayerState<L, P>>;
 };
 template <class L, class P>
-concept InfersWithState = requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) {
-    layer.infer(c, state, x, out);
-};
+concept InfersWithState =
+    requires(const L& layer, Context<P>& c, const LayerState<L, P>& state, ConstView<P> x, View<P> out) { layer.infer(c, state, x, out); };
 template <class L, class P>
-concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
-    layer.infer(c, x, out);
-};
+concept InfersPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.infer(c, x, out); };
 template <class L, class P>
 concept ForwardWithTape = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
     layer.forward(c, state, x, out, tape);
 };
 template <class L, class P>
-concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) {
-    layer.forward(c, x, out, tape);
-};
+concept ForwardWithTapeOnly = requires(const L& layer, Context<P>& c, LayerTape<L, P>& tape, ConstView<P> x, View<P> out) { layer.forward(c, x, out, tape); };
 template <class L, class P>
 concept BackwardWithBoth = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, LayerTape<L, P>& tape, ConstView<P> x, ConstView<P> y,
-                                    ConstView<P> dy, View<P> out) {
-    layer.backward(c, state, x, y, dy, out, tape);
-};
+                                    ConstView<P> dy, View<P> out) { layer.backward(c, state, x, y, dy, out, tape); };
 template <class L, class P>
 concept BackwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
     layer.backward(c, state, x, y, dy, out);
@@ -180,18 +169,13 @@ concept BackwardWithTape = requires(const L& layer, Context<P>& c, LayerTape<L, 
     layer.backward(c, x, y, dy, out, tape);
 };
 template <class L, class P>
-concept BackwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) {
-    layer.backward(c, x, y, dy, out);
-};
+concept BackwardPlainly =
+    requires(const L& layer, Context<P>& c, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> out) { layer.backward(c, x, y, dy, out); };
 
 template <class L, class P>
-concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) {
-    layer.forward(c, state, x, out);
-};
+concept ForwardWithState = requires(const L& layer, Context<P>& c, LayerState<L, P>& state, ConstView<P> x, View<P> out) { layer.forward(c, state, x, out); };
 template <class L, class P>
-concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) {
-    layer.forward(c, x, out);
-};
+concept ForwardPlainly = requires(const L& layer, Context<P>& c, ConstView<P> x, View<P> out) { layer.forward(c, x, out); };
 
 /// Stands in for what `keep` and `work` call.
 struct AnyClaim {
