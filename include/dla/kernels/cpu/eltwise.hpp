@@ -63,6 +63,21 @@ void with_kind(Activation kind, const F& f) {
     }
 }
 
+/// Values up to a whole block of random words are the reference's; the others go to run(n, x, y, f), which calls f(i, length, x, y) in float for pieces that
+/// start at multiples of 4.
+template <class T, class Run>
+void dropout_in_blocks(const Cpu<T>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const T* x, T* y, index_t first,
+                       const Run& run) {
+    if (const index_t head = std::min<index_t>((4 - first % 4) % 4, n); head > 0) {
+        dropout(static_cast<const Reference<T>&>(p), head, probability, at, stream, x, y, first);
+        first += head, n -= head, x += head, y += head;
+    }
+    const auto f = select_isa(base::dropout, avx2::dropout, avx512::dropout);
+    const auto threshold = static_cast<std::uint32_t>(std::ceil(probability * 0x1p24));  // word * 2^-24 >= probability, in integers
+    const auto kept = static_cast<float>(1.0 - probability);
+    run(n, x, y, [&](index_t i, index_t length, const float* from, float* to) { f(length, first + i, threshold, kept, *at, stream, from, to); });
+}
+
 }  // namespace detail::inline DLA_ABI_TAG
 
 DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
@@ -102,14 +117,9 @@ DLA_ONCE void fill(const Cpu<float>& p, index_t n, float value, float* y) {
 
 DLA_ONCE void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y,
                       index_t first) {
-    if (const index_t head = std::min<index_t>((4 - first % 4) % 4, n); head > 0) {  // up to a whole block of random words
-        dropout(static_cast<const Reference<float>&>(p), head, probability, at, stream, x, y, first);
-        first += head, n -= head, x += head, y += head;
-    }
-    const auto f = detail::select_isa(detail::base::dropout, detail::avx2::dropout, detail::avx512::dropout);
-    const auto threshold = static_cast<std::uint32_t>(std::ceil(probability * 0x1p24));  // word * 2^-24 >= probability, in integers
-    const auto kept = static_cast<float>(1.0 - probability);
-    detail::for_elements(p, n, [&](index_t i, index_t length) { f(length, first + i, threshold, kept, *at, stream, x + i, y + i); });
+    detail::dropout_in_blocks(p, n, probability, at, stream, x, y, first, [&](index_t whole, const float* from, float* to, const auto& f) {
+        detail::for_elements(p, whole, [&](index_t i, index_t length) { f(i, length, from + i, to + i); });
+    });
 }
 
 }  // namespace dla

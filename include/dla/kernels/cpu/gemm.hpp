@@ -220,11 +220,14 @@ inline void gemm_whole(const Cpu<float>& p, const GemmPlan& plan, float* room, c
         });
     };
     if (!plan.pack) return range(0, d.n, 0, d.k);
-    for (index_t col = 0; col < d.n; col += plan.range_columns)
-        for (index_t first = 0, stop = 0; first == 0 || first < d.k; first = std::max<index_t>(stop, 1)) {
-            stop = plan.range_end(d, first);
+    for (index_t col = 0; col < d.n; col += plan.range_columns) {
+        index_t first = 0;
+        do {
+            const index_t stop = plan.range_end(d, first);
             range(col, std::min(d.n, col + plan.range_columns), first, stop);
-        }
+            first = stop;
+        } while (first < d.k);
+    }
 }
 
 /// Long reductions to a small C: each part of the reduction makes its own C, which are then added in order.

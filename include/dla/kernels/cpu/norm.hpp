@@ -12,6 +12,20 @@ namespace detail::inline DLA_ABI_TAG {
 
 constexpr NormRowsDims rows_of(const NormDims& d) { return {.images = d.outer, .channels = d.channels}; }
 
+/// Sums as in the backward pass, about the running mean; dx is dy times a number for each channel, which batch_norm_infer knows how to do.
+template <class T>
+void running_norm_backward(const Cpu<T>& p, std::byte* scratch, const NormDims& d, double eps, const T* x, const float* w, const float* running_mean,
+                           const float* running_var, const T* dy, T* dx, float* dw, float* db) {
+    auto* zeros = take<float>(scratch, d.channels);
+    auto* invstd = take<float>(scratch, d.channels);
+    for (index_t c = 0; c < d.channels; ++c) {
+        zeros[c] = 0.0f;
+        invstd[c] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(running_var[c]) + eps));
+    }
+    if (dw || db) batch_norm_backward(p, scratch, d, x, w, running_mean, invstd, dy, nullptr, dw, db);
+    if (dx) batch_norm_infer(p, d, eps, dy, w, w ? zeros : nullptr, zeros, running_var, dx);
+}
+
 }  // namespace detail::inline DLA_ABI_TAG
 
 DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d) {
@@ -76,17 +90,9 @@ DLA_ONCE void batch_norm_backward(const Cpu<float>& p, std::byte* scratch, const
     });
 }
 
-/// Sums as in the backward pass, about the running mean; dx is dy times a number for each channel, which batch_norm_infer knows how to do.
 DLA_ONCE void batch_norm_infer_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, const float* x, const float* w,
                                         const float* running_mean, const float* running_var, const float* dy, float* dx, float* dw, float* db) {
-    auto* zeros = detail::take<float>(scratch, d.channels);
-    auto* invstd = detail::take<float>(scratch, d.channels);
-    for (index_t c = 0; c < d.channels; ++c) {
-        zeros[c] = 0.0f;
-        invstd[c] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(running_var[c]) + eps));
-    }
-    if (dw || db) batch_norm_backward(p, scratch, d, x, w, running_mean, invstd, dy, nullptr, dw, db);
-    if (dx) batch_norm_infer(p, d, eps, dy, w, w ? zeros : nullptr, zeros, running_var, dx);
+    detail::running_norm_backward(p, scratch, d, eps, x, w, running_mean, running_var, dy, dx, dw, db);
 }
 
 }  // namespace dla

@@ -21,7 +21,7 @@ void in_float(const Cpu<bf16>& p, index_t n, bf16* y, const F& f, const In*... x
     const auto [wide, narrow] = bf16_conversions();
     const Chunks c = cut(n, 1, bf16_piece, 256);
     parallel_for(p.threads, c.count, [&, wide = wide, narrow = narrow](index_t i, int) {
-        alignas(64) float in[sizeof...(In) + 1][bf16_piece], out[bf16_piece];
+        alignas(64) float in[sizeof...(In)][bf16_piece], out[bf16_piece];
         for (index_t at = c.begin(i), end = at + c.length(i); at < end; at += bf16_piece) {
             const index_t length = std::min(bf16_piece, end - at);
             int k = 0;
@@ -78,14 +78,9 @@ DLA_ONCE void copy(const Cpu<bf16>& p, index_t n, const bf16* x, bf16* y) {
 }
 DLA_ONCE void dropout(const Cpu<bf16>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const bf16* x, bf16* y,
                       index_t first) {
-    if (const index_t head = std::min<index_t>((4 - first % 4) % 4, n); head > 0) {  // up to a whole block of random words
-        dropout(static_cast<const Reference<bf16>&>(p), head, probability, at, stream, x, y, first);
-        first += head, n -= head, x += head, y += head;
-    }
-    const auto f = detail::select_isa(detail::base::dropout, detail::avx2::dropout, detail::avx512::dropout);
-    const auto threshold = static_cast<std::uint32_t>(std::ceil(probability * 0x1p24));
-    const auto kept = static_cast<float>(1.0 - probability);
-    detail::in_float(p, n, y, [&](index_t i, index_t length, float* out, const float* in) { f(length, first + i, threshold, kept, *at, stream, in, out); }, x);
+    detail::dropout_in_blocks(p, n, probability, at, stream, x, y, first, [&](index_t whole, const bf16* from, bf16* to, const auto& f) {
+        detail::in_float(p, whole, to, [&](index_t i, index_t length, float* out, const float* in) { f(i, length, in, out); }, from);
+    });
 }
 DLA_ONCE void cast(const Cpu<bf16>& p, index_t n, const float* from, bf16* to) { detail::narrow_values(p, n, from, to); }
 

@@ -87,7 +87,8 @@ void each_sample(const Cpu<bf16>& p, index_t batch, index_t values, const F& f) 
 
 inline constexpr index_t dot_steps = 512;      // pairs at a time: four rows of A and a panel of B in L1
 inline constexpr index_t dot_block = 48;       // rows of A that meet a panel of B while it is there
-inline constexpr index_t dot_most_panel = 32;  // columns of any target
+inline constexpr index_t dot_most_panel = 32;  // columns of any target ...
+inline constexpr index_t dot_most_rows = 8;    // ... and rows
 
 /// How one product is cut and packed. Each value of C is one chain of sums, so no bit depends on it.
 struct DotPlan {
@@ -162,7 +163,7 @@ void dot_product(const Cpu<bf16>& p, std::byte* scratch, const GemmDims& d, cons
         for (index_t first = 0; first < plan.pairs; first += dot_steps) {
             const index_t steps = std::min(dot_steps, plan.pairs - first);
             for (index_t i = 0; i < rows; i += plan.target.rows) {
-                const bf16* from[8];
+                const bf16* from[dot_most_rows];
                 for (index_t r = 0; r < plan.target.rows; ++r) from[r] = a + (row + std::min(i + r, rows - 1)) * 2 * plan.pairs + 2 * first;
                 const auto count = static_cast<int>(std::min<index_t>(plan.target.rows, rows - i));
                 plan.target.tile(count, steps, from, packed_b + (panel * plan.pairs + first) * width, sums + i * width);

@@ -14,6 +14,7 @@ namespace detail::inline DLA_ABI_TAG {
 
 inline constexpr index_t bf16_images = 1 << 21;  // values, 8 MB in float, of images that are computed at a time
 
+/// A convolution whose images are computed some at a time, with the float copies of these.
 struct Bf16Conv {
     index_t x, y, w;  // values of an image, of its results, of the weights
     Conv2dDims piece;

@@ -128,13 +128,7 @@ DLA_ONCE void batch_norm_infer_backward(const Cpu<bf16>& p, std::byte* scratch, 
                                         const float* running_mean, const float* running_var, const bf16* dy, bf16* dx, float* dw, float* db) {
     if (d.inner != 1)
         return batch_norm_infer_backward(static_cast<const Reference<bf16>&>(p), scratch, d, eps, x, w, running_mean, running_var, dy, dx, dw, db);
-    auto *zeros = detail::take<float>(scratch, d.channels), *invstd = detail::take<float>(scratch, d.channels);
-    for (index_t c = 0; c < d.channels; ++c) {
-        zeros[c] = 0.0f;
-        invstd[c] = static_cast<float>(1.0 / std::sqrt(static_cast<double>(running_var[c]) + eps));
-    }
-    if (dw || db) batch_norm_backward(p, scratch, d, x, w, running_mean, invstd, dy, nullptr, dw, db);
-    if (dx) batch_norm_infer(p, d, eps, dy, w, w ? zeros : nullptr, zeros, running_var, dx);
+    detail::running_norm_backward(p, scratch, d, eps, x, w, running_mean, running_var, dy, dx, dw, db);
 }
 DLA_ONCE void layer_norm_forward(const Cpu<bf16>& p, index_t rows, index_t columns, double eps, const bf16* x, const float* w, const float* b, bf16* y,
                                  float* mean, float* invstd) {
