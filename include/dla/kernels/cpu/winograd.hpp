@@ -78,7 +78,8 @@ public:
         const auto at = of.place(tile);
         const index_t row = at.row - top, column = at.column - left;
         const float* image = src.values + at.image * h * w * c;
-        if (src.norm == nullptr) return winograd.input(image + (row * w + column) * c, winograd_source(h, w, c, row, column), c, to, step);
+        if (src.norm == nullptr)
+            return winograd.input(image + (row * w + column) * c, winograd_source(h, w, c, row, column, of.rows(at), of.columns(at)), c, to, step);
         if (tile / of.across != line) {
             const bool goes_on = tile / of.across == line + 1 && row + top > 0;  // its first two rows are the last two of the one above
             const index_t floats = of.span() * c, ready = goes_on ? 2 : 0;
@@ -86,7 +87,7 @@ public:
             src.copy_window(image, h, w, c, {row + ready, row + 6}, {-left, of.span() - left}, window + ready * floats);
             line = tile / of.across;
         }
-        winograd.input(window + at.column * c, {of.span() * c, c, 0, 6, 0, 6}, c, to, step);
+        winograd.input(window + at.column * c, {of.span() * c, c, 0, 6, 0, 6, of.rows(at), of.columns(at)}, c, to, step);
     }
 
 private:
@@ -101,28 +102,32 @@ private:
 inline void winograd_block(const TileTarget& tile, const WinogradTarget& winograd, const WinogradPlan& plan, index_t first, index_t count,
                            WinogradPatches& patches, const float* packed, const float* bias, float* dst, index_t origin, float* space) {
     float *transformed = space, *products = space + winograd_places * plan.place_floats;
-    for (index_t t = 0; t < count; ++t) patches.transform(winograd, first + t, transformed + t * plan.src_row, plan.place_floats);
+    const WinogradOrder order(plan.tiles, first, count);
+    WinogradOrder::Walk sources(order);
+    for (index_t t = first; t < first + count; ++t) patches.transform(winograd, t, transformed + sources.next() * plan.src_row, plan.place_floats);
     for (index_t column0 = 0; column0 < plan.dst_c; column0 += plan.product_row) {
         const index_t columns = std::min(plan.product_row, plan.dst_c - column0);
         for (index_t q = 0; q < winograd_places; ++q) {
+            const auto [from, to] = order.tiles_with(q);
             for (index_t j = 0; j < columns; j += tile.panel_width) {
                 const index_t cols = std::min(tile.panel_width, columns - j);
-                tile.run_panel({.rows = count,
+                tile.run_panel({.rows = to - from,
                                 .steps = plan.src_c,
-                                .a = transformed + q * plan.place_floats,
+                                .a = transformed + q * plan.place_floats + from * plan.src_row,
                                 .row_step = plan.src_row,
                                 .step = 1,
                                 .b = packed + q * plan.place_weights() + (column0 + j) * plan.src_c,
                                 .ldb = tile.stored_width(cols),
-                                .c = products + q * plan.product_floats + j,
+                                .c = products + q * plan.product_floats + from * plan.product_row + j,
                                 .ldc = plan.product_row,
                                 .cols = cols,
                                 .add = false});
             }
         }
-        for (index_t t = 0; t < count; ++t) {
-            const auto at = plan.tiles.place(first + t);
-            winograd.output(products + t * plan.product_row, plan.product_floats, bias != nullptr ? bias + column0 : nullptr,
+        WinogradOrder::Walk results(order);
+        for (index_t t = first; t < first + count; ++t) {
+            const auto at = plan.tiles.place(t);
+            winograd.output(products + results.next() * plan.product_row, plan.product_floats, bias != nullptr ? bias + column0 : nullptr,
                             plan.tiles.results(at, plan.dst_c), columns, dst + (plan.tiles.results_at(at) - origin) * plan.dst_c + column0);
         }
     }
@@ -169,29 +174,32 @@ inline void winograd_correlate_few(const Cpu<float>& p, float* space, const Wino
     const WinogradTarget& winograd = active_winograd();
     const index_t count = plan.tiles.count, place = plan.all_place_floats(), product_place = plan.all_product_floats(), width = tile.panel_width;
     const ConvSource source(src);
+    const WinogradOrder order(plan.tiles, 0, count);
     parallel_for(p.threads, count, [&](index_t t, int thread) {
         WinogradPatches(source, plan.tiles, plan.src_h, plan.src_w, plan.src_c, plan.pad_h, plan.pad_w, thread)
-            .transform(winograd, t, space + t * plan.src_row, place);
+            .transform(winograd, t, space + order.position(t) * plan.src_row, place);
     });
     parallel_for(p.threads, plan.panels(tile), [&](index_t panel, int thread) {
         const index_t column = panel * width, cols = std::min(width, plan.dst_c - column);
         float* products = space + plan.all_patches() + thread * winograd_places * product_place;
-        for (index_t q = 0; q < winograd_places; ++q)
-            tile.run_panel({.rows = count,
+        for (index_t q = 0; q < winograd_places; ++q) {
+            const auto [from, to] = order.tiles_with(q);
+            tile.run_panel({.rows = to - from,
                             .steps = plan.src_c,
-                            .a = space + q * place,
+                            .a = space + q * place + from * plan.src_row,
                             .row_step = plan.src_row,
                             .step = 1,
                             .b = packed + q * plan.place_weights() + column * plan.src_c,
                             .ldb = tile.stored_width(cols),
-                            .c = products + q * product_place,
+                            .c = products + q * product_place + from * width,
                             .ldc = width,
                             .cols = cols,
                             .add = false});
+        }
         for (index_t t = 0; t < count; ++t) {
             const auto at = plan.tiles.place(t);
-            winograd.output(products + t * width, product_place, bias != nullptr ? bias + column : nullptr, plan.tiles.results(at, plan.dst_c), cols,
-                            results + plan.tiles.results_at(at) * plan.dst_c + column);
+            winograd.output(products + order.position(t) * width, product_place, bias != nullptr ? bias + column : nullptr,
+                            plan.tiles.results(at, plan.dst_c), cols, results + plan.tiles.results_at(at) * plan.dst_c + column);
         }
     });
     if (finish.run == nullptr) return;
@@ -219,20 +227,24 @@ inline void winograd_weights_part(const TileTarget& tile, const WinogradTarget& 
     WinogradPatches patches(x, tiles, d.height, d.width, d.in_channels, d.pad_top, d.pad_left, thread);
     for (index_t first = line0 * tiles.across, start = first; first < end; first += plan.block) {
         const index_t count = std::min(plan.block, end - first);
-        for (index_t t = 0; t < count; ++t) {
-            const auto at = tiles.place(first + t);
-            patches.transform(winograd, first + t, inputs + t * plan.in_row, in_place);
+        const WinogradOrder order(tiles, first, count);
+        WinogradOrder::Walk positions(order);
+        for (index_t t = first; t < first + count; ++t) {
+            const auto at = tiles.place(t);
+            const index_t position = positions.next();
+            patches.transform(winograd, t, inputs + position * plan.in_row, in_place);
             winograd.gradient(dy + ((at.image * d.out_height + at.row) * d.out_width + at.column) * d.out_channels, tiles.results(at, d.out_channels),
-                              d.out_channels, gradients + t * plan.out_row, out_place);
+                              d.out_channels, gradients + position * plan.out_row, out_place);
         }
         for (index_t q = 0; q < winograd_places; ++q) {
+            const auto [from, to] = order.tiles_with(q);
             for (index_t j = 0; j < d.out_channels; j += tile.panel_width)
                 tile.run_panel({.rows = d.in_channels,
-                                .steps = count,
-                                .a = inputs + q * in_place,
+                                .steps = to - from,
+                                .a = inputs + q * in_place + from * plan.in_row,
                                 .row_step = 1,
                                 .step = plan.in_row,
-                                .b = gradients + q * out_place + j,
+                                .b = gradients + q * out_place + from * plan.out_row + j,
                                 .ldb = plan.out_row,
                                 .c = sums + q * plan.place_sums() + j,
                                 .ldc = plan.sums_row(),

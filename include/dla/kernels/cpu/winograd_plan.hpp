@@ -6,18 +6,29 @@
 #include <dla/kernels/cpu/tile.hpp>
 #include <dla/kernels/types.hpp>
 
+#include <array>
+#include <utility>
+
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla::detail::inline DLA_ABI_TAG {
 
-/// Steps in floats between rows and columns of an image, and which rows and columns of a patch lie in it.
+/// Steps in floats between rows and columns of an image, which rows and columns of a patch lie in it, and the results of the tile along each side.
 struct WinogradWindow {
     index_t down, right;
     index_t row0, row1, column0, column1;
+    index_t rows, columns;
 };
 
 inline constexpr index_t winograd_places = 36;
 inline constexpr index_t winograd_skew = 16;  // floats between the places, whose values are written together: else they meet in one set of L1
+
+/// The results that a tile makes along a side where `left` are wanted: three or two where that is enough.
+constexpr index_t winograd_results(index_t left) { return std::clamp<index_t>(left, 2, 4); }
+/// Whether a tile with so many results along a side has no place k of the six of that side.
+constexpr bool winograd_leaves_out(index_t results, index_t k) { return k < 5 && k > results; }
+/// Places of all tiles along a side of `size` results: two more than results of each.
+constexpr index_t winograd_places_along(index_t size) { return size / 4 * 6 + (size % 4 != 0 ? winograd_results(size % 4) + 2 : 0); }
 
 /// Images from which on there are tiles enough.
 constexpr index_t winograd_least_images(const Conv2dDims& d) {
@@ -31,9 +42,8 @@ constexpr bool winograd_saves(const Conv2dDims& d) {
     // No padding above 2 on any side: each value of y depends on some of x.
     if (d.pad_top > 2 || d.pad_left > 2 || d.out_height > d.height + d.pad_top || d.out_width > d.width + d.pad_left) return false;
     if (d.in_channels < 16 || d.out_channels < 16) return false;
-    const index_t tiles = ceil_div(d.out_height, 4) * ceil_div(d.out_width, 4);
-    const index_t products = d.in_channels * d.out_channels;
-    return 36 * tiles * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
+    const index_t products = d.in_channels * d.out_channels, places = winograd_places_along(d.out_height) * winograd_places_along(d.out_width);
+    return places * (products + 24 * (d.in_channels + d.out_channels)) < 9 * d.out_height * d.out_width * products;
 }
 /// Whether it does where the weights must be transformed too, which takes what 64 tiles do.
 constexpr bool winograd_pays(const Conv2dDims& d) { return d.batch >= winograd_least_images(d) && winograd_saves(d); }
@@ -54,17 +64,77 @@ struct WinogradTiles {
     index_t pixels_before(index_t line) const { return (line / down * height + line % down * 4) * width; }
     /// The results of a tile.
     WinogradWindow results(const Place& at, index_t channels) const {
-        return {width * channels, channels, 0, std::min<index_t>(4, height - at.row), 0, std::min<index_t>(4, width - at.column)};
+        return {width * channels, channels, 0, std::min<index_t>(4, height - at.row), 0, std::min<index_t>(4, width - at.column), rows(at), columns(at)};
     }
+    index_t rows(const Place& at) const { return winograd_results(height - at.row); }
+    index_t columns(const Place& at) const { return winograd_results(width - at.column); }
     /// Positions along a row of an image that a row of tiles depends on.
     index_t span() const { return 4 * across + 2; }
     index_t results_at(const Place& at) const { return (at.image * height + at.row) * width + at.column; }
 };
 
+/// Tiles [first, first + count) in an order in which those that have a place follow each other; tiles with fewer results along a side lack some of the 36:
+/// first those that lack columns, those that lack nothing, those that lack rows, those that lack both.
+class WinogradOrder {
+public:
+    WinogradOrder(const WinogradTiles& tiles, index_t first, index_t count)
+        : of_(tiles), full_down_(tiles.height / 4), full_across_(tiles.width / 4), before_(ranks(first)), first_(first), all_(count) {
+        const Ranks end = ranks(first + count);
+        for (std::size_t kind = 0; kind < 3; ++kind) starts_[kind + 1] = starts_[kind] + end[kind] - before_[kind];
+    }
+    index_t position(index_t tile) const {
+        const std::size_t kind = kind_of(tile / of_.across % of_.down, tile % of_.across);
+        return starts_[kind] + ranks(tile)[kind] - before_[kind];
+    }
+    /// The positions of the tiles, in turn.
+    class Walk {
+    public:
+        explicit Walk(const WinogradOrder& order)
+            : of_(order), next_(order.starts_), row_(order.first_ / of_.of_.across % of_.of_.down), column_(order.first_ % of_.of_.across) {}
+        index_t next() {
+            const index_t position = next_[of_.kind_of(row_, column_)]++;
+            if (++column_ == of_.of_.across) column_ = 0, row_ = row_ + 1 == of_.of_.down ? 0 : row_ + 1;
+            return position;
+        }
+
+    private:
+        const WinogradOrder& of_;
+        std::array<index_t, 4> next_;
+        index_t row_, column_;
+    };
+    /// Positions [first, last) of those that have place q.
+    std::pair<index_t, index_t> tiles_with(index_t q) const {
+        const bool all_rows = !lacks(of_.height, q / 6), all_columns = !lacks(of_.width, q % 6);
+        return {all_columns ? 0 : starts_[1], all_rows ? (all_columns ? all_ : starts_[3]) : starts_[2]};
+    }
+
+private:
+    using Ranks = std::array<index_t, 4>;  // how many tiles of each kind lie before one
+
+    static bool lacks(index_t size, index_t place) { return size % 4 != 0 && winograd_leaves_out(winograd_results(size % 4), place); }
+    std::size_t kind_of(index_t row, index_t column) const {
+        const bool low = row >= full_down_, narrow = column >= full_across_;
+        return low ? (narrow ? 3 : 2) : (narrow ? 0 : 1);
+    }
+    Ranks ranks(index_t tile) const {
+        const index_t line = tile / of_.across, column = tile % of_.across, images = line / of_.down, row = line % of_.down;
+        const index_t high = images * full_down_ + std::min(row, full_down_), low = images * (of_.down - full_down_) + std::max<index_t>(0, row - full_down_);
+        const index_t wide = std::min(column, full_across_), narrow = column - wide, narrows = of_.across - full_across_;
+        const bool is_low = row >= full_down_;
+        return {high * narrows + (is_low ? 0 : narrow), high * full_across_ + (is_low ? 0 : wide), low * full_across_ + (is_low ? wide : 0),
+                low * narrows + (is_low ? narrow : 0)};
+    }
+
+    const WinogradTiles& of_;
+    index_t full_down_, full_across_;
+    Ranks before_, starts_{};
+    index_t first_, all_;
+};
+
 /// The patch of an image that a tile's results depend on, from `row`, `column` on, which may lie outside.
-inline WinogradWindow winograd_source(index_t height, index_t width, index_t channels, index_t row, index_t column) {
+inline WinogradWindow winograd_source(index_t height, index_t width, index_t channels, index_t row, index_t column, index_t rows, index_t columns) {
     const auto inside = [](index_t at, index_t size) { return std::clamp<index_t>(size - at, 0, 6); };
-    return {width * channels, channels, std::max<index_t>(0, -row), inside(row, height), std::max<index_t>(0, -column), inside(column, width)};
+    return {width * channels, channels, std::max<index_t>(0, -row), inside(row, height), std::max<index_t>(0, -column), inside(column, width), rows, columns};
 }
 
 /// y from x (forward), or dx from dy (turned: with the weights turned by half a turn).
@@ -91,7 +161,16 @@ struct WinogradPlan {
         // What is transformed should stay in L2, and a few tasks keep all threads busy.
         block = room = std::clamp<index_t>(tiles.count / 8, 8, winograd_places * 48 * src_row <= 192 * 1024 ? 56 : 28);
         if (tiles.across <= block) {
-            const auto padding = [&](index_t lines) { return static_cast<double>(tile_rows(lines, 6) + tile_rows(lines, 8)) / static_cast<double>(lines); };
+            const auto padding = [&](index_t lines) {  // rows that register tiles compute for each that is wanted
+                const WinogradOrder order(tiles, 0, lines * tiles.across);
+                index_t computed = 0, wanted = 0;
+                for (index_t q = 0; q < winograd_places; ++q) {
+                    const auto [from, end] = order.tiles_with(q);
+                    computed += round_up(end - from, 6) + round_up(end - from, 8);
+                    wanted += end - from;
+                }
+                return static_cast<double>(computed) / static_cast<double>(wanted);
+            };
             const index_t most = block / tiles.across;
             task_lines = most;
             for (index_t lines = most; lines > most / 2; --lines)
@@ -122,10 +201,6 @@ struct WinogradPlan {
     index_t all_place_floats() const { return tiles.count * src_row + winograd_skew; }
     index_t all_product_floats() const { return tiles.count * max_panel_width + winograd_skew; }
     index_t all_floats(int threads) const { return all_patches() + threads * winograd_places * all_product_floats(); }
-
-private:
-    /// Rows that register tiles of so many rows compute for so many rows of tiles.
-    index_t tile_rows(index_t lines, index_t rows) const { return round_up(lines * tiles.across, rows); }
 };
 
 /// The gradient of w, in parts of the batch that are added up in their order.
