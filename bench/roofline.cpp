@@ -2,14 +2,16 @@
 // For each layer of a network, or each group that is computed together: time, arithmetic, bytes, what binds it, and how near it comes to the rates of
 // multiply-adds and of memory that this process measures on the same threads.
 // usage: roofline MODEL [--threads 2] [--batch N] [--width F] [--passes 15] [--strict 1] [--markdown 1]
+// Then a whole step with Adam, and an inference. The rate of multiply-adds is that of registers alone, without a load or a store.
 // FLOPs are those of the definition, two for each multiply-add; Winograd's transforms need fewer, so a convolution can pass 100 %. Bytes are the least that
 // must move: every input, gradient and weight once. A bound is the time either would take alone at full rate; the larger binds.
 #include "networks.hpp"
 
 #include <dla/inspect/profile.hpp>
-#include <dla/kernels/cpu/tile.hpp>
+#include <dla/kernels/cpu/parallel.hpp>
 #include <dla/nn.hpp>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -33,29 +35,49 @@ double best_rate(double work, const F& f) {
     return best;
 }
 
-/// FLOP/s of the register tile on operands in L1, on all threads together.
+constexpr int chains = 12;  // sums that grow side by side: more than an instruction's latency has in flight
+using Vec16 [[gnu::vector_size(16)]] = float;
+float chains_base(index_t turns) {
+    Vec16 sums[chains] = {}, x = Vec16{} + 0.5f;
+    for (index_t t = 0; t < turns; ++t) {
+#pragma GCC unroll 12
+        for (int i = 0; i < chains; ++i) sums[i] = sums[i] * x + x;
+    }
+    for (int i = 1; i < chains; ++i) sums[0] += sums[i];
+    return sums[0][0];
+}
+#if defined(__x86_64__)
+// In assembly, so that no compiler puts a load or a store between.
+#define DLA_BENCH_CHAINS(Vec, constraint)                                                                                                                    \
+    Vec x = Vec{} + 0.5f, a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x, i = x, j = x, k = x, l = x;                                                \
+    for (index_t t = 0; t < turns; ++t)                                                                                                                      \
+        asm volatile(                                                                                                                                        \
+            "vfmadd213ps %12, %12, %0\n\tvfmadd213ps %12, %12, %1\n\tvfmadd213ps %12, %12, %2\n\tvfmadd213ps %12, %12, %3\n\t"                               \
+            "vfmadd213ps %12, %12, %4\n\tvfmadd213ps %12, %12, %5\n\tvfmadd213ps %12, %12, %6\n\tvfmadd213ps %12, %12, %7\n\t"                               \
+            "vfmadd213ps %12, %12, %8\n\tvfmadd213ps %12, %12, %9\n\tvfmadd213ps %12, %12, %10\n\tvfmadd213ps %12, %12, %11"                                  \
+            : "+" constraint(a), "+" constraint(b), "+" constraint(c), "+" constraint(d), "+" constraint(e), "+" constraint(f), "+" constraint(g),           \
+              "+" constraint(h), "+" constraint(i), "+" constraint(j), "+" constraint(k), "+" constraint(l)                                                  \
+            : constraint(x));                                                                                                                                \
+    return (a + b + c + d + e + f + g + h + i + j + k + l)[0];
+using Vec32 [[gnu::vector_size(32)]] = float;
+using Vec64 [[gnu::vector_size(64)]] = float;
+[[gnu::target("avx2,fma")]] float chains_avx2(index_t turns) { DLA_BENCH_CHAINS(Vec32, "x") }
+[[gnu::target("avx512f")]] float chains_avx512(index_t turns) { DLA_BENCH_CHAINS(Vec64, "v") }
+#undef DLA_BENCH_CHAINS
+#endif
+
+/// FLOP/s of multiply-adds in registers, on all threads together.
 double arithmetic_rate(int threads) {
-    constexpr index_t steps = 128, tiles = 20000;
-    const dla::detail::TileTarget& tile = dla::detail::active_tile();
-    const double work = 2.0 * static_cast<double>(tile.rows * tile.panel_width * steps * tiles * threads);
-    return best_rate(work, [&] {
-        dla::detail::parallel_for(threads, threads, [&](index_t, int) {
-            alignas(64) float a[dla::detail::max_tile_rows * steps], b[dla::detail::max_panel_width * steps];
-            alignas(64) float c[dla::detail::max_tile_rows * dla::detail::max_panel_width] = {};
-            std::fill_n(a, std::size(a), 0.5f), std::fill_n(b, std::size(b), 0.25f);
-            for (index_t i = 0; i < tiles; ++i)
-                tile.run_panel({.rows = tile.rows,
-                                .steps = steps,
-                                .a = a,
-                                .row_step = steps,
-                                .step = 1,
-                                .b = b,
-                                .ldb = tile.panel_width,
-                                .c = c,
-                                .ldc = tile.panel_width,
-                                .cols = tile.panel_width,
-                                .add = false});
-        });
+    constexpr index_t turns = 2'000'000;
+    float (*run)(index_t) = chains_base;
+    index_t lanes = 4;
+#if defined(__x86_64__)
+    if (dla::active_isa() == dla::Isa::avx2) run = chains_avx2, lanes = 8;
+    if (dla::active_isa() == dla::Isa::avx512) run = chains_avx512, lanes = 16;
+#endif
+    volatile float kept = 0;
+    return best_rate(2.0 * static_cast<double>(chains * lanes * turns) * threads, [&] {
+        dla::detail::parallel_for(threads, threads, [&](index_t, int) { kept = run(turns); });
     });
 }
 
@@ -180,6 +202,26 @@ void report(Model& model, const Settings& s) {
     }
     std::printf("\nforward and backward: %.3f ms, %.2f GFLOP at %.1f GFLOP/s, %.0f %% of the FMA rate; the bounds add up to %.3f ms\n", 1e3 * profile.pass,
                 1e-9 * total_flops, 1e-9 * total_flops / profile.pass, 100 * total_flops / profile.pass / rate, 1e3 * bound);
+
+    dla::Optimizer adam(dla::Adam({.learning_rate = 1e-3}));
+    std::vector<float> outputs(static_cast<std::size_t>(s.batch * model.output_shape().size()));
+    const auto whole = [&](const char* what, double work, const auto& run) {
+        std::vector<double> times;
+        for (int i = 0; i < s.passes + 2; ++i) {
+            const auto start = Clock::now();
+            run();
+            if (i >= 2) times.push_back(seconds_since(start));
+        }
+        std::nth_element(times.begin(), times.begin() + s.passes / 2, times.end());
+        const double median = times[static_cast<std::size_t>(s.passes / 2)], now = arithmetic_rate(s.threads);
+        std::printf("%s: %.3f ms, %.1f GFLOP/s, %.0f %% of the FMA rate (%.1f GFLOP/s behind it)\n", what, 1e3 * median, 1e-9 * work / median,
+                    100 * work / median / now, 1e-9 * now);
+    };
+    whole("step with Adam", total_flops, [&] { dla::train_step(model, adam, dla::CrossEntropy{}, inputs, labels); });
+    double forward = 0;
+    for (const dla::LayerRow& row : index.layers) forward += 2.0 * static_cast<double>(s.batch * row.macs);
+    auto workspace = model.inference_workspace(s.batch);
+    whole("inference", forward, [&] { model.predict(inputs, outputs, workspace); });
 }
 
 }  // namespace
