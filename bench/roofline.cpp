@@ -8,7 +8,7 @@
 #include "networks.hpp"
 
 #include <dla/inspect/profile.hpp>
-#include <dla/kernels/cpu/parallel.hpp>
+#include <dla/kernels/cpu/tile.hpp>
 #include <dla/nn.hpp>
 
 #include <algorithm>
@@ -78,6 +78,32 @@ double arithmetic_rate(int threads) {
     volatile float kept = 0;
     return best_rate(2.0 * static_cast<double>(chains * lanes * turns) * threads, [&] {
         dla::detail::parallel_for(threads, threads, [&](index_t, int) { kept = run(turns); });
+    });
+}
+
+/// FLOP/s of the register tile on operands in L1, on all threads together.
+double tile_rate(int threads) {
+    constexpr index_t steps = 128, tiles = 20000;
+    const dla::detail::TileTarget& tile = dla::detail::active_tile();
+    const double work = 2.0 * static_cast<double>(tile.rows * tile.panel_width * steps * tiles * threads);
+    return best_rate(work, [&] {
+        dla::detail::parallel_for(threads, threads, [&](index_t, int) {
+            alignas(64) float a[dla::detail::max_tile_rows * steps], b[dla::detail::max_panel_width * steps];
+            alignas(64) float c[dla::detail::max_tile_rows * dla::detail::max_panel_width] = {};
+            std::fill_n(a, std::size(a), 0.5f), std::fill_n(b, std::size(b), 0.25f);
+            for (index_t i = 0; i < tiles; ++i)
+                tile.run_panel({.rows = tile.rows,
+                                .steps = steps,
+                                .a = a,
+                                .row_step = steps,
+                                .step = 1,
+                                .b = b,
+                                .ldb = tile.panel_width,
+                                .c = c,
+                                .ldc = tile.panel_width,
+                                .cols = tile.panel_width,
+                                .add = false});
+        });
     });
 }
 
@@ -169,9 +195,10 @@ void report(Model& model, const Settings& s) {
     lines.push_back({"sums of containers, layers below 0.2 %", 1, rest, {}});
     lines.push_back({"loss, and what no layer is told of", 1, std::max(0.0, profile.pass - counted - rest), {}});
 
-    std::printf("%s, %d threads, %s%s, batch %lld: %.1f GFLOP/s of multiply-adds (before %.1f, after %.1f), %.1f GB/s of memory, measured here\n\n",
+    std::printf("%s, %d threads, %s%s, batch %lld: %.1f GFLOP/s of multiply-adds (before %.1f, after %.1f; register tile %.1f), %.1f GB/s of memory, measured "
+                "here\n\n",
                 s.model.c_str(), s.threads, dla::to_string(dla::active_isa()), s.strict ? ", strict" : "", static_cast<long long>(s.batch), 1e-9 * rate,
-                1e-9 * flops, 1e-9 * flops_after, 1e-9 * bytes);
+                1e-9 * flops, 1e-9 * flops_after, 1e-9 * tile_rate(s.threads), 1e-9 * bytes);
     std::size_t width = 5;
     for (const Line& l : lines) width = std::max(width, l.name.size() + 4);
     const char *bar = s.markdown ? "| " : "", *gap = s.markdown ? " | " : "  ", *end = s.markdown ? " |\n" : "\n";

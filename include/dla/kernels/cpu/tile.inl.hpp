@@ -67,6 +67,7 @@ template <int Rows, int Vectors>
     for (index_t t0 = 0; t0 < loops.count0; ++t0) {
         for (index_t t1 = 0; t1 < loops.count1; ++t1) {
             index_t at = t0 * loops.step0 + t1 * loops.step1;
+#pragma GCC unroll 4
             for (index_t left = count2; left > 0; --left) {
                 Vec right[Vectors];
 #pragma GCC unroll 64
@@ -142,6 +143,7 @@ template <int Rows, int Vectors>
     const float* b = p.b;
     const index_t step = p.step, ldb = p.ldb;
     index_t at = 0;
+#pragma GCC unroll 4
     for (index_t left = p.steps; left > 0; --left) {
         Vec right[Vectors];
 #pragma GCC unroll 64
