@@ -8,22 +8,12 @@ Opens TRAIN_STEP (bench/train_step) once for each number of threads; both measur
 pause. The figures are medians of the rounds' medians.
 """
 import argparse
-import json
-import statistics
+import os
 import subprocess
 import sys
 
-
-class Step:
-    def __init__(self, program, model, threads):
-        command = [program, model, "train", "--threads", str(threads), "--serve", "1"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.process.stdout.readline()
-
-    def measure(self, seconds):
-        self.process.stdin.write(f"{seconds}\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())["ms"]
+sys.dont_write_bytecode = True
+from compare import Program  # noqa: E402
 
 
 def main():
@@ -35,22 +25,25 @@ def main():
     p.add_argument("--seconds", type=float, default=1)
     a = p.parse_args()
     counts = [1, a.threads]
-    steps = [Step(a.train_step, a.model, n) for n in counts]
+    steps = [Program(f"{n} threads", [a.train_step, a.model, "train", "--threads", str(n), "--serve", "1"], dict(os.environ)) for n in counts]
     print("| machine | " + " | ".join(f"{n} thread{'s' if n > 1 else ''}, ms" for n in counts) + " | ratio |")
     print("|---|---|---|---|")
     for name, load in [("quiet", 0), ("busy", a.threads)]:
         others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(load)]
         try:
-            times = [[s.measure(a.seconds) for s in steps] for _ in range(a.rounds)]
+            for step in steps:
+                step.times.clear()
+            for _ in range(a.rounds):
+                for step in steps:
+                    step.measure(a.seconds)
         finally:
             for other in others:
                 other.kill()
                 other.wait()
-        one, several = (statistics.median(column) for column in zip(*times))
+        one, several = (step.ms for step in steps)
         print(f"| {name} | {one:.3f} | {several:.3f} | {several / one:.2f} |", flush=True)
-    for s in steps:
-        s.process.stdin.close()
-        s.process.wait()
+    for step in steps:
+        step.stop()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // For each layer of a network, or each group that is computed together: time, arithmetic, bytes, what binds it, and how near it comes to the rates of
 // multiply-adds and of memory that this process measures on the same threads.
-// usage: roofline MODEL [--threads 2] [--batch N] [--width F] [--passes 15] [--strict 1] [--markdown 1]
 // Then a whole step with Adam, and an inference. The rate of multiply-adds is that of registers alone, without a load or a store.
+// usage: roofline MODEL [--threads 2] [--batch N] [--width F] [--passes 15] [--strict 1] [--markdown 1]
 // FLOPs are those of the definition, two for each multiply-add; Winograd's transforms need fewer, so a convolution can pass 100 %. Bytes are the least that
 // must move: every input, gradient and weight once. A bound is the time either would take alone at full rate; the larger binds.
 #include "networks.hpp"
@@ -75,9 +75,10 @@ double arithmetic_rate(int threads) {
     if (dla::active_isa() == dla::Isa::avx2) run = chains_avx2, lanes = 8;
     if (dla::active_isa() == dla::Isa::avx512) run = chains_avx512, lanes = 16;
 #endif
-    volatile float kept = 0;
     return best_rate(2.0 * static_cast<double>(chains * lanes * turns) * threads, [&] {
-        dla::detail::parallel_for(threads, threads, [&](index_t, int) { kept = run(turns); });
+        dla::detail::parallel_for(threads, threads, [&](index_t, int) {
+            [[maybe_unused]] const volatile float kept = run(turns);
+        });
     });
 }
 

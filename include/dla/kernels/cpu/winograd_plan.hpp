@@ -48,7 +48,7 @@ constexpr bool winograd_saves(const Conv2dDims& d) {
 /// Whether it does where the weights must be transformed too, which takes what 64 tiles do.
 constexpr bool winograd_pays(const Conv2dDims& d) { return d.batch >= winograd_least_images(d) && winograd_saves(d); }
 
-/// Tiles of 4 x 4 results, of all images in order.
+/// Tiles of 4 x 4 results, or fewer at the last rows and columns; of all images in order.
 struct WinogradTiles {
     index_t height, width, down, across, count;
 
