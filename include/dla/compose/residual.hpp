@@ -57,7 +57,10 @@ struct Residual {
     };
 
     [[gnu::cold]] constexpr Text name() const { return "Residual"; }
-    [[gnu::cold]] Text settings() const { return activates ? detail::Settings().add("activation", activation.name()).text : Text(); }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        if (activates) v("activation", activation.name());
+    }
 
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape in) const {
         const ShapeResult a = detail::checked_out_shape(block, in);

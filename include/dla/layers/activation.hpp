@@ -36,7 +36,10 @@ struct Pointwise {
         }
         return "";
     }
-    [[gnu::cold]] Text settings() const { return Kind == Activation::leaky_relu ? detail::Settings().add("slope", slope).text : Text(); }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        if (Kind == Activation::leaky_relu) v("slope", slope);
+    }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return s; }
 
     template <class P>
@@ -67,7 +70,10 @@ struct Softmax {
     static constexpr InPlace in_place{.forward = false, .backward = true};
 
     [[gnu::cold]] constexpr Text name() const { return text("Softmax<", Dim, ">"); }
-    [[gnu::cold]] Text settings() const { return detail::Settings().add("dim", static_cast<index_t>(Dim)).text; }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("dim", Dim);
+    }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank != 0 && Dim > s.rank) return refuse("it has no dimension ", Dim, " (0 is the batch)");
         return s;

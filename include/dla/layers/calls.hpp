@@ -113,9 +113,11 @@ template <class L>
 [[gnu::cold]] LayerFacts facts_of(const L& layer, const Shape& in) {
     const Text name = layer.name();
     LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .branches = branches<L>(), .rectifies = rectifies<L>()};
-    if constexpr (requires { layer.settings(); }) {
+    if constexpr (requires(AttributeText v) { layer.attributes(v); }) {
+        AttributeText attributes;
+        layer.attributes(attributes);
         facts.type = Text(name.view().substr(0, name.view().find('<')));
-        facts.settings = layer.settings();
+        facts.settings = attributes.text;
     }
     return facts;
 }

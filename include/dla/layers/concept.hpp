@@ -22,6 +22,10 @@ struct InPlace {
     bool backward = false;
 };
 
+/// Said of an attribute of a layer that its shapes, or those of its weights, show already.
+struct InShapes {};
+inline constexpr InShapes in_shapes;
+
 /// Stands for the State or the Tape of a layer that has none.
 struct Nothing {};
 
@@ -85,23 +89,30 @@ consteval bool has_parameters() {
         return !std::is_empty_v<typename StateOf<L, P>::type>;
 }
 
-/// Collects what a layer's `settings()` gives: `stride=2, padding=1`.
-struct Settings {
+/// Visits a layer's attributes and writes those that shapes do not say and that are not as usual: `stride=2, padding=1`.
+struct AttributeText {
     Text text;
-    Settings& add(const char* name, const Text& value) {
-        text.append(text.empty() ? "" : ", ").append(name).append("=").append(value);
-        return *this;
+    template <class T>
+    [[gnu::cold]] void operator()(const char* name, const T& value) {
+        text.append(text.empty() ? "" : ", ").append(name).append("=");
+        if constexpr (std::is_same_v<T, bool>) {
+            text.append(value ? "true" : "false");
+        } else if constexpr (std::is_floating_point_v<T>) {
+            char digits[32];
+            std::snprintf(digits, sizeof digits, "%g", static_cast<double>(value));
+            text.append(digits);
+        } else if constexpr (requires { value.h == value.w; }) {
+            text.append(value.h == value.w ? dla::text(value.h) : dla::text("(", value.h, ", ", value.w, ")"));
+        } else {
+            text.append(value);
+        }
     }
-    Settings& add(const char* name, index_t value) { return add(name, dla::text(value)); }
-    Settings& add(const char* name, index_t height, index_t width) {
-        return add(name, height == width ? dla::text(height) : dla::text("(", height, ", ", width, ")"));
+    template <class T>
+    [[gnu::cold]] void operator()(const char* name, const T& value, const std::type_identity_t<T>& usual) {
+        if (!(value == usual)) (*this)(name, value);
     }
-    Settings& add(const char* name, std::same_as<bool> auto value) { return add(name, Text(value ? "true" : "false")); }
-    Settings& add(const char* name, double value) {
-        char digits[32];
-        std::snprintf(digits, sizeof digits, "%g", value);
-        return add(name, Text(digits));
-    }
+    template <class T>
+    void operator()(const char*, const T&, InShapes) {}
 };
 
 /// Stands in for the builder when concepts are checked.
@@ -131,8 +142,9 @@ using LayerTape = typename detail::TapeOf<L, P>::type;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither; a layer that works in place gives as many
 ///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped), `static constexpr bool has_parameters` (default: whether
-///           it has a State that is not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own), `Text settings()` (what shapes do
-///           not say, e.g. `stride=2`; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its outputs are a
+///           it has a State that is not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
+///           `attributes(visitor)` (calls `visitor(name, value)` for each setting, with the usual value behind if tables are to leave that out, or with
+///           `in_shapes` for one that shapes show; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its outputs are a
 ///           ReLU's), `static constexpr bool branches` (a container whose children lie side by side and are added).
 template <class L>
 concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {

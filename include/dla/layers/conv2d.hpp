@@ -33,14 +33,15 @@ struct AnyConv2d {
         return t.append(">");
     }
 
-    [[gnu::cold]] Text settings() const {
-        detail::Settings s;
-        if (stride != Size2(1)) s.add("stride", stride.h, stride.w);
-        if (padding != Size2(Same)) s.add("padding", padding.h, padding.w);
-        if (dilation != Size2(1)) s.add("dilation", dilation.h, dilation.w);
-        if (groups != 1) s.add("groups", groups);
-        if (!bias) s.add("bias", bias);
-        return s.text;
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("out", out, in_shapes);
+        v("kernel", kernel, in_shapes);
+        v("stride", stride, 1);
+        v("padding", padding, Same);
+        v("dilation", dilation, 1);
+        v("groups", groups, 1);
+        v("bias", bias, true);
     }
 
     constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return detail::conv2d_dims(batch, s, out, kernel, stride, padding, dilation, groups); }
@@ -161,7 +162,10 @@ struct Conv2d {
 
     constexpr detail::AnyConv2d any() const { return {In, out, kernel, stride, padding, dilation, groups, bias}; }
     constexpr Text name() const { return any().name(); }
-    Text settings() const { return any().settings(); }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        any().attributes(v);
+    }
     constexpr Conv2dDims dims(const Shape& s, index_t batch) const { return any().dims(s, batch); }
     constexpr ShapeResult out_shape(Shape s) const { return any().out_shape(s); }
     constexpr index_t macs(const Shape& s) const { return any().macs(s); }

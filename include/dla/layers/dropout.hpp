@@ -21,7 +21,10 @@ struct Dropout {
     };
 
     [[gnu::cold]] constexpr Text name() const { return "Dropout"; }
-    [[gnu::cold]] Text settings() const { return detail::Settings().add("p", p).text; }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("p", p);
+    }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (!(p >= 0 && p <= 1)) return refuse("its probability must lie in [0, 1]");
         return s;

@@ -18,7 +18,11 @@ struct AnyLinear {
 
     [[gnu::cold]] constexpr Text name() const { return text("Linear<", dim_text(in), ", ", dim_text(out), ">"); }
 
-    [[gnu::cold]] Text settings() const { return bias ? Text() : detail::Settings().add("bias", bias).text; }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("out", out, in_shapes);
+        v("bias", bias, true);
+    }
 
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
@@ -98,7 +102,10 @@ struct Linear {
 
     constexpr detail::AnyLinear any() const { return {In, out, bias}; }
     constexpr Text name() const { return any().name(); }
-    Text settings() const { return any().settings(); }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        any().attributes(v);
+    }
     constexpr ShapeResult out_shape(Shape s) const { return any().out_shape(s); }
     constexpr index_t macs(const Shape& s) const { return any().macs(s); }
 

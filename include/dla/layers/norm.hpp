@@ -38,12 +38,11 @@ struct AnyBatchNorm {
         Text t(images ? "BatchNorm2d<" : "BatchNorm1d<");
         return t.append(channels == Dyn ? Text("") : dim_text(channels)).append(">");
     }
-    [[gnu::cold]] Text settings() const {
-        Settings s;
-        if (eps != 1e-5) s.add("eps", eps);
-        if (momentum != 0.1) s.add("momentum", momentum);
-        if (!affine) s.add("affine", affine);
-        return s.text;
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("eps", eps, 1e-5);
+        v("momentum", momentum, 0.1);
+        v("affine", affine, true);
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;
@@ -137,7 +136,10 @@ struct BatchNorm {
 
     constexpr detail::AnyBatchNorm any() const { return {Channels, Images, eps, momentum, affine}; }
     constexpr Text name() const { return any().name(); }
-    Text settings() const { return any().settings(); }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        any().attributes(v);
+    }
     constexpr ShapeResult out_shape(Shape s) const { return any().out_shape(s); }
 
     template <class P, class Builder>
@@ -200,12 +202,11 @@ struct LayerNorm {
         ((t.append(i++ ? ", " : "").append(dim_text(Sizes))), ...);
         return t.append(">");
     }
-    [[gnu::cold]] Text settings() const {
-        detail::Settings s;
-        if (sizeof...(Sizes) > 1) s.add("axes", static_cast<index_t>(sizeof...(Sizes)));
-        if (eps != 1e-5) s.add("eps", eps);
-        if (!affine) s.add("affine", affine);
-        return s.text;
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("axes", sizeof...(Sizes) == 0 ? std::size_t{1} : sizeof...(Sizes), 1);
+        v("eps", eps, 1e-5);
+        v("affine", affine, true);
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;

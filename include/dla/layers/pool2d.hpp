@@ -25,13 +25,12 @@ constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride,
     return Shape{s.d[0], s.d[1] == Dyn ? Dyn : d.out_height, s.d[2] == Dyn ? Dyn : d.out_width};
 }
 
-inline Settings pool_settings(Size2 kernel, Size2 stride, Size2 padding, bool ceil_mode) {
-    Settings s;
-    s.add("kernel", kernel.h, kernel.w);
-    if (stride != kernel) s.add("stride", stride.h, stride.w);
-    if (padding != Size2(0)) s.add("padding", padding.h, padding.w);
-    if (ceil_mode) s.add("ceil_mode", ceil_mode);
-    return s;
+template <class V>
+constexpr void pool_attributes(V& v, Size2 kernel, Size2 stride, Size2 padding, bool ceil_mode) {
+    v("kernel", kernel);
+    v("stride", stride, kernel);
+    v("padding", padding, 0);
+    v("ceil_mode", ceil_mode, false);
 }
 
 }  // namespace detail
@@ -52,10 +51,10 @@ struct MaxPool2d {
     };
 
     [[gnu::cold]] constexpr Text name() const { return text("MaxPool2d<", dim_text(kernel.h), ">"); }
-    [[gnu::cold]] Text settings() const {
-        detail::Settings s = detail::pool_settings(kernel, stride, padding, ceil_mode);
-        if (dilation != Size2(1)) s.add("dilation", dilation.h, dilation.w);
-        return s.text;
+    template <class V>
+    constexpr void attributes(V& v) const {
+        detail::pool_attributes(v, kernel, stride, padding, ceil_mode);
+        v("dilation", dilation, 1);
     }
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return detail::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
@@ -91,11 +90,11 @@ struct AvgPool2d {
     static constexpr Needs needs{.x = false, .y = false};
 
     [[gnu::cold]] constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
-    [[gnu::cold]] Text settings() const {
-        detail::Settings s = detail::pool_settings(kernel, stride, padding, ceil_mode);
-        if (!count_include_pad) s.add("count_include_pad", count_include_pad);
-        if (divisor_override != 0) s.add("divisor_override", divisor_override);
-        return s.text;
+    template <class V>
+    constexpr void attributes(V& v) const {
+        detail::pool_attributes(v, kernel, stride, padding, ceil_mode);
+        v("count_include_pad", count_include_pad, true);
+        v("divisor_override", divisor_override, 0);
     }
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const {
         Pool2dDims d = detail::pool2d_dims(batch, s, kernel, stride, padding, 1, ceil_mode);
