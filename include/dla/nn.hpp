@@ -14,6 +14,7 @@
 #include <dla/layers/reshape.hpp>
 
 #include <dla/compose/repeat.hpp>
+#include <dla/compose/parallel.hpp>
 #include <dla/compose/residual.hpp>
 #include <dla/compose/sequential.hpp>
 

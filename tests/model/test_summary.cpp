@@ -170,7 +170,7 @@ struct ScaledSum {
 };
 template <class A, class B>
 struct Beside : ScaledSum<A, B> {
-    static constexpr bool branches = true;
+    static constexpr dla::Merge merge = dla::Merge::add;
 };
 }  // namespace
 
@@ -449,7 +449,7 @@ TEST_CASE("a picture has the shortcuts, frames and boxes of its network") {
         std::size_t leaves = 0, activations = 0;
         for (const LayerRow& row : model.parameters().layers) {
             leaves += row.leaf ? 1 : 0;
-            activations += row.branches && !row.settings.empty() ? 1 : 0;
+            activations += row.merge != dla::Merge::none && !row.settings.empty() ? 1 : 0;
         }
         const std::string dot = to_dot(model, {.collapse = false}), svg = to_svg(model, {.collapse = false});
         CHECK(count(dot, "class=\"shortcut\"") == residuals);

@@ -55,6 +55,9 @@ template <class B, class S, class A>
 auto hide(const dla::Residual<B, S, A>& net);
 template <class... Ls>
 auto hide(const dla::Repeat<Ls...>& net);
+template <class J, class... Bs>
+auto hide(const dla::Parallel<J, Bs...>& net);
+inline dla::Identity hide(const dla::Identity& itself) { return itself; }  // as the shortcut of a Residual, below
 
 template <class... Ls>
 auto hide(const dla::Sequential<Ls...>& net) {
@@ -71,6 +74,13 @@ auto hide(const dla::Residual<B, S, A>& net) {
         const auto shortcut = hide(net.shortcut);
         return dla::Residual<std::remove_const_t<decltype(block)>, std::remove_const_t<decltype(shortcut)>, A>(block, shortcut, net.activation);
     }
+}
+template <class J, class... Bs>
+auto hide(const dla::Parallel<J, Bs...>& net) {
+    return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
+        return dla::Parallel<J, std::remove_const_t<decltype(hide(get<Is>(net.branches)))>...>(hide(get<Is>(net.branches))...);
+    }
+    (std::index_sequence_for<Bs...>{});
 }
 template <class... Ls>
 auto hide(const dla::Repeat<Ls...>& net) {

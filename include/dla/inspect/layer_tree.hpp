@@ -18,7 +18,7 @@ struct LayerNode {
     index_t parameters = 0, trainable = 0, macs = 0;  ///< of one copy with everything inside; macs for one sample
     std::vector<LayerNode> children;
 
-    bool branches() const { return row && row->branches; }
+    bool branches() const { return row && row->merge != Merge::none; }
     const Shape& in() const { return row ? row->in : children.front().in(); }
     const Shape& out() const { return row ? row->out : children.back().out(); }
 };
@@ -34,7 +34,7 @@ public:
         std::vector<Numbered> top;
         // A network that only holds others in a row needs no node; one that is a layer, adds branches, or owns something does.
         const bool owns = network.macs > 0 || std::ranges::any_of(index_.parameters, [](const ParamRow& p) { return p.layer < 0; });
-        if (index_.layers.empty() || network.branches || owns)
+        if (index_.layers.empty() || network.merge != Merge::none || owns)
             top.push_back(node(network, -1));
         else
             top = children(0, static_cast<int>(index_.layers.size()), true);
@@ -55,7 +55,7 @@ private:
         n.row = &row;
         n.path = row.path;
         n.macs = row.macs;
-        std::string key = row.type + '\n' + row.settings + '\n' + (row.branches ? "+" : row.rectifies ? "r" : "");
+        std::string key = row.type + '\n' + row.settings + '\n' + (row.rectifies ? "r" : "") + static_cast<char>('0' + static_cast<int>(row.merge));
         for (const Shape* s : {&row.in, &row.out})
             for (const index_t d : {static_cast<index_t>(s->rank), s->d[0], s->d[1], s->d[2]}) key += ' ' + std::to_string(d);
         for (std::size_t i = row.first_param; i < row.end_param; ++i) {
@@ -66,7 +66,7 @@ private:
             for (int d = 0; d < p.dims.rank; ++d) key += ' ' + std::to_string(p.dims.d[d]);
         }
         if (!row.leaf) {
-            std::vector<Numbered> inside = children(id + 1, id < 0 ? static_cast<int>(index_.layers.size()) : row.end, !row.branches);
+            std::vector<Numbered> inside = children(id + 1, id < 0 ? static_cast<int>(index_.layers.size()) : row.end, row.merge == Merge::none);
             if (inside.size() == 1 && inside[0].node.copies == 1 && inside[0].node.path == row.path) return std::move(inside[0]);  // a Repeat of one
             for (const Numbered& child : inside) {
                 key += "\n#" + std::to_string(child.kind) + "x" + std::to_string(child.node.copies);

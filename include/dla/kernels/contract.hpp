@@ -148,6 +148,16 @@ concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, C
     transpose(p, n, n, n, a, y);  // (count, rows, columns, ..): y [count, columns, rows] = x [count, rows, columns], each matrix transposed; y is not x
     fill(p, n, value, gradient);
 };
+// merge.hpp; what joins the outputs of branches
+/// ensures: copy_columns: y[r * y_stride + i] = x[r * x_stride + i] for i < columns of each of the rows; x and y are different memory.
+/// scale_channels: y [batch, pixels, channels] = x * factor [batch, channels]; y may be x, or factor where pixels is 1.
+/// scale_channels_backward: dfactor [batch, channels] = sum of x * dy over the pixels, overwritten; not x or dy.
+template <class P>
+concept MergeKernels = requires(const P& p, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> factor, ActivationPtr<P> y) {
+    copy_columns(p, n, n, x, n, y, n);
+    scale_channels(p, n, n, n, x, factor, y);
+    scale_channels_backward(p, n, n, n, x, x, y);  // (.., x, dy, dfactor)
+};
 /// ensures: to[i] = from[i], rounded to nearest even if weights have fewer digits. A policy whose masters and weights have one type need not call it.
 template <class P>
 concept Cast = requires(const P& p, index_t n, ConstMasterPtr<P> from, WeightPtr<P> to) {
@@ -222,6 +232,6 @@ template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
     AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
+    Elementwise<P> && MergeKernels<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -17,6 +17,7 @@
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
 #include <dla/kernels/cpu/linear_norm.hpp>
+#include <dla/kernels/cpu/merge.hpp>
 #include <dla/kernels/cpu/norm.hpp>
 #include <dla/kernels/cpu/optim.hpp>
 #include <dla/kernels/cpu/pool.hpp>

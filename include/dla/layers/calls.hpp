@@ -88,11 +88,11 @@ constexpr index_t macs(const L& layer, const Shape& in) {
         return 0;
 }
 template <class L>
-constexpr bool branches() {
-    if constexpr (requires { L::branches; })
-        return L::branches;
+constexpr Merge merge_of() {
+    if constexpr (requires { L::merge; })
+        return L::merge;
     else
-        return false;
+        return Merge::none;
 }
 template <class L>
 constexpr bool rectifies() {
@@ -107,12 +107,13 @@ struct LayerFacts {
     Text type;      ///< `Conv2d`; of a layer without `settings` its whole name
     Text settings;  ///< what shapes do not say: `stride=2, padding=1`
     index_t macs = 0;
-    bool branches = false, rectifies = false;
+    Merge merge = Merge::none;
+    bool rectifies = false;
 };
 template <class L>
 [[gnu::cold]] LayerFacts facts_of(const L& layer, const Shape& in) {
     const Text name = layer.name();
-    LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .branches = branches<L>(), .rectifies = rectifies<L>()};
+    LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .merge = merge_of<L>(), .rectifies = rectifies<L>()};
     if constexpr (requires(AttributeText v) { layer.attributes(v); }) {
         AttributeText attributes;
         layer.attributes(attributes);

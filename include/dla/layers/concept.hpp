@@ -22,6 +22,9 @@ struct InPlace {
     bool backward = false;
 };
 
+/// How a container joins what its children, which lie side by side, make of its input; none: they lie one behind the other.
+enum class Merge { none, add, concat, multiply };
+
 /// Said of an attribute of a layer that its shapes, or those of its weights, show already.
 struct InShapes {};
 inline constexpr InShapes in_shapes;
@@ -145,7 +148,7 @@ using LayerTape = typename detail::TapeOf<L, P>::type;
 ///           it has a State that is not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
 ///           `attributes(visitor)` (calls `visitor(name, value)` for each setting, with the usual value behind if tables are to leave that out, or with
 ///           `in_shapes` for one that shapes show; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its outputs are a
-///           ReLU's), `static constexpr bool branches` (a container whose children lie side by side and are added).
+///           ReLU's), `static constexpr Merge merge` (of a container whose children lie side by side: how they are joined).
 template <class L>
 concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
     { layer.out_shape(in) } -> std::same_as<ShapeResult>;

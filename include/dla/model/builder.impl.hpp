@@ -93,7 +93,7 @@ DLA_ONCE LayerRow RowBuilder::make_row(const Text& name, const Shape& in, const 
             .macs = facts.macs,
             .depth = static_cast<int>(open_.size()),
             .first_param = index_.parameters.size(),
-            .branches = facts.branches,
+            .merge = facts.merge,
             .rectifies = facts.rectifies};
 }
 

@@ -49,7 +49,7 @@ struct LayerRow {
     int end = 0;  ///< one past the last row that lies inside
     std::size_t first_param = 0, end_param = 0;
     bool leaf = true;        ///< contains no layers
-    bool branches = false;   ///< what it contains lies side by side and is added, as in a Residual
+    Merge merge = Merge::none;  ///< how what it contains is joined, if that lies side by side
     bool rectifies = false;  ///< its last act is a ReLU: an output of 0 means that this unit is off
 };
 

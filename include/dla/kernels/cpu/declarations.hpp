@@ -119,6 +119,11 @@ DLA_ONCE void fill(const Cpu<float>& p, index_t n, float value, float* y);
 DLA_ONCE void dropout(const Cpu<float>& p, index_t n, double probability, const RandomPosition* at, std::uint32_t stream, const float* x, float* y,
                       index_t first = 0);
 
+// merge.hpp
+DLA_ONCE void copy_columns(const Cpu<float>& p, index_t rows, index_t columns, const float* x, index_t x_stride, float* y, index_t y_stride);
+DLA_ONCE void scale_channels(const Cpu<float>& p, index_t batch, index_t pixels, index_t channels, const float* x, const float* factor, float* y);
+DLA_ONCE void scale_channels_backward(const Cpu<float>& p, index_t batch, index_t pixels, index_t channels, const float* x, const float* dy, float* dfactor);
+
 // reduce.hpp
 DLA_ONCE index_t column_sum_scratch(const Cpu<float>&, index_t rows, index_t columns);
 DLA_ONCE void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, float* y);
