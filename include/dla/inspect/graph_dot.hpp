@@ -94,19 +94,27 @@ private:
         edge(tail, id);
         tail = {id, ""};
     }
-    /// A fork, the branches, and the node that adds them. The first branch is the block, the others are shortcuts; one branch alone has the identity beside it.
+    /// A fork, the branches, and the node that joins them. The first branch is the block, the others are shortcuts; one branch alone has the identity beside
+    /// it.
     void branches(const LayerNode& node, Tail& tail) {
         const std::string fork = declare("shape=point, width=0.06, color=\"#333333\", label=\"\"");
         edge({tail.node, tail.style.empty() ? "weight=10, arrowhead=none" : tail.style}, fork);
         std::vector<Tail> ends;
+        const std::string identity = shortcut_style(", style=dashed, label=\" identity \", fontcolor=\"#a84a00\"");
         for (std::size_t i = 0; i < node.children.size(); ++i) {
+            if (i > 0 && passes_on(node.children[i])) {
+                ends.push_back({fork, identity});
+                continue;
+            }
             Tail end{fork, i == 0 ? "" : "color=\"" + std::string(shortcut_color) + "\", penwidth=2, weight=0"};
             draw(node.children[i], end, true);
             ends.push_back(i == 0 ? end : Tail{end.node, shortcut_style("")});
         }
-        if (ends.size() == 1) ends.push_back({fork, shortcut_style(", style=dashed, label=\" identity \", fontcolor=\"#a84a00\"")});
+        if (ends.size() == 1) ends.push_back({fork, identity});
+        const bool concat = node.row->merge == Merge::concat;
         const std::string sum =
-            declare("shape=circle, label=\"+\", width=0.25, fixedsize=true, margin=0, fontsize=14, color=\"#333333\", fillcolor=\"#ffffff\"");
+            declare((concat ? "style=\"rounded,filled\", height=0.25, margin=0.05" : "shape=circle, width=0.25, fixedsize=true, margin=0, fontsize=14") +
+                    std::string(", label=\"") + join_text(node) + "\", color=\"#333333\", fillcolor=\"#ffffff\"");
         for (const Tail& end : ends) edge(end, sum);
         tail = {sum, ""};
         const std::string activation = setting(*node.row, "activation");
@@ -128,8 +136,8 @@ private:
 
 }  // namespace detail
 
-/// The network in the DOT language: `dot -Tsvg` draws it. Containers are clusters, a Residual forks and joins at "+", with its shortcut as edges of class
-/// "shortcut" (dashed when it is the identity).
+/// The network in the DOT language: `dot -Tsvg` draws it. Containers are clusters, branches fork and join at "+", "concat" or a multiplication sign;
+/// all but the first are edges of class "shortcut" (dashed when it is the identity).
 [[nodiscard]] inline std::string to_dot(const ParamIndex& index, const GraphOptions& options = {}) { return detail::DotWriter(index, options).write(); }
 
 }  // namespace dla

@@ -79,6 +79,12 @@ inline std::string setting(const LayerRow& row, std::string_view name) {
     const std::size_t begin = at + key.size();
     return all.substr(begin, all.find(',', begin) - begin);
 }
+/// A branch that passes its input on.
+inline bool passes_on(const LayerNode& node) { return node.row && node.row->type == "Identity"; }
+/// What stands at the place where branches are joined.
+inline const char* join_text(const LayerNode& node) {
+    return node.row->merge == Merge::concat ? "concat" : node.row->merge == Merge::multiply ? "\u00d7" : "+";
+}
 inline std::string type_text(const LayerNode& node) { return node.row ? node.row->type : "Repeat"; }
 
 /// All about a layer in a line, for the tip that appears when the mouse rests on it.

@@ -45,8 +45,8 @@ public:
         const std::string size = "width=\"" + svg_number(width) + "\" height=\"" + svg_number(y) + "\"";
         return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" " + size + " viewBox=\"0 0 " + svg_number(width) + " " +
                svg_number(y) + "\" font-family=\"Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif\" role=\"img\">\n<title>" +
-               xml_text(options_.title.empty() ? "network" : options_.title) + "</title>\n<defs>\n" + marker("arrow", flow_color) +
-               marker("shortcut-arrow", shortcut_color) + "</defs>\n<rect " + size + " fill=\"#ffffff\"/>\n" + canvas_.content() + "</svg>\n";
+               xml_text(options_.title.empty() ? "network" : options_.title) + "</title>\n<defs>\n" + svg_marker("arrow", flow_color) +
+               svg_marker("shortcut-arrow", shortcut_color) + "</defs>\n<rect " + size + " fill=\"#ffffff\"/>\n" + canvas_.content() + "</svg>\n";
     }
 
 private:
@@ -60,11 +60,6 @@ private:
         double left = 0, right = 0, height = 0;
         void widen(const Extent& e) { left = std::max(left, e.left), right = std::max(right, e.right); }
     };
-
-    static std::string marker(const char* id, const char* color) {
-        return std::string("<marker id=\"") + id + "\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\" " +
-               "markerUnits=\"userSpaceOnUse\"><path d=\"M0 0.5 L8 4 L0 7.5 z\" fill=\"" + color + "\"/></marker>\n";
-    }
 
     // Sizes. Boxes of the main chain are wide, with one line; those of shortcuts are slim, with two.
 
@@ -109,16 +104,21 @@ private:
     /// Reaches of the shortcuts' lines to the right of the main one.
     std::vector<double> lanes(const LayerNode& node, Extent& all) const {
         std::vector<double> at;
+        const auto identity = [&] {
+            at.push_back(all.right + identity_lane);
+            all.right = at.back() + identity_lane - pad;
+        };
         for (std::size_t i = 1; i < node.children.size(); ++i) {
+            if (passes_on(node.children[i])) {
+                identity();
+                continue;
+            }
             const Extent e = measure(node.children[i], true, true);
             at.push_back(all.right + pad + e.left);
             all.right = at.back() + e.right;
             all.height = std::max(all.height, e.height);
         }
-        if (at.empty()) {
-            at.push_back(all.right + identity_lane);
-            all.right = at.back() + identity_lane - pad;
-        }
+        if (at.empty()) identity();
         return at;
     }
     Extent measure_branches(const LayerNode& node, bool slim) const {
@@ -224,13 +224,12 @@ private:
         arrow(x, fork, false);
         draw(node.children[0], x, fork + gap, slim, true);
         arrow(x, sum - sum_radius);
-        for (std::size_t i = 0; i < at.size(); ++i) shortcut(i + 1 < node.children.size() ? &node.children[i + 1] : nullptr, x, x + at[i], fork, sum);
+        for (std::size_t i = 0; i < at.size(); ++i) {
+            const bool passes = i + 1 >= node.children.size() || passes_on(node.children[i + 1]);
+            shortcut(passes ? nullptr : &node.children[i + 1], x, x + at[i], fork, sum, join_width(node));
+        }
         canvas_.circle(x, fork, 2.5, std::string("fill=\"") + flow_color + "\"");
-        canvas_.open("sum");
-        canvas_.circle(x, sum, sum_radius, std::string("fill=\"#ffffff\" stroke=\"") + flow_color + "\" stroke-width=\"1.2\"");
-        canvas_.path(svg_point("M", x - 4, sum) + svg_point("L", x + 4, sum) + svg_point("M", x, sum - 4) + svg_point("L", x, sum + 4),
-                     std::string("stroke=\"") + flow_color + "\" stroke-width=\"1.4\"");
-        canvas_.close();
+        join(node, x, sum);
         pen_ = sum + sum_radius;
         const std::string activation = setting(*node.row, "activation");
         if (activation.empty()) return;
@@ -244,13 +243,29 @@ private:
         canvas_.close();
         pen_ = top + box_height;
     }
+    static double join_width(const LayerNode& node) { return node.row->merge == Merge::concat ? 26 : sum_radius; }
+    void join(const LayerNode& node, double x, double y) {
+        const Merge merge = node.row->merge;
+        const std::string line = std::string("stroke=\"") + flow_color + "\" stroke-width=\"";
+        canvas_.open(merge == Merge::concat ? "concat" : merge == Merge::multiply ? "product" : "sum");
+        if (merge == Merge::concat) {
+            canvas_.rect(x - join_width(node), y - sum_radius, 2 * join_width(node), 2 * sum_radius, sum_radius, "fill=\"#ffffff\" " + line + "1.2\"");
+            canvas_.text(x, y + 4, join_text(node), {.size = small_size, .anchor = "middle"});
+        } else {
+            const double a = merge == Merge::add ? 4 : 3, b = merge == Merge::add ? 0 : 3;  // half of a stroke across, and how much it leans
+            canvas_.circle(x, y, sum_radius, "fill=\"#ffffff\" " + line + "1.2\"");
+            canvas_.path(svg_point("M", x - a, y - b) + svg_point("L", x + a, y + b) + svg_point("M", x + b, y - a) + svg_point("L", x - b, y + a),
+                         line + "1.4\"");
+        }
+        canvas_.close();
+    }
     /// From the fork to the sum along the line `lane`; null: the identity.
-    void shortcut(const LayerNode* node, double x, double lane, double fork, double sum) {
+    void shortcut(const LayerNode* node, double x, double lane, double fork, double sum, double half) {
         const std::string style = std::string("class=\"shortcut\" fill=\"none\" stroke=\"") + shortcut_color + "\" stroke-width=\"2\"";
         const std::string begin =
             svg_point("M", x, fork) + svg_point("L", lane - corner, fork) + svg_point("Q", lane, fork) + svg_point(" ", lane, fork + corner);
         const std::string end =
-            svg_point("L", lane, sum - corner) + svg_point("Q", lane, sum) + svg_point(" ", lane - corner, sum) + svg_point("L", x + sum_radius, sum);
+            svg_point("L", lane, sum - corner) + svg_point("Q", lane, sum) + svg_point(" ", lane - corner, sum) + svg_point("L", x + half, sum);
         const std::string head = " marker-end=\"url(#shortcut-arrow)\"";
         if (!node) {
             canvas_.path(begin + end, style + " stroke-dasharray=\"6 4\"" + head);

@@ -64,6 +64,12 @@ inline std::string svg_number(double v) {
     return sign + std::to_string(size / 10) + (size % 10 ? "." + std::to_string(size % 10) : "");
 }
 
+/// The head of arrows that name it.
+inline std::string svg_marker(const char* id, const char* color) {
+    return std::string("<marker id=\"") + id + "\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\" " +
+           "markerUnits=\"userSpaceOnUse\"><path d=\"M0 0.5 L8 4 L0 7.5 z\" fill=\"" + color + "\"/></marker>\n";
+}
+
 struct TextStyle {
     double size = 12;
     bool bold = false;
