@@ -7,6 +7,7 @@
 
 #include <dla/layers/activation.hpp>
 #include <dla/layers/conv2d.hpp>
+#include <dla/layers/conv_transpose2d.hpp>
 #include <dla/layers/dropout.hpp>
 #include <dla/layers/linear.hpp>
 #include <dla/layers/norm.hpp>

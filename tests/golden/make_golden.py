@@ -3,6 +3,7 @@
 """Writes the golden vectors of this folder: what PyTorch computes, in double, for small inputs. See README.md for the format."""
 import itertools
 import os
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -423,8 +424,24 @@ def clip():
     f.write()
 
 
+def state_case(f, name, net, shape, params=None, span=256):
+    """Every array of the state_dict by its path, what one training pass makes of it, and the outputs of inference afterwards."""
+    with torch.no_grad():
+        for p in net.parameters():
+            p.copy_(grid(*p.shape, span=span))
+    before = {"before." + k: v.clone() for k, v in net.state_dict().items()}
+    x = leaf(grid(*shape))
+    y = net(x)
+    dy = grid(*y.shape)
+    y.backward(dy)
+    after = {"after." + k: v.clone() for k, v in net.state_dict().items() if "running" in k or "tracked" in k}
+    gradients = {"gradient." + k: p.grad for k, p in net.named_parameters()}
+    net.eval()
+    f.case(name, params or {}, dict(**before, x=x, y=y, dy=dy, dx=x.grad, **gradients, **after, inferred=net(x)))
+
+
 def network():
-    """Whole networks: every array of the state_dict by its path, what one training pass makes of it, and the outputs of inference afterwards."""
+    """Whole networks."""
     f = File("network")
     nn = torch.nn
     cases = [
@@ -433,20 +450,70 @@ def network():
         ("layer norm behind flatten", (3, 4, 3, 3), nn.Sequential(nn.Conv2d(4, 6, 3, padding=1, groups=2, bias=False), nn.BatchNorm2d(6), nn.MaxPool2d(2, 1), nn.Flatten(), nn.LayerNorm(24), nn.Linear(24, 3))),
     ]
     for name, shape, net in cases:
-        with torch.no_grad():
-            for p in net.parameters():
-                p.copy_(grid(*p.shape))
-        before = {"before." + k: v.clone() for k, v in net.state_dict().items()}
-        x = leaf(grid(*shape))
-        y = net(x)
-        dy = grid(*y.shape)
-        y.backward(dy)
-        after = {"after." + k: v.clone() for k, v in net.state_dict().items() if "running" in k or "tracked" in k}
-        gradients = {"gradient." + k: p.grad for k, p in net.named_parameters()}
-        net.eval()
-        f.case(name, {}, dict(**before, x=x, y=y, dy=dy, dx=x.grad, **gradients, **after, inferred=net(x)))
+        state_case(f, name, net, shape)
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network):
-    make()
+def conv_transpose2d():
+    f = File("conv_transpose2d")
+    for n, c, h, w, o, k, s, p, op, d, g, bias in [
+        # batch, in, height, width, out, kernel, stride, padding, output_padding, dilation, groups, bias
+        (1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, True), (2, 3, 4, 5, 2, 2, 2, 0, 0, 1, 1, True), (2, 3, 4, 5, 4, 3, 1, 1, 0, 1, 1, True), (2, 2, 3, 3, 3, 4, 2, 1, 0, 1, 1, False),
+        (1, 2, 3, 4, 3, 3, 2, 1, 1, 1, 1, True), (1, 2, 3, 4, 3, (3, 2), (2, 3), (1, 0), (1, 2), 1, 1, True), (1, 2, 4, 3, 2, 3, 1, 2, 0, 2, 1, True),
+        (2, 2, 2, 3, 2, 2, 1, 0, (2, 0), (3, 1), 1, True), (1, 4, 3, 3, 6, 3, 2, 1, 0, 1, 2, True), (1, 4, 5, 4, 4, 3, 1, 1, 0, 1, 4, False), (1, 3, 2, 2, 2, 1, 3, 0, 0, 1, 1, True),
+        (1, 17, 3, 3, 9, 3, 1, 1, 0, 1, 1, True), (1, 8, 7, 9, 5, 3, 1, 1, 0, 1, 1, True), (5, 3, 3, 3, 2, 5, 2, 2, 1, 1, 1, True),
+    ]:
+        k, s, p, op, d = pair(k), pair(s), pair(p), pair(op), pair(d)
+        net = torch.nn.ConvTranspose2d(c, o, k, s, p, op, g, bias, d)
+        params = dict(out=o, kernel_h=k[0], kernel_w=k[1], stride_h=s[0], stride_w=s[1], pad_h=p[0], pad_w=p[1], output_pad_h=op[0], output_pad_w=op[1], dilation_h=d[0], dilation_w=d[1], groups=g)
+        state_case(f, f"{n}x{c}x{h}x{w} to {o} k{k[0]}x{k[1]} s{s[0]}x{s[1]} p{p[0]}x{p[1]} op{op[0]}x{op[1]} d{d[0]}x{d[1]} g{g}{'' if bias else ' nobias'}", net, (n, c, h, w), params, span=64)
+    f.write()
+
+
+class Parallel(torch.nn.Module):
+    def __init__(self, join, *branches):
+        super().__init__()
+        self.join, self.count = join, len(branches)
+        for i, b in enumerate(branches):
+            self.add_module(str(i), b)
+
+    def forward(self, x):
+        y = [getattr(self, str(i))(x) for i in range(self.count)]
+        if self.join == "add":
+            return sum(y[1:], y[0])
+        if self.join == "concat":
+            return torch.cat(y, 1)
+        a, b = y
+        return a * (b[:, :, None, None] if b.dim() < a.dim() else b)
+
+
+class GlobalAvgPool2d(torch.nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+def branches():
+    f = File("branches")
+    nn = torch.nn
+    seq, conv, same = nn.Sequential, nn.Conv2d, nn.Identity
+    inception = seq(Parallel("concat", conv(2, 3, 1), seq(conv(2, 2, 1), nn.ReLU(), conv(2, 4, 3, padding=1)), seq(nn.MaxPool2d(3, 1, 1), conv(2, 1, 1)), same()), nn.BatchNorm2d(10), nn.ReLU(), GlobalAvgPool2d(),
+                    nn.Linear(10, 3))
+    gate = seq(GlobalAvgPool2d(), nn.Linear(4, 2), nn.ReLU(), nn.Linear(2, 4), nn.Sigmoid())
+    squeeze = seq(conv(3, 4, 3, padding=1), nn.BatchNorm2d(4), Parallel("multiply", same(), gate), nn.Flatten(), nn.Linear(48, 2))
+    inner = Parallel("concat", same(), seq(nn.MaxPool2d(2), conv(4, 6, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(6, 4, 2, 2)))
+    unet = seq(conv(1, 3, 3, padding=1), nn.ReLU(), Parallel("concat", same(), seq(nn.MaxPool2d(2), conv(3, 4, 3, padding=1), nn.ReLU(), inner, conv(8, 4, 3, padding=1), nn.Tanh(), nn.ConvTranspose2d(4, 3, 2, 2))),
+               conv(6, 2, 1))
+    dense = seq(Parallel("concat", same(), seq(nn.BatchNorm2d(2), nn.ReLU(), conv(2, 3, 3, padding=1))), Parallel("concat", same(), seq(nn.BatchNorm2d(5), nn.ReLU(), conv(5, 3, 3, padding=1))), GlobalAvgPool2d())
+    features = seq(Parallel("add", nn.Linear(5, 4), seq(nn.Linear(5, 3), nn.Tanh(), nn.Linear(3, 4)), nn.Linear(5, 4, bias=False)), Parallel("multiply", seq(nn.Linear(4, 4), nn.Sigmoid()), same()),
+                   Parallel("concat", nn.Linear(4, 2), same()))
+    rows = seq(Parallel("concat", nn.Linear(4, 3), seq(nn.Linear(4, 3), nn.ReLU())), nn.BatchNorm1d(4), nn.Flatten(), nn.Linear(12, 2))
+    flat = seq(nn.Flatten(), Parallel("add", same(), nn.Linear(12, 12)), nn.Linear(12, 2))
+    for name, shape, net in [("inception", (3, 2, 5, 4), inception), ("squeeze and excitation", (2, 3, 4, 3), squeeze), ("unet", (2, 1, 8, 4), unet), ("dense", (2, 2, 3, 5), dense), ("features", (4, 5), features),
+                             ("rows", (3, 2, 4), rows), ("sum behind flatten", (3, 3, 2, 2), flat)]:
+        state_case(f, name, net, shape, span=64)
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches):
+    if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
+        make()

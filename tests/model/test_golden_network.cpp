@@ -15,14 +15,19 @@ using P = Reference<double>;
 using Values = std::vector<double>;
 
 const Case& find(const std::string& name) {
-    static const std::vector<Case> cases = golden::load("network");
+    static const std::vector<Case> cases = [] {
+        std::vector<Case> all = golden::load("network");
+        for (Case& c : golden::load("branches")) all.push_back(std::move(c));
+        return all;
+    }();
     const auto found = std::find_if(cases.begin(), cases.end(), [&](const Case& c) { return c.name == name; });
     REQUIRE_MESSAGE(found != cases.end(), name);
     return *found;
 }
 
-/// (N, C, H, W) to (N, H, W, C) or back.
+/// (N, C, H, W) to (N, H, W, C) or back; what has fewer axes lies as it is.
 Values transposed(const Values& v, const std::vector<std::int64_t>& nchw, bool to_memory) {
+    if (nchw.size() < 4) return v;
     const auto n = nchw[0], c = nchw[1], pixels = nchw[2] * nchw[3];
     Values out(v.size());
     for (std::int64_t s = 0; s < n; ++s)
@@ -43,12 +48,15 @@ void close(const Values& got, const Values& expected, const std::string& what) {
     }
 }
 
+Shape sample(const std::vector<std::int64_t>& dims) {
+    return dims.size() == 4 ? Shape{dims[1], dims[2], dims[3]} : dims.size() == 3 ? Shape{dims[1], dims[2]} : Shape{dims[1]};
+}
+
 template <class Net>
-void check(const std::string& name, const Net& net) {
-    CAPTURE(name);
-    const Case& c = find(name);
-    const Tensor& x = c.tensor("x");
-    Model<Net, Shape{}, P> model(net, Shape{x.dims[1], x.dims[2], x.dims[3]}, Seed{3});
+void check(const Case& c, const Net& net) {
+    CAPTURE(c.name);
+    const Tensor &x = c.tensor("x"), &expected = c.tensor("y");
+    Model<Net, Shape{}, P> model(net, sample(x.dims), Seed{3});
     ParamTable<P>& table = model.parameters();
 
     std::size_t arrays = 0;
@@ -69,10 +77,10 @@ void check(const std::string& name, const Net& net) {
     const ConstView<P> xv(images.data(), batch, model.input_shape());
     model.plan_input_gradient();
     const ConstView<P> y = model.forward(xv);
-    close(Values(y.data, y.data + y.size()), c.tensor("y").values, "y");
+    close(transposed(Values(y.data, y.data + y.size()), expected.dims, false), expected.values, "y");
 
     Values dx(images.size());
-    const Values& dy = c.tensor("dy").values;
+    const Values dy = transposed(c.tensor("dy").values, expected.dims, true);
     model.backward(xv, ConstView<P>(dy.data(), batch, model.output_shape()), View<P>(dx.data(), batch, model.input_shape()));
     close(transposed(dx, x.dims, false), c.tensor("dx").values, "dx");
     for (const ParamRow& row : table.parameters) {
@@ -88,7 +96,11 @@ void check(const std::string& name, const Net& net) {
         close(after, c.tensor("after." + row.path).values, row.path);
     }
     for (const CounterRow& row : table.counters) CHECK(static_cast<double>(table.read(row)) == c.tensor("after." + row.path).values.at(0));
-    close(model.predict(images), c.tensor("inferred").values, "inferred");
+    close(transposed(model.predict(images), expected.dims, false), c.tensor("inferred").values, "inferred");
+}
+template <class Net>
+void check(const std::string& name, const Net& net) {
+    check(find(name), net);
 }
 
 }  // namespace
@@ -99,4 +111,34 @@ TEST_CASE("networks agree with PyTorch from the same state_dict") {
     check("norm_behind_flatten", Sequential(Conv{.kernel = {3, 2}}, LayerNorm<3, 2, 3>{}, Flatten{}, BatchNorm1d<18>{}, Linear<18, 4>{}));
     check("layer_norm_behind_flatten",
           Sequential(Conv2d<4, 6, 3>{.groups = 2, .bias = false}, BatchNorm2d<6>{}, MaxPool2d<2, 1>{}, Flatten{}, LayerNorm<24>{}, Linear<24, 3>{}));
+}
+
+TEST_CASE("branching networks agree with PyTorch from the same state_dict") {
+    check("inception", Sequential<Parallel<Concat, Conv2d<2, 3, 1>, Sequential<Conv2d<2, 2, 1>, ReLU, Conv2d<2, 4, 3>>, Sequential<MaxPool2d<3, 1, 1>, Conv2d<2, 1, 1>>, Identity>,
+                                  BatchNorm2d<>, ReLU, GlobalAvgPool2d, Linear<10, 3>>{});
+    using Gate = Sequential<GlobalAvgPool2d, Linear<4, 2>, ReLU, Linear<2, 4>, Sigmoid>;
+    check("squeeze_and_excitation", Sequential<Conv2d<3, 4, 3>, BatchNorm2d<>, Parallel<Multiply, Identity, Gate>, Flatten, Linear<48, 2>>{});
+    using Inner = Parallel<Concat, Identity, Sequential<MaxPool2d<2>, Conv2d<4, 6, 3>, ReLU, ConvTranspose2d<6, 4, 2, 2>>>;
+    check("unet", Sequential<Conv2d<1, 3, 3>, ReLU,
+                             Parallel<Concat, Identity, Sequential<MaxPool2d<2>, Conv2d<3, 4, 3>, ReLU, Inner, Conv2d<8, 4, 3>, Tanh, ConvTranspose2d<4, 3, 2, 2>>>, Conv2d<6, 2, 1>>{});
+    check("dense", Sequential<Parallel<Concat, Identity, Sequential<BatchNorm2d<>, ReLU, Conv2d<2, 3, 3>>>, Parallel<Concat, Identity, Sequential<BatchNorm2d<>, ReLU, Conv2d<5, 3, 3>>>,
+                              GlobalAvgPool2d>{});
+    check("features", Sequential(Parallel<Add, Linear<5, 4>, Sequential<Linear<5, 3>, Tanh, Linear<3, 4>>, Linear<5, 4>>({}, {}, {.bias = false}),
+                                 Parallel<Multiply, Sequential<Linear<4, 4>, Sigmoid>, Identity>{}, Parallel<Concat, Linear<4, 2>, Identity>{}));
+    check("rows", Sequential<Parallel<Concat, Linear<4, 3>, Sequential<Linear<4, 3>, ReLU>>, BatchNorm1d<>, Flatten, Linear<12, 2>>{});
+    check("sum_behind_flatten", Sequential<Flatten, Parallel<Add, Identity, Linear<12, 12>>, Linear<12, 2>>{});
+}
+
+TEST_CASE("transposed convolutions agree with PyTorch") {
+    for (const Case& c : golden::load("conv_transpose2d")) {
+        const auto size = [&](const char* h, const char* w) { return Size2(c.integer(h), c.integer(w)); };
+        check(c, ConvTranspose2d<>{.out = c.integer("out"),
+                                   .kernel = size("kernel_h", "kernel_w"),
+                                   .stride = size("stride_h", "stride_w"),
+                                   .padding = size("pad_h", "pad_w"),
+                                   .output_padding = size("output_pad_h", "output_pad_w"),
+                                   .dilation = size("dilation_h", "dilation_w"),
+                                   .groups = c.integer("groups"),
+                                   .bias = c.tensors.contains("before.bias")});
+    }
 }

@@ -31,6 +31,17 @@ void for_each_parametric_case(F&& f) {
     f("Conv2d rectangular", Conv{.out = 3, .kernel = {2, 3}, .stride = {1, 2}, .padding = {1, 0}}, Shape{2, 4, 7}, 2);
     f("Conv2d 1 without bias", Conv{.out = 5, .kernel = 1, .bias = false}, Shape{3, 3, 4}, 2);
 
+    using Transposed = dla::ConvTranspose2d<Dyn, Dyn, Dyn>;
+    f("ConvTranspose2d doubles", Transposed{.out = 3, .kernel = 2, .stride = 2}, Shape{2, 3, 4}, 2);
+    f("ConvTranspose2d 3", Transposed{.out = 4, .kernel = 3, .padding = 1}, Shape{2, 5, 4}, 2);
+    f("ConvTranspose2d 4, stride 2", Transposed{.out = 2, .kernel = 4, .stride = 2, .padding = 1}, Shape{3, 3, 2}, 2);
+    f("ConvTranspose2d output padding", Transposed{.out = 3, .kernel = 3, .stride = {2, 3}, .padding = {1, 0}, .output_padding = {1, 2}}, Shape{2, 3, 4}, 1);
+    f("ConvTranspose2d leaves gaps", Transposed{.out = 2, .kernel = 1, .stride = 3, .output_padding = 1}, Shape{2, 2, 3}, 2);
+    f("ConvTranspose2d dilation", Transposed{.out = 2, .kernel = {2, 3}, .output_padding = {1, 0}, .dilation = {3, 1}}, Shape{2, 3, 3}, 2);
+    f("ConvTranspose2d groups", Transposed{.out = 6, .kernel = 3, .stride = 2, .groups = 2}, Shape{4, 2, 3}, 2);
+    f("ConvTranspose2d depthwise", Transposed{.out = 4, .kernel = 3, .padding = 1, .groups = 4}, Shape{4, 4, 3}, 2);
+    f("ConvTranspose2d 1 without bias", Transposed{.out = 5, .kernel = 1, .bias = false}, Shape{3, 3, 4}, 2);
+
     f("BatchNorm1d [6]", dla::BatchNorm1d<>{}, Shape{6}, 5);
     f("BatchNorm1d [3, 4]", dla::BatchNorm1d<>{}, Shape{3, 4}, 3);
     f("BatchNorm1d [3, 4], batch 1", dla::BatchNorm1d<>{.eps = 0.1}, Shape{3, 4}, 1);

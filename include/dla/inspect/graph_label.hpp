@@ -20,7 +20,7 @@ enum class LayerKind { convolution, linear, normalisation, activation, pooling, 
 /// From the sizes of its parameters, so that it holds for users' layers too; where there are none, from its type.
 inline LayerKind layer_kind(const ParamIndex& index, const LayerRow& row) {
     const auto has = [&](std::string_view part) { return row.type.find(part) != std::string::npos; };
-    if (has("LU") || has("Tanh") || has("Sigmoid") || has("Softmax")) return LayerKind::activation;
+    if (has("LU") || has("Tanh") || has("Sigmoid") || has("Soft") || has("swish")) return LayerKind::activation;
     if (row.first_param < row.end_param) {
         const ParamRow& first = index.parameters[row.first_param];
         if (first.kind == ParamKind::norm_weight) return LayerKind::normalisation;
