@@ -14,6 +14,7 @@ namespace dla {
 struct Augmentation {
     int padding = 0;    ///< crop at a random place of the image padded with this many zero pixels on each side; at most 127
     bool flip = false;  ///< mirror left-right with probability 1/2
+    bool operator==(const Augmentation&) const = default;
 };
 
 /// Padding 4 and flip: what the experiments use on CIFAR-10.

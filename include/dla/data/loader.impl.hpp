@@ -2,33 +2,77 @@
 // How a loader's batches are prepared, ahead and by threads of its own.
 #pragma once
 
+#include <dla/core/finite.hpp>
+
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <system_error>
 #include <thread>
 
 namespace dla {
+
+namespace detail {
+
+/// The images of a Dataset, with what a loader's options do to them.
+class ImageSource final : public DataSource {
+public:
+    ImageSource(const Dataset& data, const Augmentation& augmentation, SampleTransform transform)
+        : data_(data), augmentation_(augmentation), transform_(std::move(transform)), normalisation_(data) {}
+    index_t size() const override { return data_.size(); }
+    Shape input_shape() const override { return data_.shape; }
+    index_t classes() const override { return data_.num_classes; }
+    std::int32_t label(index_t sample) const override { return data_.labels[static_cast<std::size_t>(sample)]; }
+    void read(const SamplePosition& at, std::span<float> input) const override {
+        const std::span<const std::uint8_t> image = data_.image(index_t{at.sample});
+        if (transform_)
+            transform_(at, image, input);
+        else
+            write_image(image.data(), data_.shape, normalisation_, draw_augmentation(augmentation_, Seed{at.seed}, at.epoch, at.sample), input.data());
+    }
+    void expect(index_t sample) const override {
+        const std::uint8_t* next = data_.image(sample).data();
+        for (std::size_t at = 0; at < std::min<std::size_t>(data_.sample_size(), 1024); at += 64) __builtin_prefetch(next + at);
+    }
+
+private:
+    const Dataset& data_;
+    Augmentation augmentation_;
+    SampleTransform transform_;
+    Normalisation normalisation_;
+};
+
+inline std::shared_ptr<const DataSource> checked_images(const Dataset& data, const Augmentation& augmentation, const SampleTransform& transform) {
+    data.check();
+    if (augmentation.padding < 0 || augmentation.padding > 127)
+        fail(ErrorCode::config, "loader", "the padding must be 0 to 127, got " + std::to_string(augmentation.padding));
+    return std::make_shared<const ImageSource>(data, augmentation, transform);
+}
+
+}  // namespace detail
 
 struct Loader::Workshop {
     struct Free {
         void operator()(float* p) const { ::operator delete(p, std::align_val_t{64}); }
     };
     struct Slot {
-        std::unique_ptr<float, Free> images;
+        std::unique_ptr<float, Free> inputs;
         std::vector<std::int32_t> labels;
+        std::vector<float> values;
         Batch batch;
         std::exception_ptr error;
         bool filled = false;
     };
 
-    const Dataset& data;
+    const DataSource& data;
     const LoaderOptions& options;
-    Normalisation normalisation;
+    std::size_t sample, target;  // values of one; target 0: class numbers
     index_t batches = 0;
     std::vector<std::uint32_t> order;
     std::uint32_t epoch = 0;
+    std::vector<double> chances;  // partial sums of the weights
     std::vector<Slot> slots;
 
     std::mutex mutex;                  // guards what follows
@@ -44,13 +88,19 @@ struct Loader::Workshop {
 
     std::vector<std::jthread> threads;  // last: stopped and joined before anything above goes
 
-    Workshop(const Dataset& d, const LoaderOptions& o, index_t count, index_t batch_count)
-        : data(d), options(o), normalisation(d), batches(batch_count), order(static_cast<std::size_t>(count)) {
+    Workshop(const DataSource& d, const LoaderOptions& o, index_t count, index_t batch_count)
+        : data(d),
+          options(o),
+          sample(static_cast<std::size_t>(d.input_shape().size())),
+          target(d.classes() > 0 ? 0 : static_cast<std::size_t>(d.target_shape().size())),
+          batches(batch_count),
+          order(static_cast<std::size_t>(count)) {
         const auto capacity = static_cast<std::size_t>(std::min(options.batch_size, count));
         slots = std::vector<Slot>(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch + options.workers));
         for (Slot& slot : slots) {
-            slot.images.reset(static_cast<float*>(::operator new(capacity * data.sample_size() * sizeof(float), std::align_val_t{64})));
-            slot.labels.resize(capacity);
+            slot.inputs.reset(static_cast<float*>(::operator new(capacity * sample * sizeof(float), std::align_val_t{64})));
+            slot.labels.resize(target == 0 ? capacity : 0);
+            slot.values.resize(capacity * target);
         }
         try {
             for (int i = 0; i < options.workers; ++i) threads.emplace_back([this](std::stop_token stop) { work(stop); });
@@ -90,36 +140,48 @@ struct Loader::Workshop {
     void fill(Slot& slot, index_t index) {
         const index_t first = index * options.batch_size;
         const index_t count = std::min(options.batch_size, static_cast<index_t>(order.size()) - first);
-        const std::size_t size = data.sample_size();
         const std::span<const std::uint32_t> chosen(order.data() + first, static_cast<std::size_t>(count));
         for (std::size_t i = 0; i < chosen.size(); ++i) {
-            float* out = slot.images.get() + i * size;
-            const std::span<const std::uint8_t> image = data.image(index_t{chosen[i]});
-            if (i + 1 < chosen.size()) {  // samples come in any order, so no processor foresees the next
-                const std::uint8_t* next = data.image(index_t{chosen[i + 1]}).data();
-                for (std::size_t at = 0; at < std::min<std::size_t>(size, 1024); at += 64) __builtin_prefetch(next + at);
-            }
-            slot.labels[i] = data.labels[chosen[i]];
-            if (options.transform)
-                options.transform({static_cast<std::uint64_t>(options.seed), epoch, chosen[i]}, image, {out, size});
+            if (i + 1 < chosen.size()) data.expect(index_t{chosen[i + 1]});  // samples come in any order, so no processor foresees the next
+            if (target == 0)
+                slot.labels[i] = data.label(index_t{chosen[i]});
             else
-                write_image(image.data(), data.shape, normalisation, draw_augmentation(options.augmentation, options.seed, epoch, chosen[i]), out);
+                data.target(index_t{chosen[i]}, std::span(slot.values).subspan(i * target, target));
+            data.read({static_cast<std::uint64_t>(options.seed), epoch, chosen[i]}, {slot.inputs.get() + i * sample, sample});
         }
-        slot.batch = {{slot.images.get(), chosen.size() * size}, {slot.labels.data(), chosen.size()}, chosen, count, index};
+        slot.batch = {{slot.inputs.get(), chosen.size() * sample},
+                      std::span(slot.labels).first(target == 0 ? chosen.size() : 0),
+                      std::span(slot.values).first(chosen.size() * target),
+                      chosen,
+                      count,
+                      index};
     }
 };
 
 DLA_ONCE Loader::Loader(const Dataset& data, std::vector<std::uint32_t> samples, LoaderOptions options)
-    : data_(data), samples_(std::move(samples)), options_(std::move(options)) {
-    data.check();
+    : Loader(detail::checked_images(data, options.augmentation, options.transform), &data, std::move(samples), std::move(options)) {}
+DLA_ONCE Loader::Loader(const DataSource& data, std::vector<std::uint32_t> samples, LoaderOptions options)
+    : Loader(std::shared_ptr<const DataSource>(&data, [](const DataSource*) {}), nullptr, std::move(samples), std::move(options)) {}
+
+DLA_ONCE Loader::Loader(std::shared_ptr<const DataSource> source, const Dataset* images, std::vector<std::uint32_t>&& samples, LoaderOptions&& options)
+    : source_(std::move(source)), images_(images), samples_(std::move(samples)), options_(std::move(options)) {
+    const DataSource& data = *source_;
     const auto require = [](bool good, const std::string& what) {
         if (!good) fail(ErrorCode::config, "loader", what);
     };
     require(options_.batch_size >= 1, "the batch size must be at least 1, got " + std::to_string(options_.batch_size));
     require(options_.workers >= 0 && options_.workers <= 256, "the number of workers must be 0 to 256, got " + std::to_string(options_.workers));
     require(options_.prefetch >= 1 && options_.prefetch <= 1024, "the number of batches ahead must be 1 to 1024, got " + std::to_string(options_.prefetch));
-    require(options_.augmentation.padding >= 0 && options_.augmentation.padding <= 127,
-            "the padding must be 0 to 127, got " + std::to_string(options_.augmentation.padding));
+    require(images_ || (options_.augmentation == Augmentation{} && !options_.transform),
+            "augmentation and transform are for the images of a Dataset; a source of its own does in read() what is to be done to its samples");
+    require(options_.weights.empty() || options_.weights.size() == samples_.size(),
+            "got " + std::to_string(options_.weights.size()) + " weights; expected one for each of " + std::to_string(samples_.size()) + " samples");
+    double sum = 0;
+    for (const double w : options_.weights) {
+        require(w >= 0 && is_finite(w), "weights must be finite and not negative");
+        sum += w;
+    }
+    require(options_.weights.empty() || (sum > 0 && is_finite(sum)), "weights must not all be 0");
     for (std::uint32_t s : samples_)
         if (index_t{s} >= data.size())
             fail(ErrorCode::data, "loader", "sample " + std::to_string(s) + " is out of range; the data set holds " + std::to_string(data.size()));
@@ -131,7 +193,7 @@ DLA_ONCE Loader::Loader(const Dataset& data, std::vector<std::uint32_t> samples,
         fail(ErrorCode::data, "loader",
              std::to_string(count) + " samples give no batch of " + std::to_string(options_.batch_size) +
                  "; use more samples, a smaller batch, or keep the last batch");
-    workshop_ = std::make_unique<Workshop>(data_, options_, count, batches_);
+    workshop_ = std::make_unique<Workshop>(data, options_, count, batches_);
 }
 
 DLA_ONCE Loader::~Loader() = default;
@@ -145,7 +207,19 @@ DLA_ONCE void Loader::start_epoch(std::uint32_t epoch, index_t first_batch) {
     w.ready.wait(lock, [&] { return w.busy == 0; });
     w.epoch = epoch;
     std::copy(samples_.begin(), samples_.end(), w.order.begin());
-    if (options_.shuffle) shuffle(w.order, RandomStream({static_cast<std::uint64_t>(options_.seed), epoch, 0}, RandomUse::shuffle));
+    if (!options_.weights.empty()) {
+        if (w.chances.empty()) {
+            w.chances.resize(options_.weights.size());
+            std::partial_sum(options_.weights.begin(), options_.weights.end(), w.chances.begin());
+        }
+        RandomStream random({static_cast<std::uint64_t>(options_.seed), epoch, 0}, RandomUse::shuffle);
+        for (std::uint32_t& chosen : w.order) {
+            // 53 random bits: more than a float has, for as many samples as there may be.
+            const double at = static_cast<double>((std::uint64_t{random.bits()} << 21) | (random.bits() >> 11)) * 0x1p-53 * w.chances.back();
+            const auto found = std::upper_bound(w.chances.begin(), w.chances.end() - 1, at);
+            chosen = samples_[static_cast<std::size_t>(found - w.chances.begin())];
+        }
+    } else if (options_.shuffle) shuffle(w.order, RandomStream({static_cast<std::uint64_t>(options_.seed), epoch, 0}, RandomUse::shuffle));
     for (Workshop::Slot& slot : w.slots) {
         slot.filled = false;
         slot.error = nullptr;
@@ -181,6 +255,27 @@ DLA_ONCE const Batch* Loader::next() {
     }
     ++w.position;
     return &slot.batch;
+}
+
+DLA_ONCE std::unique_ptr<Loader> Loader::in_order(index_t batch_size, std::size_t most, int workers) const {
+    LoaderOptions options = evaluation_options(batch_size, workers);
+    options.seed = options_.seed;
+    std::vector<std::uint32_t> samples = samples_;
+    samples.resize(std::min(samples.size(), most));
+    if (!images_) return std::make_unique<Loader>(*source_, std::move(samples), std::move(options));
+    options.transform = options_.transform;
+    return std::make_unique<Loader>(*images_, std::move(samples), std::move(options));
+}
+
+DLA_ONCE std::vector<double> balanced_weights(const DataSource& data, std::span<const std::uint32_t> samples) {
+    if (data.classes() < 1) fail(ErrorCode::data, "balanced_weights", "these targets are no class numbers");
+    std::vector<double> count(static_cast<std::size_t>(data.classes())), weights;
+    for (const std::uint32_t s : samples) ++count.at(static_cast<std::size_t>(data.label(index_t{s})));
+    for (const std::uint32_t s : samples) weights.push_back(1 / count[static_cast<std::size_t>(data.label(index_t{s}))]);
+    return weights;
+}
+DLA_ONCE std::vector<double> balanced_weights(const Dataset& data, std::span<const std::uint32_t> samples) {
+    return balanced_weights(*detail::checked_images(data, {}, {}), samples);
 }
 
 }  // namespace dla

@@ -242,17 +242,10 @@ private:
 
     /// The first training images in the order of the data, not augmented, as many as a batch has.
     void take_fixed_batch() {
-        LoaderOptions options = train_.options();
-        options.shuffle = false;
-        options.augmentation = {};
-        options.workers = 0;
-        options.last_batch = LastBatch::keep;
-        std::vector<std::uint32_t> samples = train_.sample_indices();
-        options.batch_size = std::max<index_t>(1, options.batch_size / options_.micro_batches);  // for no more memory than a step takes
-        samples.resize(std::min(samples.size(), static_cast<std::size_t>(options.batch_size)));
-        Loader loader(train_.data(), std::move(samples), options);
-        loader.start_epoch(0);
-        const Batch& batch = *loader.next();
+        const index_t size = std::max<index_t>(1, train_.options().batch_size / options_.micro_batches);  // for no more memory than a step takes
+        const auto loader = train_.in_order(size, static_cast<std::size_t>(size));
+        loader->start_epoch(0);
+        const Batch& batch = *loader->next();
         fixed_images_.assign(batch.inputs.begin(), batch.inputs.end());
         fixed_labels_.assign(batch.labels.begin(), batch.labels.end());
     }
