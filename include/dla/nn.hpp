@@ -20,7 +20,7 @@
 #include <dla/compose/sequential.hpp>
 
 #include <dla/loss/cross_entropy.hpp>
-#include <dla/loss/mse.hpp>
+#include <dla/loss/elementwise.hpp>
 
 #include <dla/optim/adam.hpp>
 #include <dla/optim/make_optimizer.hpp>

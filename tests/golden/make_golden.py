@@ -514,6 +514,30 @@ def branches():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches):
+def element_loss():
+    f = File("element_loss")
+    shapes = [(1,), (4, 5), (2, 3, 4), (9, 7), (0, 3)]
+    for kind, bends in [("absolute", [None]), ("huber", [1.0, 0.25, 3.0]), ("smooth_l1", [1.0, 0.25, 3.0])]:
+        for shape, bend, reduction in itertools.product(shapes, bends, ("mean", "sum")):
+            x, t = leaf(grid(*shape)), grid(*shape)
+            if len(shape) == 2 and shape[0] == 4:
+                with torch.no_grad():
+                    x[0], x[1, 0], x[1, 1] = t[0], t[1, 0] + (bend or 1), t[1, 1] - (bend or 1)  # no difference, and where the function bends
+            function = {"absolute": F.l1_loss, "huber": F.huber_loss, "smooth_l1": F.smooth_l1_loss}[kind]
+            y = function(x, t, reduction=reduction, **{} if bend is None else {"delta" if kind == "huber" else "beta": bend})
+            y.backward()
+            f.case(f"{kind} {'x'.join(map(str, shape))}{'' if bend is None else f' bend{bend}'} {reduction}", dict(kind=kind, bend=bend, reduction=reduction), dict(x=x, targets=t, loss=y, dx=x.grad))
+    for shape, weights, reduction, scale in [((1,), 0, "mean", 1), ((4, 5), 0, "mean", 1), ((4, 5), 0, "sum", 1), ((4, 5), 5, "mean", 1), ((4, 5), 5, "sum", 1), ((4, 5), 1, "mean", 1), ((2, 3, 4), 4, "mean", 1), ((9, 7), 7, "mean", 1),
+                                             ((9, 7), 0, "mean", 64), ((9, 7), 7, "sum", 64), ((9, 7), 0, "mean", 1024), ((0, 3), 0, "sum", 1)]:
+        x = leaf(grid(*shape) * scale)
+        t = torch.randint(0, 2, shape).double() if scale > 1 else torch.randint(0, 129, shape).double() / 128
+        weight = torch.randint(0, 512, (weights,)).double() / 128 if weights else None
+        y = F.binary_cross_entropy_with_logits(x, t, pos_weight=weight, reduction=reduction)
+        y.backward()
+        f.case(f"bce {'x'.join(map(str, shape))} weights{weights} {reduction} scale{scale}", dict(kind="bce_with_logits", reduction=reduction), dict(x=x, targets=t, pos_weight=weight, loss=y, dx=x.grad))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

@@ -238,10 +238,17 @@ TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights 
                     const auto class_weights = in.statistics(3, 13, 2);
                     const auto* weights = weighted ? class_weights.data() : nullptr;
                     auto hard = in.unwritten(91), soft = hard, difference = hard, forward = hard, backward = targets;
-                    LossResult results[3];
+                    LossResult results[5];
                     cross_entropy(p, nullptr, d, x.data(), labels.data(), weights, results, hard.data());
                     cross_entropy_soft(p, nullptr, d, x.data(), targets.data(), weights, results + 1, soft.data());
-                    mean_squared_error(p, nullptr, 91, x.data(), targets.data(), mean ? 91.0 : 1.0, results + 2, difference.data());
+                    ElementLossDims single{.rows = 7, .outputs = 13, .divisor = mean ? 91.0 : 1.0, .weights = weighted ? 13 : 0};
+                    element_loss(p, nullptr, single, x.data(), targets.data(), nullptr, results + 2, difference.data());
+                    auto logistic = in.unwritten(91), huber = logistic;
+                    single.kind = ElementLoss::bce_with_logits;
+                    element_loss(p, nullptr, single, x.data(), targets.data(), weights, results + 3, logistic.data());
+                    single.kind = ElementLoss::huber;
+                    element_loss(p, nullptr, single, x.data(), targets.data(), nullptr, results + 4, huber.data());
+                    out.activation(logistic), out.activation(huber);
                     for (const LossResult& r : results)
                         out.exact.insert(out.exact.end(),
                                          {r.loss, r.weight, static_cast<double>(r.correct), static_cast<double>(r.counted), static_cast<double>(r.bad_row)});

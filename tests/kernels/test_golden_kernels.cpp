@@ -419,7 +419,8 @@ TEST_CASE_TEMPLATE("golden losses", P, POLICIES) {
         const auto run = [&](LossResult* to_fill, typename P::scalar* gradient) {
             if (c.text("kind") == "mse") {
                 const Scratch scratch(sum_of_squares_scratch(p, xt.size()));
-                mean_squared_error(p, scratch.data, xt.size(), x.data(), targets.data(), mean ? static_cast<double>(xt.size()) : 1.0, to_fill, gradient);
+                const ElementLossDims d{.rows = xt.size(), .outputs = 1, .divisor = mean ? static_cast<double>(xt.size()) : 1.0};
+                element_loss(p, scratch.data, d, x.data(), targets.data(), nullptr, to_fill, gradient);
                 return;
             }
             CrossEntropyDims d{.rows = xt.dims[0], .classes = xt.dims[1], .label_smoothing = c.number("label_smoothing"), .mean = mean};
@@ -444,6 +445,40 @@ TEST_CASE_TEMPLATE("golden losses", P, POLICIES) {
         CHECK(result.bad_row == -1);
         CHECK(result.counted == alone.counted);
         CHECK(result.correct == alone.correct);
+    }
+}
+
+TEST_CASE_TEMPLATE("golden losses of single values", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("element_loss");
+    CHECK(cases.size() >= 82);
+    const std::map<std::string, ElementLoss> kinds{{"absolute", ElementLoss::absolute},
+                                                   {"huber", ElementLoss::huber},
+                                                   {"smooth_l1", ElementLoss::smooth_l1},
+                                                   {"bce_with_logits", ElementLoss::bce_with_logits}};
+    for (const Case& c : cases) {
+        const Tensor &xt = c.tensor("x"), &dxt = c.tensor("dx"), &loss = c.tensor("loss");
+        const bool weighted = c.has("pos_weight"), mean = c.text("reduction") == "mean";
+        const auto x = to<P>(xt), targets = to<P>(c.tensor("targets")), weights = weighted ? to<P>(c.tensor("pos_weight")) : Values<P>();
+        ElementLossDims d{.kind = kinds.at(c.text("kind")), .rows = xt.dims[0], .outputs = 1, .bend = c.number("bend", 1)};
+        for (std::size_t axis = 1; axis < xt.dims.size(); ++axis) d.outputs *= xt.dims[axis];
+        d.divisor = mean ? static_cast<double>(xt.size()) : 1.0;
+        d.weights = static_cast<index_t>(weights.size());
+        auto dx = poisoned<P>(xt.size()), in_place = x;
+        const Scratch scratch(sum_of_squares_scratch(p, xt.size()));
+        LossResult result, alone;
+        element_loss(p, scratch.data, d, x.data(), targets.data(), pointer(weighted, weights), &result, dx.data());
+        element_loss(p, scratch.data, d, x.data(), targets.data(), pointer(weighted, weights), &alone, nullptr);
+        element_loss(p, scratch.data, d, in_place.data(), targets.data(), pointer(weighted, weights), &result, in_place.data());
+        // Sums are added up in double whatever the policy; losses that are not squares of exact numbers have a rounding or an exponential of 1e-11.
+        const double each = (largest(xt) + 1) * (weighted ? 4 : 1);
+        compare(c, "loss", loss, std::vector<double>{result.loss}, [&](std::size_t) { return 1e-11 * (std::abs(loss.values[0]) + each); });
+        CHECK((result.loss == alone.loss || std::isnan(alone.loss)));
+        const double scale = (weighted ? 4 : 1) / d.divisor;
+        compare<P>(c, "dx", dxt, dx, 4, scale);
+        compare<P>(c, "dx in place", dxt, in_place, 4, scale);
+        CHECK(result.bad_row == -1);
+        CHECK(result.counted == xt.size());
     }
 }
 

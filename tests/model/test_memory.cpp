@@ -48,6 +48,7 @@ void check_all() {
     check<P>(support::Cnn{}, Sgd({.momentum = 0.9}), CrossEntropy{});
     check<P>(support::resnet(), AdamW({.decay_bias_and_norm = false}), CrossEntropy{.label_smoothing = 0.1});
     check<P>(support::Cnn{}, Sgd{}, MeanSquaredError<typename P::scalar>{});
+    check<P>(support::Mlp{}, Sgd{}, BCEWithLogits<typename P::scalar>{.pos_weight = {1, 2, 3}});
 }
 
 }  // namespace

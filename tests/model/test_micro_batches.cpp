@@ -26,7 +26,7 @@ std::span<const std::int32_t> targets_of(const CrossEntropy&, const Data<T>& dat
     return data.labels;
 }
 template <class T>
-std::span<const T> targets_of(const MeanSquaredError<T>&, const Data<T>& data) {
+std::span<const T> targets_of(const auto&, const Data<T>& data) {
     return data.targets;
 }
 
@@ -79,6 +79,11 @@ TEST_CASE("loss and gradients are those of the whole batch, cut evenly or not") 
     check_parts(CrossEntropy{.class_weights = {3, 1, 0}, .reduction = Reduction::sum}, ten);
     check_parts(MeanSquaredError<double>{}, ten);
     check_parts(MeanSquaredError<double>{.reduction = Reduction::sum}, ten);
+    check_parts(L1<double>{}, ten);
+    check_parts(Huber<double>{.delta = 0.3}, ten);
+    check_parts(SmoothL1<double>{.beta = 0.3}, ten);
+    check_parts(BCEWithLogits<double>{.pos_weight = {1, 20, 0.5}}, ten);
+    check_parts(BCEWithLogits<double>{.pos_weight = {2}, .reduction = Reduction::sum}, ten);
     // A part of which no row counts: samples 0 to 2 of 10 in 4 parts are its first and more.
     Data<double> ignored(10);
     std::fill(ignored.labels.begin(), ignored.labels.begin() + 3, -100);

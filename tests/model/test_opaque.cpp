@@ -60,6 +60,8 @@ TEST_CASE("training on opaque memory gives the same bits") {
     compare(support::Mlp{}, Adam({.learning_rate = 0.01, .weight_decay = 0.1}), CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5}}, 0.5);
     compare(support::Cnn{}, Sgd({.learning_rate = 0.1, .momentum = 0.9, .nesterov = true}), CrossEntropy{});
     compare(support::Cnn{}, AdamW({.learning_rate = 0.01, .decay_bias_and_norm = false}), MeanSquaredError<float>{});
+    compare(support::Mlp{}, Sgd({.learning_rate = 0.1}), BCEWithLogits{.pos_weight = {1, 2, 0.5}}, 0.5);
+    compare(support::Mlp{}, Sgd({.learning_rate = 0.1}), Huber{.delta = 0.4});
     compare(support::resnet(), Sgd({.learning_rate = 0.1}), CrossEntropy{.reduction = Reduction::sum}, 1e-3);
     compare(Sequential<Flatten, Repeat<Linear<Dyn, 5>, Tanh>, Linear<Dyn, 3>, Softmax<1>>{}, Sgd{}, MeanSquaredError<float>{.reduction = Reduction::sum});
 }

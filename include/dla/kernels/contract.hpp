@@ -192,14 +192,19 @@ concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const Cro
 
 // reduce.hpp
 template <class P>
-concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> target,
-                              double divisor, ActivationPtr<P> y, MasterPtr<P> bias, ConstMasterPtr<P> gradient, PtrOf<P, double> sum,
-                              PtrOf<P, LossResult> result) {
+concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstActivationPtr<P> x, MasterPtr<P> bias,
+                              ConstMasterPtr<P> gradient, PtrOf<P, double> sum) {
     { column_sum_scratch(p, rows, columns) } -> std::same_as<index_t>;
     column_sum(p, scratch, rows, columns, x, bias);  // bias [columns] += sum over rows of x [rows, columns]
     { sum_of_squares_scratch(p, n) } -> std::same_as<index_t>;
-    sum_of_squares(p, scratch, n, gradient, sum);                      // *sum = sum of gradient^2, in double
-    mean_squared_error(p, scratch, n, x, target, divisor, result, y);  // y (or null): gradient; scratch as sum_of_squares
+    sum_of_squares(p, scratch, n, gradient, sum);  // *sum = sum of gradient^2, in double
+};
+/// ensures: *result written; dx (or null, may be x) = gradient of the loss that it holds. pos_weight [d.weights] or null. Where the loss is not finite because
+/// a target is not, the result names it and dx is 0. Scratch as sum_of_squares of d.size() values.
+template <class P>
+concept ElementLossKernel = requires(const P& p, Scratch<P> scratch, const ElementLossDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> target,
+                                     ConstStatisticPtr<P> pos_weight, PtrOf<P, LossResult> result, ActivationPtr<P> dx) {
+    element_loss(p, scratch, d, x, target, pos_weight, result, dx);
 };
 
 // optim.hpp; the numbers of a step live in the policy's memory, so that a captured graph can be replayed with new ones
@@ -232,6 +237,7 @@ template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
     AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && MergeKernels<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
+    Elementwise<P> && MergeKernels<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> &&
+    OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -91,14 +91,35 @@ struct CrossEntropyDims {
     index_t total_rows = 0;  ///< soft targets only: what a mean divides by, if these are some rows of more; 0: rows
 };
 
+/// Losses of one output x with target t; d = x - t (PyTorch's MSELoss, L1Loss, HuberLoss, SmoothL1Loss, BCEWithLogitsLoss).
+enum class ElementLoss {
+    squared,         ///< d^2
+    absolute,        ///< |d|
+    huber,           ///< |d| < delta ? d^2 / 2 : delta (|d| - delta / 2)
+    smooth_l1,       ///< |d| < beta ? d^2 / (2 beta) : |d| - beta / 2
+    bce_with_logits  ///< -(w t log(s) + (1 - t) log(1 - s)), s = sigmoid(x), with a weight w
+};
+
+/// A loss of each output alone, added up: x, targets [rows, outputs].
+struct ElementLossDims {
+    ElementLoss kind = ElementLoss::squared;
+    index_t rows = 0, outputs = 0;
+    double bend = 1;        ///< huber: delta; smooth_l1: beta; above 0
+    double divisor = 1;     ///< of sum and gradient: for a mean the number of all values
+    index_t weights = 0;    ///< bce_with_logits: value i of a row has weight i % weights; 0: all have 1
+    index_t first_row = 0;  ///< the first of these rows, among those of the whole batch
+
+    constexpr index_t size() const { return rows * outputs; }
+};
+
 /// What a loss kernel reports. Lives in the policy's memory until somebody asks.
 struct LossResult {
     double loss = 0;            ///< the loss, reduced as asked
     double weight = 0;          ///< what a mean was divided by
     std::int64_t correct = 0;   ///< rows whose largest logit is the label (first of equals)
     std::int64_t counted = 0;   ///< rows that were not ignored
-    std::int64_t bad_row = -1;  ///< first row whose label is out of range, or -1; then nothing else is valid
-    std::int64_t bad_label = 0;
+    std::int64_t bad_row = -1;  ///< first row whose label is out of range, or with a target that is not finite, or -1; then nothing else is valid
+    std::int64_t bad_label = 0;  ///< its label, or which of its targets
 };
 
 /// What a training step reports. Lives in the policy's memory until somebody asks.

@@ -2,7 +2,7 @@
 // A network with its parameters that trains: all of a Model but the type of its network.
 #pragma once
 
-#include <dla/loss/mse.hpp>
+#include <dla/loss/elementwise.hpp>
 #include <dla/model/leaf_tree.hpp>
 #include <dla/model/predictor.hpp>
 #include <dla/optim/optimizer.hpp>
@@ -19,7 +19,6 @@ class BasicModel : public Predictor<P> {
 
 public:
     using T = typename P::scalar;
-
     BasicModel(BasicModel&&) noexcept;
     BasicModel(const BasicModel&) = delete;  // build a second one and use copy_weights
     virtual ~BasicModel();
@@ -50,7 +49,7 @@ public:
     MemoryPlan memory() const;
 
     /// Forward and backward pass: adds the gradients of the loss to the parameter gradients. `inputs` has any number of samples. Throws Error(data), the model
-    /// unchanged, when a label is bad.
+    /// unchanged, when a label is bad or a target is not finite.
     template <class Loss>
     LossResult compute_gradients(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets);
 
@@ -137,21 +136,22 @@ LossResult BasicModel<P>::compute_gradients(const Loss& loss, std::span<const T>
     const index_t batch = check_batch(loss, inputs, targets);
     reserve(batch, loss);
     const auto labels = to_device<P>(table_->policy, targets, memory_.targets);
-    const auto weights = memory_.class_weights.of(table_->policy, loss);
+    const auto weights = memory_.loss_weights.of(table_->policy, loss);
     Context<P> c = context();
-    loss.prepare(c, batch, output_, labels, weights, memory_.whole());
+    if constexpr (looks_ahead<Loss, P>) loss.prepare(c, batch, output_, labels, weights, memory_.whole());
     LossResult found;
-    fetch(table_->policy, &found, memory_.whole(), 1);
+    if constexpr (looks_ahead<Loss, P>) fetch(table_->policy, &found, memory_.whole(), 1);
     loss.verify(found, output_);
     const auto result = P::template pointer_cast<LossResult>(memory_.report());
     table_->take_statistics();
     try {
         run_part(c, loss, to_device<P>(table_->policy, inputs, memory_.inputs), labels, weights, batch, {batch, memory_.whole()}, result);
-    } catch (...) {  // a layer refuses the batch
+        fetch(table_->policy, &found, result, 1);
+        loss.verify(found, output_);
+    } catch (...) {  // a layer refuses the batch, or the loss a target
         table_->put_statistics();
         throw;
     }
-    fetch(table_->policy, &found, result, 1);
     return found;
 }
 template <class P>
@@ -165,9 +165,9 @@ void BasicModel<P>::queue_step(Optimizer& optimizer, const Loss& loss, std::span
     const P policy = table_->policy;
     const auto x = to_device<P>(policy, inputs, memory_.inputs);
     const auto labels = to_device<P>(policy, targets, memory_.targets);
-    const auto weights = memory_.class_weights.of(policy, loss);
+    const auto weights = memory_.loss_weights.of(policy, loss);
     Context<P> c = context();
-    loss.prepare(c, batch, output_, labels, weights, memory_.whole());
+    if constexpr (looks_ahead<Loss, P>) loss.prepare(c, batch, output_, labels, weights, memory_.whole());
     table_->take_statistics();
     memory_.take_report(policy);
     try {

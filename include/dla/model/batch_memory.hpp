@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a step is told and reports, in the policy's memory: inputs and targets of a batch, class weights, the random position, the result.
+// What a step is told and reports, in the policy's memory: inputs and targets of a batch, weights of a loss, the random position, the result.
 #pragma once
 
 #include <dla/loss/cross_entropy.hpp>
@@ -22,21 +22,37 @@ typename P::template pointer<const V> to_device(const P& policy, std::span<const
     }
 }
 
-/// Copies a loss's class weights when they change.
+/// The weights that a loss's kernels read, or null: most losses have none.
+template <class Loss>
+const std::vector<double>* weights_of(const Loss& loss) {
+    if constexpr (requires { loss.class_weights; })
+        return &loss.class_weights;
+    else if constexpr (requires { loss.pos_weight; })
+        return &loss.pos_weight;
+    else
+        return nullptr;
+}
+
+/// Whether a loss looks at all targets of a batch, with its `prepare`, before any sample is computed.
+template <class Loss, class P>
+inline constexpr bool looks_ahead = requires { &Loss::template prepare<P>; };
+
+/// Copies a loss's weights when they change.
 template <class P>
-class ClassWeights {
+class LossWeights {
 public:
     using S = typename P::statistic;
     /// Where they lie; null: the loss has none.
     template <class Loss>
     kernel::ConstStatisticPtr<P> of(const P& policy, const Loss& loss) {
-        if (loss.class_weights.empty()) return {};
-        if (loss.class_weights != told_) {
-            const std::vector<S> values(loss.class_weights.begin(), loss.class_weights.end());
+        const std::vector<double>* weights = weights_of(loss);
+        if (weights == nullptr || weights->empty()) return {};
+        if (*weights != told_) {
+            const std::vector<S> values(weights->begin(), weights->end());
             const auto bytes = static_cast<index_t>(values.size() * sizeof(S));
             if (bytes > room_.bytes()) room_ = Arena<P>(policy, bytes);
             put(policy, room_.template at<S>(0), values.data(), std::ssize(values));
-            told_ = loss.class_weights;
+            told_ = *weights;
         }
         return room_.template at<const S>(0);
     }
@@ -54,7 +70,7 @@ public:
     explicit BatchMemory(const P& policy) : control_(policy, 7 * alignment) {}
 
     Arena<P> inputs, targets;  // used where the policy does not read the host's memory
-    ClassWeights<P> class_weights;
+    LossWeights<P> loss_weights;
 
     /// Tells the policy the random position if it is another than what the last step left there.
     auto position(const P& policy, const RandomPosition& now) {

@@ -34,7 +34,7 @@ public:
     template <class Loss, class = typename Loss::Target>
     Inference inference_workspace(index_t batch, const Loss& loss) const {
         Inference workspace = inference_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
-        workspace.class_weights.of(table_->policy, loss);
+        workspace.loss_weights.of(table_->policy, loss);
         return workspace;
     }
 
@@ -113,7 +113,7 @@ LossResult Predictor<P>::evaluate(const Loss& loss, std::span<const T> inputs, s
     c.policy = table_->policy;
     c.scratch = workspace.scratch();
     const auto labels = to_device<P>(c.policy, targets, workspace.targets);
-    loss.evaluate(c, ConstView<P>(y), labels, workspace.class_weights.of(c.policy, loss), workspace.result(), View<P>{});
+    loss.evaluate(c, ConstView<P>(y), labels, workspace.loss_weights.of(c.policy, loss), workspace.result(), View<P>{});
     LossResult result;
     fetch(c.policy, &result, workspace.result(), 1);
     loss.verify(result, output_);

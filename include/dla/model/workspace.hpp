@@ -94,7 +94,7 @@ template <class P>
 class InferenceWorkspace {
 public:
     Arena<P> inputs, targets;  // used where the policy does not read the host's memory
-    ClassWeights<P> class_weights;
+    LossWeights<P> loss_weights;
 
     InferenceWorkspace() = default;
     [[gnu::cold]] InferenceWorkspace(const ParamTable<P>& table, const BuiltNetwork<P>& net, const Shape& in, const Shape& out, index_t batch,

@@ -129,8 +129,8 @@ DLA_ONCE index_t column_sum_scratch(const Cpu<float>&, index_t rows, index_t col
 DLA_ONCE void column_sum(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, float* y);
 DLA_ONCE index_t sum_of_squares_scratch(const Cpu<float>&, index_t n);
 DLA_ONCE void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, double* sum);
-DLA_ONCE void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, double divisor, LossResult* result,
-                                 float* gradient);
+DLA_ONCE void element_loss(const Cpu<float>& p, std::byte* scratch, const ElementLossDims& d, const float* x, const float* targets, const float* pos_weight,
+                           LossResult* result, float* gradient);
 
 // softmax.hpp
 DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);

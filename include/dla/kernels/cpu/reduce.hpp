@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sums and the mean squared error of Cpu<float>: chunks by problem size, partial sums in double, joined in order.
+// Sums, and the losses of single values, of Cpu<float>: chunks by problem size, partial sums in double, joined in order.
 #pragma once
 
 #include <dla/kernels/cpu/chunks.hpp>
@@ -12,6 +12,14 @@ namespace dla::detail::inline DLA_ABI_TAG {
 /// Pieces of a sum over n values.
 inline Chunks sum_chunks(index_t n) { return cut(n, 1, 64, 64); }
 inline index_t most_sum_chunks(index_t n) { return most_pieces(n, 1, 64, 64); }
+
+/// Arguments of an element_loss that do not depend on the value.
+struct ElementLossTask {
+    ElementLossDims d;
+    const float *x, *targets, *pos_weight;
+    float* gradient;
+    double factor;  ///< 1 / divisor
+};
 
 }  // namespace dla::detail::inline DLA_ABI_TAG
 
@@ -69,21 +77,44 @@ DLA_ONCE void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n,
     *sum = total;
 }
 
-DLA_ONCE void mean_squared_error(const Cpu<float>& p, std::byte* scratch, index_t n, const float* x, const float* target, double divisor, LossResult* result,
-                                 float* gradient) {
-    const detail::Chunks chunks = detail::sum_chunks(n);
-    auto* partial = detail::take<double>(scratch, chunks.count);
-    const auto f = detail::select_isa(detail::base::squared_distance, detail::avx2::squared_distance, detail::avx512::squared_distance);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
-        const index_t first = chunks.begin(i);
-        partial[i] = f(chunks.length(i), x + first, target + first, 2.0 / divisor, gradient ? gradient + first : nullptr);
-    });
+namespace detail::inline DLA_ABI_TAG {
+
+template <ElementLoss Kind>
+double sum_losses(const Cpu<float>& p, std::byte* scratch, const ElementLossTask& task) {
+    const Chunks chunks = sum_chunks(task.d.size());
+    auto* partial = take<double>(scratch, chunks.count);
+    const auto f = select_isa(base::element_loss<Kind>, avx2::element_loss<Kind>, avx512::element_loss<Kind>);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) { partial[i] = f(chunks.begin(i), chunks.length(i), task); });
     double total = 0;
     for (index_t i = 0; i < chunks.count; ++i) total += partial[i];
+    return total;
+}
+inline double sum_losses(const Cpu<float>& p, std::byte* scratch, const ElementLossTask& task) {
+    switch (task.d.kind) {
+        case ElementLoss::squared:
+            return sum_losses<ElementLoss::squared>(p, scratch, task);
+        case ElementLoss::absolute:
+            return sum_losses<ElementLoss::absolute>(p, scratch, task);
+        case ElementLoss::huber:
+            return sum_losses<ElementLoss::huber>(p, scratch, task);
+        case ElementLoss::smooth_l1:
+            return sum_losses<ElementLoss::smooth_l1>(p, scratch, task);
+        case ElementLoss::bce_with_logits:
+            return sum_losses<ElementLoss::bce_with_logits>(p, scratch, task);
+    }
+    return 0;
+}
+
+}  // namespace detail::inline DLA_ABI_TAG
+
+DLA_ONCE void element_loss(const Cpu<float>& p, std::byte* scratch, const ElementLossDims& d, const float* x, const float* targets, const float* pos_weight,
+                           LossResult* result, float* gradient) {
+    const double total = detail::sum_losses(p, scratch, {d, x, targets, pos_weight, gradient, 1.0 / d.divisor});
     *result = {};
-    result->loss = total / divisor;
-    result->weight = static_cast<double>(n);
-    result->counted = n;
+    result->loss = total / d.divisor;
+    result->weight = static_cast<double>(d.size());
+    result->counted = d.size();
+    detail::refuse_targets(d, targets, result, gradient);
 }
 
 }  // namespace dla

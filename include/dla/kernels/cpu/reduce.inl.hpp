@@ -46,17 +46,50 @@ inline double squares(index_t n, const float* x) {
         });
 }
 
-/// Sum of (x - target)^2; gradient (or null) = (x - target) * factor, may be x.
-inline double squared_distance(index_t n, const float* x, const float* target, double factor, float* gradient) {
+/// Losses of single values, and their derivatives times `factor`; see detail::difference_loss and detail::logistic_loss.
+struct WideLoss {
+    VecDouble loss, gradient;
+};
+template <ElementLoss Kind>
+[[gnu::always_inline]] inline WideLoss difference_loss(VecDouble d, double bend, double factor) {
+    if constexpr (Kind == ElementLoss::squared) return {d * d, d * (2.0 * factor)};
+    const VecDouble size = absolute(d), zero{}, sign = d > 0.0 ? splat_wide(1.0) : d < 0.0 ? splat_wide(-1.0) : zero;
+    if constexpr (Kind == ElementLoss::absolute) return {size, sign * factor};
+    if constexpr (Kind == ElementLoss::huber)
+        return {size < bend ? d * d * 0.5 : bend * (size - 0.5 * bend), (size < bend ? d : sign * bend) * factor};
+    return {size < bend ? d * d * (0.5 / bend) : size - 0.5 * bend, (size < bend ? d * (1.0 / bend) : sign) * factor};
+}
+[[gnu::always_inline]] inline WideLoss logistic_loss(VecDouble weight, VecDouble x, VecDouble t, double factor) {
+    const VecDouble w = 1.0 + (weight - 1.0) * t, e = exp_negative(-absolute(x)), share = w * (e / (1.0 + e)), zero{};
+    return {(1.0 - t) * x + w * (log_one_plus(e) + (x < 0.0 ? -x : zero)), (x < 0.0 ? share - weight * t : (1.0 - t) - share) * factor};
+}
+
+/// Sum of the losses of values [first, first + n); gradient (or null, may be x).
+template <ElementLoss Kind>
+double element_loss(index_t first, index_t n, const ElementLossTask& task) {
+    const float *x = task.x + first, *target = task.targets + first;
+    float* gradient = task.gradient ? task.gradient + first : nullptr;
+    const double factor = task.factor, bend = task.d.bend;
     return sum_of(
-        n, [=](index_t i, index_t left) __attribute__((always_inline)) {
-            const VecDouble d = load_wide_within(x + i, left) - load_wide_within(target + i, left);
-            if (gradient != nullptr && left >= half_lanes) store_wide(gradient + i, d * factor);
-            if (gradient != nullptr && left < half_lanes) {
-                float local[half_lanes];
-                store_wide(local, d * factor);
-                for (index_t j = 0; j < left; ++j) gradient[i + j] = local[j];
+        n, [=, &task](index_t i, index_t left) __attribute__((always_inline)) {
+            const VecDouble value = load_wide_within(x + i, left), wanted = load_wide_within(target + i, left);
+            WideLoss term;
+            if constexpr (Kind == ElementLoss::bce_with_logits) {
+                float weight[half_lanes];
+                for (index_t j = 0; j < half_lanes; ++j)
+                    weight[j] = task.pos_weight ? task.pos_weight[(first + i + j) % task.d.outputs % task.d.weights] : 1.0f;
+                term = logistic_loss(load_wide(weight), value, wanted, factor);
+            } else {
+                term = difference_loss<Kind>(value - wanted, bend, factor);
             }
-            return d * d;
+            if (gradient != nullptr && left >= half_lanes) store_wide(gradient + i, term.gradient);
+            if (left < half_lanes) {
+                float local[half_lanes];
+                store_wide(local, term.gradient);
+                for (index_t j = 0; gradient != nullptr && j < left; ++j) gradient[i + j] = local[j];
+                if constexpr (Kind == ElementLoss::bce_with_logits)  // the zeros that stand for values that are not there have a loss too
+                    for (index_t j = left; j < half_lanes; ++j) term.loss[j] = 0;
+            }
+            return term.loss;
         });
 }

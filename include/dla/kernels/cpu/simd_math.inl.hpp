@@ -198,6 +198,19 @@ struct ExpParts {
     const VecDouble e = exp_negative(-absolute(x));
     return (x < 0.0 ? e : splat_wide(1.0)) / (1.0 + e);
 }
+/// log(1 + e) for e in [0, 1], NaN for NaN; relative error 1e-13.
+[[gnu::always_inline]] inline VecDouble log_one_plus(VecDouble e) {
+    const VecDouble s = e / (2.0 + e), u = s * s;
+    VecDouble p = splat_wide(0.10040969428986272);  // atanh(s) / s
+    p = p * u + 0.0703270487580511;
+    p = p * u + 0.09155429564084733;
+    p = p * u + 0.11107669279639655;
+    p = p * u + 0.14285813208184434;
+    p = p * u + 0.1999999861009116;
+    p = p * u + 0.3333333334075192;
+    p = p * u + 0.9999999999999352;
+    return 2.0 * s * p;
+}
 
 /// Phi(x) = exp(-x^2 / 2) * R(-x) for x < 0, R(a) = erfcx(a / sqrt(2)) / 2; 1 - Phi(-x) otherwise. `density` is set to exp(-x^2 / 2).
 [[gnu::always_inline]] inline VecDouble normal_cdf(VecDouble x, VecDouble& density) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Sums and the mean squared error of the reference policy.
+// Sums, and the losses of single values, of the reference policy.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
@@ -39,22 +40,75 @@ void sum_of_squares(const Reference<T>&, std::byte*, index_t n, const detail::Ma
     *sum = static_cast<double>(total);
 }
 
-/// loss = sum of (x - target)^2, divided by `divisor` (for a mean the number of all values); gradient (or null) = 2 * (x - target) / divisor, may be x.
+namespace detail {
+
+/// A loss of one value, and its derivative.
+template <class S>
+struct LossTerm {
+    S loss, slope;
+};
+
+/// Of d = x - target; `bend`: delta or beta.
+template <class S>
+LossTerm<S> difference_loss(ElementLoss kind, S bend, S d) {
+    const S size = d < S{0} ? -d : d, sign = d > S{0} ? S{1} : d < S{0} ? S{-1} : S{0};
+    const bool bent = size < bend;
+    switch (kind) {
+        case ElementLoss::absolute:
+            return {size, sign};
+        case ElementLoss::huber:
+            return bent ? LossTerm<S>{d * d / 2, d} : LossTerm<S>{bend * (size - bend / 2), sign * bend};
+        case ElementLoss::smooth_l1:
+            return bent ? LossTerm<S>{d * d / (2 * bend), d / bend} : LossTerm<S>{size - bend / 2, sign};
+        default:
+            return {d * d, 2 * d};
+    }
+}
+
+/// (1 - t) x + w log(1 + exp(-x)) with w = 1 + (weight - 1) t, so that exp never overflows and nothing cancels.
+template <class S>
+LossTerm<S> logistic_loss(S weight, S x, S t) {
+    using std::exp, std::log1p;
+    const S w = S{1} + (weight - S{1}) * t, e = exp(x < S{0} ? x : -x), share = w * (e / (S{1} + e));
+    return {(S{1} - t) * x + w * (log1p(e) + (x < S{0} ? -x : S{0})), x < S{0} ? share - weight * t : (S{1} - t) - share};
+}
+
+/// Whether *result is not finite because a target is not: then it names the first of them, and the gradient becomes 0.
 template <class T>
-void mean_squared_error(const Reference<T>&, std::byte*, index_t n, const detail::Of<T>* x, const detail::Of<T>* target, double divisor, LossResult* result,
-                        detail::Of<T>* gradient) {
+bool refuse_targets(const ElementLossDims& d, const T* targets, LossResult* result, T* gradient) {
+    if (is_finite(result->loss)) return false;
+    for (index_t i = 0; i < d.size(); ++i)
+        if (!is_finite(static_cast<double>(targets[i]))) {
+            result->bad_row = d.first_row + i / d.outputs;
+            result->bad_label = i % d.outputs;
+            for (index_t j = 0; gradient && j < d.size(); ++j) gradient[j] = T{0};
+            return true;
+        }
+    return false;
+}
+
+}  // namespace detail
+
+/// loss = sum of the losses of all values / d.divisor; gradient (or null, may be x).
+template <class T>
+void element_loss(const Reference<T>&, std::byte*, const ElementLossDims& d, const detail::Of<T>* x, const detail::Of<T>* targets,
+                  const detail::StatisticOf<T>* pos_weight, LossResult* result, detail::Of<T>* gradient) {
     using Sum = detail::Wide<T>;
-    const Sum by = static_cast<Sum>(divisor);
+    const Sum by = static_cast<Sum>(d.divisor);
     Sum total{};
-    for (index_t i = 0; i < n; ++i) {
-        const Sum difference = static_cast<Sum>(x[i]) - static_cast<Sum>(target[i]);
-        total += difference * difference;
-        if (gradient) gradient[i] = static_cast<T>(2 * difference / by);
+    for (index_t i = 0; i < d.size(); ++i) {
+        const Sum value = static_cast<Sum>(x[i]), target = static_cast<Sum>(targets[i]);
+        const Sum weight = pos_weight ? static_cast<Sum>(pos_weight[i % d.outputs % d.weights]) : Sum{1};
+        const detail::LossTerm<Sum> term = d.kind == ElementLoss::bce_with_logits ? detail::logistic_loss(weight, value, target)
+                                                                                  : detail::difference_loss(d.kind, static_cast<Sum>(d.bend), value - target);
+        total += term.loss;
+        if (gradient) gradient[i] = static_cast<T>(term.slope / by);
     }
     *result = {};
     result->loss = static_cast<double>(total / by);
-    result->weight = static_cast<double>(n);
-    result->counted = n;
+    result->weight = static_cast<double>(d.size());
+    result->counted = d.size();
+    detail::refuse_targets(d, targets, result, gradient);
 }
 
 }  // namespace dla
