@@ -33,7 +33,7 @@ std::unique_ptr<dla::AnyModel> make(const Net& net, const dla::Shape& input, con
     dla::Cpu<float> policy;
     policy.threads = s.threads;
     policy.strict = s.strict;
-    return dla::erase(dla::Model<Net>(net, input, dla::Seed{0}, policy));
+    return dla::any_model(dla::Model<Net>(net, input, dla::Seed{0}, policy));
 }
 
 std::unique_ptr<dla::AnyModel> make_model(Settings& s) {

@@ -129,7 +129,7 @@ int train(const Arguments& a) {
     }
     if (a.stats && !trainer.stats().layers.empty())
         std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(trainer.stats()).c_str());
-    std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best_accuracy);
+    std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best);
     std::printf("test accuracy: %.2f %%\n", test.accuracy());
     return 0;
 }

@@ -18,7 +18,7 @@ using support::same_bits;
 TEST_CASE("predict and evaluate from eight threads, with batches of their own, have the bits of one thread") {
     Cpu<float> policy;
     policy.threads = 1;
-    const std::unique_ptr<const AnyModel> model = erase(Model<support::ResNet, image, Cpu<float>>(support::resnet(), Seed{5}, policy));
+    const std::unique_ptr<const AnyModel> model = any_model(Model<support::ResNet, image, Cpu<float>>(support::resnet(), Seed{5}, policy));
     const CrossEntropy plain, weighted{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5}};
     constexpr std::size_t count = 8;
     std::vector<Data<float>> data;
@@ -50,7 +50,7 @@ TEST_CASE("predict and evaluate from eight threads, with batches of their own, h
 }
 
 TEST_CASE("a call that is refused leaves nothing behind, and weights told by one loss do not stay for the next") {
-    const auto model = erase(Model<support::Mlp, image, Cpu<float>>(Seed{5}));
+    const auto model = any_model(Model<support::Mlp, image, Cpu<float>>(Seed{5}));
     const Data<float> data(6);
     const double expected = model->evaluate(CrossEntropy{}, data.images, data.labels).loss;
     Data<float> bad = data;

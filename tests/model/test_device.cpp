@@ -199,7 +199,7 @@ TEST_CASE("inference: inputs in, scores or the result out") {
     CHECK(result.loss == host.evaluate(loss, data.images, data.labels).loss);
     check_traffic(traffic(policy, [&] { model.evaluate(loss, fewer.images, fewer.labels, workspace); }), 2, (input_bytes + label_bytes) / 3, 1, sizeof(LossResult));
 
-    const auto any = erase(std::move(model));
+    const auto any = any_model(std::move(model));
     any->reserve(n, loss);
     any->predict(data.images, logits), any->evaluate(loss, data.images, data.labels);
     check_traffic(traffic(policy, [&] { any->predict(data.images, logits); }), 1, input_bytes, 1, 3 * n * 4);

@@ -153,7 +153,7 @@ TEST_CASE("a refused step leaves every bit of a model without a type") {
         for (const Optimizer& rule : rules())
             for (const StepOptions& options :
                  {StepOptions{.clip_norm = 0.5}, StepOptions{.clip_norm = 0.5, .micro_batches = 2}, StepOptions{.micro_batches = 4}}) {
-                const auto make = [&] { return erase(Model<std::decay_t<decltype(net)>>(net, image, Seed{3})); };
+                const auto make = [&] { return any_model(Model<std::decay_t<decltype(net)>>(net, image, Seed{3})); };
                 const auto model = make(), twin = make();
                 check_refusals<AnyModel>(*model, *twin, rule, options);
             }

@@ -117,7 +117,7 @@ void check_memory(const Net& net, const Shape& in, index_t batch, int parts = 1)
         model.reserve(batch, loss, false, parts);
         CHECK(support::aligned_bytes() - before == planned.activations + planned.scratch + planned.leaves);
         before = support::aligned_bytes();
-        auto any = erase(std::move(model));
+        auto any = any_model(std::move(model));
         any->train_step(optimizer, loss, images, labels, {.micro_batches = parts});
         CHECK(support::aligned_bytes() - before == planned.parameters.optimizer + OptimizerBytes::control_of_run);
         CHECK(planned.parameters.optimizer == optimizer.slot_count() * planned.parameters.weights);
@@ -225,7 +225,7 @@ TEST_CASE("the table of a small network") {
     CHECK(squeezed(first_lines(text)) == squeezed(table));
     CHECK(text == summary(build(same, {3, 16, 16}), {.batch = 64}));  // sizes in the type or not
     Model<Net, Shape{3, 16, 16}> again(Seed{1});
-    CHECK(text == summary(*erase(std::move(again)), {.batch = 64}));  // the type forgotten; this loss needs no more scratch memory than a layer
+    CHECK(text == summary(*any_model(std::move(again)), {.batch = 64}));  // the type forgotten; this loss needs no more scratch memory than a layer
     // All columns begin and end where those of the line above do.
     std::istringstream lines(first_lines(text));
     std::string head, rule, line;
@@ -476,7 +476,7 @@ TEST_CASE("a picture has the shortcuts, frames and boxes of its network") {
     CHECK(contains(to_svg(deep_model), ">\u00d7 97<"));
     Model<support::Mlp> typed(support::Mlp{}, support::image, Seed{1});
     const std::string dot = to_dot(typed), svg = to_svg(typed);
-    const auto any = erase(std::move(typed));
+    const auto any = any_model(std::move(typed));
     CHECK(to_dot(*any) == dot);
     CHECK(to_svg(*any) == svg);
 }

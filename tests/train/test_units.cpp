@@ -109,7 +109,7 @@ TEST_CASE("early stopping counts epochs without a better accuracy") {
     CHECK_FALSE(s.update(4, 50.0));  // equal is not better: the earlier weights are kept
     CHECK_FALSE(s.update(5, 49.0));
     CHECK(s.best_epoch == 3);
-    CHECK(s.best_accuracy == 50.0);
+    CHECK(s.best == 50.0);
     CHECK_FALSE(s.should_stop(3));
     CHECK(s.should_stop(2));
     CHECK_FALSE(s.should_stop(0));  // 0: never
@@ -249,7 +249,7 @@ TEST_CASE("the log of a resumed run has every line once") {
     const auto epoch = [&](RunLog& log, int number) {
         for (int s = 1; s <= 4; ++s) log.step((number - 1) * 4 + s, number, 1.0 / s, 1e-3);
         const EpochMetrics m = metrics_of(number);
-        log.epoch({.metrics = m, .best = true, .step = number * 4, .images_per_second = 100, .seconds = 1, .model = *model});
+        log.epoch({.metrics = m, .best = true, .step = number * 4, .samples_per_second = 100, .seconds = 1, .model = *model});
     };
     std::string whole, first;
     {

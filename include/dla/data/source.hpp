@@ -5,6 +5,7 @@
 #include <dla/core/error.hpp>
 #include <dla/core/philox.hpp>
 #include <dla/core/shape.hpp>
+#include <dla/core/targets.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -14,20 +15,6 @@
 #include <vector>
 
 namespace dla {
-
-/// What a network is to give for the samples of a batch: a class number each, or values each, in memory order.
-struct Targets {
-    std::span<const std::int32_t> labels{};
-    std::span<const float> values{};
-
-    Targets() = default;
-    Targets(std::span<const std::int32_t> classes) : labels(classes) {}
-    Targets(std::span<const float> numbers) : values(numbers) {}
-    Targets(const std::vector<std::int32_t>& classes) : labels(classes) {}
-    Targets(const std::vector<float>& numbers) : values(numbers) {}
-
-    bool are_labels() const { return values.empty(); }
-};
 
 /// Where a sample stands, for what is done to it at random.
 struct SamplePosition {

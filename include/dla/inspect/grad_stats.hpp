@@ -66,7 +66,7 @@ inline void read_values(const AnyModel& model, ParamPart part, const ParamRow& r
     host.resize(static_cast<std::size_t>(row.count));
     model.read(part, row, host);
 }
-inline LossResult run_inspection(AnyModel& model, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> targets,
+inline LossResult run_inspection(AnyModel& model, const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
                                  Observer<Reference<float>>& observer) {
     return model.inspect(loss, inputs, targets, &observer);
 }
@@ -146,14 +146,14 @@ inline std::string stats_number(const char* format, double value, bool applies) 
 }  // namespace detail
 
 /// Statistics of `loss` on one batch: `grad_stats(model, CrossEntropy{}, inputs, labels)`. The model computes gradients in training mode and stays as it was,
-/// but for its gradients, which are this batch's afterwards. Takes a Model with any loss, or an AnyModel with CrossEntropy.
-template <class M, class Loss, class Inputs, class Targets>
-[[nodiscard]] GradStats grad_stats(M& model, const Loss& loss, const Inputs& inputs, const Targets& targets) {
+/// but for its gradients, which are this batch's afterwards. Takes a Model or an AnyModel, and any loss.
+template <class M, class Loss, class Inputs, class Values>
+[[nodiscard]] GradStats grad_stats(M& model, const Loss& loss, const Inputs& inputs, const Values& targets) {
     using T = std::remove_cv_t<std::remove_reference_t<decltype(*std::data(inputs))>>;
     const ParamIndex& index = detail::rows_of(model);
     detail::StatsObserver<T> observer(index);
     GradStats stats;
-    stats.loss = detail::run_inspection(model, loss, std::span<const T>(inputs), std::span<const typename Loss::Target>(targets), observer).loss;
+    stats.loss = detail::run_inspection(model, loss, std::span<const T>(inputs), targets, observer).loss;
     std::vector<T> host;
     std::string bad_value, bad_gradient;
     const auto norm = [&](const char* what, const ParamRow& row, std::string& bad) {

@@ -109,7 +109,7 @@ template <class P, class Loss = detail::NoLoss>
     return summary(model.parameters(), planned, claimed_memory(model), options, sizeof(typename P::scalar));
 }
 
-[[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const CrossEntropy& loss = {}) {
+[[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const AnyLoss& loss = CrossEntropy{}) {
     const TrainingMemory planned = planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches);
     return summary(model.index(), planned, claimed_memory(model), options);
 }

@@ -141,7 +141,7 @@ struct TrainingCurves {
     double best_epoch = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// Loss and accuracy side by side over epochs, the learning rate below, the best epoch marked on the validation curves.
+/// Loss and, where there is one, accuracy side by side over epochs, the learning rate below, the best epoch marked on the validation curves.
 inline PlotPage training_plot(const TrainingCurves& c) {
     PlotPage page;
     page.title = c.title;
@@ -151,19 +151,23 @@ inline PlotPage training_plot(const TrainingCurves& c) {
         p.x_label = "Epoch";
         p.y_label = y_label;
         p.whole_x = true;
-        p.series = {{"training", c.epoch, train}, {"validation", c.epoch, val}};
+        for (const auto& [name, values] : {std::pair{"training", &train}, {"validation", &val}})
+            if (std::any_of(values->begin(), values->end(), [](double v) { return v == v; })) p.series.push_back({name, c.epoch, *values});
         for (std::size_t i = 0; i < std::min(c.epoch.size(), val.size()); ++i)
-            if (c.epoch[i] == c.best_epoch) p.marks.push_back({c.epoch[i], val[i], "best epoch"});
+            if (c.epoch[i] == c.best_epoch && val[i] == val[i]) p.marks.push_back({c.epoch[i], val[i], "best epoch"});
         return p;
     };
     const bool rate = !c.learning_rate.empty();
     const double top = c.title.empty() ? 1.0 : 0.95, bottom = rate ? 0.3 : 0.0;
-    page.panels = {panel("Loss", "Cross-entropy", c.train_loss, c.val_loss), panel("Accuracy", "Accuracy (%)", c.train_accuracy, c.val_accuracy)};
-    for (std::size_t i = 0; i < 2; ++i) {
+    PlotPanel accuracy = panel("Accuracy", "Accuracy (%)", c.train_accuracy, c.val_accuracy);
+    const bool classifies = !accuracy.series.empty();
+    page.panels = {panel("Loss", classifies ? "Cross-entropy" : "Loss", c.train_loss, c.val_loss)};
+    if (classifies) page.panels.push_back(std::move(accuracy));
+    for (std::size_t i = 0; i < page.panels.size(); ++i) {
         auto& p = page.panels[i];
-        p.left = 0.5 * static_cast<double>(i);
+        p.width = 1 / static_cast<double>(page.panels.size());
+        p.left = p.width * static_cast<double>(i);
         p.bottom = bottom;
-        p.width = 0.5;
         p.height = top - bottom;
     }
     if (rate) {

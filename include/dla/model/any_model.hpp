@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
-#include <dla/loss/cross_entropy.hpp>
+#include <dla/loss/any_loss.hpp>
 #include <dla/model/memory.hpp>
 #include <dla/model/observe.hpp>
 #include <dla/model/train_step.hpp>
@@ -13,7 +13,7 @@
 
 namespace dla {
 
-/// A classifier whose type has been forgotten. Values are float, inputs in memory order, parameters in PyTorch's order.
+/// A model whose type has been forgotten. Values are float, inputs in memory order, parameters in PyTorch's order.
 class AnyModel {
 public:
     virtual ~AnyModel() = default;
@@ -25,20 +25,21 @@ public:
     virtual index_t least_batch() const = 0;
 
     /// Claims the memory of a training step for up to `batch` samples, computed in as many parts as `micro_batches` says.
-    virtual void reserve(index_t batch, const CrossEntropy& loss, int micro_batches = 1) = 0;
+    virtual void reserve(index_t batch, const AnyLoss& loss, int micro_batches = 1) = 0;
     /// Bytes that `reserve` would claim for training steps.
-    virtual MemoryPlan plan(index_t batch, const CrossEntropy& loss, int micro_batches = 1) const = 0;
+    virtual MemoryPlan plan(index_t batch, const AnyLoss& loss, int micro_batches = 1) const = 0;
     /// Bytes that are claimed now: for training steps, and for the parameters.
     virtual MemoryPlan memory() const = 0;
     virtual ParamMemory param_memory() const = 0;
 
     /// As dla::train_step.
-    virtual StepResult train_step(Optimizer& optimizer, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
+    virtual StepResult train_step(Optimizer& optimizer, const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
                                   const StepOptions& options = {}) = 0;
-    /// The mean loss (or sum, as asked) and correct predictions in inference mode. Like `predict`, from any number of threads at a time.
-    virtual LossResult evaluate(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) const = 0;
-    /// Logits in inference mode.
-    virtual void predict(std::span<const float> inputs, std::span<float> logits) const = 0;
+    /// The mean loss (or sum, as asked) and correct predictions in inference mode; `outputs`, if not empty, get what the network gives. Like `predict`, from any
+    /// number of threads at a time.
+    virtual LossResult evaluate(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, std::span<float> outputs = {}) const = 0;
+    /// Outputs in inference mode: class scores of a classifier.
+    virtual void predict(std::span<const float> inputs, std::span<float> outputs) const = 0;
 
     virtual RandomPosition& position() = 0;
     /// Called in every training step between its gradients and what is made of them (clipping, the optimizer), e.g. to exchange them with other processes.
@@ -58,14 +59,14 @@ public:
 
     /// Gradients of a batch, computed as a training step would and left in `ParamPart::gradient`, without a step: parameters, buffers, counters and the
     /// random position stay as they are. `observer` (may be null) sees host copies of every layer's output and input gradient.
-    virtual LossResult inspect(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
+    virtual LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
                                Observer<Reference<float>>* observer) = 0;
     /// The first layer whose output (else gradient, else parameter) is not finite on this batch, with its path; empty when all are.
-    virtual std::string find_non_finite(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) = 0;
+    virtual std::string find_non_finite(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets) = 0;
 };
 
 /// As for a Model: what training on `batch` samples will take, and what it has claimed.
-[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const CrossEntropy& loss = {}, int micro_batches = 1) {
+[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const AnyLoss& loss = CrossEntropy{}, int micro_batches = 1) {
     const ParamMemory parameters = detail::planned_parameters(model.index(), sizeof(float), 0, slots, model.param_memory());
     return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
 }
@@ -92,35 +93,36 @@ private:
     std::string found_;
 };
 
-template <class P>
+/// `Held` is BasicModel<P>, or a reference to one.
+template <class P, class Held = BasicModel<P>>
 class AnyModelOf final : public AnyModel {
 public:
-    explicit AnyModelOf(BasicModel<P> model) : model_(std::move(model)) {}
+    explicit AnyModelOf(Held&& model) : model_(std::forward<Held>(model)) {}
 
     const Shape& input_shape() const override { return model_.input_shape(); }
     const Shape& output_shape() const override { return model_.output_shape(); }
     const ParamIndex& index() const override { return table(); }
     index_t least_batch() const override { return table().least_batch(); }
-    void reserve(index_t batch, const CrossEntropy& loss, int micro_batches) override {
+    void reserve(index_t batch, const AnyLoss& loss, int micro_batches) override {
         model_.reserve(batch, loss, false, micro_batches);
         pool_.put(take(batch, loss));
     }
-    MemoryPlan plan(index_t batch, const CrossEntropy& loss, int micro_batches) const override { return model_.plan(batch, loss, micro_batches); }
+    MemoryPlan plan(index_t batch, const AnyLoss& loss, int micro_batches) const override { return model_.plan(batch, loss, micro_batches); }
     MemoryPlan memory() const override { return model_.memory(); }
     ParamMemory param_memory() const override { return table().memory(); }
-    StepResult train_step(Optimizer& optimizer, const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
+    StepResult train_step(Optimizer& optimizer, const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
                           const StepOptions& options) override {
-        return dla::train_step(model_, optimizer, loss, inputs, labels, options);
+        return dla::train_step(model_, optimizer, loss, inputs, loss.memory_of(targets), options);
     }
-    LossResult evaluate(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) const override {
-        auto workspace = take(static_cast<index_t>(labels.size()), loss);
-        const LossResult result = model_.evaluate(loss, inputs, labels, *workspace);
+    LossResult evaluate(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, std::span<float> outputs) const override {
+        auto workspace = take(static_cast<index_t>(inputs.size()) / std::max<index_t>(1, input_shape().size()), loss);
+        const LossResult result = model_.evaluate(loss, inputs, loss.memory_of(targets), *workspace, outputs);
         pool_.put(std::move(workspace));
         return result;
     }
-    void predict(std::span<const float> inputs, std::span<float> logits) const override {
-        auto workspace = take(static_cast<index_t>(logits.size()) / output_shape().size(), CrossEntropy{});
-        model_.predict(inputs, logits, *workspace);
+    void predict(std::span<const float> inputs, std::span<float> outputs) const override {
+        auto workspace = take(static_cast<index_t>(outputs.size()) / output_shape().size(), AnyLoss{});
+        model_.predict(inputs, outputs, *workspace);
         pool_.put(std::move(workspace));
     }
     RandomPosition& position() override { return model_.position; }
@@ -139,11 +141,11 @@ public:
     void freeze(std::string_view pattern, bool frozen) override { table().freeze(pattern, frozen); }
     void set_eval(std::string_view pattern, bool eval) override { table().set_eval(pattern, eval); }
 
-    LossResult inspect(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels,
+    LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
                        Observer<Reference<float>>* observer) override {
-        return dla::inspect(model_, loss, inputs, labels, observer);
+        return dla::inspect(model_, loss, inputs, loss.memory_of(targets), observer);
     }
-    std::string find_non_finite(const CrossEntropy& loss, std::span<const float> inputs, std::span<const std::int32_t> labels) override {
+    std::string find_non_finite(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets) override {
         std::vector<float> host;
         for (const ParamRow& row : index().parameters) {
             host.resize(static_cast<std::size_t>(row.count));
@@ -153,7 +155,7 @@ public:
         if (!all_finite(inputs)) return "the input";
         NonFiniteFinder<float> finder(index());
         try {
-            inspect(loss, inputs, labels, &finder);
+            inspect(loss, inputs, targets, &finder);
         } catch (const Error&) {
             // The error this search is for matters more.
         }
@@ -185,7 +187,7 @@ private:
         std::vector<std::unique_ptr<Inference>> free_;
     };
     /// A workspace for up to `batch` samples, for this thread until it is put back.
-    std::unique_ptr<Inference> take(index_t batch, const CrossEntropy& loss) const {
+    std::unique_ptr<Inference> take(index_t batch, const AnyLoss& loss) const {
         auto workspace = pool_.get();
         const index_t scratch = loss.scratch(table().policy, batch, output_shape());
         if (batch > workspace->capacity() || scratch > workspace->scratch_bytes())
@@ -193,18 +195,25 @@ private:
         return workspace;
     }
 
-    BasicModel<P> model_;
+    Held model_;
     mutable Pool pool_;
 };
 
 }  // namespace detail
 
-/// Takes a model and forgets its type.
+/// Takes a model and forgets its type: `any_model(std::move(model))`.
 template <class P>
-std::unique_ptr<AnyModel> erase(BasicModel<P> model) {
+std::unique_ptr<AnyModel> any_model(BasicModel<P>&& model) {
     static_assert(std::is_same_v<typename P::scalar, float>, "dla: AnyModel speaks float");
     return std::make_unique<detail::AnyModelOf<P>>(std::move(model));
 }
-DLA_TEMPLATE_ONCE(std::unique_ptr<AnyModel> erase(BasicModel<Cpu<float>>))
+/// Looks at a model, which must outlive what is given.
+template <class P>
+std::unique_ptr<AnyModel> any_model(BasicModel<P>& model) {
+    static_assert(std::is_same_v<typename P::scalar, float>, "dla: AnyModel speaks float");
+    return std::make_unique<detail::AnyModelOf<P, BasicModel<P>&>>(model);
+}
+DLA_TEMPLATE_ONCE(std::unique_ptr<AnyModel> any_model(BasicModel<Cpu<float>>&&))
+DLA_TEMPLATE_ONCE(std::unique_ptr<AnyModel> any_model(BasicModel<Cpu<float>>&))
 
 }  // namespace dla

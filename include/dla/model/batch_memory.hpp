@@ -29,6 +29,8 @@ const std::vector<double>* weights_of(const Loss& loss) {
         return &loss.class_weights;
     else if constexpr (requires { loss.pos_weight; })
         return &loss.pos_weight;
+    else if constexpr (requires { loss.weights(); })
+        return loss.weights();
     else
         return nullptr;
 }

@@ -44,9 +44,10 @@ public:
         Inference workspace = inference_workspace(batch_of(inputs.size()), loss);
         return evaluate(loss, inputs, targets, workspace);
     }
-    /// As above without allocating.
+    /// As above without allocating; `outputs`, if not empty, get what the network gives.
     template <class Loss>
-    LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, Inference& workspace) const;
+    LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, Inference& workspace,
+                        std::span<T> outputs = {}) const;
 
 protected:
     Predictor(std::unique_ptr<BuiltNetwork<P>> net, const Shape& input, const Shape& output, Seed seed, const P& policy);
@@ -64,6 +65,10 @@ protected:
         return batch;
     }
     void check_targets(std::size_t count, index_t expected) const;
+    void check_room(index_t values, index_t batch) const {
+        if (values != batch * output_.size())
+            fail(ErrorCode::model, "predict", text("the output has room for ", values, " values; expected ", batch * output_.size()).view());
+    }
 
     Shape input_, output_;
     std::unique_ptr<BuiltNetwork<P>> net_;
@@ -93,8 +98,7 @@ std::vector<typename P::scalar> Predictor<P>::predict(std::span<const T> inputs)
 template <class P>
 void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const {
     const index_t batch = batch_of(inputs.size());
-    if (static_cast<index_t>(out.size()) != batch * output_.size())
-        fail(ErrorCode::model, "predict", text("the output has room for ", out.size(), " values; expected ", batch * output_.size()).view());
+    check_room(std::ssize(out), batch);
     const View<P> y = infer(inputs, batch, workspace);
     fetch(table_->policy, out.data(), y.data, y.size());
 }
@@ -104,11 +108,14 @@ InferenceWorkspace<P> Predictor<P>::inference_workspace(index_t batch, index_t s
 }
 template <class P>
 template <class Loss>
-LossResult Predictor<P>::evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, Inference& workspace) const {
+LossResult Predictor<P>::evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, Inference& workspace,
+                                  std::span<T> outputs) const {
     const index_t batch = check_batch(loss, inputs, targets);
     if (loss.scratch(table_->policy, batch, output_) > workspace.scratch_bytes())
         fail(ErrorCode::model, "evaluate", "the workspace has no scratch memory for this loss; make it with inference_workspace(batch, loss)");
+    check_room(outputs.empty() ? batch * output_.size() : std::ssize(outputs), batch);
     const View<P> y = infer(inputs, batch, workspace);
+    if (!outputs.empty()) fetch(table_->policy, outputs.data(), y.data, y.size());
     Context<P> c;
     c.policy = table_->policy;
     c.scratch = workspace.scratch();
@@ -146,6 +153,6 @@ void Predictor<P>::check_targets(std::size_t count, index_t expected) const {
 
 DLA_TEMPLATE_ONCE(class Predictor<Cpu<float>>)
 DLA_TEMPLATE_ONCE(LossResult Predictor<Cpu<float>>::evaluate(const CrossEntropy&, std::span<const float>, std::span<const std::int32_t>,
-                                                             InferenceWorkspace<Cpu<float>>&) const)
+                                                             InferenceWorkspace<Cpu<float>>&, std::span<float>) const)
 
 }  // namespace dla

@@ -52,6 +52,8 @@ struct RunState {
     std::int64_t step = 0;  ///< steps in all
     RunningMean running;    ///< of the epoch under way
     EarlyStopping stopping;
+    std::string monitor = "val_accuracy";  ///< what `stopping` watches, see EpochMetrics::value
+    bool higher_is_better = true;
     std::vector<EpochMetrics> history;
     std::optional<double> test_accuracy;  ///< percent, once the run is over
     Weights best;                         ///< of the best epoch
@@ -91,8 +93,11 @@ inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index
 }
 
 inline Json to_json(const EpochMetrics& m) {
-    return {{"epoch", m.epoch},       {"train_loss", m.train_loss},     {"train_accuracy", m.train_accuracy},
-            {"val_loss", m.val_loss}, {"val_accuracy", m.val_accuracy}, {"learning_rate", m.learning_rate}};
+    Json j = {{"epoch", m.epoch},       {"train_loss", m.train_loss},     {"train_accuracy", m.train_accuracy},
+              {"val_loss", m.val_loss}, {"val_accuracy", m.val_accuracy}, {"learning_rate", m.learning_rate}};
+    if (!m.metrics.empty()) j["metrics"] = Json::object();
+    for (const NamedNumber& n : m.metrics) j["metrics"][n.name] = n.value;
+    return j;
 }
 /// A number that JSON stores as null when it is not finite.
 inline double number(const Json& j) { return j.is_null() ? std::numeric_limits<double>::quiet_NaN() : j.get<double>(); }
@@ -118,7 +123,8 @@ inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnyS
     j["running"] = {{"loss_sum", s.running.loss_sum}, {"correct", s.running.correct}, {"count", s.running.count}};
     if (s.running.weight != static_cast<double>(s.running.count)) j["running"]["weight"] = s.running.weight;  // only where there are class weights
     j["best"] = {
-        {"accuracy", s.stopping.best_accuracy}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
+        {s.monitor == RunState{}.monitor ? "accuracy" : "value", s.stopping.best}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
+    if (s.monitor != RunState{}.monitor) j["best"]["of"] = s.monitor, j["best"]["higher_is_better"] = s.higher_is_better;
     j["history"] = Json::array();
     for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));
     if (s.test_accuracy) j["test_accuracy"] = *s.test_accuracy;
@@ -185,13 +191,17 @@ public:
             integer(j.at("running"), "correct", state_.running.correct);
             integer(j.at("running"), "count", state_.running.count);
             state_.running.weight = detail::number(j.at("running").value("weight", Json(state_.running.count)));
-            state_.stopping.best_accuracy = detail::number(j.at("best").at("accuracy"));
+            const bool of_accuracy = !j.at("best").contains("of");
+            if (!of_accuracy) j.at("best").at("of").get_to(state_.monitor), j.at("best").at("higher_is_better").get_to(state_.higher_is_better);
+            state_.stopping.best = detail::number(j.at("best").at(of_accuracy ? "accuracy" : "value"));
             integer(j.at("best"), "epoch", state_.stopping.best_epoch);
             integer(j.at("best"), "epochs_without_improvement", state_.stopping.epochs_without_improvement);
             for (const Json& m : j.at("history")) {
                 const auto real = [&m](const char* key) { return detail::number(m.at(key)); };
                 state_.history.push_back({0, real("train_loss"), real("train_accuracy"), real("val_loss"), real("val_accuracy"), real("learning_rate")});
                 integer(m, "epoch", state_.history.back().epoch);
+                if (m.contains("metrics"))
+                    for (const auto& [name, value] : m.at("metrics").items()) state_.history.back().metrics.push_back({name, detail::number(value)});
             }
             if (j.contains("test_accuracy")) state_.test_accuracy = detail::number(j.at("test_accuracy"));
             if (j.contains("optimizer")) {
@@ -206,18 +216,19 @@ public:
         } catch (const Json::exception& e) {
             fail(ErrorCode::checkpoint, file_.where(), "its state is incomplete: " + detail::json_reason(e));
         }
-        bool consistent =
-            std::ssize(state_.history) == state_.epoch && state_.stopping.best_epoch + std::int64_t{state_.stopping.epochs_without_improvement} == state_.epoch;
+        const EarlyStopping& best = state_.stopping;
+        bool consistent = std::ssize(state_.history) == state_.epoch && best.best_epoch + std::int64_t{best.epochs_without_improvement} == state_.epoch;
         const auto percent = [](double v) { return !(v < 0 || v > 100); };
         for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) {
             const EpochMetrics& m = state_.history[i];
             consistent = m.epoch == static_cast<int>(i) + 1 && percent(m.train_accuracy) && percent(m.val_accuracy) && !(m.learning_rate < 0);
         }
         EarlyStopping replayed;
-        for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.val_accuracy);
+        for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
         consistent =
-            consistent && (state_.history.empty() || replayed == state_.stopping) && is_finite(state_.running.loss_sum) && is_finite(state_.running.weight);
-        consistent = consistent && (state_.stopping.best_epoch == 0 || percent(state_.stopping.best_accuracy)) && percent(state_.test_accuracy.value_or(0)) &&
+            consistent && (state_.history.empty() || replayed == best) && is_finite(state_.running.loss_sum) && is_finite(state_.running.weight);
+        const bool percents = best.best_epoch > 0 && state_.monitor == RunState{}.monitor;
+        consistent = consistent && (!percents || percent(best.best)) && percent(state_.test_accuracy.value_or(0)) &&
                      state_.running.correct <= state_.running.count;
         if (!consistent || !(state_.running.weight >= 0) ||
             (can_resume() && (steps_of_parameters_.empty() ? optimizer_steps_ != state_.step : optimizer_steps_ > state_.step)))

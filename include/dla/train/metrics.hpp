@@ -3,8 +3,11 @@
 #pragma once
 
 #include <dla/kernels/types.hpp>
+#include <dla/optim/any_schedule.hpp>
 
 #include <limits>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace dla::inline DLA_ABI_TAG {
@@ -30,23 +33,36 @@ struct RunningMean {
     double accuracy() const { return count == 0 ? 0 : 100.0 * static_cast<double>(correct) / static_cast<double>(count); }
 };
 
-/// One finished epoch, counted from 1; accuracies in percent.
+/// One finished epoch, counted from 1; accuracies in percent. What is not measured is NaN: accuracies of losses that know no classes, and validation where
+/// nothing is set aside for it.
 struct EpochMetrics {
     int epoch = 0;
     double train_loss = 0, train_accuracy = 0, val_loss = 0, val_accuracy = 0;
-    double learning_rate = 0;  ///< of the epoch's last step
+    double learning_rate = 0;               ///< of the epoch's last step
+    std::vector<NamedNumber> metrics = {};  ///< of the validation set: what TrainerOptions::metrics ask for
+
+    /// The number of this name: `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy`, or that of a metric; NaN when there is none.
+    double value(std::string_view name) const {
+        if (name == "val_loss") return val_loss;
+        if (name == "val_accuracy") return val_accuracy;
+        if (name == "train_loss") return train_loss;
+        if (name == "train_accuracy") return train_accuracy;
+        for (const NamedNumber& m : metrics)
+            if (m.name == name) return m.value;
+        return std::numeric_limits<double>::quiet_NaN();
+    }
 };
 
-/// The best validation accuracy so far, and for how long it has not been beaten.
+/// The best value so far of the number that is watched, and for how long it has not been beaten.
 struct EarlyStopping {
-    double best_accuracy = -1;
+    double best = -1;  ///< nothing while best_epoch is 0
     int best_epoch = 0;
     int epochs_without_improvement = 0;
 
     /// Notes an epoch; true when it is the best so far.
-    bool update(int epoch, double accuracy) {
-        if (accuracy > best_accuracy) {
-            best_accuracy = accuracy;
+    bool update(int epoch, double value, bool higher_is_better = true) {
+        if (best_epoch == 0 ? value == value : higher_is_better ? value > best : value < best) {
+            best = value;
             best_epoch = epoch;
             epochs_without_improvement = 0;
             return true;

@@ -42,23 +42,25 @@ public:
         return isatty(fileno(out)) != 0 && !(term != nullptr && std::string_view(term) == "dumb");
     }
 
+    /// What is counted in a second.
+    void set_unit(const char* unit) { unit_ = unit; }
     /// A new bar of `total` steps that starts at step `done`, e.g. "epoch 3/20".
     void start(std::string title, std::int64_t total, std::int64_t done = 0) {
         title_ = std::move(title);
         total_ = total;
         first_ = done;
-        images_ = 0;
+        samples_ = 0;
         began_ = shown_ = Clock::now();
     }
-    /// `done` of `total` steps are finished; `images` were used by the last one.
-    void update(std::int64_t done, std::int64_t images, double loss) {
-        images_ += images;
+    /// `done` of `total` steps are finished; `samples` were used by the last one.
+    void update(std::int64_t done, std::int64_t samples, double loss) {
+        samples_ += samples;
         if (!is_due()) return;
         const double elapsed = seconds();
         const double eta = elapsed / static_cast<double>(std::max<std::int64_t>(1, done - first_)) * static_cast<double>(total_ - done);
         char numbers[160];
-        std::snprintf(numbers, sizeof numbers, "%lld/%lld  loss %.4f  %.0f img/s  ETA %s", static_cast<long long>(done), static_cast<long long>(total_), loss,
-                      rate(), duration_text(eta).c_str());
+        std::snprintf(numbers, sizeof numbers, "%lld/%lld  loss %.4f  %.0f %s  ETA %s", static_cast<long long>(done), static_cast<long long>(total_), loss,
+                      rate(), unit_, duration_text(eta).c_str());
         draw(title_, total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1, numbers);
     }
     /// True when it is time to draw again.
@@ -92,8 +94,8 @@ public:
         if (terminal_ && !quiet_) std::fprintf(out_, "\r\033[K");
     }
     double seconds() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
-    /// Images per second since `start`.
-    double rate() const { return static_cast<double>(images_) / std::max(1e-9, seconds()); }
+    /// Samples per second since `start`.
+    double rate() const { return static_cast<double>(samples_) / std::max(1e-9, seconds()); }
 
 private:
     int columns() const {
@@ -109,7 +111,8 @@ private:
     double interval_;  // seconds
     bool quiet_, terminal_, color_;
     std::string title_;
-    std::int64_t total_ = 0, first_ = 0, images_ = 0;
+    const char* unit_ = "img/s";
+    std::int64_t total_ = 0, first_ = 0, samples_ = 0;
     Clock::time_point began_, shown_;
 };
 

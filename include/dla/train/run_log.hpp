@@ -56,21 +56,21 @@ public:
         line["type"] = "epoch";
         line["step"] = report.step;
         line["best"] = report.best;
-        line["images_per_second"] = std::round(report.images_per_second);
+        line["images_per_second"] = std::round(report.samples_per_second);
         line["seconds"] = std::round(report.seconds * 1000) / 1000;
         lines_.append(line);
         events_.scalar("Loss/train", m.train_loss, m.epoch);
-        events_.scalar("Accuracy/train", m.train_accuracy, m.epoch);
-        events_.scalar("Loss/val", m.val_loss, m.epoch);
-        events_.scalar("Accuracy/val", m.val_accuracy, m.epoch);
+        if (!is_nan(m.train_accuracy)) events_.scalar("Accuracy/train", m.train_accuracy, m.epoch);
+        if (!is_nan(m.val_loss)) events_.scalar("Loss/val", m.val_loss, m.epoch);
+        if (!is_nan(m.val_accuracy)) events_.scalar("Accuracy/val", m.val_accuracy, m.epoch);
+        for (const NamedNumber& n : m.metrics)
+            if (is_finite(n.value)) events_.scalar("Metric/" + n.name, n.value, m.epoch);
         events_.scalar("Learning_rate", m.learning_rate, m.epoch);
         histograms(report.model, m.epoch);
         if (report.stats) statistics(*report.stats, report.step, m.epoch);
         events_.flush();
         if (quiet_) return;
-        std::printf("epoch %3d  train loss %.4f  acc %6.2f %%   val loss %.4f  acc %6.2f %%%s   lr %.2e   %.0f img/s  %s\n", m.epoch, m.train_loss,
-                    m.train_accuracy, m.val_loss, m.val_accuracy, report.best ? " *" : "  ", m.learning_rate, report.images_per_second,
-                    duration_text(report.seconds).c_str());
+        std::printf("%s\n", epoch_line(report).c_str());
         std::fflush(stdout);
     }
 

@@ -6,6 +6,7 @@
 #include <dla/data/loader.hpp>
 #include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
+#include <dla/train/metric.hpp>
 #include <dla/train/progress.hpp>
 #include <dla/train/signals.hpp>
 
@@ -19,7 +20,11 @@ struct TrainerOptions {
     int epochs = 20;
     int log_every = 10;               ///< steps between lines for single steps
     int save_every = 5;               ///< epochs between checkpoints; the best weights are written whenever they improve
-    int early_stopping_patience = 5;  ///< epochs without a better validation accuracy; 0: never stop early
+    int early_stopping_patience = 5;  ///< epochs without a better value of what is monitored; 0: never stop early
+    /// Decides which weights are best: val_accuracy, val_loss, train_loss or the name of a metric. Empty: val_accuracy of a classifier, val_loss of others,
+    /// train_loss where nothing is validated.
+    std::string monitor = {};
+    std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation set after each epoch
     double clip_grad_norm = 0;        ///< 0: no clipping
     int micro_batches = 1;            ///< parts in which a batch is computed, a power of two
     bool stats = false;               ///< give callbacks the statistics of one fixed training batch (of one part, if there are several) after each epoch
@@ -46,18 +51,23 @@ inline std::string first_difference(const std::string& then, const std::string& 
     return i < then.size() || j < now.size() ? " one of the two has more settings" : "";
 }
 
-/// Trains a classifier. The same configuration, seed and data give the same bits at any number of threads, and after an interruption and `resume`.
+/// Trains any model, with any loss. The same configuration, seed and data give the same bits at any number of threads, and after an interruption and `resume`.
 class Trainer {
 public:
     /// All arguments but the loss and the options must outlive the trainer.
-    Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, CrossEntropy loss, Loader& train, Loader& validation, TrainerOptions options)
+    Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader& validation, TrainerOptions options)
+        : Trainer(model, optimizer, schedule, std::move(loss), train, &validation, std::move(options)) {}
+    /// `validation` may be null: then nothing is validated. Throws Error(usage) when there is nothing of the name that is monitored.
+    Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options)
         : model_(model),
           optimizer_(optimizer),
           schedule_(schedule),
           loss_(std::move(loss)),
           train_(train),
           validation_(validation),
-          options_(std::move(options)) {}
+          options_(std::move(options)) {
+        set_monitor();
+    }
 
     /// Configuration, seed and fingerprints that checkpoints carry; set before `run`.
     RunState& state() { return state_; }
@@ -78,6 +88,8 @@ public:
                  "stands at a place that this run does not have: epoch " + std::to_string(found.epoch) + ", batch " + std::to_string(found.batch) + ", step " +
                      std::to_string(found.step));
         const std::string isa = state_.isa;
+        if (found.monitor != state_.monitor)
+            fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
         state_ = checkpoint.load_run(model_, optimizer_, schedule_);
         if (state_.isa != isa) {
             std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n",
@@ -104,8 +116,9 @@ public:
         if (options_.stats) take_fixed_batch();
         SignalGuard signals;
         Progress progress(options_.quiet);
+        progress.set_unit(rate_unit(model_.input_shape()));
         TrainingResult result;
-        model_.reserve(std::max(train_.options().batch_size, validation_.options().batch_size), loss_, options_.micro_batches);
+        model_.reserve(std::max(train_.options().batch_size, validation_ ? validation_->options().batch_size : 0), loss_, options_.micro_batches);
         while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
             int signal = train_.batches() == 1 ? SignalGuard::caught() : 0;  // where no step lies inside an epoch, between two of them
             if (signal == 0) signal = train_epoch(log, progress);
@@ -128,7 +141,7 @@ public:
     /// The statistics after the last epoch, when the options ask for them.
     const GradStats& stats() const { return stats_; }
     /// The fixed batch again, with the weights that the model holds now: after `run`, the best ones. Only when the options ask for statistics.
-    GradStats measure_stats() { return grad_stats(model_, loss_, fixed_images_, fixed_labels_); }
+    GradStats measure_stats() { return grad_stats(model_, loss_, fixed_inputs_, fixed_targets()); }
 
     /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set. Gives its path, empty when the options
     /// name no folder for checkpoints.
@@ -141,11 +154,17 @@ public:
         return file;
     }
 
-    /// Loss and accuracy of every sample of a loader, in inference mode.
-    static RunningMean evaluate(AnyModel& model, const CrossEntropy& loss, Loader& loader) {
+    /// Loss and accuracy of every sample of a loader, in inference mode; `metrics` are measured anew.
+    static RunningMean evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {}) {
         RunningMean mean;
+        std::vector<float> outputs;
+        for (const auto& metric : metrics) metric->reset();
         loader.start_epoch(0);
-        while (const Batch* batch = loader.next()) mean.add(model.evaluate(loss, batch->inputs, batch->labels));
+        while (const Batch* batch = loader.next()) {
+            if (!metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
+            mean.add(model.evaluate(loss, batch->inputs, batch->targets(), outputs));
+            for (const auto& metric : metrics) metric->add(outputs, batch->targets());
+        }
         return mean;
     }
 
@@ -161,7 +180,7 @@ private:
         while (const Batch* batch = train_.next()) {
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
-            const StepResult step = model_.train_step(optimizer_, loss_, batch->inputs, batch->labels,
+            const StepResult step = model_.train_step(optimizer_, loss_, batch->inputs, batch->targets(),
                                                       {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
             if (!step.applied)
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
@@ -180,29 +199,32 @@ private:
 
     void finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result) {
         const double seconds = progress.seconds(), rate = progress.rate();
-        const RunningMean validation = evaluate(model_, loss_, validation_);
-        if (!is_finite(validation.loss())) {  // before anything is saved: a checkpoint of such weights would be the newest one to resume from
-            validation_.start_epoch(0);
-            report_non_finite(*validation_.next(), "epoch " + std::to_string(state_.epoch + 1) + ", after step " + std::to_string(state_.step),
-                              "the validation loss");
+        EpochMetrics m{.epoch = state_.epoch + 1, .train_loss = state_.running.loss(), .learning_rate = optimizer_.learning_rate()};
+        m.val_loss = m.val_accuracy = m.train_accuracy = std::numeric_limits<double>::quiet_NaN();
+        if (loss_.counts_correct()) m.train_accuracy = state_.running.accuracy();
+        if (validation_) {
+            const RunningMean validation = evaluate(model_, loss_, *validation_, options_.metrics);
+            m.val_loss = validation.loss();
+            if (loss_.counts_correct()) m.val_accuracy = validation.accuracy();
+            for (const auto& metric : options_.metrics) m.metrics.push_back({metric->name(), metric->value()});
         }
-        if (const std::string bad = first_bad_buffer(); !bad.empty()) {  // running statistics overflow before a loss does; no checkpoint may hold them
-            validation_.start_epoch(0);
-            report_non_finite(*validation_.next(), "epoch " + std::to_string(state_.epoch + 1) + ", after step " + std::to_string(state_.step),
-                              "buffer " + bad);
+        // Before anything is saved: a checkpoint of such weights would be the newest one to resume from. Running statistics overflow before a loss does.
+        const std::string bad = validation_ && !is_finite(m.val_loss) ? "the validation loss" : first_bad_buffer();
+        if (!bad.empty()) {
+            Loader& loader = validation_ ? *validation_ : train_;
+            loader.start_epoch(0);
+            report_non_finite(*loader.next(), "epoch " + std::to_string(m.epoch) + ", after step " + std::to_string(state_.step), bad);
         }
-        EpochMetrics m{state_.epoch + 1,  state_.running.loss(), state_.running.accuracy(),
-                       validation.loss(), validation.accuracy(), optimizer_.learning_rate()};
         ++state_.epoch;
         state_.batch = 0;
         state_.running = {};
         state_.history.push_back(m);
-        schedule_.after_epoch(m.val_loss);
-        const bool best = state_.stopping.update(m.epoch, m.val_accuracy);
+        schedule_.after_epoch(validation_ ? m.val_loss : m.train_loss);
+        const bool best = state_.stopping.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
         progress.clear();
         if (options_.stats) {
             const auto gradients = parameter_values(model_, ParamPart::gradient);  // of the last step, for those who look at the model next
-            stats_ = grad_stats(model_, loss_, fixed_images_, fixed_labels_);
+            stats_ = grad_stats(model_, loss_, fixed_inputs_, fixed_targets());
             add_updates(stats_, model_, before_);
             for (std::size_t i = 0; i < gradients.size(); ++i) model_.write(ParamPart::gradient, model_.index().parameters[i], gradients[i]);
         }
@@ -223,13 +245,27 @@ private:
         }
     }
 
-    /// Path of the first buffer that holds a value that is not finite, or empty.
+    void set_monitor() {
+        std::string& name = state_.monitor;
+        const bool classifies = loss_.counts_correct();
+        name = !options_.monitor.empty() ? options_.monitor : !validation_ ? "train_loss" : classifies ? "val_accuracy" : "val_loss";
+        const auto metric = std::find_if(options_.metrics.begin(), options_.metrics.end(), [&](const auto& m) { return m->name() == name; });
+        const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
+                           (validation_ && (name == "val_loss" || (classifies && name == "val_accuracy") || metric != options_.metrics.end()));
+        if (!known)
+            fail(ErrorCode::usage, "trainer",
+                 "cannot monitor '" + name + "'; expected train_loss" + (classifies ? ", train_accuracy" : "") + (validation_ ? ", val_loss" : "") +
+                     (validation_ && classifies ? ", val_accuracy" : "") + " or the name of one of the metrics, which need a validation set");
+        state_.higher_is_better = metric != options_.metrics.end() ? (*metric)->higher_is_better() : name.ends_with("accuracy");
+    }
+
+    /// Path of the first buffer that holds a value that is not finite, or empty; as sentences call it.
     std::string first_bad_buffer() const {
         std::vector<float> host;
         for (const BufferRow& row : model_.index().buffers) {
             host.resize(static_cast<std::size_t>(row.count));
             model_.read(row, host);
-            if (!detail::all_finite(std::span<const float>(host))) return row.path;
+            if (!detail::all_finite(std::span<const float>(host))) return "buffer " + row.path;
         }
         return "";
     }
@@ -240,18 +276,20 @@ private:
         save_checkpoint(result.checkpoint, model_, state_, &optimizer_, &schedule_);
     }
 
-    /// The first training images in the order of the data, not augmented, as many as a batch has.
+    Targets fixed_targets() const { return fixed_values_.empty() ? Targets(fixed_labels_) : Targets(fixed_values_); }
+    /// The first training samples in the order of the data, not augmented, as many as a batch has.
     void take_fixed_batch() {
         const index_t size = std::max<index_t>(1, train_.options().batch_size / options_.micro_batches);  // for no more memory than a step takes
         const auto loader = train_.in_order(size, static_cast<std::size_t>(size));
         loader->start_epoch(0);
         const Batch& batch = *loader->next();
-        fixed_images_.assign(batch.inputs.begin(), batch.inputs.end());
+        fixed_inputs_.assign(batch.inputs.begin(), batch.inputs.end());
         fixed_labels_.assign(batch.labels.begin(), batch.labels.end());
+        fixed_values_.assign(batch.values.begin(), batch.values.end());
     }
 
     [[noreturn]] void report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
-        const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.labels);
+        const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.targets());
         const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
         fail(ErrorCode::numeric, when,
              what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_grad_norm > 0 ? "" : " or clip_grad_norm = 1") +
@@ -261,13 +299,13 @@ private:
     AnyModel& model_;
     Optimizer& optimizer_;
     AnySchedule& schedule_;
-    CrossEntropy loss_;
+    AnyLoss loss_;
     Loader& train_;
-    Loader& validation_;
+    Loader* validation_;
     TrainerOptions options_;
     RunState state_;
     GradStats stats_;
-    std::vector<float> fixed_images_;
+    std::vector<float> fixed_inputs_, fixed_values_;
     std::vector<std::int32_t> fixed_labels_;
     std::vector<std::vector<float>> before_;  // parameters before the last step of the epoch
 };

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// A loss of your own, from a function of one sample.
+#pragma once
+
+#include <dla/loss/cross_entropy.hpp>
+
+#include <functional>
+#include <span>
+
+namespace dla {
+
+/// The mean over the samples of a batch, or their sum, of `function(output, target, gradient)`: it is given the network's output for one sample and its target
+/// (values in memory order, or with T = std::int32_t one class number), returns the loss of that sample, and writes its derivative with respect to each output
+/// to `gradient`, which is empty where nobody wants it. It runs on the host, so policies with other memory cannot take it.
+///
+///     SampleLoss<float> pinball{[](auto y, auto t, auto dy) {
+///         const float d = t[0] - y[0];
+///         if (!dy.empty()) dy[0] = d > 0 ? -0.9f : 0.1f;
+///         return d > 0 ? 0.9 * d : -0.1 * d;
+///     }};
+template <class T = float>
+struct SampleLoss {
+    using Target = T;
+    static constexpr bool on_host = true;
+    using Function = std::function<double(std::span<const float> output, std::span<const T> target, std::span<float> gradient)>;
+
+    Function function;
+    index_t targets = 0;  ///< values of the target of a sample; 0: as many as outputs, or one class number
+    Reduction reduction = Reduction::mean;
+
+    /// Throws Error(model) when there is no function.
+    void check(const Shape&) const {
+        if (!function) fail(ErrorCode::model, "SampleLoss", "has no function; give it one, of (output, target, gradient)");
+    }
+    index_t targets_per_sample(const Shape& out) const { return targets > 0 ? targets : std::is_same_v<T, std::int32_t> ? 1 : out.size(); }
+    template <class P>
+    index_t scratch(const P&, index_t, const Shape&) const {
+        return 0;
+    }
+    template <class P>
+    void evaluate(const Context<P>&, ConstView<P> out, kernel::PtrOf<P, const T> target, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
+                  View<P> gradient, const WholeBatch<P>& whole = {}) const {
+        static_assert(P::shares_host && std::is_same_v<typename P::scalar, float>, "dla: a SampleLoss is a function of float on the host");
+        const index_t n = out.shape.size(), count = targets_per_sample(out.shape);
+        const double divisor = reduction == Reduction::mean ? static_cast<double>(whole.rows > 0 ? whole.rows : out.batch) : 1.0;
+        double sum = 0;
+        for (index_t i = 0; i < out.batch; ++i) {
+            const std::span<float> slope = gradient ? std::span<float>(gradient.data + i * n, static_cast<std::size_t>(n)) : std::span<float>();
+            sum += function({out.data + i * n, static_cast<std::size_t>(n)}, {target + i * count, static_cast<std::size_t>(count)}, slope);
+            for (float& g : slope) g = static_cast<float>(g / divisor);
+        }
+        *result = {.loss = sum / divisor, .weight = static_cast<double>(out.batch), .correct = 0, .counted = out.batch};
+    }
+    void verify(const LossResult&, const Shape&) const {}
+};
+
+}  // namespace dla

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+// How metrics count.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+namespace dla {
+
+namespace detail {
+
+inline constexpr double no_metric = std::numeric_limits<double>::quiet_NaN();
+
+/// Outputs of one sample. Throws Error(data) when the numbers do not fit.
+inline std::size_t outputs_of_sample(const char* who, std::span<const float> outputs, std::size_t samples) {
+    if (samples == 0 && outputs.empty()) return 0;
+    if (samples == 0 || outputs.size() % samples != 0)
+        fail(ErrorCode::data, who, text("got ", outputs.size(), " outputs for ", samples, " targets; it takes class numbers, one for each sample").view());
+    return outputs.size() / samples;
+}
+inline void check_values(const char* who, std::span<const float> outputs, const Targets& targets) {
+    if (outputs.size() != targets.values.size())
+        fail(ErrorCode::data, who,
+             text("got ", outputs.size(), " outputs and ", targets.values.size(), " target values; it takes a value for each output").view());
+}
+
+}  // namespace detail
+
+DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets) {
+    const std::size_t n = detail::outputs_of_sample("TopK", outputs, targets.labels.size());
+    for (std::size_t i = 0; i < targets.labels.size(); ++i) {
+        const std::int32_t label = targets.labels[i];
+        if (label < 0) continue;
+        if (static_cast<std::size_t>(label) >= n)
+            fail(ErrorCode::data, "TopK", text("sample ", i, " has the label ", label, "; expected 0 to ", static_cast<index_t>(n) - 1).view());
+        const std::span<const float> y = outputs.subspan(i * n, n);
+        const float own = y[static_cast<std::size_t>(label)];
+        index_t larger = 0;
+        for (std::size_t c = 0; c < n; ++c) larger += y[c] > own || (y[c] == own && c < static_cast<std::size_t>(label)) ? 1 : 0;
+        right_ += own == own && larger < k_ ? 1 : 0;
+        ++count_;
+    }
+}
+DLA_ONCE double TopK::value() const { return count_ == 0 ? detail::no_metric : 100.0 * static_cast<double>(right_) / static_cast<double>(count_); }
+
+DLA_ONCE void ConfusionMatrix::grow(index_t classes) {
+    if (classes <= classes_) return;
+    std::vector<index_t> counts(static_cast<std::size_t>(classes * classes));
+    for (index_t a = 0; a < classes_; ++a)
+        for (index_t b = 0; b < classes_; ++b) counts[static_cast<std::size_t>(a * classes + b)] = count(a, b);
+    counts_ = std::move(counts);
+    classes_ = classes;
+}
+DLA_ONCE void ConfusionMatrix::add(std::int32_t label, std::int32_t predicted) {
+    if (label < 0 || predicted < 0 || std::max(label, predicted) >= (1 << 14))
+        fail(ErrorCode::data, "ConfusionMatrix",
+             dla::text("a class is out of range; expected 0 to ", (1 << 14) - 1, ", got ", label, " taken for ", predicted).view());
+    grow(index_t{std::max(label, predicted)} + 1);
+    ++counts_[static_cast<std::size_t>(label * classes_ + predicted)];
+}
+DLA_ONCE void ConfusionMatrix::add(std::span<const float> outputs, std::span<const std::int32_t> labels) {
+    const std::size_t n = detail::outputs_of_sample("ConfusionMatrix", outputs, labels.size());
+    if (n > 0 && n < (1 << 14)) grow(static_cast<index_t>(n));
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (labels[i] < 0) continue;
+        if (static_cast<std::size_t>(labels[i]) >= n)
+            fail(ErrorCode::data, "ConfusionMatrix",
+                 dla::text("sample ", i, " has the label ", labels[i], "; expected 0 to ", static_cast<index_t>(n) - 1).view());
+        const auto first = outputs.begin() + static_cast<std::ptrdiff_t>(i * n);
+        add(labels[i], static_cast<std::int32_t>(std::max_element(first, first + static_cast<std::ptrdiff_t>(n)) - first));
+    }
+}
+DLA_ONCE index_t ConfusionMatrix::total() const {
+    index_t sum = 0;
+    for (const index_t n : counts_) sum += n;
+    return sum;
+}
+DLA_ONCE index_t ConfusionMatrix::of_label(index_t c) const {
+    index_t sum = 0;
+    for (index_t b = 0; b < classes_; ++b) sum += count(c, b);
+    return sum;
+}
+DLA_ONCE index_t ConfusionMatrix::of_prediction(index_t c) const {
+    index_t sum = 0;
+    for (index_t a = 0; a < classes_; ++a) sum += count(a, c);
+    return sum;
+}
+DLA_ONCE double ConfusionMatrix::accuracy() const {
+    index_t right = 0;
+    for (index_t c = 0; c < classes_; ++c) right += count(c, c);
+    return total() == 0 ? detail::no_metric : static_cast<double>(right) / static_cast<double>(total());
+}
+DLA_ONCE double ConfusionMatrix::precision(index_t c) const {
+    const index_t n = of_prediction(c);
+    return n == 0 ? 0 : static_cast<double>(count(c, c)) / static_cast<double>(n);
+}
+DLA_ONCE double ConfusionMatrix::recall(index_t c) const {
+    const index_t n = of_label(c);
+    return n == 0 ? 0 : static_cast<double>(count(c, c)) / static_cast<double>(n);
+}
+DLA_ONCE double ConfusionMatrix::f1(index_t c) const {
+    const index_t n = of_label(c) + of_prediction(c);
+    return n == 0 ? 0 : 2 * static_cast<double>(count(c, c)) / static_cast<double>(n);
+}
+DLA_ONCE double ConfusionMatrix::macro(double (ConfusionMatrix::*score)(index_t) const) const {
+    double sum = 0;
+    index_t seen = 0;
+    for (index_t c = 0; c < classes_; ++c)
+        if (of_label(c) + of_prediction(c) > 0) sum += (this->*score)(c), ++seen;
+    return seen == 0 ? detail::no_metric : sum / static_cast<double>(seen);
+}
+DLA_ONCE std::string ConfusionMatrix::text(std::span<const std::string> names) const {
+    const auto name = [&](index_t c) { return static_cast<std::size_t>(c) < names.size() ? names[static_cast<std::size_t>(c)] : std::to_string(c); };
+    std::vector<std::vector<std::string>> rows{{"label"}};
+    for (index_t c = 0; c < classes_; ++c) rows[0].push_back(name(c));
+    for (const char* score : {"precision", "recall", "f1"}) rows[0].emplace_back(score);
+    for (index_t a = 0; a < classes_; ++a) {
+        auto& row = rows.emplace_back();
+        row.push_back(name(a));
+        for (index_t b = 0; b < classes_; ++b) row.push_back(std::to_string(count(a, b)));
+        for (const double v : {precision(a), recall(a), f1(a)}) {
+            char digits[32];
+            std::snprintf(digits, sizeof digits, "%.4f", v);
+            row.emplace_back(digits);
+        }
+    }
+    std::vector<std::size_t> width(rows[0].size());
+    for (const auto& row : rows)
+        for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+    std::string out;
+    for (const auto& row : rows) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            const std::string room(width[i] - row[i].size(), ' ');
+            out += (i ? "  " : "") + (i ? room + row[i] : row[i] + room);
+        }
+        out += '\n';
+    }
+    return out;
+}
+DLA_ONCE double ClassScore::value() const {
+    return kind_ == Kind::precision ? matrix_.macro_precision() : kind_ == Kind::recall ? matrix_.macro_recall() : matrix_.macro_f1();
+}
+
+DLA_ONCE void MeanAbsoluteError::add(std::span<const float> outputs, const Targets& targets) {
+    detail::check_values("MeanAbsoluteError", outputs, targets);
+    for (std::size_t i = 0; i < outputs.size(); ++i) sum_ += std::abs(static_cast<double>(outputs[i]) - static_cast<double>(targets.values[i]));
+    count_ += std::ssize(outputs);
+}
+DLA_ONCE double MeanAbsoluteError::value() const { return count_ == 0 ? detail::no_metric : sum_ / static_cast<double>(count_); }
+
+DLA_ONCE void RootMeanSquaredError::add(std::span<const float> outputs, const Targets& targets) {
+    detail::check_values("RootMeanSquaredError", outputs, targets);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const double d = static_cast<double>(outputs[i]) - static_cast<double>(targets.values[i]);
+        sum_ += d * d;
+    }
+    count_ += std::ssize(outputs);
+}
+DLA_ONCE double RootMeanSquaredError::value() const { return count_ == 0 ? detail::no_metric : std::sqrt(sum_ / static_cast<double>(count_)); }
+
+DLA_ONCE void R2::add(std::span<const float> outputs, const Targets& targets) {
+    detail::check_values("R2", outputs, targets);
+    if (outputs.size() % columns_.size() != 0)
+        fail(ErrorCode::data, "R2", dla::text("got ", outputs.size(), " outputs; expected a multiple of the ", columns_.size(), " of a sample").view());
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        Column& c = columns_[i % columns_.size()];
+        const double t = static_cast<double>(targets.values[i]), d = t - static_cast<double>(outputs[i]), before = t - c.mean;
+        c.error += d * d;
+        c.mean += before / static_cast<double>(++c.count);
+        c.spread += before * (t - c.mean);
+    }
+}
+DLA_ONCE double R2::value() const {
+    if (columns_[0].count == 0) return detail::no_metric;
+    double sum = 0;
+    for (const Column& c : columns_) sum += c.spread > 0 ? 1 - c.error / c.spread : c.error > 0 ? 0 : 1;
+    return sum / static_cast<double>(columns_.size());
+}
+
+}  // namespace dla
