@@ -90,7 +90,7 @@ int train(const Arguments& a) {
                           .log_every = static_cast<int>(t.log_every),
                           .save_every = static_cast<int>(t.save_every),
                           .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
-                          .clip_grad_norm = t.clip_grad_norm,
+                          .clip_norm = t.clip_grad_norm,
                           .micro_batches = static_cast<int>(t.micro_batches),
                           .stats = a.stats,
                           .quiet = a.setting.quiet});

@@ -128,7 +128,7 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
                          {.checkpoint_dir = "",
                           .epochs = static_cast<int>(t.num_epochs),
                           .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
-                          .clip_grad_norm = t.clip_grad_norm,
+                          .clip_norm = t.clip_grad_norm,
                           .micro_batches = static_cast<int>(t.micro_batches),
                           .stats = true,
                           .quiet = true});

@@ -4,6 +4,8 @@
 
 #include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
+#include <dla/train/fit.hpp>
+#include <dla/train/metric.hpp>
 #include <dla/train/metrics.hpp>
 #include <dla/train/progress.hpp>
 #include <dla/train/run_files.hpp>

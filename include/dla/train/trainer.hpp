@@ -21,11 +21,11 @@ struct TrainerOptions {
     int log_every = 10;               ///< steps between lines for single steps
     int save_every = 5;               ///< epochs between checkpoints; the best weights are written whenever they improve
     int early_stopping_patience = 5;  ///< epochs without a better value of what is monitored; 0: never stop early
-    /// Decides which weights are best: val_accuracy, val_loss, train_loss or the name of a metric. Empty: val_accuracy of a classifier, val_loss of others,
-    /// train_loss where nothing is validated.
+    /// Decides which weights are best: val_accuracy, val_loss, train_loss or the name of a metric. Empty: val_accuracy of a classifier, val_loss of others; where
+    /// nothing is validated train_loss, or nothing if training does not stop early either.
     std::string monitor = {};
     std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation set after each epoch
-    double clip_grad_norm = 0;        ///< 0: no clipping
+    double clip_norm = 0;        ///< 0: no clipping
     int micro_batches = 1;            ///< parts in which a batch is computed, a power of two
     bool stats = false;               ///< give callbacks the statistics of one fixed training batch (of one part, if there are several) after each epoch
     bool quiet = false;
@@ -98,7 +98,8 @@ public:
         }
     }
 
-    /// Trains until the epochs are over, early stopping, or a signal; then the model holds the best weights (after a signal: the last ones).
+    /// Trains until the epochs are over, early stopping, or a signal; then the model holds the best weights (the last ones after a signal, and where
+    /// nothing is monitored).
     /// Throws Error(numeric) when the loss is not finite, naming step and first bad layer; checkpoints on disk stay as they are.
     TrainingResult run(TrainingCallback& log) {
         if (!options_.checkpoint_dir.empty()) {
@@ -181,7 +182,7 @@ private:
             schedule_.apply(optimizer_);
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
             const StepResult step = model_.train_step(optimizer_, loss_, batch->inputs, batch->targets(),
-                                                      {.clip_norm = options_.clip_grad_norm, .micro_batches = options_.micro_batches});
+                                                      {.clip_norm = options_.clip_norm, .micro_batches = options_.micro_batches});
             if (!step.applied)
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
                                   is_finite(step.loss) ? "the norm of the gradients" : "the loss");
@@ -248,7 +249,13 @@ private:
     void set_monitor() {
         std::string& name = state_.monitor;
         const bool classifies = loss_.counts_correct();
-        name = !options_.monitor.empty() ? options_.monitor : !validation_ ? "train_loss" : classifies ? "val_accuracy" : "val_loss";
+        if (!options_.monitor.empty())
+            name = options_.monitor;
+        else if (validation_)
+            name = classifies ? "val_accuracy" : "val_loss";
+        else
+            name = options_.early_stopping_patience > 0 ? "train_loss" : "nothing";
+        if (name == "nothing") return;  // no epoch is better than another
         const auto metric = std::find_if(options_.metrics.begin(), options_.metrics.end(), [&](const auto& m) { return m->name() == name; });
         const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
                            (validation_ && (name == "val_loss" || (classifies && name == "val_accuracy") || metric != options_.metrics.end()));
@@ -292,7 +299,7 @@ private:
         const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.targets());
         const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
         fail(ErrorCode::numeric, when,
-             what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_grad_norm > 0 ? "" : " or clip_grad_norm = 1") +
+             what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_norm > 0 ? "" : " or clip_grad_norm = 1") +
                  (options_.checkpoint_dir.empty() ? "" : "; the last checkpoint is kept"));
     }
 

@@ -2,7 +2,7 @@
 // Loops of one thread for kernels/cpu/merge.hpp. Included once per target. No include guard on purpose.
 
 inline void multiply(index_t n, const float* a, const float* b, float* y) {
-    map(n, y, [](Vec u, Vec v) __attribute__((always_inline)) { return u * v; }, a, b);
+    map(n, y, [=](Vec u, Vec v) __attribute__((always_inline)) { return u * v; }, a, b);
 }
 
 /// y[c] = sum over the pixels of a * b, in double: an image may have many.

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+// What fit and its companions are made of: loaders, a Trainer, a log.
+#pragma once
+
+#include <dla/data/fingerprint.hpp>
+#include <dla/io/folder_lock.hpp>
+#include <dla/kernels/cpu/isa.hpp>
+#include <dla/train/run_files.hpp>
+#include <dla/train/run_log.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+namespace dla {
+
+DLA_ONCE std::vector<double> AnyData::balanced_weights(std::span<const std::uint32_t> samples) const {
+    return images_ ? dla::balanced_weights(*images_, samples) : dla::balanced_weights(*source_, samples);
+}
+DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const {
+    if (images_) return std::make_unique<Loader>(*images_, std::move(samples), options);
+    return std::make_unique<Loader>(*source_, std::move(samples), options);
+}
+DLA_ONCE std::uint64_t AnyData::fingerprint() const {
+    if (images_) return dla::fingerprint(*images_);
+    Fnv1a hash;
+    const index_t n = size(), size = input_shape().size(), target = target_size();
+    for (const index_t word : {n, size, target, classes()}) hash.add(static_cast<std::uint64_t>(word));
+    std::vector<float> input(static_cast<std::size_t>(size)), values(static_cast<std::size_t>(target));
+    const index_t step = std::max<index_t>(1, n / 256);
+    for (index_t i = 0; i < n; ++i) {
+        if (classes() > 0)
+            hash.add(static_cast<std::uint64_t>(source_->label(i)));
+        else
+            source_->target(i, values), hash.add_words(values.data(), values.size() * sizeof(float));
+        if (i % step != 0) continue;
+        source_->read({0, 0, static_cast<std::uint32_t>(i)}, input);
+        hash.add_words(input.data(), input.size() * sizeof(float));
+    }
+    return hash.value();
+}
+
+namespace detail {
+
+inline AnyLoss loss_for(const std::optional<AnyLoss>& wanted, const AnyData& data) {
+    if (wanted) return *wanted;
+    return data.classes() > 0 ? AnyLoss(CrossEntropy{}) : AnyLoss(MeanSquaredError<float>{});
+}
+/// Throws Error(data) when the network cannot take these samples, or their targets.
+inline void check_fit(const char* who, const AnyModel& model, const AnyData& data, const AnyLoss* loss) {
+    if (!(data.input_shape() == model.input_shape()))
+        fail(ErrorCode::data, who,
+             text("the network takes samples ", to_text(model.input_shape()), "; those of the data are ", to_text(data.input_shape())).view());
+    if (!loss) return;
+    const Shape& out = model.output_shape();
+    loss->check(out);
+    if (loss->takes_labels() != (data.classes() > 0))
+        fail(ErrorCode::data, who,
+             loss->takes_labels() ? "the loss takes class numbers; the targets of the data are values"
+                                  : "the loss takes values; the targets of the data are class numbers");
+    if (loss->counts_correct() && data.classes() > out.size())
+        fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size(), " outputs").view());
+    const index_t expected = loss->targets_per_sample(out);
+    if (data.target_size() != expected)
+        fail(ErrorCode::data, who,
+             text("the loss compares ", expected, " values for each sample with the network's outputs ", to_text(out), "; the targets of the data have ",
+                  data.target_size())
+                 .view());
+}
+inline std::vector<std::uint32_t> first_samples(index_t n) {
+    std::vector<std::uint32_t> samples(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<std::uint32_t>(i);
+    return samples;
+}
+
+/// What a resumed run must have in common with the one that it goes on with.
+inline std::string fit_config(const FitOptions& o, const AnyLoss& loss, const Optimizer& optimizer, const AnyModel& model, index_t validation) {
+    Fnv1a layers;
+    for (const LayerRow& row : model.index().layers) layers.add(row.path + row.name + row.settings);
+    Json j;
+    j["epochs"] = o.epochs;
+    j["batch_size"] = o.batch_size;
+    j["loss"] = loss.get().index();
+    j["optimizer"] = {{"name", optimizer.name()},
+                      {"learning_rate", optimizer.learning_rate()},
+                      {"momentum", optimizer.momentum()},
+                      {"weight_decay", optimizer.weight_decay()},
+                      {"groups", optimizer.groups().size()}};
+    j["schedule"] = o.schedule ? static_cast<int>(o.schedule->index()) : -1;
+    j["validation_samples"] = validation;
+    j["augmentation"] = {o.augmentation.padding, o.augmentation.flip};
+    j["balanced"] = o.balanced;
+    j["clip_norm"] = o.clip_norm;
+    j["micro_batches"] = o.micro_batches;
+    j["early_stopping_patience"] = o.early_stopping_patience;
+    j["parameters"] = model.index().parameter_count();
+    j["layers"] = to_hex(layers.value());
+    std::string text;
+    for (const auto& [key, value] : j.items()) text += key + " = " + value.dump() + "\n";
+    return text;
+}
+
+/// Lines on the terminal, the log on disk, and the user's own callback.
+class FitLog final : public TrainingCallback {
+public:
+    FitLog(TrainingCallback* own, bool quiet) : own_(own), quiet_(quiet) {}
+    void open(const std::string& folder, const RunState& from) { files_ = std::make_unique<RunLog>(folder, true, from); }
+    RunLog* files() { return files_.get(); }
+
+    void progress(int epoch, std::int64_t done, std::int64_t total) override {
+        if (own_) own_->progress(epoch, done, total);
+    }
+    void step(std::int64_t step, int epoch, double loss, double learning_rate) override {
+        if (files_) files_->step(step, epoch, loss, learning_rate);
+        if (own_) own_->step(step, epoch, loss, learning_rate);
+    }
+    void epoch(const EpochReport& report) override {
+        if (files_) files_->epoch(report);
+        if (own_) own_->epoch(report);
+        if (quiet_) return;
+        std::printf("%s\n", epoch_line(report).c_str());
+        std::fflush(stdout);
+    }
+
+private:
+    TrainingCallback* own_;
+    bool quiet_;
+    std::unique_ptr<RunLog> files_;
+};
+
+/// Continues from the furthest checkpoint that is whole, if there is one.
+inline void resume_fit(Trainer& trainer, const FitOptions& o, const std::string& log_folder) {
+    std::vector<std::string> skipped;
+    const std::string run = log_folder.empty() ? "" : RunLog::run_of(log_folder);
+    const auto found = resumable_checkpoints(o.checkpoint_dir, o.name, trainer.state().config, run, skipped);
+    for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
+    for (const std::string& file : found) {
+        try {
+            trainer.resume(Checkpoint(file));
+            if (!o.quiet)
+                std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
+            return;
+        } catch (const Error& e) {
+            std::fprintf(stderr, "note: %s\n", e.what());
+        }
+    }
+    if (!skipped.empty())
+        fail(ErrorCode::checkpoint, o.checkpoint_dir,
+             "the checkpoints of '" + o.name + "' do not belong to this run; use the same options and data, another name, or overwrite");
+}
+
+}  // namespace detail
+
+DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) {
+    const auto require = [](bool good, const char* what) {
+        if (!good) fail(ErrorCode::usage, "fit", what);
+    };
+    require(o.epochs >= 1, "epochs must be at least 1");
+    require(o.validation_share >= 0 && o.validation_share < 1, "validation_share must be at least 0 and less than 1");
+    require(o.validation_share == 0 || !o.validation, "give validation_share or validation, not both");
+    require(!(o.resume && o.overwrite), "resume goes on with what is there and overwrite removes it; choose one");
+    require(!o.resume || !o.checkpoint_dir.empty(), "resume needs a checkpoint_dir");
+    require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
+    const AnyLoss loss = detail::loss_for(o.loss, data);
+    detail::check_fit("fit", model, data, &loss);
+    if (o.validation) detail::check_fit("fit, validation", model, *o.validation, &loss);
+
+    Split split{detail::first_samples(data.size()), {}};
+    if (o.validation_share > 0) {
+        const auto count = static_cast<index_t>(std::llround(o.validation_share * static_cast<double>(data.size())));
+        require(count >= 1 && count < data.size(), "validation_share leaves nothing to train on, or nothing to validate");
+        split = random_split(data.size(), count, o.seed);
+    }
+    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .seed = o.seed, .workers = o.workers, .transform = o.transform};
+    if (o.balanced) training.weights = data.balanced_weights(split.train);
+    LoaderOptions evaluation = evaluation_options(o.batch_size, o.workers);
+    evaluation.transform = o.transform;
+    const auto train = data.loader(split.train, training);
+    std::unique_ptr<Loader> validation;
+    if (!split.validation.empty()) validation = data.loader(split.validation, evaluation);
+    if (o.validation) validation = o.validation->loader(detail::first_samples(o.validation->size()), evaluation);
+
+    Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
+    AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
+    if (o.schedule) schedule_options.rule = *o.schedule;
+    AnySchedule schedule(schedule_options);
+    Trainer trainer(model, optimizer, schedule, loss, *train, validation.get(),
+                    {.name = o.name,
+                     .checkpoint_dir = o.checkpoint_dir,
+                     .epochs = o.epochs,
+                     .save_every = o.save_every,
+                     .early_stopping_patience = o.early_stopping_patience,
+                     .monitor = o.monitor,
+                     .metrics = o.metrics,
+                     .clip_norm = o.clip_norm,
+                     .micro_batches = o.micro_batches,
+                     .quiet = o.quiet});
+    RunState& state = trainer.state();
+    state.config = detail::fit_config(o, loss, optimizer, model, validation ? validation->samples() : 0);
+    state.isa = to_string(active_isa());
+    state.seed = static_cast<std::uint64_t>(o.seed);
+    state.data_fingerprint = data.fingerprint();
+
+    const std::string log_folder = o.log_dir.empty() ? "" : o.log_dir + "/" + o.name;
+    std::optional<FolderLock> log_lock;
+    std::optional<FileLock> checkpoint_lock;
+    if (!log_folder.empty()) log_lock.emplace(log_folder, "use another name or log_dir");
+    if (!o.checkpoint_dir.empty()) {
+        std::error_code error;
+        std::filesystem::create_directories(o.checkpoint_dir, error);
+        if (error) fail(ErrorCode::io, o.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
+        checkpoint_lock.emplace(o.checkpoint_dir + "/" + o.name + ".lock", "use another name or checkpoint_dir");
+    }
+    const RunFiles earlier(o.checkpoint_dir, log_folder, o.name);
+    if (o.overwrite) earlier.remove();
+    if (!o.resume && !o.overwrite && !earlier.checkpoints.empty())
+        fail(ErrorCode::usage, o.checkpoint_dir,
+             "an earlier run left " + earlier.checkpoints.front().filename().string() +
+                 "; go on with it (resume = true), remove it (overwrite = true), or use another name");
+    if (!o.checkpoint_dir.empty() || !log_folder.empty()) state.run = new_run_id();
+    if (o.resume && !earlier.checkpoints.empty()) detail::resume_fit(trainer, o, log_folder);
+
+    detail::FitLog log(o.callback, o.quiet);
+    if (!log_folder.empty()) log.open(log_folder, state);
+    TrainingResult result = trainer.run(log);
+    if (log.files() && result.interrupted_by == 0) {
+        const PlotResult plot = log.files()->plot(result.state, o.name);
+        if (!plot.drawn) std::fprintf(stderr, "note: no training curve: %s\n", plot.message.c_str());
+    }
+    return result;
+}
+
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
+    char number[64];
+    std::snprintf(number, sizeof number, "loss %.4f", e.loss);
+    out << number;
+    if (!is_nan(e.accuracy)) {
+        std::snprintf(number, sizeof number, ", accuracy %.2f %%", e.accuracy);
+        out << number;
+    }
+    for (const NamedNumber& m : e.metrics) {
+        std::snprintf(number, sizeof number, " %.4g", m.value);
+        out << ", " << m.name << number;
+    }
+    return out << " (" << e.samples << " samples)";
+}
+DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& o) {
+    const AnyLoss loss = detail::loss_for(o.loss, data);
+    detail::check_fit("evaluate", model, data, &loss);
+    const auto loader = data.loader(detail::first_samples(data.size()), evaluation_options(o.batch_size, 0));
+    const RunningMean mean = Trainer::evaluate(model, loss, *loader, o.metrics);
+    Evaluation e{.loss = mean.loss(),
+                 .accuracy = loss.counts_correct() ? mean.accuracy() : std::numeric_limits<double>::quiet_NaN(),
+                 .samples = data.size(),
+                 .metrics = {}};
+    for (const auto& metric : o.metrics) e.metrics.push_back({metric->name(), metric->value()});
+    return e;
+}
+DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data) { return evaluate(model, data, {.loss = CrossEntropy{}}).accuracy; }
+
+DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size) {
+    detail::check_fit("predict", model, data, nullptr);
+    const auto loader = data.loader(detail::first_samples(data.size()), evaluation_options(batch_size, 0));
+    const auto size = static_cast<std::size_t>(model.output_shape().size());
+    std::vector<float> outputs(static_cast<std::size_t>(data.size()) * size);
+    std::size_t at = 0;
+    loader->start_epoch(0);
+    while (const Batch* batch = loader->next()) {
+        const std::size_t count = static_cast<std::size_t>(batch->count) * size;
+        model.predict(batch->inputs, std::span(outputs).subspan(at, count));
+        at += count;
+    }
+    return outputs;
+}
+
+namespace detail {
+
+inline std::vector<float> outputs_of(const AnyModel& model, std::span<const float> inputs) {
+    const auto in = static_cast<std::size_t>(model.input_shape().size());
+    if (inputs.size() % in != 0)
+        fail(ErrorCode::model, "predict",
+             text("got ", inputs.size(), " input values; expected a multiple of ", in, ", the size of one sample ", to_text(model.input_shape())).view());
+    std::vector<float> outputs(inputs.size() / in * static_cast<std::size_t>(model.output_shape().size()));
+    if (!outputs.empty()) model.predict(inputs, outputs);
+    return outputs;
+}
+inline std::vector<std::int32_t> largest(std::span<const float> outputs, index_t each) {
+    std::vector<std::int32_t> classes;
+    for (auto at = outputs.begin(); at != outputs.end(); at += each) classes.push_back(static_cast<std::int32_t>(std::max_element(at, at + each) - at));
+    return classes;
+}
+inline std::vector<float> softmax(std::vector<float> outputs, index_t each) {
+    for (auto at = outputs.begin(); at != outputs.end(); at += each) {
+        const double most = static_cast<double>(*std::max_element(at, at + each));
+        double sum = 0;
+        for (auto v = at; v != at + each; ++v) sum += std::exp(static_cast<double>(*v) - most);
+        for (auto v = at; v != at + each; ++v) *v = static_cast<float>(std::exp(static_cast<double>(*v) - most) / sum);
+    }
+    return outputs;
+}
+
+}  // namespace detail
+
+DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size) {
+    return detail::largest(predict(model, data, batch_size), model.output_shape().size());
+}
+DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs) {
+    return detail::largest(detail::outputs_of(model, inputs), model.output_shape().size());
+}
+DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
+    return detail::softmax(predict(model, data, batch_size), model.output_shape().size());
+}
+DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs) {
+    return detail::softmax(detail::outputs_of(model, inputs), model.output_shape().size());
+}
+
+}  // namespace dla
