@@ -12,6 +12,7 @@
 #include <dla/layers/norm.hpp>
 #include <dla/layers/pool2d.hpp>
 #include <dla/layers/reshape.hpp>
+#include <dla/layers/upsample2d.hpp>
 
 #include <dla/compose/repeat.hpp>
 #include <dla/compose/residual.hpp>

@@ -448,5 +448,35 @@ def network():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network):
+def upsample():
+    f = File("upsample")
+    cases = [  # shape, scale or None, size or None, mode, align_corners
+        ((1, 1, 1, 1), 1, None, "nearest", None), ((2, 3, 3, 4), 2, None, "nearest", None), ((1, 17, 2, 3), (3, 2), None, "nearest", None), ((2, 1, 5, 4), (1, 7), None, "nearest", None),
+        ((2, 3, 5, 7), None, (7, 3), "nearest", None), ((1, 2, 6, 9), None, (4, 13), "nearest", None), ((1, 1, 7, 5), None, (7, 10), "nearest", None), ((1, 3, 4, 6), None, (1, 1), "nearest", None),
+        ((0, 3, 2, 2), 2, None, "nearest", None),
+    ]
+    for align in (False, True):
+        cases += [((1, 1, 1, 1), 1, None, "bilinear", align), ((1, 1, 1, 1), 3, None, "bilinear", align), ((2, 3, 3, 4), 2, None, "bilinear", align), ((1, 17, 2, 3), (3, 2), None, "bilinear", align),
+                  ((2, 1, 5, 4), (1, 5), None, "bilinear", align), ((1, 2, 1, 6), 2, None, "bilinear", align), ((2, 3, 5, 7), None, (7, 3), "bilinear", align), ((1, 2, 6, 9), None, (4, 13), "bilinear", align),
+                  ((1, 1, 7, 5), None, (7, 10), "bilinear", align), ((1, 3, 4, 6), None, (1, 1), "bilinear", align), ((1, 2, 9, 11), None, (2, 3), "bilinear", align), ((1, 17, 3, 3), None, (3, 3), "bilinear", align),
+                  ((0, 3, 2, 2), 2, None, "bilinear", align)]
+    for shape, scale, size, mode, align in cases:
+        x = leaf(grid(*shape))
+        if scale is not None:
+            size = tuple(n * s for n, s in zip(shape[2:], pair(scale)))
+        if shape[0] == 0:  # PyTorch's refuses
+            y = x.new_zeros(0, shape[1], *size)
+            dy = y
+        else:
+            y = torch.nn.Upsample(scale_factor=None if scale is None else tuple(map(float, pair(scale))), size=size if scale is None else None, mode=mode, align_corners=align)(x)
+            dy = grid(*y.shape)
+            y.backward(dy)
+        assert tuple(y.shape[2:]) == size
+        by = f"scale {'x'.join(map(str, pair(scale)))}" if scale is not None else f"size {'x'.join(map(str, size))}"
+        f.case(f"{mode} {'x'.join(map(str, shape))} {by}{' align' if align else ''}", dict(mode=mode, align_corners=bool(align)),
+               dict(x=x, y=y, dy=dy, dx=torch.zeros(shape) if shape[0] == 0 else x.grad))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample):
     make()

@@ -90,6 +90,27 @@ TEST_CASE("refusals of the other layers") {
     CHECK(why(ReLU{}, Shape{8, 3}) == "accepted: [8, 3]");
 }
 
+TEST_CASE("refusals of layers that resize images") {
+    using Upsample = Upsample2d<>;
+    static_assert(Upsample2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 10});
+    static_assert(Upsample{.size = {2, 7}}.out_shape(Shape{Dyn, Dyn, Dyn}).shape == Shape{Dyn, 2, 7});
+    static_assert(Upsample2d<2>{}.out_shape(Shape{3, Dyn, 5}).shape == Shape{3, Dyn, 10});
+    CHECK(why(Upsample2d<2>{}, Shape{8}) == "Upsample2d<2> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(Upsample{}, Shape{3, 4, 5}) ==
+          "Upsample2d<> refuses input [3, 4, 5] (60 values): neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
+    CHECK(why(Upsample2d<2>{.size = 8}, Shape{3, 4, 5}) ==
+          "Upsample2d<2> refuses input [3, 4, 5] (60 values): its scale and its size are set; write one of them, Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
+    CHECK(why(Upsample{.scale = {2, 0}}, Shape{3, 4, 5}) ==
+          "Upsample2d<2x0> refuses input [3, 4, 5] (60 values): its scale (2 x 0) must be at least 1; for a smaller image write the size, e.g. "
+          "Upsample2d<>{.size = 16}");
+    CHECK(why(Upsample{.size = {8, 0}}, Shape{3, 4, 5}).ends_with("its size (8 x 0) must be at least 1"));
+    CHECK(why(Upsample2d<2>{.align_corners = true}, Shape{3, 4, 5}).ends_with("align_corners is an option of Interpolation::bilinear; nearest has none"));
+    CHECK(why(Upsample{.scale = {index_t{1} << 62, 1}}, Shape{3, 4, 5})
+              .ends_with("heights and widths must be at most 1073741824; it would give [3, 9223372036854775807, 5]"));
+    CHECK(why(Upsample{.size = 1}, Shape{1, index_t{1} << 31, 1}).find("heights and widths must be at most 1073741824") != std::string::npos);
+    CHECK(why(Upsample{.scale = index_t{1} << 20}, Shape{3, 4, 5}).ends_with("a sample [3, 4194304, 5242880] has more than 1099511627776 values (2^40)"));
+}
+
 TEST_CASE("every case of the list gives the shape it claims, known or not") {
     support::for_each_layer_case([](const std::string& name, const auto& layer, const Shape& in, index_t) {
         CAPTURE(name);

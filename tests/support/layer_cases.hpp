@@ -62,6 +62,14 @@ void for_each_plain_case(F&& f) {
     f("AvgPool2d divisor", Avg{.kernel = {2, 3}, .stride = {2, 1}, .divisor_override = 5}, Shape{2, 4, 5}, 2);
     f("GlobalAvgPool2d", dla::GlobalAvgPool2d{}, Shape{3, 4, 5}, 2);
 
+    using Upsample = dla::Upsample2d<>;
+    using dla::Interpolation;
+    f("Upsample2d 2", dla::Upsample2d<2>{}, Shape{3, 2, 3}, 2);
+    f("Upsample2d to a size", Upsample{.size = {5, 3}}, Shape{2, 3, 4}, 2);
+    f("Upsample2d bilinear", Upsample{.scale = {2, 3}, .mode = Interpolation::bilinear}, Shape{3, 3, 2}, 2);
+    f("Upsample2d bilinear to a size", Upsample{.size = {3, 5}, .mode = Interpolation::bilinear}, Shape{2, 4, 3}, 2);
+    f("Upsample2d bilinear, corners aligned", Upsample{.scale = 2, .mode = Interpolation::bilinear, .align_corners = true}, Shape{2, 3, 4}, 2);
+
     f("ReLU", dla::ReLU{}, Shape{37}, 2);
     f("LeakyReLU", dla::LeakyReLU{}, Shape{2, 9}, 2);
     f("LeakyReLU 0.3", dla::LeakyReLU{.slope = 0.3}, Shape{9}, 2);

@@ -90,6 +90,14 @@ concept AvgPool2d = requires(const P& p, const Pool2dDims& d, ConstActivationPtr
     avg_pool2d_backward(p, d, x, y);  // (dy, dx)
 };
 
+// resize.hpp
+/// ensures: y = x resized: where each output comes from is ResizedAxis (reference/resize.hpp), PyTorch's interpolate; dx overwritten everywhere.
+template <class P>
+concept Upsample2d = requires(const P& p, const Resize2dDims& d, Interpolation mode, bool align_corners, ConstActivationPtr<P> x, ActivationPtr<P> y) {
+    upsample2d_forward(p, d, mode, align_corners, x, y);
+    upsample2d_backward(p, d, mode, align_corners, x, y);  // (.., dy, dx)
+};
+
 // norm.hpp; w and b (and dw, db) [channels] or null together: no affine part. They are read from the masters: too few to be worth a copy.
 /// ensures: y = (x - mean) * invstd * w + b with the batch's mean and biased variance (two passes); mean and invstd [channels] are written;
 /// running_mean, running_var [channels] and tracked (or null together) updated with the unbiased variance; momentum < 0 means 1 / tracked.
@@ -221,7 +229,8 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
-    AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
+    AvgPool2d<P> && Upsample2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> &&
+    ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> &&
+    StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -21,5 +21,6 @@
 #include <dla/kernels/cpu/optim.hpp>
 #include <dla/kernels/cpu/pool.hpp>
 #include <dla/kernels/cpu/reduce.hpp>
+#include <dla/kernels/cpu/resize.hpp>
 #include <dla/kernels/cpu/softmax.hpp>
 #endif

@@ -9,5 +9,6 @@
 #include <dla/kernels/reference/optim.hpp>
 #include <dla/kernels/reference/pool.hpp>
 #include <dla/kernels/reference/reduce.hpp>
+#include <dla/kernels/reference/resize.hpp>
 #include <dla/kernels/reference/softmax.hpp>
 #include <dla/kernels/reference/step.hpp>

@@ -43,6 +43,15 @@ struct Pool2dDims {
     index_t divisor_override = 0;   ///< average only; 0: number of elements of the window
 };
 
+/// Images that become images of another size. x [batch, height, width, channels], y [batch, out_height, out_width, channels].
+struct Resize2dDims {
+    index_t batch = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
+};
+
+/// How an enlarged image gets the values between those that it was made of: the nearest, or linearly from the two around in either direction.
+enum class Interpolation { nearest, bilinear };
+constexpr std::string_view to_string(Interpolation mode) { return mode == Interpolation::nearest ? "nearest" : "bilinear"; }
+
 /// A tensor seen as [outer, channels, inner]; inner = 1 when the channels are contiguous.
 struct NormDims {
     index_t outer = 0, channels = 0, inner = 1;

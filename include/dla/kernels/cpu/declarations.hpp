@@ -34,6 +34,10 @@ DLA_ONCE void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, cons
 DLA_ONCE void avg_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y);
 DLA_ONCE void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, float* dx);
 
+// resize.hpp
+DLA_ONCE void upsample2d_forward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* x, float* y);
+DLA_ONCE void upsample2d_backward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* dy, float* dx);
+
 // norm.hpp
 DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d);
 DLA_ONCE void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,

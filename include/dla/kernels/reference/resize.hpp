@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// Images of another size, of the reference policy: interpolated.
+#pragma once
+
+#include <dla/kernels/reference/wide.hpp>
+#include <dla/kernels/types.hpp>
+
+#include <algorithm>
+
+#include <dla/core/begin_exact.inl.hpp>
+
+namespace dla {
+
+namespace detail {
+
+/// Output o of an axis is (1 - share) * x[low] + share * x[high]; high is low where one value is all, and share is then 0.
+struct AxisSource {
+    index_t low, high;
+    double share;
+    constexpr bool one() const { return low == high; }
+    /// What input i, which is one of the two, contributes.
+    constexpr double weight(index_t i) const { return i == low ? 1 - share : share; }
+};
+
+/// One axis of torch's interpolate with `scale` = in / out (align_corners: (in - 1) / (out - 1)), calculated in whole numbers. requires: sizes within 2^30.
+/// nearest: floor(o * scale). bilinear: around max(0, (o + 0.5) * scale - 0.5), or o * scale with align_corners; beyond the last value: that one.
+struct ResizedAxis {
+    index_t in, out;
+    Interpolation mode;
+    bool align_corners;
+
+    constexpr AxisSource source(index_t o) const {
+        if (mode == Interpolation::nearest) return {o * in / out, o * in / out, 0};
+        const index_t whole = align_corners ? std::max<index_t>(out - 1, 1) : 2 * out;
+        const index_t place = align_corners ? (out > 1 ? o * (in - 1) : 0) : std::max<index_t>((2 * o + 1) * in - out, 0);  // in parts of `whole`
+        const index_t low = place / whole, part = place % whole;
+        if (part == 0 || low + 1 >= in) return {low, low, 0};
+        return {low, low + 1, static_cast<double>(part) / static_cast<double>(whole)};
+    }
+    /// The outputs [first, last) that input i is a part of: with o, neither low nor high falls.
+    struct Outputs {
+        index_t first, last;
+    };
+    constexpr Outputs outputs(index_t i) const {
+        return {first_where([&](index_t o) { return source(o).high >= i; }), first_where([&](index_t o) { return source(o).low > i; })};
+    }
+
+private:
+    /// The first output for which f holds, as it does for all behind; `out` if there is none.
+    template <class F>
+    constexpr index_t first_where(const F& f) const {
+        index_t before = 0, holds = out;
+        while (before < holds) {
+            const index_t middle = before + (holds - before) / 2;
+            if (f(middle))
+                holds = middle;
+            else
+                before = middle + 1;
+        }
+        return holds;
+    }
+};
+
+/// Both axes of an image.
+struct ResizedImage {
+    ResizedAxis rows, columns;
+    constexpr ResizedImage(const Resize2dDims& d, Interpolation mode, bool align_corners)
+        : rows{d.height, d.out_height, mode, align_corners}, columns{d.width, d.out_width, mode, align_corners} {}
+};
+
+}  // namespace detail
+
+/// y = x interpolated; a value that does not count (share 0) is not read, so an infinity stays where it is.
+template <class T>
+void upsample2d_forward(const Reference<T>&, const Resize2dDims& d, Interpolation mode, bool align_corners, const detail::Of<T>* x, detail::Of<T>* y) {
+    using Sum = detail::Wide<T>;
+    const detail::ResizedImage image(d, mode, align_corners);
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t oh = 0; oh < d.out_height; ++oh)
+            for (index_t ow = 0; ow < d.out_width; ++ow) {
+                const detail::AxisSource row = image.rows.source(oh), column = image.columns.source(ow);
+                for (index_t c = 0; c < d.channels; ++c) {
+                    Sum sum{};
+                    for (index_t ih = row.low; ih <= row.high; ++ih)
+                        for (index_t iw = column.low; iw <= column.high; ++iw)
+                            sum += static_cast<Sum>(row.weight(ih) * column.weight(iw)) *
+                                   static_cast<Sum>(x[((n * d.height + ih) * d.width + iw) * d.channels + c]);
+                    y[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] = static_cast<T>(sum);
+                }
+            }
+}
+
+/// dx overwritten: each input gathers from the outputs that it is a part of, in order.
+template <class T>
+void upsample2d_backward(const Reference<T>&, const Resize2dDims& d, Interpolation mode, bool align_corners, const detail::Of<T>* dy, detail::Of<T>* dx) {
+    using Sum = detail::Wide<T>;
+    const detail::ResizedImage image(d, mode, align_corners);
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t ih = 0; ih < d.height; ++ih)
+            for (index_t iw = 0; iw < d.width; ++iw) {
+                const auto rows = image.rows.outputs(ih), columns = image.columns.outputs(iw);
+                for (index_t c = 0; c < d.channels; ++c) {
+                    Sum sum{};
+                    for (index_t oh = rows.first; oh < rows.last; ++oh)
+                        for (index_t ow = columns.first; ow < columns.last; ++ow)
+                            sum += static_cast<Sum>(image.rows.source(oh).weight(ih) * image.columns.source(ow).weight(iw)) *
+                                   static_cast<Sum>(dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c]);
+                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
+                }
+            }
+}
+
+}  // namespace dla
+
+#include <dla/core/end_exact.inl.hpp>
