@@ -8,6 +8,7 @@
 #include <dla/layers/activation.hpp>
 #include <dla/layers/conv2d.hpp>
 #include <dla/layers/dropout.hpp>
+#include <dla/layers/group_norm.hpp>
 #include <dla/layers/linear.hpp>
 #include <dla/layers/norm.hpp>
 #include <dla/layers/pool2d.hpp>

@@ -478,5 +478,20 @@ def upsample():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample):
+def group_norm():
+    f = File("group_norm")
+    for shape, groups, affine, eps, offset in [((4, 6), 3, True, 1e-5, 0), ((4, 6), 1, False, 1e-5, 0), ((2, 3, 5), 3, True, 1e-5, 0), ((2, 6, 5), 2, True, 1e-5, 0), ((1, 17, 9), 1, True, 1e-3, 0),
+                                               ((2, 6, 4, 3), 2, True, 1e-5, 0), ((2, 6, 4, 3), 3, False, 1e-5, 0), ((3, 3, 3, 5), 3, True, 1e-5, 0), ((1, 17, 5, 7), 17, True, 1e-5, 0), ((1, 1, 3, 3), 1, True, 1e-5, 0),
+                                               ((2, 17, 3, 2), 1, True, 1e-5, 0), ((2, 4, 5, 5), 2, True, 1e-5, 1000), ((2, 4, 5, 5), 2, True, 1e-12, 0), ((2, 4, 3), 2, True, 1e-5, -500), ((0, 4, 3, 3), 2, True, 1e-5, 0),
+                                               ((2, 4, 1, 1), 2, True, 1e-5, 0)]:
+        x, w, b = leaf(grid(*shape) + offset), leaf(grid(shape[1])) if affine else None, leaf(grid(shape[1])) if affine else None
+        y = F.group_norm(x, groups, w, b, eps)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"group_norm {'x'.join(map(str, shape))} groups {groups} eps{eps} off{offset}{'' if affine else ' plain'}", dict(eps=eps, groups=groups),
+               dict(x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad if affine else None, db=b.grad if affine else None))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample, group_norm):
     make()

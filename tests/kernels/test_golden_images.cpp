@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Kernels that give images another size, of every host policy, against PyTorch's double results (tests/golden).
+// Kernels that give images another size, and group normalisation, of every host policy, against PyTorch's double results (tests/golden).
 #include <support/golden_check.hpp>
 
 using namespace dla;
@@ -34,4 +34,48 @@ TEST_CASE_TEMPLATE("golden upsample", P, POLICIES) {
         compare<P>(c, "y", channels_last(c.tensor("y")), y, exact ? 0 : 16, largest(xt));
         compare<P>(c, "dx", channels_last(c.tensor("dx")), dx, exact ? 0 : 16, largest(dyt) * outputs_of_one(d));
     }
+}
+
+TEST_CASE_TEMPLATE("golden group norm", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("group_norm");
+    CHECK(cases.size() >= 16);
+    // Images both ways: channels last, and as PyTorch has them.
+    for (const bool last : {true, false})
+        for (const Case& c : cases) {
+            const auto& dims = c.tensor("x").dims;
+            const auto view = [&](const std::string& name) { return last && dims.size() == 4 ? channels_last(c.tensor(name)) : c.tensor(name); };
+            GroupNormDims d{.batch = dims[0], .channels = dims[1], .groups = c.integer("groups"), .channels_first = !last || dims.size() == 3};
+            for (std::size_t i = 2; i < dims.size(); ++i) d.positions *= dims[i];
+            const bool affine = c.has("w");
+            const Tensor xt = view("x"), dyt = view("dy");
+            const auto x = to<P>(xt), dy = to<P>(dyt);
+            const auto w = affine ? to<P>(c.tensor("w")) : Values<P>(), b = affine ? to<P>(c.tensor("b")) : Values<P>();
+            auto y = poisoned<P>(xt.size()), inferred = y, dx = y, mean = poisoned<P>(d.batch * d.groups), invstd = mean;
+            auto dw = accumulator<P>(d.channels), db = accumulator<P>(d.channels);
+            const Scratch scratch(group_norm_scratch(p, d));
+            const double eps = c.number("eps");
+            group_norm_forward(p, scratch.data, d, eps, x.data(), pointer(affine, w), pointer(affine, b), y.data(), mean.data(), invstd.data());
+            group_norm_forward(p, scratch.data, d, eps, x.data(), pointer(affine, w), pointer(affine, b), inferred.data(), nullptr, nullptr);
+            CHECK(inferred == y);
+            group_norm_backward(p, scratch.data, d, x.data(), pointer(affine, w), mean.data(), invstd.data(), dy.data(), dx.data(), pointer(affine, dw),
+                                pointer(affine, db));
+            double gain = 0;
+            for (const auto e : invstd) gain = std::max(gain, static_cast<double>(e));
+            const double wide = affine ? largest(c.tensor("w")) : 1, shift = affine ? largest(c.tensor("b")) : 0, unit_size = 2 * gain * largest(xt);
+            const double rows = std::sqrt(static_cast<double>(d.batch * d.positions));
+            compare<P>(c, "y", view("y"), y, 8, wide * unit_size + shift);
+            compare<P>(c, "dx", view("dx"), dx, 16, gain * wide * largest(dyt) * (1 + unit_size));
+            auto inplace = dy;
+            if (affine) {
+                compare<P>(c, "dw", c.tensor("dw"), dw, 8, rows * largest(dyt) * unit_size + before, before);
+                compare<P>(c, "db", c.tensor("db"), db, 8, rows * largest(dyt) + before, before);
+                auto dw_alone = accumulator<P>(d.channels), db_alone = dw_alone;
+                group_norm_backward(p, scratch.data, d, x.data(), w.data(), mean.data(), invstd.data(), dy.data(), nullptr, dw_alone.data(), db_alone.data());
+                CHECK_MESSAGE((dw_alone == dw && db_alone == db), c.name << ": without dx");
+            }
+            group_norm_backward(p, scratch.data, d, x.data(), pointer(affine, w), mean.data(), invstd.data(), inplace.data(), inplace.data(),
+                                pointer(affine, dw), pointer(affine, db));
+            CHECK_MESSAGE(inplace == dx, c.name << ": in place");
+        }
 }

@@ -90,6 +90,22 @@ TEST_CASE("refusals of the other layers") {
     CHECK(why(ReLU{}, Shape{8, 3}) == "accepted: [8, 3]");
 }
 
+TEST_CASE("refusals of group normalisation") {
+    static_assert(GroupNorm<4, 8>{}.out_shape(Shape{8, 3, 2}).shape == Shape{8, 3, 2});
+    static_assert(GroupNorm<4>{}.out_shape(Shape{Dyn, 3, Dyn}).shape == Shape{Dyn, 3, Dyn});
+    static_assert(GroupNorm<PerChannel>{}.out_shape(Shape{7, 3}).shape == Shape{7, 3});
+    CHECK(why(GroupNorm<3>{}, Shape{8, 5, 5}) == "GroupNorm<3> refuses input [8, 5, 5] (200 values): groups = 3 must divide the channels (8)");
+    CHECK(why(GroupNorm<3, 8>{}, Shape{Dyn, 5}) == "GroupNorm<3, 8> refuses input [Dyn, 5]: groups = 3 must divide the channels (8)");
+    CHECK(why(GroupNorm<4, 16>{}, Shape{8, 5}) == "GroupNorm<4, 16> refuses input [8, 5] (40 values): expected 16 channels, got 8");
+    CHECK(why(GroupNorm<>{}, Shape{8}) ==
+          "GroupNorm<Dyn> refuses input [8]: its number of groups is not set; write GroupNorm<8>, or GroupNorm<PerChannel> for a group of each channel");
+    CHECK(why(GroupNorm<>{.groups = 0}, Shape{8}) == "GroupNorm<0> refuses input [8]: its number of groups is 0; expected at least 1");
+    CHECK(why(GroupNorm<PerChannel, 8>{}, Shape{9}) == "GroupNorm<PerChannel, 8> refuses input [9]: expected 8 channels, got 9");
+    CHECK(why(GroupNorm<2>{}, Flatten{}.out_shape(Shape{2, 3, 4}).shape) ==
+          "GroupNorm<2> refuses input [24]: the features of a flattened image lie position by position, so no channels are neighbours; put GroupNorm before "
+          "Flatten");
+}
+
 TEST_CASE("refusals of layers that resize images") {
     using Upsample = Upsample2d<>;
     static_assert(Upsample2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 10});

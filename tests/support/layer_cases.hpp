@@ -41,6 +41,12 @@ void for_each_parametric_case(F&& f) {
     f("LayerNorm of the last axis of [4, 6]", dla::LayerNorm<6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [4, 6]", dla::LayerNorm<4, 6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [2, 3, 4]", dla::LayerNorm<2, 3, 4>{}, Shape{2, 3, 4}, 2);
+    f("GroupNorm [6]", dla::GroupNorm<2>{}, Shape{6}, 3);
+    f("GroupNorm [6, 3]", dla::GroupNorm<3>{}, Shape{6, 3}, 2);
+    f("GroupNorm [4, 3, 2]", dla::GroupNorm<2>{}, Shape{4, 3, 2}, 2);
+    f("GroupNorm without affine part", dla::GroupNorm<1>{.eps = 1e-3, .affine = false}, Shape{3, 2, 3}, 2);
+    f("GroupNorm of each channel", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 3, 4}, 2);
+    f("GroupNorm of each channel of [3, 5]", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 5}, 2);
     f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
 }
 

@@ -137,6 +137,18 @@ concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index
     layer_norm_backward(p, scratch, rows, columns, x, w, mean, invstd, dy, dx, dw, db);  // dx or null, may be dy; dw, db accumulated
 };
 
+// group_norm.hpp
+/// ensures: each group of each sample normalised by its own mean and biased variance (two passes); w, b [channels] or null; mean, invstd [batch, groups], in
+/// forward or null.
+template <class P>
+concept GroupNorm = requires(const P& p, Scratch<P> scratch, const GroupNormDims& d, double eps, ConstActivationPtr<P> x, ConstMasterPtr<P> w,
+                             ConstMasterPtr<P> b, ConstActivationPtr<P> dy, ActivationPtr<P> y, StatisticPtr<P> mean, StatisticPtr<P> invstd,
+                             ActivationPtr<P> dx, MasterPtr<P> dw, MasterPtr<P> db) {
+    { group_norm_scratch(p, d) } -> std::same_as<index_t>;  // for forward and backward
+    group_norm_forward(p, scratch, d, eps, x, w, b, y, mean, invstd);
+    group_norm_backward(p, scratch, d, x, w, mean, invstd, dy, dx, dw, db);  // dx or null, may be dy; dw, db accumulated
+};
+
 // eltwise.hpp; n values; the output may be an input
 /// ensures: y = f(x); `slope` is used by leaky_relu only. Backward reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
 template <class P>
@@ -230,7 +242,7 @@ template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
     AvgPool2d<P> && Upsample2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> &&
-    ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> &&
-    StepKernels<P>;
+    GroupNorm<P> && ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> &&
+    OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

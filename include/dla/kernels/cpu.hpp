@@ -16,6 +16,7 @@
 #include <dla/kernels/cpu/conv_norm.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
+#include <dla/kernels/cpu/group_norm.hpp>
 #include <dla/kernels/cpu/linear_norm.hpp>
 #include <dla/kernels/cpu/norm.hpp>
 #include <dla/kernels/cpu/optim.hpp>

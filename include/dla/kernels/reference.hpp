@@ -5,6 +5,7 @@
 #include <dla/kernels/reference/conv2d.hpp>
 #include <dla/kernels/reference/eltwise.hpp>
 #include <dla/kernels/reference/gemm.hpp>
+#include <dla/kernels/reference/group_norm.hpp>
 #include <dla/kernels/reference/norm.hpp>
 #include <dla/kernels/reference/optim.hpp>
 #include <dla/kernels/reference/pool.hpp>

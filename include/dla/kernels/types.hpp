@@ -57,6 +57,16 @@ struct NormDims {
     index_t outer = 0, channels = 0, inner = 1;
 };
 
+/// Groups of neighbouring channels, each normalised over all positions of a sample. x [batch, positions, channels], as images lie, or with channels_first
+/// [batch, channels, positions].
+struct GroupNormDims {
+    index_t batch = 0, channels = 0, positions = 1, groups = 1;
+    bool channels_first = false;
+
+    constexpr index_t group_channels() const { return channels / groups; }
+    constexpr index_t group_values() const { return channels / groups * positions; }
+};
+
 /// Words of the mask that `add_relu` keeps of n values: a bit for each value, in an order that is the kernels' own, the same on every instruction set.
 constexpr index_t relu_mask_words(index_t n) { return (n + 511) / 512 * 16; }
 

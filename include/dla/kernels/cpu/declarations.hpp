@@ -64,6 +64,13 @@ DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t colu
 DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, const float* w, const float* mean,
                                   const float* invstd, const float* dy, float* dx, float* dw, float* db);
 
+// group_norm.hpp
+DLA_ONCE index_t group_norm_scratch(const Cpu<float>&, const GroupNormDims& d);
+DLA_ONCE void group_norm_forward(const Cpu<float>& p, std::byte* scratch, const GroupNormDims& d, double eps, const float* x, const float* w, const float* b,
+                                 float* y, float* mean, float* invstd);
+DLA_ONCE void group_norm_backward(const Cpu<float>& p, std::byte* scratch, const GroupNormDims& d, const float* x, const float* w, const float* mean,
+                                  const float* invstd, const float* dy, float* dx, float* dw, float* db);
+
 // norm_rows.hpp; for the groups that follow.
 /// mean and invstd of the running statistics.
 DLA_ONCE void norm_rows_running(const Cpu<float>& p, const NormRowsDims& d, const NormParams& n, float* mean, float* invstd);
