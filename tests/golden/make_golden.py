@@ -478,6 +478,19 @@ def upsample():
     f.write()
 
 
+def adaptive_pool():
+    f = File("adaptive_pool")
+    for shape, size in [((2, 3, 4, 5), (1, 1)), ((2, 3, 7, 5), (3, 2)), ((1, 17, 7, 9), (7, 7)), ((1, 1, 5, 8), (2, 8)), ((1, 2, 3, 4), (7, 5)), ((1, 3, 1, 1), (2, 3)), ((2, 1, 10, 6), (4, 6)), ((3, 2, 2, 11), (1, 4)),
+                        ((0, 3, 4, 4), (2, 2))]:
+        x = leaf(grid(*shape))
+        y = torch.nn.AdaptiveAvgPool2d(size)(x)
+        dy = grid(*y.shape)
+        if shape[0]:  # PyTorch's backward refuses an empty batch
+            y.backward(dy)
+        f.case(f"adaptive {'x'.join(map(str, shape))} to {size[0]}x{size[1]}", {}, dict(x=x, y=y, dy=dy, dx=x.grad if shape[0] else torch.zeros(shape)))
+    f.write()
+
+
 def group_norm():
     f = File("group_norm")
     for shape, groups, affine, eps, offset in [((4, 6), 3, True, 1e-5, 0), ((4, 6), 1, False, 1e-5, 0), ((2, 3, 5), 3, True, 1e-5, 0), ((2, 6, 5), 2, True, 1e-5, 0), ((1, 17, 9), 1, True, 1e-3, 0),
@@ -493,5 +506,5 @@ def group_norm():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample, group_norm):
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample, group_norm, adaptive_pool):
     make()

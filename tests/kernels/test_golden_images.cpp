@@ -36,6 +36,22 @@ TEST_CASE_TEMPLATE("golden upsample", P, POLICIES) {
     }
 }
 
+TEST_CASE_TEMPLATE("golden adaptive average pool", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("adaptive_pool");
+    CHECK(cases.size() >= 9);
+    for (const Case& c : cases) {
+        const Resize2dDims d = resize_dims(c);
+        const Tensor xt = channels_last(c.tensor("x")), dyt = channels_last(c.tensor("dy"));
+        const auto x = to<P>(xt), dy = to<P>(dyt);
+        auto y = poisoned<P>(dyt.size()), dx = poisoned<P>(xt.size());
+        adaptive_avg_pool2d_forward(p, d, x.data(), y.data());
+        adaptive_avg_pool2d_backward(p, d, dy.data(), dx.data());
+        compare<P>(c, "y", channels_last(c.tensor("y")), y, 4, 0);  // the sums of these inputs are exact
+        compare<P>(c, "dx", channels_last(c.tensor("dx")), dx, 8, largest(dyt) * outputs_of_one(d));
+    }
+}
+
 TEST_CASE_TEMPLATE("golden group norm", P, POLICIES) {
     const P p;
     const auto cases = golden::load("group_norm");

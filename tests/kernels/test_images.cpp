@@ -9,7 +9,7 @@
 using namespace dla;
 using namespace support;
 
-static_assert(kernel::Upsample2d<Cpu<float>>);
+static_assert(kernel::Upsample2d<Cpu<float>> && kernel::AdaptiveAvgPool2d<Cpu<float>>);
 
 namespace {
 
@@ -97,8 +97,23 @@ TEST_CASE("upsample by whole scales: the places of PyTorch") {
     CHECK(wide[41] == 4);
 }
 
+TEST_CASE("cpu adaptive average pool: integers give the reference's values; gradients within rounding") {
+    for_each_size([&](const Resize2dDims& d) {
+        const Floats x = integers(1, inputs_of(d), 50), dy = reals(2, outputs_of(d));
+        Floats expected = poisoned(outputs_of(d)), y = expected, dx = poisoned(inputs_of(d));
+        std::vector<double> dx_exact(dx.size());
+        adaptive_avg_pool2d_forward(Reference<float>{}, d, x.data(), expected.data());
+        adaptive_avg_pool2d_forward(cpu(), d, x.data(), y.data());
+        CHECK(same_values(y, expected));
+        adaptive_avg_pool2d_backward(Reference<double>{}, d, doubles(dy).data(), dx_exact.data());
+        adaptive_avg_pool2d_backward(cpu(), d, dy.data(), dx.data());
+        const double terms = static_cast<double>((d.out_height / d.height + 2) * (d.out_width / d.width + 2));
+        CHECK(distance(dx, dx_exact) <= 2 * std::sqrt(terms) * 0x1p-24);
+    });
+}
+
 TEST_CASE("cpu images of another size: the same bits at any number of threads") {
-    for (const Resize2dDims& d : {Resize2dDims{8, 16, 15, 20, 32, 30}, Resize2dDims{1, 40, 41, 33, 57, 29}}) {
+    for (const Resize2dDims& d : {Resize2dDims{8, 16, 15, 20, 32, 30}, Resize2dDims{1, 40, 41, 33, 57, 29}, Resize2dDims{6, 57, 29, 20, 20, 7}}) {
         const Floats x = reals(1, inputs_of(d)), dy = reals(2, outputs_of(d));
         check_threads([&](const Cpu<float>& p) {
             Floats all;
@@ -112,6 +127,8 @@ TEST_CASE("cpu images of another size: the same bits at any number of threads") 
                 run(outputs_of(d), [&](float* y) { upsample2d_forward(p, d, mode, false, x.data(), y); });
                 run(inputs_of(d), [&](float* dx) { upsample2d_backward(p, d, mode, false, dy.data(), dx); });
             }
+            run(outputs_of(d), [&](float* y) { adaptive_avg_pool2d_forward(p, d, x.data(), y); });
+            run(inputs_of(d), [&](float* dx) { adaptive_avg_pool2d_backward(p, d, dy.data(), dx); });
             return all;
         });
     }

@@ -111,6 +111,15 @@ TEST_CASE("refusals of layers that resize images") {
     static_assert(Upsample2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 10});
     static_assert(Upsample{.size = {2, 7}}.out_shape(Shape{Dyn, Dyn, Dyn}).shape == Shape{Dyn, 2, 7});
     static_assert(Upsample2d<2>{}.out_shape(Shape{3, Dyn, 5}).shape == Shape{3, Dyn, 10});
+    static_assert(AdaptiveAvgPool2d<7>{}.out_shape(Shape{3, 12, Dyn}).shape == Shape{3, 7, 7});
+    static_assert(AdaptiveAvgPool2d<2, Same>{}.out_shape(Shape{3, Dyn, Dyn}).shape == Shape{3, 2, Dyn});
+    CHECK(why(AdaptiveAvgPool2d<7, 5>{}, Shape{8}) == "AdaptiveAvgPool2d<7, 5> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(AdaptiveAvgPool2d<>{}, Shape{3, 4, 5}) ==
+          "AdaptiveAvgPool2d<Dyn> refuses input [3, 4, 5] (60 values): its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that stays as it is");
+    CHECK(why(AdaptiveAvgPool2d<Same, 0>{}, Shape{3, 4, 5}) ==
+          "AdaptiveAvgPool2d<Same, 0> refuses input [3, 4, 5] (60 values): its size must be at least 1, or Same");
+    CHECK(why(AdaptiveAvgPool2d<>{.size = {2, index_t{1} << 31}}, Shape{3, 4, 5}).ends_with("heights and widths must be at most 1073741824"));
+    CHECK(why(AdaptiveAvgPool2d<1 << 20>{}, Shape{3, 4, 5}).ends_with("a sample [3, 1048576, 1048576] has more than 1099511627776 values (2^40)"));
     CHECK(why(Upsample2d<2>{}, Shape{8}) == "Upsample2d<2> refuses input [8]: expected an image [channels, height, width]");
     CHECK(why(Upsample{}, Shape{3, 4, 5}) ==
           "Upsample2d<> refuses input [3, 4, 5] (60 values): neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");

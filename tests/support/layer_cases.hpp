@@ -68,6 +68,11 @@ void for_each_plain_case(F&& f) {
     f("AvgPool2d divisor", Avg{.kernel = {2, 3}, .stride = {2, 1}, .divisor_override = 5}, Shape{2, 4, 5}, 2);
     f("GlobalAvgPool2d", dla::GlobalAvgPool2d{}, Shape{3, 4, 5}, 2);
 
+    using Adaptive = dla::AdaptiveAvgPool2d<>;
+    f("AdaptiveAvgPool2d to one", dla::AdaptiveAvgPool2d<1>{}, Shape{3, 4, 5}, 2);
+    f("AdaptiveAvgPool2d overlapping", Adaptive{.size = {3, 2}}, Shape{2, 5, 3}, 2);
+    f("AdaptiveAvgPool2d larger than the image", Adaptive{.size = {4, 3}}, Shape{2, 2, 5}, 2);
+    f("AdaptiveAvgPool2d of rows", Adaptive{.size = {2, dla::Same}}, Shape{2, 5, 3}, 2);
     using Upsample = dla::Upsample2d<>;
     using dla::Interpolation;
     f("Upsample2d 2", dla::Upsample2d<2>{}, Shape{3, 2, 3}, 2);

@@ -97,6 +97,12 @@ concept Upsample2d = requires(const P& p, const Resize2dDims& d, Interpolation m
     upsample2d_forward(p, d, mode, align_corners, x, y);
     upsample2d_backward(p, d, mode, align_corners, x, y);  // (.., dy, dx)
 };
+/// ensures: y = mean of each window, of which o goes from floor(o * in / out) to ceil((o + 1) * in / out) along an axis; dx overwritten everywhere.
+template <class P>
+concept AdaptiveAvgPool2d = requires(const P& p, const Resize2dDims& d, ConstActivationPtr<P> x, ActivationPtr<P> y) {
+    adaptive_avg_pool2d_forward(p, d, x, y);
+    adaptive_avg_pool2d_backward(p, d, x, y);  // (dy, dx)
+};
 
 // norm.hpp; w and b (and dw, db) [channels] or null together: no affine part. They are read from the masters: too few to be worth a copy.
 /// ensures: y = (x - mean) * invstd * w + b with the batch's mean and biased variance (two passes); mean and invstd [channels] are written;
@@ -241,8 +247,8 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
-    AvgPool2d<P> && Upsample2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> &&
-    GroupNorm<P> && ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> &&
-    OptimizerKernels<P> && StepKernels<P>;
+    AvgPool2d<P> && Upsample2d<P> && AdaptiveAvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> &&
+    BatchNormInferBackward<P> && LayerNorm<P> && GroupNorm<P> && ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> &&
+    CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -37,6 +37,8 @@ DLA_ONCE void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, cons
 // resize.hpp
 DLA_ONCE void upsample2d_forward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* x, float* y);
 DLA_ONCE void upsample2d_backward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* dy, float* dx);
+DLA_ONCE void adaptive_avg_pool2d_forward(const Cpu<float>& p, const Resize2dDims& d, const float* x, float* y);
+DLA_ONCE void adaptive_avg_pool2d_backward(const Cpu<float>& p, const Resize2dDims& d, const float* dy, float* dx);
 
 // norm.hpp
 DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d);

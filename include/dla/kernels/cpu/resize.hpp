@@ -55,6 +55,19 @@ DLA_ONCE void upsample2d_backward(const Cpu<float>& p, const Resize2dDims& d, In
                            [&](index_t first, index_t rows) { f(d, image, first, rows, dy, dx); });
 }
 
+DLA_ONCE void adaptive_avg_pool2d_forward(const Cpu<float>& p, const Resize2dDims& d, const float* x, float* y) {
+    const auto f = detail::select_isa(detail::base::adaptive_avg_pool_rows, detail::avx2::adaptive_avg_pool_rows, detail::avx512::adaptive_avg_pool_rows);
+    const index_t window = std::max(detail::ceil_div(d.height, d.out_height) * d.width, d.out_width);
+    detail::for_image_rows(p, d, d.out_height, window * d.channels, [&](index_t first, index_t rows) { f(d, first, rows, x, y); });
+}
+
+DLA_ONCE void adaptive_avg_pool2d_backward(const Cpu<float>& p, const Resize2dDims& d, const float* dy, float* dx) {
+    const auto f = detail::select_isa(detail::base::adaptive_avg_pool_backward_rows, detail::avx2::adaptive_avg_pool_backward_rows,
+                                      detail::avx512::adaptive_avg_pool_backward_rows);
+    const index_t windows = std::max(detail::ceil_div(d.out_height, d.height) * d.out_width, d.width);
+    detail::for_image_rows(p, d, d.height, windows * d.channels, [&](index_t first, index_t rows) { f(d, first, rows, dy, dx); });
+}
+
 }  // namespace dla
 
 #include <dla/core/end_exact.inl.hpp>

@@ -76,3 +76,50 @@ inline void upsample_backward_rows(const Resize2dDims& dims, const ResizedImage&
         }
     }
 }
+
+/// Output rows [first, first + rows), counted over all images. Rows of a window are summed by themselves: fewer values in one sum, smaller roundings.
+inline void adaptive_avg_pool_rows(const Resize2dDims& dims, index_t first, index_t rows, const float* x, float* y) {
+    const Resize2dDims d = dims;
+    const index_t channels = d.channels, line = d.width * channels;
+    for (index_t row = first; row < first + rows; ++row) {
+        const AdaptiveWindow high(row % d.out_height, d.height, d.out_height);
+        const float* top = x + (row / d.out_height * d.height + high.first) * line;
+        for (index_t ow = 0; ow < d.out_width; ++ow) {
+            const AdaptiveWindow wide(ow, d.width, d.out_width);
+            const float divisor = static_cast<float>(high.size() * wide.size());
+            float* to = y + (row * d.out_width + ow) * channels;
+            over_channels(channels, [&](const auto& at, index_t c) __attribute__((always_inline)) {
+                decltype(at(top, c)) sum{};
+                for (index_t r = 0; r < high.size(); ++r) {
+                    decltype(at(top, c)) part{};
+                    for (index_t iw = wide.first; iw < wide.last; ++iw) part += at(top + r * line + iw * channels, c);
+                    sum += part;
+                }
+                at.put(to, c, sum / divisor);
+            });
+        }
+    }
+}
+
+/// Input rows [first, first + rows), counted over all images: each takes its part of the windows that it lies in, so no two tasks write the same row.
+inline void adaptive_avg_pool_backward_rows(const Resize2dDims& dims, index_t first, index_t rows, const float* dy, float* dx) {
+    const Resize2dDims d = dims;
+    const index_t channels = d.channels;
+    for (index_t row = first; row < first + rows; ++row) {
+        float* line = dx + row * d.width * channels;
+        std::memset(static_cast<void*>(line), 0, static_cast<std::size_t>(d.width * channels) * sizeof(float));
+        const AdaptiveWindow windows(row % d.height, d.out_height, d.height);
+        for (index_t oh = windows.first; oh < windows.last; ++oh) {
+            const index_t high = AdaptiveWindow(oh, d.height, d.out_height).size();
+            const float* from = dy + (row / d.height * d.out_height + oh) * d.out_width * channels;
+            for (index_t ow = 0; ow < d.out_width; ++ow, from += channels) {
+                const AdaptiveWindow wide(ow, d.width, d.out_width);
+                const float divisor = static_cast<float>(high * wide.size());
+                over_channels(channels, [&](const auto& at, index_t c) __attribute__((always_inline)) {
+                    const auto part = at(from, c) / divisor;
+                    for (index_t iw = wide.first; iw < wide.last; ++iw) at.put(line + iw * channels, c, at(line + iw * channels, c) + part);
+                });
+            }
+        }
+    }
+}

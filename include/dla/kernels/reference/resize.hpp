@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Images of another size, of the reference policy: interpolated.
+// Images of another size, of the reference policy: interpolated, or averaged over windows that adapt to it.
 #pragma once
 
 #include <dla/kernels/reference/wide.hpp>
@@ -105,6 +105,57 @@ void upsample2d_backward(const Reference<T>&, const Resize2dDims& d, Interpolati
                         for (index_t ow = columns.first; ow < columns.last; ++ow)
                             sum += static_cast<Sum>(image.rows.source(oh).weight(ih) * image.columns.source(ow).weight(iw)) *
                                    static_cast<Sum>(dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c]);
+                    dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
+                }
+            }
+}
+
+namespace detail {
+
+/// The values [first, last) of an axis of `in` that value o of one of `out` is the mean of (torch's adaptive_avg_pool2d). requires: sizes within 2^30.
+/// With sizes exchanged: the outputs that input o is a part of.
+struct AdaptiveWindow {
+    index_t first, last;
+    constexpr AdaptiveWindow(index_t o, index_t in, index_t out) : first(o * in / out), last(((o + 1) * in + out - 1) / out) {}
+    constexpr index_t size() const { return last - first; }
+};
+
+}  // namespace detail
+
+/// y = mean of each window.
+template <class T>
+void adaptive_avg_pool2d_forward(const Reference<T>&, const Resize2dDims& d, const detail::Of<T>* x, detail::Of<T>* y) {
+    using Sum = detail::Wide<T>;
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t oh = 0; oh < d.out_height; ++oh)
+            for (index_t ow = 0; ow < d.out_width; ++ow) {
+                const detail::AdaptiveWindow rows(oh, d.height, d.out_height), columns(ow, d.width, d.out_width);
+                for (index_t c = 0; c < d.channels; ++c) {
+                    Sum sum{};
+                    for (index_t ih = rows.first; ih < rows.last; ++ih)
+                        for (index_t iw = columns.first; iw < columns.last; ++iw)
+                            sum += static_cast<Sum>(x[((n * d.height + ih) * d.width + iw) * d.channels + c]);
+                    y[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] = static_cast<T>(sum / static_cast<Sum>(rows.size() * columns.size()));
+                }
+            }
+}
+
+/// dx overwritten: each value of dy is spread evenly over its window; windows that overlap add up in their order.
+template <class T>
+void adaptive_avg_pool2d_backward(const Reference<T>&, const Resize2dDims& d, const detail::Of<T>* dy, detail::Of<T>* dx) {
+    using Sum = detail::Wide<T>;
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t ih = 0; ih < d.height; ++ih)
+            for (index_t iw = 0; iw < d.width; ++iw) {
+                const detail::AdaptiveWindow rows(ih, d.out_height, d.height), columns(iw, d.out_width, d.width);
+                for (index_t c = 0; c < d.channels; ++c) {
+                    Sum sum{};
+                    for (index_t oh = rows.first; oh < rows.last; ++oh)
+                        for (index_t ow = columns.first; ow < columns.last; ++ow) {
+                            const detail::AdaptiveWindow of_rows(oh, d.height, d.out_height), of_columns(ow, d.width, d.out_width);
+                            sum += static_cast<Sum>(dy[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c]) /
+                                   static_cast<Sum>(of_rows.size() * of_columns.size());
+                        }
                     dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
                 }
             }
