@@ -11,6 +11,7 @@
 #include <dla/layers/group_norm.hpp>
 #include <dla/layers/linear.hpp>
 #include <dla/layers/norm.hpp>
+#include <dla/layers/pad2d.hpp>
 #include <dla/layers/pool2d.hpp>
 #include <dla/layers/reshape.hpp>
 #include <dla/layers/upsample2d.hpp>

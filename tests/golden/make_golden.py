@@ -491,6 +491,18 @@ def adaptive_pool():
     f.write()
 
 
+def pad():
+    f = File("pad")
+    for shape, lrtb in [((2, 3, 4, 5), (1, 1, 1, 1)), ((1, 17, 3, 2), (0, 2, 1, 0)), ((2, 1, 2, 3), (3, 0, 0, 2)), ((1, 3, 5, 6), (-1, 2, 0, -2)), ((1, 2, 4, 5), (-2, -1, -1, -2)), ((1, 3, 3, 3), (0, 0, 0, 0)),
+                        ((1, 1, 1, 1), (2, 1, 0, 3)), ((2, 17, 5, 4), (4, -3, -4, 6)), ((0, 3, 2, 2), (1, 1, 1, 1))]:
+        x = leaf(grid(*shape))
+        y = torch.nn.ZeroPad2d(lrtb)(x)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        f.case(f"pad {'x'.join(map(str, shape))} by {' '.join(map(str, lrtb))}", dict(zip(("left", "right", "top", "bottom"), lrtb)), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
 def group_norm():
     f = File("group_norm")
     for shape, groups, affine, eps, offset in [((4, 6), 3, True, 1e-5, 0), ((4, 6), 1, False, 1e-5, 0), ((2, 3, 5), 3, True, 1e-5, 0), ((2, 6, 5), 2, True, 1e-5, 0), ((1, 17, 9), 1, True, 1e-3, 0),
@@ -506,5 +518,5 @@ def group_norm():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample, group_norm, adaptive_pool):
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, upsample, group_norm, adaptive_pool, pad):
     make()

@@ -52,6 +52,21 @@ TEST_CASE_TEMPLATE("golden adaptive average pool", P, POLICIES) {
     }
 }
 
+TEST_CASE_TEMPLATE("golden zero padding: exactly", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("pad");
+    CHECK(cases.size() >= 9);
+    for (const Case& c : cases) {
+        const Resize2dDims d = resize_dims(c), back{d.batch, d.out_height, d.out_width, d.channels, d.height, d.width};
+        const auto x = to<P>(channels_last(c.tensor("x"))), dy = to<P>(channels_last(c.tensor("dy")));
+        auto y = poisoned<P>(c.tensor("y").size()), dx = poisoned<P>(c.tensor("x").size());
+        zero_pad2d(p, d, c.integer("top"), c.integer("left"), x.data(), y.data());
+        zero_pad2d(p, back, -c.integer("top"), -c.integer("left"), dy.data(), dx.data());
+        compare<P>(c, "y", channels_last(c.tensor("y")), y, 0, 0);
+        compare<P>(c, "dx", channels_last(c.tensor("dx")), dx, 0, 0);
+    }
+}
+
 TEST_CASE_TEMPLATE("golden group norm", P, POLICIES) {
     const P p;
     const auto cases = golden::load("group_norm");

@@ -9,7 +9,7 @@
 using namespace dla;
 using namespace support;
 
-static_assert(kernel::Upsample2d<Cpu<float>> && kernel::AdaptiveAvgPool2d<Cpu<float>>);
+static_assert(kernel::Upsample2d<Cpu<float>> && kernel::AdaptiveAvgPool2d<Cpu<float>> && kernel::ZeroPad2d<Cpu<float>>);
 
 namespace {
 
@@ -112,6 +112,22 @@ TEST_CASE("cpu adaptive average pool: integers give the reference's values; grad
     });
 }
 
+TEST_CASE("cpu zero padding: the reference's bits, wherever the image comes to lie") {
+    for_each_size([&](const Resize2dDims& d) {
+        Floats x = reals(1, inputs_of(d));
+        if (!x.empty()) x.back() = not_a_number, x.front() = -0.0f;
+        for (const index_t top : {-9, -3, -1, 0, 1, 2, 9})
+            for (const index_t left : {-30, -2, 0, 1, 3, 30}) {
+                CAPTURE(top);
+                CAPTURE(left);
+                Floats expected = poisoned(outputs_of(d)), y = expected;
+                zero_pad2d(Reference<float>{}, d, top, left, x.data(), expected.data());
+                zero_pad2d(cpu(), d, top, left, x.data(), y.data());
+                CHECK(same_bits(y, expected));
+            }
+    });
+}
+
 TEST_CASE("cpu images of another size: the same bits at any number of threads") {
     for (const Resize2dDims& d : {Resize2dDims{8, 16, 15, 20, 32, 30}, Resize2dDims{1, 40, 41, 33, 57, 29}, Resize2dDims{6, 57, 29, 20, 20, 7}}) {
         const Floats x = reals(1, inputs_of(d)), dy = reals(2, outputs_of(d));
@@ -129,6 +145,7 @@ TEST_CASE("cpu images of another size: the same bits at any number of threads") 
             }
             run(outputs_of(d), [&](float* y) { adaptive_avg_pool2d_forward(p, d, x.data(), y); });
             run(inputs_of(d), [&](float* dx) { adaptive_avg_pool2d_backward(p, d, dy.data(), dx); });
+            run(outputs_of(d), [&](float* y) { zero_pad2d(p, d, 3, -2, x.data(), y); });
             return all;
         });
     }

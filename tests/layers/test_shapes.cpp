@@ -111,6 +111,15 @@ TEST_CASE("refusals of layers that resize images") {
     static_assert(Upsample2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 10});
     static_assert(Upsample{.size = {2, 7}}.out_shape(Shape{Dyn, Dyn, Dyn}).shape == Shape{Dyn, 2, 7});
     static_assert(Upsample2d<2>{}.out_shape(Shape{3, Dyn, 5}).shape == Shape{3, Dyn, 10});
+    static_assert(ZeroPad2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 9});
+    static_assert(ZeroPad2d<>{.left = -1, .right = 3, .top = 1}.out_shape(Shape{Dyn, Dyn, 5}).shape == Shape{Dyn, Dyn, 7});
+    static_assert(ZeroPad2d<>{.left = -4}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 4, 1});
+    CHECK(why(ZeroPad2d<1>{}, Shape{8}) == "ZeroPad2d<1> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(ZeroPad2d<>{.left = 9, .right = -5}, Shape{3, 4, 5}) ==
+          "ZeroPad2d<9, -5, 0, 0> refuses input [3, 4, 5] (60 values): negative padding cuts rows and columns off, and here nothing of the image is left");
+    CHECK(why(ZeroPad2d<>{.top = -2, .bottom = -2}, Shape{3, 4, 5}).ends_with("nothing of the image is left"));
+    CHECK(why(ZeroPad2d<>{.top = index_t{1} << 62}, Shape{3, 4, 5}).ends_with("padding must lie between -1073741824 and 1073741824; got 4611686018427387904"));
+    CHECK(why(ZeroPad2d<1 << 20>{}, Shape{3, 4, 5}).ends_with("a sample [3, 2097156, 2097157] has more than 1099511627776 values (2^40)"));
     static_assert(AdaptiveAvgPool2d<7>{}.out_shape(Shape{3, 12, Dyn}).shape == Shape{3, 7, 7});
     static_assert(AdaptiveAvgPool2d<2, Same>{}.out_shape(Shape{3, Dyn, Dyn}).shape == Shape{3, 2, Dyn});
     CHECK(why(AdaptiveAvgPool2d<7, 5>{}, Shape{8}) == "AdaptiveAvgPool2d<7, 5> refuses input [8]: expected an image [channels, height, width]");

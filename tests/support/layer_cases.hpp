@@ -73,6 +73,8 @@ void for_each_plain_case(F&& f) {
     f("AdaptiveAvgPool2d overlapping", Adaptive{.size = {3, 2}}, Shape{2, 5, 3}, 2);
     f("AdaptiveAvgPool2d larger than the image", Adaptive{.size = {4, 3}}, Shape{2, 2, 5}, 2);
     f("AdaptiveAvgPool2d of rows", Adaptive{.size = {2, dla::Same}}, Shape{2, 5, 3}, 2);
+    f("ZeroPad2d 1", dla::ZeroPad2d<1>{}, Shape{3, 2, 3}, 2);
+    f("ZeroPad2d that cuts off, too", dla::ZeroPad2d<>{.left = -1, .right = 2, .top = 1, .bottom = -1}, Shape{2, 3, 4}, 2);
     using Upsample = dla::Upsample2d<>;
     using dla::Interpolation;
     f("Upsample2d 2", dla::Upsample2d<2>{}, Shape{3, 2, 3}, 2);

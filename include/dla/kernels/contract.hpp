@@ -104,6 +104,13 @@ concept AdaptiveAvgPool2d = requires(const P& p, const Resize2dDims& d, ConstAct
     adaptive_avg_pool2d_backward(p, d, x, y);  // (dy, dx)
 };
 
+/// ensures: y[h, w] = x[h - top, w - left], or 0 where that lies outside of x; top and left may be negative. With sizes exchanged and -top, -left it is its
+/// own gradient.
+template <class P>
+concept ZeroPad2d = requires(const P& p, const Resize2dDims& d, index_t top, index_t left, ConstActivationPtr<P> x, ActivationPtr<P> y) {
+    zero_pad2d(p, d, top, left, x, y);
+};
+
 // norm.hpp; w and b (and dw, db) [channels] or null together: no affine part. They are read from the masters: too few to be worth a copy.
 /// ensures: y = (x - mean) * invstd * w + b with the batch's mean and biased variance (two passes); mean and invstd [channels] are written;
 /// running_mean, running_var [channels] and tracked (or null together) updated with the unbiased variance; momentum < 0 means 1 / tracked.
@@ -247,7 +254,7 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
-    AvgPool2d<P> && Upsample2d<P> && AdaptiveAvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> &&
+    AvgPool2d<P> && Upsample2d<P> && AdaptiveAvgPool2d<P> && ZeroPad2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> &&
     BatchNormInferBackward<P> && LayerNorm<P> && GroupNorm<P> && ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> &&
     CrossEntropyKernels<P> && Reductions<P> && OptimizerKernels<P> && StepKernels<P>;
 

@@ -39,6 +39,7 @@ DLA_ONCE void upsample2d_forward(const Cpu<float>& p, const Resize2dDims& d, Int
 DLA_ONCE void upsample2d_backward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* dy, float* dx);
 DLA_ONCE void adaptive_avg_pool2d_forward(const Cpu<float>& p, const Resize2dDims& d, const float* x, float* y);
 DLA_ONCE void adaptive_avg_pool2d_backward(const Cpu<float>& p, const Resize2dDims& d, const float* dy, float* dx);
+DLA_ONCE void zero_pad2d(const Cpu<float>& p, const Resize2dDims& d, index_t top, index_t left, const float* x, float* y);
 
 // norm.hpp
 DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d);

@@ -68,6 +68,25 @@ DLA_ONCE void adaptive_avg_pool2d_backward(const Cpu<float>& p, const Resize2dDi
     detail::for_image_rows(p, d, d.height, windows * d.channels, [&](index_t first, index_t rows) { f(d, first, rows, dy, dx); });
 }
 
+DLA_ONCE void zero_pad2d(const Cpu<float>& p, const Resize2dDims& d, index_t top, index_t left, const float* x, float* y) {
+    // Columns [begin, end) of y are columns of x.
+    const index_t begin = std::clamp<index_t>(left, 0, d.out_width), end = std::clamp<index_t>(left + d.width, begin, d.out_width);
+    detail::for_image_rows(p, d, d.out_height, d.out_width * d.channels, [&](index_t first, index_t rows) {
+        for (index_t row = first; row < first + rows; ++row) {
+            const index_t ih = row % d.out_height - top;
+            float* to = y + row * d.out_width * d.channels;
+            if (ih < 0 || ih >= d.height || begin == end) {
+                std::fill_n(to, d.out_width * d.channels, 0.0f);
+                continue;
+            }
+            const float* from = x + ((row / d.out_height * d.height + ih) * d.width + begin - left) * d.channels;
+            std::fill_n(to, begin * d.channels, 0.0f);
+            std::copy_n(from, (end - begin) * d.channels, to + begin * d.channels);
+            std::fill_n(to + end * d.channels, (d.out_width - end) * d.channels, 0.0f);
+        }
+    });
+}
+
 }  // namespace dla
 
 #include <dla/core/end_exact.inl.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Images of another size, of the reference policy: interpolated, or averaged over windows that adapt to it.
+// Images of another size, of the reference policy: interpolated, averaged over windows that adapt to it, or padded.
 #pragma once
 
 #include <dla/kernels/reference/wide.hpp>
@@ -158,6 +158,20 @@ void adaptive_avg_pool2d_backward(const Reference<T>&, const Resize2dDims& d, co
                         }
                     dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
                 }
+            }
+}
+
+/// y = x moved down by `top` and to the right by `left` (negative: up, to the left), 0 around it.
+template <class T>
+void zero_pad2d(const Reference<T>&, const Resize2dDims& d, index_t top, index_t left, const detail::Of<T>* x, detail::Of<T>* y) {
+    for (index_t n = 0; n < d.batch; ++n)
+        for (index_t oh = 0; oh < d.out_height; ++oh)
+            for (index_t ow = 0; ow < d.out_width; ++ow) {
+                const index_t ih = oh - top, iw = ow - left;
+                const bool inside = ih >= 0 && ih < d.height && iw >= 0 && iw < d.width;
+                for (index_t c = 0; c < d.channels; ++c)
+                    y[((n * d.out_height + oh) * d.out_width + ow) * d.channels + c] =
+                        inside ? x[((n * d.height + ih) * d.width + iw) * d.channels + c] : static_cast<T>(0);
             }
 }
 
