@@ -124,7 +124,8 @@ TEST_CASE("refusals of layers that resize images") {
     static_assert(AdaptiveAvgPool2d<2, Same>{}.out_shape(Shape{3, Dyn, Dyn}).shape == Shape{3, 2, Dyn});
     CHECK(why(AdaptiveAvgPool2d<7, 5>{}, Shape{8}) == "AdaptiveAvgPool2d<7, 5> refuses input [8]: expected an image [channels, height, width]");
     CHECK(why(AdaptiveAvgPool2d<>{}, Shape{3, 4, 5}) ==
-          "AdaptiveAvgPool2d<Dyn> refuses input [3, 4, 5] (60 values): its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that stays as it is");
+          "AdaptiveAvgPool2d<Dyn> refuses input [3, 4, 5] (60 values): its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that "
+          "stays as it is");
     CHECK(why(AdaptiveAvgPool2d<Same, 0>{}, Shape{3, 4, 5}) ==
           "AdaptiveAvgPool2d<Same, 0> refuses input [3, 4, 5] (60 values): its size must be at least 1, or Same");
     CHECK(why(AdaptiveAvgPool2d<>{.size = {2, index_t{1} << 31}}, Shape{3, 4, 5}).ends_with("heights and widths must be at most 1073741824"));
@@ -133,7 +134,8 @@ TEST_CASE("refusals of layers that resize images") {
     CHECK(why(Upsample{}, Shape{3, 4, 5}) ==
           "Upsample2d<> refuses input [3, 4, 5] (60 values): neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
     CHECK(why(Upsample2d<2>{.size = 8}, Shape{3, 4, 5}) ==
-          "Upsample2d<2> refuses input [3, 4, 5] (60 values): its scale and its size are set; write one of them, Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
+          "Upsample2d<2> refuses input [3, 4, 5] (60 values): its scale and its size are set; write one of them, Upsample2d<2> or "
+          "Upsample2d<>{.size = {32, 32}}");
     CHECK(why(Upsample{.scale = {2, 0}}, Shape{3, 4, 5}) ==
           "Upsample2d<2x0> refuses input [3, 4, 5] (60 values): its scale (2 x 0) must be at least 1; for a smaller image write the size, e.g. "
           "Upsample2d<>{.size = 16}");
