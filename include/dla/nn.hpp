@@ -9,10 +9,13 @@
 #include <dla/layers/conv2d.hpp>
 #include <dla/layers/conv_transpose2d.hpp>
 #include <dla/layers/dropout.hpp>
+#include <dla/layers/group_norm.hpp>
 #include <dla/layers/linear.hpp>
 #include <dla/layers/norm.hpp>
+#include <dla/layers/pad2d.hpp>
 #include <dla/layers/pool2d.hpp>
 #include <dla/layers/reshape.hpp>
+#include <dla/layers/upsample2d.hpp>
 
 #include <dla/compose/repeat.hpp>
 #include <dla/compose/parallel.hpp>

@@ -538,6 +538,76 @@ def element_loss():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss):
+def upsample():
+    f = File("upsample")
+    cases = [  # shape, scale or None, size or None, mode, align_corners
+        ((1, 1, 1, 1), 1, None, "nearest", None), ((2, 3, 3, 4), 2, None, "nearest", None), ((1, 17, 2, 3), (3, 2), None, "nearest", None), ((2, 1, 5, 4), (1, 7), None, "nearest", None),
+        ((2, 3, 5, 7), None, (7, 3), "nearest", None), ((1, 2, 6, 9), None, (4, 13), "nearest", None), ((1, 1, 7, 5), None, (7, 10), "nearest", None), ((1, 3, 4, 6), None, (1, 1), "nearest", None),
+        ((0, 3, 2, 2), 2, None, "nearest", None),
+    ]
+    for align in (False, True):
+        cases += [((1, 1, 1, 1), 1, None, "bilinear", align), ((1, 1, 1, 1), 3, None, "bilinear", align), ((2, 3, 3, 4), 2, None, "bilinear", align), ((1, 17, 2, 3), (3, 2), None, "bilinear", align),
+                  ((2, 1, 5, 4), (1, 5), None, "bilinear", align), ((1, 2, 1, 6), 2, None, "bilinear", align), ((2, 3, 5, 7), None, (7, 3), "bilinear", align), ((1, 2, 6, 9), None, (4, 13), "bilinear", align),
+                  ((1, 1, 7, 5), None, (7, 10), "bilinear", align), ((1, 3, 4, 6), None, (1, 1), "bilinear", align), ((1, 2, 9, 11), None, (2, 3), "bilinear", align), ((1, 17, 3, 3), None, (3, 3), "bilinear", align),
+                  ((0, 3, 2, 2), 2, None, "bilinear", align)]
+    for shape, scale, size, mode, align in cases:
+        x = leaf(grid(*shape))
+        if scale is not None:
+            size = tuple(n * s for n, s in zip(shape[2:], pair(scale)))
+        if shape[0] == 0:  # PyTorch's refuses
+            y = x.new_zeros(0, shape[1], *size)
+            dy = y
+        else:
+            y = torch.nn.Upsample(scale_factor=None if scale is None else tuple(map(float, pair(scale))), size=size if scale is None else None, mode=mode, align_corners=align)(x)
+            dy = grid(*y.shape)
+            y.backward(dy)
+        assert tuple(y.shape[2:]) == size
+        by = f"scale {'x'.join(map(str, pair(scale)))}" if scale is not None else f"size {'x'.join(map(str, size))}"
+        f.case(f"{mode} {'x'.join(map(str, shape))} {by}{' align' if align else ''}", dict(mode=mode, align_corners=bool(align)),
+               dict(x=x, y=y, dy=dy, dx=torch.zeros(shape) if shape[0] == 0 else x.grad))
+    f.write()
+
+
+def adaptive_pool():
+    f = File("adaptive_pool")
+    for shape, size in [((2, 3, 4, 5), (1, 1)), ((2, 3, 7, 5), (3, 2)), ((1, 17, 7, 9), (7, 7)), ((1, 1, 5, 8), (2, 8)), ((1, 2, 3, 4), (7, 5)), ((1, 3, 1, 1), (2, 3)), ((2, 1, 10, 6), (4, 6)), ((3, 2, 2, 11), (1, 4)),
+                        ((0, 3, 4, 4), (2, 2))]:
+        x = leaf(grid(*shape))
+        y = torch.nn.AdaptiveAvgPool2d(size)(x)
+        dy = grid(*y.shape)
+        if shape[0]:  # PyTorch's backward refuses an empty batch
+            y.backward(dy)
+        f.case(f"adaptive {'x'.join(map(str, shape))} to {size[0]}x{size[1]}", {}, dict(x=x, y=y, dy=dy, dx=x.grad if shape[0] else torch.zeros(shape)))
+    f.write()
+
+
+def pad():
+    f = File("pad")
+    for shape, lrtb in [((2, 3, 4, 5), (1, 1, 1, 1)), ((1, 17, 3, 2), (0, 2, 1, 0)), ((2, 1, 2, 3), (3, 0, 0, 2)), ((1, 3, 5, 6), (-1, 2, 0, -2)), ((1, 2, 4, 5), (-2, -1, -1, -2)), ((1, 3, 3, 3), (0, 0, 0, 0)),
+                        ((1, 1, 1, 1), (2, 1, 0, 3)), ((2, 17, 5, 4), (4, -3, -4, 6)), ((0, 3, 2, 2), (1, 1, 1, 1))]:
+        x = leaf(grid(*shape))
+        y = torch.nn.ZeroPad2d(lrtb)(x)
+        dy = grid(*y.shape)
+        y.backward(dy)
+        f.case(f"pad {'x'.join(map(str, shape))} by {' '.join(map(str, lrtb))}", dict(zip(("left", "right", "top", "bottom"), lrtb)), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
+def group_norm():
+    f = File("group_norm")
+    for shape, groups, affine, eps, offset in [((4, 6), 3, True, 1e-5, 0), ((4, 6), 1, False, 1e-5, 0), ((2, 3, 5), 3, True, 1e-5, 0), ((2, 6, 5), 2, True, 1e-5, 0), ((1, 17, 9), 1, True, 1e-3, 0),
+                                               ((2, 6, 4, 3), 2, True, 1e-5, 0), ((2, 6, 4, 3), 3, False, 1e-5, 0), ((3, 3, 3, 5), 3, True, 1e-5, 0), ((1, 17, 5, 7), 17, True, 1e-5, 0), ((1, 1, 3, 3), 1, True, 1e-5, 0),
+                                               ((2, 17, 3, 2), 1, True, 1e-5, 0), ((2, 4, 5, 5), 2, True, 1e-5, 1000), ((2, 4, 5, 5), 2, True, 1e-12, 0), ((2, 4, 3), 2, True, 1e-5, -500), ((0, 4, 3, 3), 2, True, 1e-5, 0),
+                                               ((2, 4, 1, 1), 2, True, 1e-5, 0)]:
+        x, w, b = leaf(grid(*shape) + offset), leaf(grid(shape[1])) if affine else None, leaf(grid(shape[1])) if affine else None
+        y = F.group_norm(x, groups, w, b, eps)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"group_norm {'x'.join(map(str, shape))} groups {groups} eps{eps} off{offset}{'' if affine else ' plain'}", dict(eps=eps, groups=groups),
+               dict(x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad if affine else None, db=b.grad if affine else None))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

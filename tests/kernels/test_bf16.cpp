@@ -144,6 +144,46 @@ TEST_CASE_TEMPLATE("16-bit pooling: overlapping windows add up in float", H, bf1
     }
 }
 
+TEST_CASE_TEMPLATE("16-bit images of another size: sums in double, one rounding", H, bf16, f16) {
+    for (const Resize2dDims& d : {Resize2dDims{2, 3, 4, 5, 6, 9}, Resize2dDims{1, 9, 7, 3, 4, 2}, Resize2dDims{0, 2, 2, 3, 4, 4}})
+        check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
+            const index_t inputs = d.batch * d.height * d.width * d.channels, outputs = d.batch * d.out_height * d.out_width * d.channels;
+            const auto x = in.activations(1, inputs), dy = in.activations(2, outputs);
+            for (const auto& [mode, align] : {std::pair{Interpolation::nearest, false}, {Interpolation::bilinear, false}, {Interpolation::bilinear, true}}) {
+                auto y = in.unwritten(outputs), dx = in.unwritten(inputs);
+                upsample2d_forward(p, d, mode, align, x.data(), y.data());
+                upsample2d_backward(p, d, mode, align, dy.data(), dx.data());
+                out.activation(y), out.activation(dx);
+            }
+            auto mean = in.unwritten(outputs), spread = in.unwritten(inputs), padded = mean;
+            adaptive_avg_pool2d_forward(p, d, x.data(), mean.data());
+            adaptive_avg_pool2d_backward(p, d, dy.data(), spread.data());
+            zero_pad2d(p, d, 1, -1, x.data(), padded.data());
+            out.activation(mean), out.activation(spread), out.activation(padded);
+        });
+}
+
+TEST_CASE_TEMPLATE("16-bit group normalisation", H, bf16, f16) {
+    for (const GroupNormDims& d : {GroupNormDims{2, 6, 7, 3}, GroupNormDims{3, 17, 5, 17, true}, GroupNormDims{0, 4, 3, 2}, GroupNormDims{4, 8, 1, 2}})
+        for (const bool affine : {true, false})
+            check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
+                const index_t n = d.batch * d.channels * d.positions, c = d.channels, statistics = d.batch * d.groups;
+                const auto x = in.activations(1, n), dy = in.activations(2, n);
+                const auto w = in.masters(3, c), b = in.masters(4, c);
+                const auto* gain = affine ? w.data() : nullptr;
+                auto y = in.unwritten(n), plain = y, dx = dy;
+                auto mean = in.statistics(5, statistics), invstd = mean;
+                auto dw = in.masters(7, c), db = in.masters(8, c);
+                group_norm_forward(p, nullptr, d, 1e-5, x.data(), gain, affine ? b.data() : nullptr, y.data(), mean.data(), invstd.data());
+                group_norm_forward(p, nullptr, d, 1e-5, x.data(), nullptr, nullptr, plain.data(), nullptr, nullptr);
+                out.activation(y), out.activation(plain), out.other(mean), out.other(invstd);
+                const auto centre = in.statistics(9, statistics), scale = in.statistics(10, statistics, 2);
+                group_norm_backward(p, nullptr, d, x.data(), gain, centre.data(), scale.data(), dy.data(), dx.data(), affine ? dw.data() : nullptr,
+                                    affine ? db.data() : nullptr);
+                out.activation(dx), out.other(dw), out.other(db);
+            });
+}
+
 TEST_CASE_TEMPLATE("16-bit batch normalisation: statistics and affine parameters in float", H, bf16, f16) {
     for (const NormDims d : {NormDims{2, 1, 1}, NormDims{33, 17, 1}, NormDims{5, 3, 7}})
         for (const bool affine : {true, false})

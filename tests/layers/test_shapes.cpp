@@ -90,6 +90,63 @@ TEST_CASE("refusals of the other layers") {
     CHECK(why(ReLU{}, Shape{8, 3}) == "accepted: [8, 3]");
 }
 
+TEST_CASE("refusals of group normalisation") {
+    static_assert(GroupNorm<4, 8>{}.out_shape(Shape{8, 3, 2}).shape == Shape{8, 3, 2});
+    static_assert(GroupNorm<4>{}.out_shape(Shape{Dyn, 3, Dyn}).shape == Shape{Dyn, 3, Dyn});
+    static_assert(GroupNorm<PerChannel>{}.out_shape(Shape{7, 3}).shape == Shape{7, 3});
+    CHECK(why(GroupNorm<3>{}, Shape{8, 5, 5}) == "GroupNorm<3> refuses input [8, 5, 5] (200 values): groups = 3 must divide the channels (8)");
+    CHECK(why(GroupNorm<3, 8>{}, Shape{Dyn, 5}) == "GroupNorm<3, 8> refuses input [Dyn, 5]: groups = 3 must divide the channels (8)");
+    CHECK(why(GroupNorm<4, 16>{}, Shape{8, 5}) == "GroupNorm<4, 16> refuses input [8, 5] (40 values): expected 16 channels, got 8");
+    CHECK(why(GroupNorm<>{}, Shape{8}) ==
+          "GroupNorm<Dyn> refuses input [8]: its number of groups is not set; write GroupNorm<8>, or GroupNorm<PerChannel> for a group of each channel");
+    CHECK(why(GroupNorm<>{.groups = 0}, Shape{8}) == "GroupNorm<0> refuses input [8]: its number of groups is 0; expected at least 1");
+    CHECK(why(GroupNorm<PerChannel, 8>{}, Shape{9}) == "GroupNorm<PerChannel, 8> refuses input [9]: expected 8 channels, got 9");
+    CHECK(why(GroupNorm<2>{}, Flatten{}.out_shape(Shape{2, 3, 4}).shape) ==
+          "GroupNorm<2> refuses input [24]: the features of a flattened image lie position by position, so no channels are neighbours; put GroupNorm before "
+          "Flatten");
+}
+
+TEST_CASE("refusals of layers that resize images") {
+    using Upsample = Upsample2d<>;
+    static_assert(Upsample2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 10});
+    static_assert(Upsample{.size = {2, 7}}.out_shape(Shape{Dyn, Dyn, Dyn}).shape == Shape{Dyn, 2, 7});
+    static_assert(Upsample2d<2>{}.out_shape(Shape{3, Dyn, 5}).shape == Shape{3, Dyn, 10});
+    static_assert(ZeroPad2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 9});
+    static_assert(ZeroPad2d<>{.left = -1, .right = 3, .top = 1}.out_shape(Shape{Dyn, Dyn, 5}).shape == Shape{Dyn, Dyn, 7});
+    static_assert(ZeroPad2d<>{.left = -4}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 4, 1});
+    CHECK(why(ZeroPad2d<1>{}, Shape{8}) == "ZeroPad2d<1> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(ZeroPad2d<>{.left = 9, .right = -5}, Shape{3, 4, 5}) ==
+          "ZeroPad2d<9, -5, 0, 0> refuses input [3, 4, 5] (60 values): negative padding cuts rows and columns off, and here nothing of the image is left");
+    CHECK(why(ZeroPad2d<>{.top = -2, .bottom = -2}, Shape{3, 4, 5}).ends_with("nothing of the image is left"));
+    CHECK(why(ZeroPad2d<>{.top = index_t{1} << 62}, Shape{3, 4, 5}).ends_with("padding must lie between -1073741824 and 1073741824; got 4611686018427387904"));
+    CHECK(why(ZeroPad2d<1 << 20>{}, Shape{3, 4, 5}).ends_with("a sample [3, 2097156, 2097157] has more than 1099511627776 values (2^40)"));
+    static_assert(AdaptiveAvgPool2d<7>{}.out_shape(Shape{3, 12, Dyn}).shape == Shape{3, 7, 7});
+    static_assert(AdaptiveAvgPool2d<2, Same>{}.out_shape(Shape{3, Dyn, Dyn}).shape == Shape{3, 2, Dyn});
+    CHECK(why(AdaptiveAvgPool2d<7, 5>{}, Shape{8}) == "AdaptiveAvgPool2d<7, 5> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(AdaptiveAvgPool2d<>{}, Shape{3, 4, 5}) ==
+          "AdaptiveAvgPool2d<Dyn> refuses input [3, 4, 5] (60 values): its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that "
+          "stays as it is");
+    CHECK(why(AdaptiveAvgPool2d<Same, 0>{}, Shape{3, 4, 5}) ==
+          "AdaptiveAvgPool2d<Same, 0> refuses input [3, 4, 5] (60 values): its size must be at least 1, or Same");
+    CHECK(why(AdaptiveAvgPool2d<>{.size = {2, index_t{1} << 31}}, Shape{3, 4, 5}).ends_with("heights and widths must be at most 1073741824"));
+    CHECK(why(AdaptiveAvgPool2d<1 << 20>{}, Shape{3, 4, 5}).ends_with("a sample [3, 1048576, 1048576] has more than 1099511627776 values (2^40)"));
+    CHECK(why(Upsample2d<2>{}, Shape{8}) == "Upsample2d<2> refuses input [8]: expected an image [channels, height, width]");
+    CHECK(why(Upsample{}, Shape{3, 4, 5}) ==
+          "Upsample2d<> refuses input [3, 4, 5] (60 values): neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
+    CHECK(why(Upsample2d<2>{.size = 8}, Shape{3, 4, 5}) ==
+          "Upsample2d<2> refuses input [3, 4, 5] (60 values): its scale and its size are set; write one of them, Upsample2d<2> or "
+          "Upsample2d<>{.size = {32, 32}}");
+    CHECK(why(Upsample{.scale = {2, 0}}, Shape{3, 4, 5}) ==
+          "Upsample2d<2x0> refuses input [3, 4, 5] (60 values): its scale (2 x 0) must be at least 1; for a smaller image write the size, e.g. "
+          "Upsample2d<>{.size = 16}");
+    CHECK(why(Upsample{.size = {8, 0}}, Shape{3, 4, 5}).ends_with("its size (8 x 0) must be at least 1"));
+    CHECK(why(Upsample2d<2>{.align_corners = true}, Shape{3, 4, 5}).ends_with("align_corners is an option of Interpolation::bilinear; nearest has none"));
+    CHECK(why(Upsample{.scale = {index_t{1} << 62, 1}}, Shape{3, 4, 5})
+              .ends_with("heights and widths must be at most 1073741824; it would give [3, 9223372036854775807, 5]"));
+    CHECK(why(Upsample{.size = 1}, Shape{1, index_t{1} << 31, 1}).find("heights and widths must be at most 1073741824") != std::string::npos);
+    CHECK(why(Upsample{.scale = index_t{1} << 20}, Shape{3, 4, 5}).ends_with("a sample [3, 4194304, 5242880] has more than 1099511627776 values (2^40)"));
+}
+
 TEST_CASE("every case of the list gives the shape it claims, known or not") {
     support::for_each_layer_case([](const std::string& name, const auto& layer, const Shape& in, index_t) {
         CAPTURE(name);

@@ -52,6 +52,12 @@ void for_each_parametric_case(F&& f) {
     f("LayerNorm of the last axis of [4, 6]", dla::LayerNorm<6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [4, 6]", dla::LayerNorm<4, 6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [2, 3, 4]", dla::LayerNorm<2, 3, 4>{}, Shape{2, 3, 4}, 2);
+    f("GroupNorm [6]", dla::GroupNorm<2>{}, Shape{6}, 3);
+    f("GroupNorm [6, 3]", dla::GroupNorm<3>{}, Shape{6, 3}, 2);
+    f("GroupNorm [4, 3, 2]", dla::GroupNorm<2>{}, Shape{4, 3, 2}, 2);
+    f("GroupNorm without affine part", dla::GroupNorm<1>{.eps = 1e-3, .affine = false}, Shape{3, 2, 3}, 2);
+    f("GroupNorm of each channel", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 3, 4}, 2);
+    f("GroupNorm of each channel of [3, 5]", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 5}, 2);
     f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
 }
 
@@ -72,6 +78,21 @@ void for_each_plain_case(F&& f) {
     f("AvgPool2d ceil", Avg{.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true}, Shape{2, 4, 4}, 2);
     f("AvgPool2d divisor", Avg{.kernel = {2, 3}, .stride = {2, 1}, .divisor_override = 5}, Shape{2, 4, 5}, 2);
     f("GlobalAvgPool2d", dla::GlobalAvgPool2d{}, Shape{3, 4, 5}, 2);
+
+    using Adaptive = dla::AdaptiveAvgPool2d<>;
+    f("AdaptiveAvgPool2d to one", dla::AdaptiveAvgPool2d<1>{}, Shape{3, 4, 5}, 2);
+    f("AdaptiveAvgPool2d overlapping", Adaptive{.size = {3, 2}}, Shape{2, 5, 3}, 2);
+    f("AdaptiveAvgPool2d larger than the image", Adaptive{.size = {4, 3}}, Shape{2, 2, 5}, 2);
+    f("AdaptiveAvgPool2d of rows", Adaptive{.size = {2, dla::Same}}, Shape{2, 5, 3}, 2);
+    f("ZeroPad2d 1", dla::ZeroPad2d<1>{}, Shape{3, 2, 3}, 2);
+    f("ZeroPad2d that cuts off, too", dla::ZeroPad2d<>{.left = -1, .right = 2, .top = 1, .bottom = -1}, Shape{2, 3, 4}, 2);
+    using Upsample = dla::Upsample2d<>;
+    using dla::Interpolation;
+    f("Upsample2d 2", dla::Upsample2d<2>{}, Shape{3, 2, 3}, 2);
+    f("Upsample2d to a size", Upsample{.size = {5, 3}}, Shape{2, 3, 4}, 2);
+    f("Upsample2d bilinear", Upsample{.scale = {2, 3}, .mode = Interpolation::bilinear}, Shape{3, 3, 2}, 2);
+    f("Upsample2d bilinear to a size", Upsample{.size = {3, 5}, .mode = Interpolation::bilinear}, Shape{2, 4, 3}, 2);
+    f("Upsample2d bilinear, corners aligned", Upsample{.scale = 2, .mode = Interpolation::bilinear, .align_corners = true}, Shape{2, 3, 4}, 2);
 
     f("ReLU", dla::ReLU{}, Shape{37}, 2);
     f("LeakyReLU", dla::LeakyReLU{}, Shape{2, 9}, 2);

@@ -90,6 +90,27 @@ concept AvgPool2d = requires(const P& p, const Pool2dDims& d, ConstActivationPtr
     avg_pool2d_backward(p, d, x, y);  // (dy, dx)
 };
 
+// resize.hpp
+/// ensures: y = x resized: where each output comes from is ResizedAxis (reference/resize.hpp), PyTorch's interpolate; dx overwritten everywhere.
+template <class P>
+concept Upsample2d = requires(const P& p, const Resize2dDims& d, Interpolation mode, bool align_corners, ConstActivationPtr<P> x, ActivationPtr<P> y) {
+    upsample2d_forward(p, d, mode, align_corners, x, y);
+    upsample2d_backward(p, d, mode, align_corners, x, y);  // (.., dy, dx)
+};
+/// ensures: y = mean of each window, of which o goes from floor(o * in / out) to ceil((o + 1) * in / out) along an axis; dx overwritten everywhere.
+template <class P>
+concept AdaptiveAvgPool2d = requires(const P& p, const Resize2dDims& d, ConstActivationPtr<P> x, ActivationPtr<P> y) {
+    adaptive_avg_pool2d_forward(p, d, x, y);
+    adaptive_avg_pool2d_backward(p, d, x, y);  // (dy, dx)
+};
+
+/// ensures: y[h, w] = x[h - top, w - left], or 0 where that lies outside of x; top and left may be negative. With sizes exchanged and -top, -left it is its
+/// own gradient.
+template <class P>
+concept ZeroPad2d = requires(const P& p, const Resize2dDims& d, index_t top, index_t left, ConstActivationPtr<P> x, ActivationPtr<P> y) {
+    zero_pad2d(p, d, top, left, x, y);
+};
+
 // norm.hpp; w and b (and dw, db) [channels] or null together: no affine part. They are read from the masters: too few to be worth a copy.
 /// ensures: y = (x - mean) * invstd * w + b with the batch's mean and biased variance (two passes); mean and invstd [channels] are written;
 /// running_mean, running_var [channels] and tracked (or null together) updated with the unbiased variance; momentum < 0 means 1 / tracked.
@@ -127,6 +148,18 @@ concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index
     { layer_norm_scratch(p, rows, columns) } -> std::same_as<index_t>;
     layer_norm_forward(p, rows, columns, eps, x, w, b, y, mean, invstd);
     layer_norm_backward(p, scratch, rows, columns, x, w, mean, invstd, dy, dx, dw, db);  // dx or null, may be dy; dw, db accumulated
+};
+
+// group_norm.hpp
+/// ensures: each group of each sample normalised by its own mean and biased variance (two passes); w, b [channels] or null; mean, invstd [batch, groups], in
+/// forward or null.
+template <class P>
+concept GroupNorm = requires(const P& p, Scratch<P> scratch, const GroupNormDims& d, double eps, ConstActivationPtr<P> x, ConstMasterPtr<P> w,
+                             ConstMasterPtr<P> b, ConstActivationPtr<P> dy, ActivationPtr<P> y, StatisticPtr<P> mean, StatisticPtr<P> invstd,
+                             ActivationPtr<P> dx, MasterPtr<P> dw, MasterPtr<P> db) {
+    { group_norm_scratch(p, d) } -> std::same_as<index_t>;  // for forward and backward
+    group_norm_forward(p, scratch, d, eps, x, w, b, y, mean, invstd);
+    group_norm_backward(p, scratch, d, x, w, mean, invstd, dy, dx, dw, db);  // dx or null, may be dy; dw, db accumulated
 };
 
 // eltwise.hpp; n values; the output may be an input
@@ -236,8 +269,8 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
-    AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && MergeKernels<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> &&
-    OptimizerKernels<P> && StepKernels<P>;
+    AvgPool2d<P> && Upsample2d<P> && AdaptiveAvgPool2d<P> && ZeroPad2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> &&
+    BatchNormInferBackward<P> && LayerNorm<P> && GroupNorm<P> && ActivationKernels<P> && Elementwise<P> && MergeKernels<P> && Cast<P> && Dropout<P> &&
+    Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

@@ -16,11 +16,13 @@
 #include <dla/kernels/cpu/conv_norm.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
+#include <dla/kernels/cpu/group_norm.hpp>
 #include <dla/kernels/cpu/linear_norm.hpp>
 #include <dla/kernels/cpu/merge.hpp>
 #include <dla/kernels/cpu/norm.hpp>
 #include <dla/kernels/cpu/optim.hpp>
 #include <dla/kernels/cpu/pool.hpp>
 #include <dla/kernels/cpu/reduce.hpp>
+#include <dla/kernels/cpu/resize.hpp>
 #include <dla/kernels/cpu/softmax.hpp>
 #endif

@@ -43,9 +43,28 @@ struct Pool2dDims {
     index_t divisor_override = 0;   ///< average only; 0: number of elements of the window
 };
 
+/// Images that become images of another size. x [batch, height, width, channels], y [batch, out_height, out_width, channels].
+struct Resize2dDims {
+    index_t batch = 0, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0;
+};
+
+/// How an enlarged image gets the values between those that it was made of: the nearest, or linearly from the two around in either direction.
+enum class Interpolation { nearest, bilinear };
+constexpr std::string_view to_string(Interpolation mode) { return mode == Interpolation::nearest ? "nearest" : "bilinear"; }
+
 /// A tensor seen as [outer, channels, inner]; inner = 1 when the channels are contiguous.
 struct NormDims {
     index_t outer = 0, channels = 0, inner = 1;
+};
+
+/// Groups of neighbouring channels, each normalised over all positions of a sample. x [batch, positions, channels], as images lie, or with channels_first
+/// [batch, channels, positions].
+struct GroupNormDims {
+    index_t batch = 0, channels = 0, positions = 1, groups = 1;
+    bool channels_first = false;
+
+    constexpr index_t group_channels() const { return channels / groups; }
+    constexpr index_t group_values() const { return channels / groups * positions; }
 };
 
 /// Words of the mask that `add_relu` keeps of n values: a bit for each value, in an order that is the kernels' own, the same on every instruction set.

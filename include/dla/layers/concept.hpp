@@ -147,8 +147,8 @@ using LayerTape = typename detail::TapeOf<L, P>::type;
 ///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped), `static constexpr bool has_parameters` (default: whether
 ///           it has a State that is not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
 ///           `attributes(visitor)` (calls `visitor(name, value)` for each setting, with the usual value behind if tables are to leave that out, or with
-///           `in_shapes` for one that shapes show; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its outputs are a
-///           ReLU's), `static constexpr Merge merge` (of a container whose children lie side by side: how they are joined).
+///           `in_shapes` for one that shapes show; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its
+///           outputs are a ReLU's), `static constexpr Merge merge` (of a container whose children lie side by side: how they are joined).
 template <class L>
 concept Layer = std::copyable<L> && requires(const L& layer, Shape in) {
     { layer.out_shape(in) } -> std::same_as<ShapeResult>;

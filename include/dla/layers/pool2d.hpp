@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pooling of images: maximum, average, and the average of the whole image.
+// Pooling of images: maximum, average, average to a given size, and the average of the whole image.
 #pragma once
 
 #include <dla/layers/concept.hpp>
@@ -112,6 +112,52 @@ struct AvgPool2d {
     void backward(Context<P>& c, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
         avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
     }
+};
+
+/// [C, H, W] -> [C, Height, Width], of whatever size the image is (PyTorch's nn.AdaptiveAvgPool2d): y[o] is the mean of x[floor(o * in / out)] to
+/// x[ceil((o + 1) * in / out) - 1] along either axis. Such windows may overlap, and repeat values where the image is smaller. `Same` leaves an axis as it is
+/// (PyTorch's None); `AdaptiveAvgPool2d<1>` gives [C, 1, 1].
+template <index_t Height = Dyn, index_t Width = Height>
+struct AdaptiveAvgPool2d {
+    Size2 size{Height, Width};
+
+    static constexpr Needs needs{.x = false, .y = false};
+
+    [[gnu::cold]] constexpr Text name() const {
+        const auto one = [](index_t n) { return n == Same ? Text("Same") : dim_text(n); };
+        Text t = text("AdaptiveAvgPool2d<", one(size.h));
+        if (size.w != size.h) t.append(", ").append(one(size.w));
+        return t.append(">");
+    }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("size", size, in_shapes);
+    }
+    constexpr Resize2dDims dims(const Shape& s, index_t batch) const {
+        const Shape out = resized(s);
+        return {.batch = batch, .height = s.d[1], .width = s.d[2], .channels = s.d[0], .out_height = out.d[1], .out_width = out.d[2]};
+    }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
+        if (s.rank == 0) return Shape{};
+        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (size.h == Dyn || size.w == Dyn) return refuse("its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that stays as it is");
+        if ((size.h < 1 && size.h != Same) || (size.w < 1 && size.w != Same)) return refuse("its size must be at least 1, or Same");
+        if (!detail::within_max_window({s.d[1], s.d[2]}) || !detail::within_max_window(size))
+            return refuse("heights and widths must be at most ", detail::max_window);
+        return resized(s);
+    }
+
+    template <class P>
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
+        adaptive_avg_pool2d_forward(c.policy, dims(x.shape, x.batch), x.data, y.data);
+    }
+    template <class P>
+    void backward(Context<P>& c, ConstView<P> x, ConstView<P>, ConstView<P> dy, View<P> dx) const {
+        adaptive_avg_pool2d_backward(c.policy, dims(x.shape, x.batch), dy.data, dx.data);
+    }
+
+private:
+    constexpr Shape resized(const Shape& s) const { return {s.d[0], size.h == Same ? s.d[1] : size.h, size.w == Same ? s.d[2] : size.w}; }
 };
 
 /// Mean over height and width: [C, H, W] -> [C] (AdaptiveAvgPool2d(1) and Flatten in PyTorch).

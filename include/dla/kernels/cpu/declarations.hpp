@@ -34,6 +34,13 @@ DLA_ONCE void max_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, cons
 DLA_ONCE void avg_pool2d_forward(const Cpu<float>& p, const Pool2dDims& d, const float* x, float* y);
 DLA_ONCE void avg_pool2d_backward(const Cpu<float>& p, const Pool2dDims& d, const float* dy, float* dx);
 
+// resize.hpp
+DLA_ONCE void upsample2d_forward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* x, float* y);
+DLA_ONCE void upsample2d_backward(const Cpu<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, const float* dy, float* dx);
+DLA_ONCE void adaptive_avg_pool2d_forward(const Cpu<float>& p, const Resize2dDims& d, const float* x, float* y);
+DLA_ONCE void adaptive_avg_pool2d_backward(const Cpu<float>& p, const Resize2dDims& d, const float* dy, float* dx);
+DLA_ONCE void zero_pad2d(const Cpu<float>& p, const Resize2dDims& d, index_t top, index_t left, const float* x, float* y);
+
 // norm.hpp
 DLA_ONCE index_t batch_norm_scratch(const Cpu<float>&, const NormDims& d);
 DLA_ONCE void batch_norm_forward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, double eps, double momentum, const float* x, const float* w,
@@ -58,6 +65,13 @@ DLA_ONCE index_t layer_norm_scratch(const Cpu<float>&, index_t rows, index_t col
 DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y,
                                  float* mean, float* invstd);
 DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, const float* w, const float* mean,
+                                  const float* invstd, const float* dy, float* dx, float* dw, float* db);
+
+// group_norm.hpp
+DLA_ONCE index_t group_norm_scratch(const Cpu<float>&, const GroupNormDims& d);
+DLA_ONCE void group_norm_forward(const Cpu<float>& p, std::byte* scratch, const GroupNormDims& d, double eps, const float* x, const float* w, const float* b,
+                                 float* y, float* mean, float* invstd);
+DLA_ONCE void group_norm_backward(const Cpu<float>& p, std::byte* scratch, const GroupNormDims& d, const float* x, const float* w, const float* mean,
                                   const float* invstd, const float* dy, float* dx, float* dw, float* db);
 
 // norm_rows.hpp; for the groups that follow.
