@@ -448,6 +448,20 @@ def network():
     f.write()
 
 
+def rectifier():
+    """ELU, Softplus and Hardswish. Not at 0 with a negative alpha, at -0 (ELU) and at the bends (Hardswish's gradient), where later versions of PyTorch give something else."""
+    f = File("rectifier")
+    edges = [0.0, NAN, INF, -INF, 2.0**-60, -(2.0**-60), 2.0**-12, -(2.0**-12), 0.5, -0.5, 1, -1, 2, -2, 6, -6, 20, -20, 40, -40, 100, -100, 1000, -1000, 2.0**100, -(2.0**100)]
+    for kind, value, threshold in [("elu", 1.0, None), ("elu", 0.25, None), ("elu", -1.5, None), ("softplus", 1.0, 20.0), ("softplus", 0.5, 20.0), ("softplus", 4.0, 3.0), ("softplus", -1.0, 20.0), ("hardswish", None, None)]:
+        for name, values in dict(random=grid(3, 37, span=768) + 1 / 256, dense=torch.arange(-79, 80, 2).double() / 16, edges=torch.tensor(edges[value is not None and value < 0:])).items():
+            x = leaf(values)
+            y = F.elu(x, value) if kind == "elu" else F.softplus(x, value, threshold) if kind == "softplus" else F.hardswish(x)
+            dy = grid(*values.shape) + 4 if name == "edges" else grid(*values.shape)
+            y.backward(dy)
+            f.case(f"{kind}{'' if value is None else f' {value}'} {name}", dict(kind=kind, value=value, threshold=threshold), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
 def element_loss():
     f = File("element_loss")
     shapes = [(1,), (4, 5), (2, 3, 4), (9, 7), (0, 3)]
@@ -472,5 +486,5 @@ def element_loss():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, element_loss):
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, element_loss, rectifier):
     make()

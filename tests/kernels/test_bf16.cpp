@@ -191,7 +191,8 @@ TEST_CASE_TEMPLATE("16-bit layer normalisation", H, bf16, f16) {
 
 TEST_CASE_TEMPLATE("16-bit activation functions", H, bf16, f16) {
     for (const Activation kind :
-         {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh})
+         {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh,
+          Activation::elu, Activation::softplus, Activation::hardswish})
         check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
             const auto x = in.activations(1, 333, 12), dy = in.activations(2, 333), y = in.activations(3, 333, 1);
             auto forward = in.unwritten(333), backward = dy;

@@ -350,22 +350,26 @@ TEST_CASE_TEMPLATE("golden average pool", P, POLICIES) {
 
 TEST_CASE_TEMPLATE("golden activations", P, POLICIES) {
     const P p;
-    const auto cases = golden::load("activation");
+    auto cases = golden::load("activation");
     CHECK(cases.size() >= 27);
+    const auto rectifiers = golden::load("rectifier");
+    CHECK(rectifiers.size() >= 24);
+    cases.insert(cases.end(), rectifiers.begin(), rectifiers.end());
     const std::map<std::string, Activation> kinds{
         {"relu", Activation::relu}, {"leaky_relu", Activation::leaky_relu}, {"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh},
-        {"silu", Activation::silu}, {"sigmoid", Activation::sigmoid},       {"tanh", Activation::tanh}};
+        {"silu", Activation::silu}, {"sigmoid", Activation::sigmoid},       {"tanh", Activation::tanh}, {"elu", Activation::elu},
+        {"softplus", Activation::softplus}, {"hardswish", Activation::hardswish}};
     for (const Case& c : cases) {
         const Activation kind = kinds.at(c.text("kind"));
-        const double slope = c.number("slope", 0.01);
+        const ActivationOptions options(c.number("slope", c.number("value", 0.01)), c.number("threshold", 20));
         const Tensor &xt = c.tensor("x"), &yt = c.tensor("y"), &dyt = c.tensor("dy"), &dxt = c.tensor("dx");
         const auto x = to<P>(xt), dy = to<P>(dyt);
         auto y = poisoned<P>(xt.size()), dx = poisoned<P>(xt.size()), inplace = x, dx_inplace = dy;
-        activation_forward(p, kind, slope, xt.size(), x.data(), y.data());
-        activation_forward(p, kind, slope, xt.size(), inplace.data(), inplace.data());
+        activation_forward(p, kind, options, xt.size(), x.data(), y.data());
+        activation_forward(p, kind, options, xt.size(), inplace.data(), inplace.data());
         const bool reads_y = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh;
-        activation_backward(p, kind, slope, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dy.data(), dx.data());
-        activation_backward(p, kind, slope, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dx_inplace.data(), dx_inplace.data());
+        activation_backward(p, kind, options, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dy.data(), dx.data());
+        activation_backward(p, kind, options, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dx_inplace.data(), dx_inplace.data());
         // 4 ulp; plus what PyTorch itself loses where it computes 1 + erf or 1 + tanh; plus results below the smallest normal number, which may be 0
         const double smallest = static_cast<double>(std::numeric_limits<typename P::scalar>::min());
         const bool exact = kind == Activation::relu;

@@ -88,6 +88,8 @@ TEST_CASE("refusals of the other layers") {
     CHECK(why(Dropout{.p = 1.5}, Shape{8}) == "Dropout refuses input [8]: its probability must lie in [0, 1]");
     CHECK(why(Dropout{.p = std::nan("")}, Shape{8}) == "Dropout refuses input [8]: its probability must lie in [0, 1]");
     CHECK(why(ReLU{}, Shape{8, 3}) == "accepted: [8, 3]");
+    CHECK(why(Softplus{.beta = 0}, Shape{8}) == "Softplus refuses input [8]: beta must not be 0 or NaN");
+    CHECK(why(Softplus{.beta = std::nan("")}, Shape{8}) == "Softplus refuses input [8]: beta must not be 0 or NaN");
 }
 
 TEST_CASE("every case of the list gives the shape it claims, known or not") {

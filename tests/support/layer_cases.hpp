@@ -70,6 +70,11 @@ void for_each_plain_case(F&& f) {
     f("SiLU", dla::SiLU{}, Shape{33}, 2);
     f("Sigmoid", dla::Sigmoid{}, Shape{3, 3, 3}, 2);
     f("Tanh", dla::Tanh{}, Shape{33}, 2);
+    f("ELU", dla::ELU{}, Shape{33}, 2);
+    f("ELU 0.3", dla::ELU{.alpha = 0.3}, Shape{2, 9}, 2);
+    f("Softplus", dla::Softplus{}, Shape{33}, 2);
+    f("Softplus 2.5", dla::Softplus{.beta = 2.5, .threshold = 30}, Shape{3, 3, 3}, 2);
+    f("Hardswish", dla::Hardswish{}, Shape{33}, 2);
     f("Softmax of [7]", dla::Softmax<1>{}, Shape{7}, 3);
     f("Softmax of rows of [3, 4]", dla::Softmax<1>{}, Shape{3, 4}, 2);
     f("Softmax of columns of [3, 4]", dla::Softmax<2>{}, Shape{3, 4}, 2);

@@ -130,12 +130,13 @@ concept LayerNorm = requires(const P& p, Scratch<P> scratch, index_t rows, index
 };
 
 // eltwise.hpp; n values; the output may be an input
-/// ensures: y = f(x); `slope` is used by leaky_relu only. Backward reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
+/// ensures: y = f(x); `options` are used by leaky_relu, elu and softplus only. Backward reads y for relu, sigmoid and tanh, x for the others (the one not
+/// read or null).
 template <class P>
-concept ActivationKernels = requires(const P& p, Activation kind, double slope, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> y,
-                                     ConstActivationPtr<P> dy, ActivationPtr<P> out) {
-    activation_forward(p, kind, slope, n, x, out);
-    activation_backward(p, kind, slope, n, x, y, dy, out);
+concept ActivationKernels = requires(const P& p, Activation kind, const ActivationOptions& options, index_t n, ConstActivationPtr<P> x,
+                                     ConstActivationPtr<P> y, ConstActivationPtr<P> dy, ActivationPtr<P> out) {
+    activation_forward(p, kind, options, n, x, out);
+    activation_backward(p, kind, options, n, x, y, dy, out);
 };
 template <class P>
 concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, ConstActivationPtr<P> b, typename P::master value, ActivationPtr<P> y,

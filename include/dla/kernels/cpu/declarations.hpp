@@ -109,8 +109,9 @@ DLA_ONCE void linear_norm_backward(const Cpu<float>& p, std::byte* scratch, cons
                                    bool running);
 
 // eltwise.hpp
-DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y);
-DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx);
+DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, const ActivationOptions& options, index_t n, const float* x, float* y);
+DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, const ActivationOptions& options, index_t n, const float* x, const float* y,
+                                  const float* dy, float* dx);
 DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y);
 DLA_ONCE void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y, std::uint32_t* mask);
 DLA_ONCE void relu_mask_backward(const Cpu<float>& p, index_t n, const std::uint32_t* mask, const float* dy, float* dx);

@@ -34,19 +34,20 @@ void in_float(const Cpu<bf16>& p, index_t n, bf16* y, const F& f, const In*... x
 
 }  // namespace detail::inline DLA_ABI_TAG
 
-DLA_ONCE void activation_forward(const Cpu<bf16>& p, Activation kind, double slope, index_t n, const bf16* x, bf16* y) {
+DLA_ONCE void activation_forward(const Cpu<bf16>& p, Activation kind, const ActivationOptions& options, index_t n, const bf16* x, bf16* y) {
     detail::with_kind(kind, [&]<Activation k>(ActivationIs<k>) {
         const auto f = detail::select_isa(detail::base::activation_forward<k>, detail::avx2::activation_forward<k>, detail::avx512::activation_forward<k>);
-        detail::in_float(p, n, y, [&](index_t, index_t length, float* out, const float* in) { f(static_cast<float>(slope), length, in, out); }, x);
+        detail::in_float(p, n, y, [&](index_t, index_t length, float* out, const float* in) { f(options, length, in, out); }, x);
     });
 }
-DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, double slope, index_t n, const bf16* x, const bf16* y, const bf16* dy, bf16* dx) {
+DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, const ActivationOptions& options, index_t n, const bf16* x, const bf16* y,
+                                  const bf16* dy, bf16* dx) {
     detail::with_kind(kind, [&]<Activation k>(ActivationIs<k>) {
         const auto f = detail::select_isa(detail::base::activation_backward<k>, detail::avx2::activation_backward<k>, detail::avx512::activation_backward<k>);
         const bf16* v = k == Activation::relu || k == Activation::sigmoid || k == Activation::tanh ? y : x;
         detail::in_float(
             p, n, dx,
-            [&](index_t, index_t length, float* out, const float* of, const float* gradient) { f(static_cast<float>(slope), length, of, gradient, out); }, v,
+            [&](index_t, index_t length, float* out, const float* of, const float* gradient) { f(options, length, of, gradient, out); }, v,
             dy);
     });
 }
