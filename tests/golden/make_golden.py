@@ -448,6 +448,27 @@ def network():
     f.write()
 
 
+def log_softmax():
+    f = File("log_softmax")
+    for shape, dim, what in [((4, 10), 1, ""), ((4, 10), 0, ""), ((1, 1), 1, ""), ((5, 2), 1, ""), ((3, 17), 1, ""), ((2, 70), 1, ""), ((2, 3, 4), 1, ""), ((2, 3, 4), 2, ""), ((2, 5, 3, 2), 1, ""), ((2, 5, 3, 2), 3, ""),
+                             ((0, 4), 1, ""), ((4, 10), 1, "large"), ((3, 5, 4), 1, "large"), ((4, 6), 1, "masked"), ((3, 4), 1, "all masked"), ((3, 4), 1, "nan")]:
+        x = grid(*shape)
+        if what == "large":
+            x = x * 4096
+        if what == "masked":
+            x[:, ::2] = -INF
+        if what == "all masked":
+            x[1] = -INF
+        if what == "nan":
+            x[1, 2] = NAN
+        x = leaf(x)
+        y = F.log_softmax(x, dim)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"log_softmax {'x'.join(map(str, shape))} dim{dim} {what}".strip(), dict(dim=dim), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
 def rectifier():
     """ELU, Softplus and Hardswish. Not at 0 with a negative alpha, at -0 (ELU) and at the bends (Hardswish's gradient), where later versions of PyTorch give something else."""
     f = File("rectifier")
@@ -486,5 +507,5 @@ def element_loss():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, element_loss, rectifier):
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, element_loss, rectifier, log_softmax):
     make()

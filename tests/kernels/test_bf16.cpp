@@ -238,6 +238,7 @@ TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights 
                     const auto x = in.activations(1, 91, 8), targets = in.activations(2, 91);
                     const auto class_weights = in.statistics(3, 13, 2);
                     const auto* weights = weighted ? class_weights.data() : nullptr;
+                    auto log_forward = in.unwritten(91), log_backward = targets;
                     auto hard = in.unwritten(91), soft = hard, difference = hard, forward = hard, backward = targets;
                     LossResult results[5];
                     cross_entropy(p, nullptr, d, x.data(), labels.data(), weights, results, hard.data());
@@ -255,6 +256,9 @@ TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights 
                                          {r.loss, r.weight, static_cast<double>(r.correct), static_cast<double>(r.counted), static_cast<double>(r.bad_row)});
                     softmax_forward(p, NormDims{7, 13, 1}, x.data(), forward.data());
                     softmax_backward(p, NormDims{1, 13, 7}, x.data(), backward.data(), backward.data());
+                    log_softmax_forward(p, NormDims{7, 13, 1}, x.data(), log_forward.data());
+                    log_softmax_backward(p, NormDims{1, 13, 7}, x.data(), log_backward.data(), log_backward.data());
+                    out.activation(log_forward), out.activation(log_backward);
                     out.activation(hard), out.activation(soft), out.activation(difference), out.activation(forward), out.activation(backward);
                 });
 }

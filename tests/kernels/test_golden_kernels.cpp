@@ -409,6 +409,38 @@ TEST_CASE_TEMPLATE("golden softmax", P, POLICIES) {
     }
 }
 
+TEST_CASE_TEMPLATE("golden log-softmax", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("log_softmax");
+    CHECK(cases.size() >= 16);
+    for (const Case& c : cases) {
+        const Tensor &xt = c.tensor("x"), &yt = c.tensor("y"), &dyt = c.tensor("dy");
+        const auto dim = at(c.integer("dim"));
+        NormDims d{1, xt.dims[dim], 1};
+        for (std::size_t i = 0; i < xt.dims.size(); ++i)
+            if (i != dim) (i < dim ? d.outer : d.inner) *= xt.dims[i];
+        const auto x = to<P>(xt), dy = to<P>(dyt);
+        auto y = poisoned<P>(xt.size()), dx = poisoned<P>(xt.size()), in_place = x, over_dy = dy;
+        log_softmax_forward(p, d, x.data(), y.data());
+        log_softmax_forward(p, d, in_place.data(), in_place.data());
+        // Roundings of x - max, of the sum's logarithm (which has that of a sum of `channels` terms), and of their difference.
+        const auto bound = [&](std::size_t i) { return unit<P> * (4 * std::abs(yt.values[i]) + static_cast<double>(d.channels) + 8); };
+        compare(c, "y", yt, y, bound);
+        compare(c, "y in place", yt, in_place, bound);
+        log_softmax_backward(p, d, y.data(), dy.data(), dx.data());
+        log_softmax_backward(p, d, y.data(), over_dy.data(), over_dy.data());
+        // exp(y) <= 1 has the relative error of y's absolute one; times the sum of dy.
+        const double sum = largest(dyt) * static_cast<double>(d.channels);
+        const auto slope = [&](std::size_t i) {
+            const double value = std::isfinite(yt.values[i]) ? yt.values[i] : 0;
+            const double share = std::exp(value) * (4 * std::abs(value) + 2 * static_cast<double>(d.channels) + 12);
+            return unit<P> * (sum * share + 4 * std::abs(dyt.values[i]) + sum);
+        };
+        compare(c, "dx", c.tensor("dx"), dx, slope);
+        compare(c, "dx in place", c.tensor("dx"), over_dy, slope);
+    }
+}
+
 TEST_CASE_TEMPLATE("golden losses", P, POLICIES) {
     const P p;
     const auto cases = golden::load("loss");

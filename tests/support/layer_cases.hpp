@@ -82,6 +82,12 @@ void for_each_plain_case(F&& f) {
     f("Softmax of rows of [3, 2, 4]", dla::Softmax<2>{}, Shape{3, 2, 4}, 2);
     f("Softmax of columns of [3, 2, 4]", dla::Softmax<3>{}, Shape{3, 2, 4}, 2);
 
+    f("LogSoftmax of [7]", dla::LogSoftmax<1>{}, Shape{7}, 3);
+    f("LogSoftmax of columns of [3, 4]", dla::LogSoftmax<2>{}, Shape{3, 4}, 2);
+    f("LogSoftmax of channels of [3, 2, 4]", dla::LogSoftmax<1>{}, Shape{3, 2, 4}, 2);
+    f("LogSoftmax of rows of [3, 2, 4]", dla::LogSoftmax<2>{}, Shape{3, 2, 4}, 2);
+    f("LogSoftmax of columns of [3, 2, 4]", dla::LogSoftmax<3>{}, Shape{3, 2, 4}, 2);
+
     f("Dropout 0", dla::Dropout{.p = 0}, Shape{17}, 2);
     f("Dropout 0.3", dla::Dropout{.p = 0.3}, Shape{17}, 2);
     f("Dropout 1", dla::Dropout{.p = 1}, Shape{17}, 2);

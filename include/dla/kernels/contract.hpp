@@ -169,6 +169,12 @@ concept Softmax = requires(const P& p, const NormDims& d, ConstActivationPtr<P> 
     softmax_forward(p, d, x, out);
     softmax_backward(p, d, y, dy, out);
 };
+/// ensures: y = log(softmax(x)) over `channels`, without the softmax itself, which may round to 0; backward dx = dy - exp(y) * sum(dy); out may be x or dy.
+template <class P>
+concept LogSoftmax = requires(const P& p, const NormDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> y, ConstActivationPtr<P> dy, ActivationPtr<P> out) {
+    log_softmax_forward(p, d, x, out);
+    log_softmax_backward(p, d, y, dy, out);
+};
 /// ensures: *result written; dlogits (or null) = gradient of the reduced loss; class_weights [classes] or null. PyTorch's label smoothing.
 template <class P>
 concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstActivationPtr<P> logits,
@@ -225,10 +231,9 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 
 /// All of them that a policy must have.
 template <class P>
-concept Backend =
-    Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
-    AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> && LayerNorm<P> && ActivationKernels<P> &&
-    Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> &&
-    StepKernels<P>;
+concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
+                  MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> &&
+                  LayerNorm<P> && ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && LogSoftmax<P> && CrossEntropyKernels<P> &&
+                  Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

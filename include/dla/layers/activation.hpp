@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Activation functions, applied to each value, and Softmax.
+// Activation functions, applied to each value, Softmax and its logarithm.
 #pragma once
 
 #include <dla/layers/concept.hpp>
@@ -105,6 +105,31 @@ struct Softmax {
     template <class P>
     void backward(Context<P>& c, ConstView<P>, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
         softmax_backward(c.policy, detail::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
+    }
+};
+
+/// log(exp(x) / sum exp(x)) along PyTorch's dimension `Dim` of the batch, as Softmax counts them (torch.nn.LogSoftmax).
+template <int Dim>
+struct LogSoftmax {
+    static_assert(Dim >= 1 && Dim <= 3, "dla: LogSoftmax<Dim> counts as PyTorch does, 0 is the batch; class scores [N, classes] take LogSoftmax<1>");
+
+    static constexpr Needs needs{.x = false, .y = true};
+    static constexpr InPlace in_place{.forward = false, .backward = true};
+
+    [[gnu::cold]] constexpr Text name() const { return text("LogSoftmax<", Dim, ">"); }
+    template <class V>
+    constexpr void attributes(V& v) const {
+        v("dim", Dim);
+    }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return Softmax<Dim>{}.out_shape(s); }
+
+    template <class P>
+    void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
+        log_softmax_forward(c.policy, detail::axis_dims(x.batch, x.shape, Dim), x.data, y.data);
+    }
+    template <class P>
+    void backward(Context<P>& c, ConstView<P>, ConstView<P> y, ConstView<P> dy, View<P> dx) const {
+        log_softmax_backward(c.policy, detail::axis_dims(dy.batch, dy.shape, Dim), y.data, dy.data, dx.data);
     }
 };
 

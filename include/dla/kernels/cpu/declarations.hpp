@@ -131,6 +131,8 @@ DLA_ONCE void element_loss(const Cpu<float>& p, std::byte* scratch, const Elemen
 // softmax.hpp
 DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);
 DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx);
+DLA_ONCE void log_softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);
+DLA_ONCE void log_softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx);
 DLA_ONCE index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d);
 DLA_ONCE void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
                             const float* class_weights, LossResult* result, float* dlogits, const LossResult* whole = nullptr);
