@@ -11,6 +11,7 @@
 #include <dla/layers/linear.hpp>
 #include <dla/layers/norm.hpp>
 #include <dla/layers/pool2d.hpp>
+#include <dla/layers/prelu.hpp>
 #include <dla/layers/reshape.hpp>
 
 #include <dla/compose/repeat.hpp>

@@ -448,6 +448,19 @@ def network():
     f.write()
 
 
+def prelu():
+    f = File("prelu")
+    for shape, weights in [((1, 1), 1), ((4, 10), 1), ((4, 10), 10), ((3, 17), 17), ((2, 3, 5), 1), ((2, 3, 5), 3), ((2, 3, 4, 5), 1), ((2, 3, 4, 5), 3), ((3, 17, 2, 2), 17), ((0, 3), 3)]:
+        x, w = leaf(grid(*shape)), leaf(grid(weights))
+        with torch.no_grad():
+            x.view(-1)[::7] = 0
+        y = F.prelu(x, w)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"prelu {'x'.join(map(str, shape))} weights{weights}", {}, dict(x=x, w=w, y=y, dy=dy, dx=x.grad, dw=w.grad))
+    f.write()
+
+
 def log_softmax():
     f = File("log_softmax")
     for shape, dim, what in [((4, 10), 1, ""), ((4, 10), 0, ""), ((1, 1), 1, ""), ((5, 2), 1, ""), ((3, 17), 1, ""), ((2, 70), 1, ""), ((2, 3, 4), 1, ""), ((2, 3, 4), 2, ""), ((2, 5, 3, 2), 1, ""), ((2, 5, 3, 2), 3, ""),
@@ -507,5 +520,5 @@ def element_loss():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, element_loss, rectifier, log_softmax):
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, element_loss, rectifier, log_softmax, prelu):
     make()

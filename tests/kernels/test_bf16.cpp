@@ -200,6 +200,17 @@ TEST_CASE_TEMPLATE("16-bit activation functions", H, bf16, f16) {
             activation_backward(p, kind, 0.01, 333, x.data(), y.data(), backward.data(), backward.data());
             out.activation(forward), out.activation(backward);
         });
+    for (const NormDims d : {NormDims{7, 5, 1}, NormDims{3, 1, 11}, NormDims{2, 4, 3}})
+        check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
+            const index_t n = d.outer * d.channels * d.inner;
+            const auto x = in.activations(1, n), dy = in.activations(2, n);
+            const auto w = in.masters(3, d.channels);
+            auto y = in.unwritten(n), dx = dy;
+            auto dw = in.masters(4, d.channels);
+            prelu_forward(p, d, x.data(), w.data(), y.data());
+            prelu_backward(p, nullptr, d, x.data(), w.data(), dx.data(), dx.data(), dw.data());
+            out.activation(y), out.activation(dx), out.other(dw);
+        });
     H least[2]{};
     const H far[2]{H(-10), H(-20)};
     activation_forward(Reference<H>{}, Activation::sigmoid, 0, 2, far, least);  // below f16's normal numbers, and above float's

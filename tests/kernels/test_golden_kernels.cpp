@@ -385,6 +385,33 @@ TEST_CASE_TEMPLATE("golden activations", P, POLICIES) {
     }
 }
 
+TEST_CASE_TEMPLATE("golden prelu", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("prelu");
+    CHECK(cases.size() >= 10);
+    for (const Case& c : cases) {
+        const bool image = c.tensor("x").dims.size() == 4;
+        const auto in_memory = [&](const char* name) { return image ? channels_last(c.tensor(name)) : c.tensor(name); };
+        const Tensor xt = in_memory("x"), wt = c.tensor("w");
+        const auto x = to<P>(xt), w = to<P>(wt), dy = to<P>(in_memory("dy"));
+        const index_t channels = wt.size();
+        NormDims d{.outer = xt.dims[0], .channels = channels, .inner = 1};
+        if (channels == 1)
+            d.inner = xt.size() / std::max<index_t>(xt.dims[0], 1);
+        else if (image)
+            d.outer *= xt.dims[1] * xt.dims[2];
+        else if (xt.dims.size() == 3)
+            d.inner = xt.dims[2];
+        auto y = poisoned<P>(xt.size()), dx = poisoned<P>(xt.size()), dw = accumulator<P>(channels);
+        const Scratch scratch(prelu_scratch(p, d));
+        prelu_forward(p, d, x.data(), w.data(), y.data());
+        prelu_backward(p, scratch.data, d, x.data(), w.data(), dy.data(), dx.data(), dw.data());
+        compare<P>(c, "y", in_memory("y"), y, 0, 0);  // products of these inputs, and their sums, are exact
+        compare<P>(c, "dx", in_memory("dx"), dx, 0, 0);
+        compare<P>(c, "dw", c.tensor("dw"), dw, 0, 0, before);
+    }
+}
+
 TEST_CASE_TEMPLATE("golden softmax", P, POLICIES) {
     const P p;
     const auto cases = golden::load("softmax");

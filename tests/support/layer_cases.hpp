@@ -41,6 +41,11 @@ void for_each_parametric_case(F&& f) {
     f("LayerNorm of the last axis of [4, 6]", dla::LayerNorm<6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [4, 6]", dla::LayerNorm<4, 6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [2, 3, 4]", dla::LayerNorm<2, 3, 4>{}, Shape{2, 3, 4}, 2);
+    f("PReLU of [7]", dla::PReLU<>{}, Shape{7}, 3);
+    f("PReLU of [2, 3, 4], one weight", dla::PReLU<>{.init = -0.5}, Shape{2, 3, 4}, 2);
+    f("PReLU for each feature of [7]", dla::PReLU<7>{}, Shape{7}, 3);
+    f("PReLU for each channel of [3, 5]", dla::PReLU<Dyn>{}, Shape{3, 5}, 2);
+    f("PReLU for each channel of [3, 4, 2]", dla::PReLU<Dyn>{}, Shape{3, 4, 2}, 2);
     f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
 }
 

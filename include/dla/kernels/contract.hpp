@@ -138,6 +138,14 @@ concept ActivationKernels = requires(const P& p, Activation kind, const Activati
     activation_forward(p, kind, options, n, x, out);
     activation_backward(p, kind, options, n, x, y, dy, out);
 };
+/// ensures: y = x > 0 ? x : w * x, w [channels] of the value's channel; backward dx = x > 0 ? dy : w * dy; dw += the sums of x * dy where x is not above 0.
+template <class P>
+concept PReLUKernels = requires(const P& p, Scratch<P> scratch, const NormDims& d, ConstActivationPtr<P> x, ConstMasterPtr<P> w, ConstActivationPtr<P> dy,
+                                ActivationPtr<P> out, MasterPtr<P> dw) {
+    { prelu_scratch(p, d) } -> std::same_as<index_t>;
+    prelu_forward(p, d, x, w, out);
+    prelu_backward(p, scratch, d, x, w, dy, out, dw);  // out: dx, or null
+};
 template <class P>
 concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, ConstActivationPtr<P> b, typename P::master value, ActivationPtr<P> y,
                                MasterPtr<P> gradient, PtrOf<P, std::uint32_t> mask, PtrOf<P, const std::uint32_t> written) {
@@ -233,7 +241,7 @@ concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, co
 template <class P>
 concept Backend = Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> &&
                   MaxPool2dBackward<P> && AvgPool2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> && BatchNormInferBackward<P> &&
-                  LayerNorm<P> && ActivationKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && LogSoftmax<P> && CrossEntropyKernels<P> &&
-                  Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> && StepKernels<P>;
+                  LayerNorm<P> && ActivationKernels<P> && PReLUKernels<P> && Elementwise<P> && Cast<P> && Dropout<P> && Softmax<P> && LogSoftmax<P> &&
+                  CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

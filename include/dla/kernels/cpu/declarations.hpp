@@ -128,6 +128,12 @@ DLA_ONCE void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n,
 DLA_ONCE void element_loss(const Cpu<float>& p, std::byte* scratch, const ElementLossDims& d, const float* x, const float* targets, const float* pos_weight,
                            LossResult* result, float* gradient);
 
+// prelu.hpp
+DLA_ONCE index_t prelu_scratch(const Cpu<float>&, const NormDims& d);
+DLA_ONCE void prelu_forward(const Cpu<float>& p, const NormDims& d, const float* x, const float* w, float* y);
+DLA_ONCE void prelu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* dy, float* dx,
+                             float* dw);
+
 // softmax.hpp
 DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);
 DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx);

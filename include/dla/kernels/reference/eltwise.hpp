@@ -123,6 +123,37 @@ void activation_backward(const Reference<T>&, Activation kind, const ActivationO
     }
 }
 
+template <class T>
+index_t prelu_scratch(const Reference<T>&, const NormDims&) {
+    return 0;
+}
+
+/// y = x > 0 ? x : w * x, with w of the value's channel; y may be x.
+template <class T>
+void prelu_forward(const Reference<T>&, const NormDims& d, const detail::Of<T>* x, const detail::MasterOf<T>* w, detail::Of<T>* y) {
+    using S = detail::Wide<T>;
+    for (index_t i = 0; i < d.outer * d.channels * d.inner; ++i)
+        y[i] = x[i] > T{0} ? x[i] : static_cast<T>(static_cast<S>(w[i / d.inner % d.channels]) * static_cast<S>(x[i]));
+}
+
+/// dw [channels] += sum of x * dy where x is not above 0; dx (or null, may be dy) = x > 0 ? dy : w * dy.
+template <class T>
+void prelu_backward(const Reference<T>&, std::byte*, const NormDims& d, const detail::Of<T>* x, const detail::MasterOf<T>* w, const detail::Of<T>* dy,
+                    detail::Of<T>* dx, detail::MasterOf<T>* dw) {
+    using S = detail::Wide<T>;
+    for (index_t c = 0; c < d.channels; ++c) {
+        S sum{};
+        for (index_t o = 0; o < d.outer; ++o)
+            for (index_t i = 0; i < d.inner; ++i) {
+                const index_t at = (o * d.channels + c) * d.inner + i;
+                const S gradient = static_cast<S>(dy[at]);
+                if (!(x[at] > T{0})) sum += static_cast<S>(x[at]) * gradient;
+                if (dx) dx[at] = x[at] > T{0} ? dy[at] : static_cast<T>(static_cast<S>(w[c]) * gradient);
+            }
+        dw[c] = static_cast<detail::MasterOf<T>>(static_cast<S>(dw[c]) + sum);
+    }
+}
+
 /// y = a + b.
 template <class T>
 void add(const Reference<T>&, index_t n, const detail::Of<T>* a, const detail::Of<T>* b, detail::Of<T>* y) {

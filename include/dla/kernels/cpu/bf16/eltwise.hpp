@@ -5,6 +5,7 @@
 #include <dla/kernels/cpu/bf16/gemm.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/optim.hpp>
+#include <dla/kernels/cpu/prelu.hpp>
 #include <dla/kernels/cpu/reduce.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
@@ -50,6 +51,31 @@ DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, const Act
             [&](index_t, index_t length, float* out, const float* of, const float* gradient) { f(options, length, of, gradient, out); }, v,
             dy);
     });
+}
+DLA_ONCE index_t prelu_scratch(const Cpu<bf16>&, const NormDims& d) { return detail::PReLUPieces(d).bytes(); }
+DLA_ONCE void prelu_forward(const Cpu<bf16>& p, const NormDims& d, const bf16* x, const float* w, bf16* y) {
+    const detail::PReLUPieces pieces(d);
+    const auto f = detail::select_isa(detail::base::prelu, detail::avx2::prelu, detail::avx512::prelu);
+    detail::in_float(
+        p, pieces.size(), y, [&](index_t at, index_t length, float* out, const float* in) { f(at, length, pieces.runs, in, w, in, out); }, x);
+}
+DLA_ONCE void prelu_backward(const Cpu<bf16>& p, std::byte* scratch, const NormDims& d, const bf16* x, const float* w, const bf16* dy, bf16* dx, float* dw) {
+    const detail::PReLUPieces pieces(d);
+    const auto [wide, narrow] = detail::bf16_conversions();
+    const auto sums = detail::select_isa(detail::base::prelu_sums, detail::avx2::prelu_sums, detail::avx512::prelu_sums);
+    pieces.sum(p.threads, scratch, dw, [&, wide = wide](index_t first, index_t length, double* to) {
+        alignas(64) float values[detail::bf16_piece], gradient[detail::bf16_piece];
+        for (index_t at = first, end = first + length; at < end; at += detail::bf16_piece) {
+            const index_t n = std::min(detail::bf16_piece, end - at);
+            wide(n, x + at, values), wide(n, dy + at, gradient);
+            sums(at, n, pieces.runs, values, gradient, to);
+        }
+    });
+    if (dx == nullptr) return;
+    const auto f = detail::select_isa(detail::base::prelu, detail::avx2::prelu, detail::avx512::prelu);
+    detail::in_float(
+        p, pieces.size(), dx,
+        [&](index_t at, index_t n, float* out, const float* in, const float* gradient) { f(at, n, pieces.runs, in, w, gradient, out); }, x, dy);
 }
 DLA_ONCE void add(const Cpu<bf16>& p, index_t n, const bf16* a, const bf16* b, bf16* y) {
     const auto f = detail::select_isa(detail::base::add, detail::avx2::add, detail::avx512::add);
