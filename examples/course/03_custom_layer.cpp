@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// 3. A layer of one's own (prelu.hpp): its gradients are checked first, then a network with it is trained.
-#include "prelu.hpp"
+// 3. A layer of one's own (swish.hpp): its gradients are checked first, then a network with it is trained.
+#include "swish.hpp"
 
 #include <dla/data.hpp>
 #include <dla/inspect/grad_check.hpp>
@@ -11,14 +11,14 @@
 int main(int argc, char** argv) {
     const int steps = argc > 1 ? std::atoi(argv[1]) : 300;
 
-    const dla::GradientReport report = dla::check_gradients(PReLU{}, dla::Shape{5}, 4);
-    std::printf("PReLU alone: %s\n", report.text().c_str());
-    using Small = dla::Sequential<dla::Linear<6, 5>, PReLU, dla::Linear<5, 3>>;
+    const dla::GradientReport report = dla::check_gradients(Swish{}, dla::Shape{5}, 4);
+    std::printf("Swish alone: %s\n", report.text().c_str());
+    using Small = dla::Sequential<dla::Linear<6, 5>, Swish, dla::Linear<5, 3>>;
     const dla::GradientReport inside = dla::check_gradients(Small{}, dla::Shape{6}, 4);
     std::printf("in a network: %s\n", inside.text().c_str());
     if (!report.ok() || !inside.ok()) return 1;
 
-    using Net = dla::Sequential<dla::Flatten, dla::Linear<784, 64>, PReLU, dla::Linear<64, 10>>;
+    using Net = dla::Sequential<dla::Flatten, dla::Linear<784, 64>, Swish, dla::Linear<64, 10>>;
     dla::Model<Net, dla::Shape{1, 28, 28}> model(dla::Seed{42});
     dla::Sgd sgd({.learning_rate = 0.05, .momentum = 0.9});
     const dla::CrossEntropy loss;
@@ -33,9 +33,9 @@ int main(int argc, char** argv) {
         }
     }
     const dla::ParamRow& row = model.parameters().parameter("2.weight");
-    std::vector<float> slopes(static_cast<std::size_t>(row.count));
-    model.parameters().read(dla::ParamPart::value, row, slopes);
-    std::printf("loss %.3f -> %.3f after %d steps; the first slopes went from 0.250 to %.3f, %.3f, %.3f\n", static_cast<double>(first),
-                static_cast<double>(last), steps, static_cast<double>(slopes[0]), static_cast<double>(slopes[1]), static_cast<double>(slopes[2]));
+    std::vector<float> betas(static_cast<std::size_t>(row.count));
+    model.parameters().read(dla::ParamPart::value, row, betas);
+    std::printf("loss %.3f -> %.3f after %d steps; the first betas went from 1.000 to %.3f, %.3f, %.3f\n", static_cast<double>(first),
+                static_cast<double>(last), steps, static_cast<double>(betas[0]), static_cast<double>(betas[1]), static_cast<double>(betas[2]));
     return last < first ? 0 : 1;
 }

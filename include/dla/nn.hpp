@@ -14,6 +14,7 @@
 #include <dla/layers/norm.hpp>
 #include <dla/layers/pad2d.hpp>
 #include <dla/layers/pool2d.hpp>
+#include <dla/layers/prelu.hpp>
 #include <dla/layers/reshape.hpp>
 #include <dla/layers/upsample2d.hpp>
 

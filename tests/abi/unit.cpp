@@ -66,7 +66,8 @@ void activations(std::vector<Outcome>& out) {
     std::vector<float> y(x.size()), dx(x.size());
     const char* names[] = {"relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"};
     for (const Activation kind :
-         {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh}) {
+         {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh,
+          Activation::elu, Activation::softplus, Activation::hardswish}) {
         const std::string name = names[static_cast<int>(kind)];
         activation_forward(p, kind, 0.1, n, x.data(), y.data());
         activation_backward(p, kind, 0.1, n, x.data(), y.data(), dy.data(), dx.data());

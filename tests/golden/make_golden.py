@@ -514,6 +514,54 @@ def branches():
     f.write()
 
 
+def prelu():
+    f = File("prelu")
+    for shape, weights in [((1, 1), 1), ((4, 10), 1), ((4, 10), 10), ((3, 17), 17), ((2, 3, 5), 1), ((2, 3, 5), 3), ((2, 3, 4, 5), 1), ((2, 3, 4, 5), 3), ((3, 17, 2, 2), 17), ((0, 3), 3)]:
+        x, w = leaf(grid(*shape)), leaf(grid(weights))
+        with torch.no_grad():
+            x.view(-1)[::7] = 0
+        y = F.prelu(x, w)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"prelu {'x'.join(map(str, shape))} weights{weights}", {}, dict(x=x, w=w, y=y, dy=dy, dx=x.grad, dw=w.grad))
+    f.write()
+
+
+def log_softmax():
+    f = File("log_softmax")
+    for shape, dim, what in [((4, 10), 1, ""), ((4, 10), 0, ""), ((1, 1), 1, ""), ((5, 2), 1, ""), ((3, 17), 1, ""), ((2, 70), 1, ""), ((2, 3, 4), 1, ""), ((2, 3, 4), 2, ""), ((2, 5, 3, 2), 1, ""), ((2, 5, 3, 2), 3, ""),
+                             ((0, 4), 1, ""), ((4, 10), 1, "large"), ((3, 5, 4), 1, "large"), ((4, 6), 1, "masked"), ((3, 4), 1, "all masked"), ((3, 4), 1, "nan")]:
+        x = grid(*shape)
+        if what == "large":
+            x = x * 4096
+        if what == "masked":
+            x[:, ::2] = -INF
+        if what == "all masked":
+            x[1] = -INF
+        if what == "nan":
+            x[1, 2] = NAN
+        x = leaf(x)
+        y = F.log_softmax(x, dim)
+        dy = grid(*shape)
+        y.backward(dy)
+        f.case(f"log_softmax {'x'.join(map(str, shape))} dim{dim} {what}".strip(), dict(dim=dim), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
+def rectifier():
+    """ELU, Softplus and Hardswish. Not at 0 with a negative alpha, at -0 (ELU) and at the bends (Hardswish's gradient), where later versions of PyTorch give something else."""
+    f = File("rectifier")
+    edges = [0.0, NAN, INF, -INF, 2.0**-60, -(2.0**-60), 2.0**-12, -(2.0**-12), 0.5, -0.5, 1, -1, 2, -2, 6, -6, 20, -20, 40, -40, 100, -100, 1000, -1000, 2.0**100, -(2.0**100)]
+    for kind, value, threshold in [("elu", 1.0, None), ("elu", 0.25, None), ("elu", -1.5, None), ("softplus", 1.0, 20.0), ("softplus", 0.5, 20.0), ("softplus", 4.0, 3.0), ("softplus", -1.0, 20.0), ("hardswish", None, None)]:
+        for name, values in dict(random=grid(3, 37, span=768) + 1 / 256, dense=torch.arange(-79, 80, 2).double() / 16, edges=torch.tensor(edges[value is not None and value < 0:])).items():
+            x = leaf(values)
+            y = F.elu(x, value) if kind == "elu" else F.softplus(x, value, threshold) if kind == "softplus" else F.hardswish(x)
+            dy = grid(*values.shape) + 4 if name == "edges" else grid(*values.shape)
+            y.backward(dy)
+            f.case(f"{kind}{'' if value is None else f' {value}'} {name}", dict(kind=kind, value=value, threshold=threshold), dict(x=x, y=y, dy=dy, dx=x.grad))
+    f.write()
+
+
 def element_loss():
     f = File("element_loss")
     shapes = [(1,), (4, 5), (2, 3, 4), (9, 7), (0, 3)]
@@ -608,6 +656,6 @@ def group_norm():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad):
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

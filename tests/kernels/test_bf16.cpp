@@ -231,13 +231,25 @@ TEST_CASE_TEMPLATE("16-bit layer normalisation", H, bf16, f16) {
 
 TEST_CASE_TEMPLATE("16-bit activation functions", H, bf16, f16) {
     for (const Activation kind :
-         {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh})
+         {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh,
+          Activation::elu, Activation::softplus, Activation::hardswish})
         check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
             const auto x = in.activations(1, 333, 12), dy = in.activations(2, 333), y = in.activations(3, 333, 1);
             auto forward = in.unwritten(333), backward = dy;
             activation_forward(p, kind, 0.01, 333, x.data(), forward.data());
             activation_backward(p, kind, 0.01, 333, x.data(), y.data(), backward.data(), backward.data());
             out.activation(forward), out.activation(backward);
+        });
+    for (const NormDims d : {NormDims{7, 5, 1}, NormDims{3, 1, 11}, NormDims{2, 4, 3}})
+        check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
+            const index_t n = d.outer * d.channels * d.inner;
+            const auto x = in.activations(1, n), dy = in.activations(2, n);
+            const auto w = in.masters(3, d.channels);
+            auto y = in.unwritten(n), dx = dy;
+            auto dw = in.masters(4, d.channels);
+            prelu_forward(p, d, x.data(), w.data(), y.data());
+            prelu_backward(p, nullptr, d, x.data(), w.data(), dx.data(), dx.data(), dw.data());
+            out.activation(y), out.activation(dx), out.other(dw);
         });
     H least[2]{};
     const H far[2]{H(-10), H(-20)};
@@ -277,6 +289,7 @@ TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights 
                     const auto x = in.activations(1, 91, 8), targets = in.activations(2, 91);
                     const auto class_weights = in.statistics(3, 13, 2);
                     const auto* weights = weighted ? class_weights.data() : nullptr;
+                    auto log_forward = in.unwritten(91), log_backward = targets;
                     auto hard = in.unwritten(91), soft = hard, difference = hard, forward = hard, backward = targets;
                     LossResult results[5];
                     cross_entropy(p, nullptr, d, x.data(), labels.data(), weights, results, hard.data());
@@ -294,6 +307,9 @@ TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights 
                                          {r.loss, r.weight, static_cast<double>(r.correct), static_cast<double>(r.counted), static_cast<double>(r.bad_row)});
                     softmax_forward(p, NormDims{7, 13, 1}, x.data(), forward.data());
                     softmax_backward(p, NormDims{1, 13, 7}, x.data(), backward.data(), backward.data());
+                    log_softmax_forward(p, NormDims{7, 13, 1}, x.data(), log_forward.data());
+                    log_softmax_backward(p, NormDims{1, 13, 7}, x.data(), log_backward.data(), log_backward.data());
+                    out.activation(log_forward), out.activation(log_backward);
                     out.activation(hard), out.activation(soft), out.activation(difference), out.activation(forward), out.activation(backward);
                 });
 }

@@ -218,7 +218,8 @@ TEST_CASE("cpu bf16 elementwise kernels: what Cpu<float> gives, rounded once, in
             relu_mask_backward(p, n, mask.data(), y.data(), y.data());
             expect(y);
             for (const Activation kind :
-                 {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh}) {
+                 {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh,
+                  Activation::elu, Activation::softplus, Activation::hardswish}) {
                 activation_forward(f, kind, 0.1, n, fa.data(), want.data());
                 y = a;
                 activation_forward(p, kind, 0.1, n, y.data(), y.data());

@@ -14,8 +14,8 @@ static_assert(kernel::ActivationKernels<Cpu<float>> && kernel::Elementwise<Cpu<f
 
 namespace {
 
-const Activation all_activations[] = {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh,
-                                      Activation::silu, Activation::sigmoid,    Activation::tanh};
+const Activation all_activations[] = {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu,
+                                      Activation::sigmoid, Activation::tanh,    Activation::elu,  Activation::softplus,  Activation::hardswish};
 const index_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 67, 127, 129, 1003, 32767, 40003};
 
 /// Values of every kind among ordinary ones.
@@ -36,21 +36,20 @@ Floats with_edges(std::uint32_t seed, index_t n) {
     return x;
 }
 
-Floats forward(const Cpu<float>& p, Activation kind, const Floats& x) {
+Floats forward(const Cpu<float>& p, Activation kind, const Floats& x, const ActivationOptions& options = 0.01) {
     Floats y = poisoned(static_cast<index_t>(x.size()));
-    activation_forward(p, kind, 0.01, static_cast<index_t>(x.size()), x.data(), y.data());
+    activation_forward(p, kind, options, static_cast<index_t>(x.size()), x.data(), y.data());
     return y;
 }
 
 /// Worst error of f over x, in ulp; sigmoid's exact value counts as 0 below the smallest normal number.
-double worst_ulps(Activation kind, const Floats& x, float& where) {
-    const double slope = static_cast<double>(0.01f);
-    const Floats y = forward(cpu(), kind, x);
+double worst_ulps(Activation kind, const Floats& x, float& where, double option = static_cast<double>(0.01f)) {
+    const Floats y = forward(cpu(), kind, x, option);
     double worst = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
         const double in = static_cast<double>(x[i]);
         double exact = 0;
-        activation_forward(Reference<double>{}, kind, slope, 1, &in, &exact);
+        activation_forward(Reference<double>{}, kind, option, 1, &in, &exact);
         if (kind == Activation::sigmoid && exact < static_cast<double>(std::numeric_limits<float>::min())) exact = 0;
         if (ulps(y[i], exact) > worst) {
             worst = ulps(y[i], exact);
@@ -141,6 +140,15 @@ TEST_CASE("cpu eltwise: activations are within 4 ulp on a dense sample of all fl
         CAPTURE(where);
         CHECK(worst <= 4);
     }
+    for (const Activation kind : {Activation::elu, Activation::softplus})
+        for (const double option : {1.0, 2.5, -1.5}) {
+            float where = 0;
+            const double worst = worst_ulps(kind, x, where, option);
+            CAPTURE(static_cast<int>(kind));
+            CAPTURE(option);
+            CAPTURE(where);
+            CHECK(worst <= 4);
+        }
 }
 
 TEST_CASE("cpu eltwise: activations are within 4 ulp on every float (nightly: --no-skip)" * doctest::skip()) {
@@ -175,6 +183,26 @@ TEST_CASE("cpu eltwise: edge values of the activations") {
         CHECK(of(kind, infinite) == infinite);
         CHECK(of(kind, -1e30f) == 0.0f);
     }
+    CHECK(forward(cpu(), Activation::elu, {-infinite}, 0.5)[0] == -0.5f);
+    CHECK(of(Activation::elu, infinite) == infinite);
+    CHECK(std::signbit(of(Activation::elu, -0.0f)));
+    CHECK(forward(cpu(), Activation::softplus, {infinite, -infinite, 0.0f, 2.0f}, 1) == Floats{infinite, 0.0f, std::log(2.0f), std::log1p(std::exp(2.0f))});
+    CHECK(forward(cpu(), Activation::softplus, {2.0f, 1.0f, -4.0f}, {2, 3})[0] == 2.0f);  // above the threshold
+    CHECK(forward(cpu(), Activation::softplus, {1.0f}, {2, 3})[0] > 1.0f);
+    CHECK(of(Activation::hardswish, 3.0f) == 3.0f);
+    CHECK(of(Activation::hardswish, infinite) == infinite);
+    CHECK(std::isnan(of(Activation::hardswish, -infinite)));  // PyTorch's too
+    CHECK(std::signbit(of(Activation::hardswish, -0.0f)));
+    CHECK(of(Activation::hardswish, std::numeric_limits<float>::max()) == std::numeric_limits<float>::max());
+    const auto slopes = [](Activation kind, const Floats& x, const ActivationOptions& options) {
+        Floats dx(x.size(), 1.0f);
+        activation_backward(cpu(), kind, options, static_cast<index_t>(x.size()), x.data(), nullptr, dx.data(), dx.data());
+        return dx;
+    };
+    CHECK(slopes(Activation::elu, {0.0f, -0.0f, 1.0f, infinite, -infinite}, 0.5) == Floats{0.5f, 0.5f, 1.0f, 1.0f, 0.0f});
+    CHECK(slopes(Activation::softplus, {0.0f, infinite, -infinite, 2.0f}, {2, 3}) == Floats{0.5f, 1.0f, 0.0f, 1.0f});
+    CHECK(slopes(Activation::hardswish, {-3.0f, 3.0f, 0.0f, infinite, -infinite}, 0) == Floats{0.0f, 1.0f, 0.5f, 1.0f, 0.0f});
+    for (const Activation kind : {Activation::elu, Activation::softplus, Activation::hardswish}) CHECK(std::isnan(slopes(kind, {not_a_number}, 1)[0]));
     float dx = not_a_number;
     const float zero = 0, one = 1;
     activation_backward(cpu(), Activation::relu, 0, 1, nullptr, &zero, &one, &dx);

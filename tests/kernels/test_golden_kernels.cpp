@@ -230,22 +230,26 @@ TEST_CASE_TEMPLATE("golden average pool", P, POLICIES) {
 
 TEST_CASE_TEMPLATE("golden activations", P, POLICIES) {
     const P p;
-    const auto cases = golden::load("activation");
+    auto cases = golden::load("activation");
     CHECK(cases.size() >= 27);
+    const auto rectifiers = golden::load("rectifier");
+    CHECK(rectifiers.size() >= 24);
+    cases.insert(cases.end(), rectifiers.begin(), rectifiers.end());
     const std::map<std::string, Activation> kinds{
         {"relu", Activation::relu}, {"leaky_relu", Activation::leaky_relu}, {"gelu", Activation::gelu}, {"gelu_tanh", Activation::gelu_tanh},
-        {"silu", Activation::silu}, {"sigmoid", Activation::sigmoid},       {"tanh", Activation::tanh}};
+        {"silu", Activation::silu}, {"sigmoid", Activation::sigmoid},       {"tanh", Activation::tanh}, {"elu", Activation::elu},
+        {"softplus", Activation::softplus}, {"hardswish", Activation::hardswish}};
     for (const Case& c : cases) {
         const Activation kind = kinds.at(c.text("kind"));
-        const double slope = c.number("slope", 0.01);
+        const ActivationOptions options(c.number("slope", c.number("value", 0.01)), c.number("threshold", 20));
         const Tensor &xt = c.tensor("x"), &yt = c.tensor("y"), &dyt = c.tensor("dy"), &dxt = c.tensor("dx");
         const auto x = to<P>(xt), dy = to<P>(dyt);
         auto y = poisoned<P>(xt.size()), dx = poisoned<P>(xt.size()), inplace = x, dx_inplace = dy;
-        activation_forward(p, kind, slope, xt.size(), x.data(), y.data());
-        activation_forward(p, kind, slope, xt.size(), inplace.data(), inplace.data());
+        activation_forward(p, kind, options, xt.size(), x.data(), y.data());
+        activation_forward(p, kind, options, xt.size(), inplace.data(), inplace.data());
         const bool reads_y = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh;
-        activation_backward(p, kind, slope, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dy.data(), dx.data());
-        activation_backward(p, kind, slope, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dx_inplace.data(), dx_inplace.data());
+        activation_backward(p, kind, options, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dy.data(), dx.data());
+        activation_backward(p, kind, options, xt.size(), pointer(!reads_y, x), pointer(reads_y, y), dx_inplace.data(), dx_inplace.data());
         // 4 ulp; plus what PyTorch itself loses where it computes 1 + erf or 1 + tanh; plus results below the smallest normal number, which may be 0
         const double smallest = static_cast<double>(std::numeric_limits<typename P::scalar>::min());
         const bool exact = kind == Activation::relu;
@@ -258,6 +262,33 @@ TEST_CASE_TEMPLATE("golden activations", P, POLICIES) {
         for (std::size_t i = 0; i < y.size(); ++i)
             if (yt.values[i] == 0 && xt.values[i] == 0)
                 CHECK_MESSAGE(std::signbit(yt.values[i]) == std::signbit(y[i]), c.name << ": sign of zero, element " << i);
+    }
+}
+
+TEST_CASE_TEMPLATE("golden prelu", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("prelu");
+    CHECK(cases.size() >= 10);
+    for (const Case& c : cases) {
+        const bool image = c.tensor("x").dims.size() == 4;
+        const auto in_memory = [&](const char* name) { return image ? channels_last(c.tensor(name)) : c.tensor(name); };
+        const Tensor xt = in_memory("x"), wt = c.tensor("w");
+        const auto x = to<P>(xt), w = to<P>(wt), dy = to<P>(in_memory("dy"));
+        const index_t channels = wt.size();
+        NormDims d{.outer = xt.dims[0], .channels = channels, .inner = 1};
+        if (channels == 1)
+            d.inner = xt.size() / std::max<index_t>(xt.dims[0], 1);
+        else if (image)
+            d.outer *= xt.dims[1] * xt.dims[2];
+        else if (xt.dims.size() == 3)
+            d.inner = xt.dims[2];
+        auto y = poisoned<P>(xt.size()), dx = poisoned<P>(xt.size()), dw = accumulator<P>(channels);
+        const Scratch scratch(prelu_scratch(p, d));
+        prelu_forward(p, d, x.data(), w.data(), y.data());
+        prelu_backward(p, scratch.data, d, x.data(), w.data(), dy.data(), dx.data(), dw.data());
+        compare<P>(c, "y", in_memory("y"), y, 0, 0);  // products of these inputs, and their sums, are exact
+        compare<P>(c, "dx", in_memory("dx"), dx, 0, 0);
+        compare<P>(c, "dw", c.tensor("dw"), dw, 0, 0, before);
     }
 }
 
@@ -282,6 +313,38 @@ TEST_CASE_TEMPLATE("golden softmax", P, POLICIES) {
         const auto bound = [&](std::size_t i) { return 40 * unit<P> * c.tensor("y").values[i] * size + smallest; };
         compare(c, "dx", c.tensor("dx"), dx, bound);
         compare(c, "dx in place", c.tensor("dx"), inplace, bound);
+    }
+}
+
+TEST_CASE_TEMPLATE("golden log-softmax", P, POLICIES) {
+    const P p;
+    const auto cases = golden::load("log_softmax");
+    CHECK(cases.size() >= 16);
+    for (const Case& c : cases) {
+        const Tensor &xt = c.tensor("x"), &yt = c.tensor("y"), &dyt = c.tensor("dy");
+        const auto dim = at(c.integer("dim"));
+        NormDims d{1, xt.dims[dim], 1};
+        for (std::size_t i = 0; i < xt.dims.size(); ++i)
+            if (i != dim) (i < dim ? d.outer : d.inner) *= xt.dims[i];
+        const auto x = to<P>(xt), dy = to<P>(dyt);
+        auto y = poisoned<P>(xt.size()), dx = poisoned<P>(xt.size()), in_place = x, over_dy = dy;
+        log_softmax_forward(p, d, x.data(), y.data());
+        log_softmax_forward(p, d, in_place.data(), in_place.data());
+        // Roundings of x - max, of the sum's logarithm (which has that of a sum of `channels` terms), and of their difference.
+        const auto bound = [&](std::size_t i) { return unit<P> * (4 * std::abs(yt.values[i]) + static_cast<double>(d.channels) + 8); };
+        compare(c, "y", yt, y, bound);
+        compare(c, "y in place", yt, in_place, bound);
+        log_softmax_backward(p, d, y.data(), dy.data(), dx.data());
+        log_softmax_backward(p, d, y.data(), over_dy.data(), over_dy.data());
+        // exp(y) <= 1 has the relative error of y's absolute one; times the sum of dy.
+        const double sum = largest(dyt) * static_cast<double>(d.channels);
+        const auto slope = [&](std::size_t i) {
+            const double value = std::isfinite(yt.values[i]) ? yt.values[i] : 0;
+            const double share = std::exp(value) * (4 * std::abs(value) + 2 * static_cast<double>(d.channels) + 12);
+            return unit<P> * (sum * share + 4 * std::abs(dyt.values[i]) + sum);
+        };
+        compare(c, "dx", c.tensor("dx"), dx, slope);
+        compare(c, "dx in place", c.tensor("dx"), over_dy, slope);
     }
 }
 

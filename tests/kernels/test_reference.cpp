@@ -168,6 +168,11 @@ TEST_CASE_TEMPLATE("reference activations: edge values", T, float, double) {
     CHECK(f(Activation::gelu, 1) == doctest::Approx(0.8413447461));
     CHECK(f(Activation::gelu_tanh, 1) == doctest::Approx(0.8411919906));
     CHECK(f(Activation::silu, 1) == doctest::Approx(0.7310585786));
+    CHECK(std::signbit(f(Activation::elu, -0.0)));
+    CHECK(f(Activation::elu, -1) == doctest::Approx(-0.0063212056));
+    CHECK(f(Activation::hardswish, -1) == doctest::Approx(-1.0 / 3));
+    CHECK(f(Activation::hardswish, -3) == 0);
+    CHECK(f(Activation::hardswish, 3) == 3);
     const T x = 0, dy = static_cast<T>(infinite);
     T dx = 7;
     activation_backward(p, Activation::relu, 0.0, 1, nullptr, &x, &dy, &dx);

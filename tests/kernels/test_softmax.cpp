@@ -10,7 +10,7 @@
 using namespace dla;
 using namespace support;
 
-static_assert(kernel::Softmax<Cpu<float>> && kernel::CrossEntropyKernels<Cpu<float>>);
+static_assert(kernel::Softmax<Cpu<float>> && kernel::LogSoftmax<Cpu<float>> && kernel::CrossEntropyKernels<Cpu<float>>);
 
 namespace {
 
@@ -112,6 +112,56 @@ TEST_CASE("cpu softmax: infinities, NaN and inner > 1") {
         }
 }
 
+TEST_CASE("cpu log-softmax: forward and backward against the reference in double, in place") {
+    const auto check = [](const NormDims& d) {
+        CAPTURE(d.outer);
+        CAPTURE(d.channels);
+        CAPTURE(d.inner);
+        const index_t n = d.outer * d.channels * d.inner;
+        const Floats x = reals(1, n, 10.0f), dy = reals(2, n);
+        std::vector<double> exact(x.size()), dx_exact(x.size());
+        log_softmax_forward(Reference<double>{}, d, doubles(x).data(), exact.data());
+        Floats y = poisoned(n), dx = poisoned(n);
+        log_softmax_forward(cpu(), d, x.data(), y.data());
+        // Roundings of x - max and of the difference, at most those of a number up to 20; the sum's logarithm has the relative error of the sum.
+        CHECK(distance(y, exact) <= static_cast<double>(d.channels + 24) * 0x1p-24);
+        Floats in_place = x;
+        log_softmax_forward(cpu(), d, in_place.data(), in_place.data());
+        CHECK(same_bits(in_place, y));
+        log_softmax_backward(Reference<double>{}, d, doubles(y).data(), doubles(dy).data(), dx_exact.data());
+        log_softmax_backward(cpu(), d, y.data(), dy.data(), dx.data());
+        CHECK(distance(dx, dx_exact) <= static_cast<double>(d.channels + 8) * 0x1p-24 * std::sqrt(static_cast<double>(d.channels)));
+        in_place = dy;
+        log_softmax_backward(cpu(), d, y.data(), in_place.data(), in_place.data());
+        CHECK(same_bits(in_place, dx));
+    };
+    for (const index_t classes : class_counts)
+        for (const index_t rows : row_counts) check({rows, classes, 1});
+    for (const index_t inner : {2, 3, 4, 15, 16, 17, 1000})
+        for (const index_t channels : {1, 2, 5, 70}) check({3, channels, inner});
+}
+
+TEST_CASE("cpu log-softmax: infinities, NaN, and what softmax rounds to 0") {
+    for (const index_t inner : {1, 3})
+        for (const index_t classes : {3, 70}) {
+            const NormDims d{5, classes, inner};
+            Floats x(static_cast<std::size_t>(5 * classes * inner), 1.0f), y = poisoned(5 * classes * inner);
+            const auto place = [&](index_t row, index_t c) { return static_cast<std::size_t>((row * classes + c) * inner); };
+            for (index_t c = 0; c < classes; ++c) x[place(0, c)] = -infinite;
+            x[place(1, 1)] = -infinite;
+            x[place(2, 2)] = not_a_number;
+            x[place(4, 1)] = 1000;
+            log_softmax_forward(cpu(), d, x.data(), y.data());
+            CHECK(std::isnan(y[place(0, 0)]));
+            CHECK(y[place(1, 1)] == -infinite);
+            CHECK(y[place(1, 0)] == doctest::Approx(-std::log(static_cast<double>(classes - 1))).epsilon(1e-6));
+            CHECK(std::isnan(y[place(2, 0)]));
+            CHECK(y[place(3, 0)] == doctest::Approx(-std::log(static_cast<double>(classes))).epsilon(1e-6));
+            CHECK(y[place(4, 1)] == 0.0f);
+            CHECK(y[place(4, 0)] == -999.0f);
+        }
+}
+
 TEST_CASE("cpu cross-entropy: every option against the reference in double") {
     for (const index_t classes : class_counts)
         for (const index_t rows : row_counts)
@@ -186,8 +236,14 @@ TEST_CASE("cpu softmax and cross-entropy: the same bits at any number of threads
         const auto label = labels(2, rows, classes, true);
         const CrossEntropyDims d{rows, classes};
         check_threads([&](const Cpu<float>& p) {
-            Floats y = poisoned(rows * classes), dx = y;
+            Floats y = poisoned(rows * classes), dx = y, other = y;
             softmax_forward(p, {rows, classes, 1}, x.data(), y.data());
+            for (const NormDims& s : {NormDims{rows, classes, 1}, NormDims{rows, classes / 5, 5}}) {
+                log_softmax_forward(p, s, x.data(), other.data());
+                y.insert(y.end(), other.begin(), other.end());
+                log_softmax_backward(p, s, other.data(), x.data(), other.data());
+                y.insert(y.end(), other.begin(), other.end());
+            }
             Scratch scratch(cross_entropy_scratch(p, d));
             LossResult result;
             cross_entropy(p, scratch.data(), d, x.data(), label.data(), nullptr, &result, dx.data());

@@ -85,9 +85,14 @@ TEST_CASE("refusals of the other layers") {
     CHECK(why(AvgPool2d<2>{.stride = 0}, Shape{8, 4, 5}).ends_with("kernel, stride and dilation must be at least 1"));
     CHECK(why(GlobalAvgPool2d{}, Shape{8}).ends_with("expected an image [channels, height, width]"));
     CHECK(why(Softmax<2>{}, Shape{8}) == "Softmax<2> refuses input [8]: it has no dimension 2 (0 is the batch)");
+    CHECK(why(PReLU<8>{}, Shape{4, 5, 5}) ==
+          "PReLU<8> refuses input [4, 5, 5] (100 values): expected 8 channels; did you mean PReLU<4>, or PReLU<> with one weight for all?");
+    CHECK(why(LogSoftmax<3>{}, Shape{8, 2}) == "LogSoftmax<3> refuses input [8, 2] (16 values): it has no dimension 3 (0 is the batch)");
     CHECK(why(Dropout{.p = 1.5}, Shape{8}) == "Dropout refuses input [8]: its probability must lie in [0, 1]");
     CHECK(why(Dropout{.p = std::nan("")}, Shape{8}) == "Dropout refuses input [8]: its probability must lie in [0, 1]");
     CHECK(why(ReLU{}, Shape{8, 3}) == "accepted: [8, 3]");
+    CHECK(why(Softplus{.beta = 0}, Shape{8}) == "Softplus refuses input [8]: beta must not be 0 or NaN");
+    CHECK(why(Softplus{.beta = std::nan("")}, Shape{8}) == "Softplus refuses input [8]: beta must not be 0 or NaN");
 }
 
 TEST_CASE("refusals of group normalisation") {

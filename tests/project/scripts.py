@@ -116,8 +116,8 @@ def main():
     assert wraps
 
     # The layer of the guide is the layer of the course.
-    guide, course = ((root / name).read_text().split("struct PReLU {")[1].split("\n};")[0].split() for name in ["docs/adding_a_layer.md", "examples/course/prelu.hpp"])
-    assert guide == course, "docs/adding_a_layer.md and examples/course/prelu.hpp differ"
+    guide, course = ((root / name).read_text().split("struct Swish {")[1].split("\n};")[0].split() for name in ["docs/adding_a_layer.md", "examples/course/swish.hpp"])
+    assert guide == course, "docs/adding_a_layer.md and examples/course/swish.hpp differ"
     print("ok")
 
 

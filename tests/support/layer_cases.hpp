@@ -58,6 +58,11 @@ void for_each_parametric_case(F&& f) {
     f("GroupNorm without affine part", dla::GroupNorm<1>{.eps = 1e-3, .affine = false}, Shape{3, 2, 3}, 2);
     f("GroupNorm of each channel", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 3, 4}, 2);
     f("GroupNorm of each channel of [3, 5]", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 5}, 2);
+    f("PReLU of [7]", dla::PReLU<>{}, Shape{7}, 3);
+    f("PReLU of [2, 3, 4], one weight", dla::PReLU<>{.init = -0.5}, Shape{2, 3, 4}, 2);
+    f("PReLU for each feature of [7]", dla::PReLU<7>{}, Shape{7}, 3);
+    f("PReLU for each channel of [3, 5]", dla::PReLU<Dyn>{}, Shape{3, 5}, 2);
+    f("PReLU for each channel of [3, 4, 2]", dla::PReLU<Dyn>{}, Shape{3, 4, 2}, 2);
     f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
 }
 
@@ -102,12 +107,23 @@ void for_each_plain_case(F&& f) {
     f("SiLU", dla::SiLU{}, Shape{33}, 2);
     f("Sigmoid", dla::Sigmoid{}, Shape{3, 3, 3}, 2);
     f("Tanh", dla::Tanh{}, Shape{33}, 2);
+    f("ELU", dla::ELU{}, Shape{33}, 2);
+    f("ELU 0.3", dla::ELU{.alpha = 0.3}, Shape{2, 9}, 2);
+    f("Softplus", dla::Softplus{}, Shape{33}, 2);
+    f("Softplus 2.5", dla::Softplus{.beta = 2.5, .threshold = 30}, Shape{3, 3, 3}, 2);
+    f("Hardswish", dla::Hardswish{}, Shape{33}, 2);
     f("Softmax of [7]", dla::Softmax<1>{}, Shape{7}, 3);
     f("Softmax of rows of [3, 4]", dla::Softmax<1>{}, Shape{3, 4}, 2);
     f("Softmax of columns of [3, 4]", dla::Softmax<2>{}, Shape{3, 4}, 2);
     f("Softmax of channels of [3, 2, 4]", dla::Softmax<1>{}, Shape{3, 2, 4}, 2);
     f("Softmax of rows of [3, 2, 4]", dla::Softmax<2>{}, Shape{3, 2, 4}, 2);
     f("Softmax of columns of [3, 2, 4]", dla::Softmax<3>{}, Shape{3, 2, 4}, 2);
+
+    f("LogSoftmax of [7]", dla::LogSoftmax<1>{}, Shape{7}, 3);
+    f("LogSoftmax of columns of [3, 4]", dla::LogSoftmax<2>{}, Shape{3, 4}, 2);
+    f("LogSoftmax of channels of [3, 2, 4]", dla::LogSoftmax<1>{}, Shape{3, 2, 4}, 2);
+    f("LogSoftmax of rows of [3, 2, 4]", dla::LogSoftmax<2>{}, Shape{3, 2, 4}, 2);
+    f("LogSoftmax of columns of [3, 2, 4]", dla::LogSoftmax<3>{}, Shape{3, 2, 4}, 2);
 
     f("Dropout 0", dla::Dropout{.p = 0}, Shape{17}, 2);
     f("Dropout 0.3", dla::Dropout{.p = 0.3}, Shape{17}, 2);

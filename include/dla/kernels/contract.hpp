@@ -163,12 +163,21 @@ concept GroupNorm = requires(const P& p, Scratch<P> scratch, const GroupNormDims
 };
 
 // eltwise.hpp; n values; the output may be an input
-/// ensures: y = f(x); `slope` is used by leaky_relu only. Backward reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
+/// ensures: y = f(x); `options` are used by leaky_relu, elu and softplus only. Backward reads y for relu, sigmoid and tanh, x for the others (the one not
+/// read or null).
 template <class P>
-concept ActivationKernels = requires(const P& p, Activation kind, double slope, index_t n, ConstActivationPtr<P> x, ConstActivationPtr<P> y,
-                                     ConstActivationPtr<P> dy, ActivationPtr<P> out) {
-    activation_forward(p, kind, slope, n, x, out);
-    activation_backward(p, kind, slope, n, x, y, dy, out);
+concept ActivationKernels = requires(const P& p, Activation kind, const ActivationOptions& options, index_t n, ConstActivationPtr<P> x,
+                                     ConstActivationPtr<P> y, ConstActivationPtr<P> dy, ActivationPtr<P> out) {
+    activation_forward(p, kind, options, n, x, out);
+    activation_backward(p, kind, options, n, x, y, dy, out);
+};
+/// ensures: y = x > 0 ? x : w * x, w [channels] of the value's channel; backward dx = x > 0 ? dy : w * dy; dw += the sums of x * dy where x is not above 0.
+template <class P>
+concept PReLUKernels = requires(const P& p, Scratch<P> scratch, const NormDims& d, ConstActivationPtr<P> x, ConstMasterPtr<P> w, ConstActivationPtr<P> dy,
+                                ActivationPtr<P> out, MasterPtr<P> dw) {
+    { prelu_scratch(p, d) } -> std::same_as<index_t>;
+    prelu_forward(p, d, x, w, out);
+    prelu_backward(p, scratch, d, x, w, dy, out, dw);  // out: dx, or null
 };
 template <class P>
 concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, ConstActivationPtr<P> b, typename P::master value, ActivationPtr<P> y,
@@ -210,6 +219,12 @@ template <class P>
 concept Softmax = requires(const P& p, const NormDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> y, ConstActivationPtr<P> dy, ActivationPtr<P> out) {
     softmax_forward(p, d, x, out);
     softmax_backward(p, d, y, dy, out);
+};
+/// ensures: y = log(softmax(x)) over `channels`, without the softmax itself, which may round to 0; backward dx = dy - exp(y) * sum(dy); out may be x or dy.
+template <class P>
+concept LogSoftmax = requires(const P& p, const NormDims& d, ConstActivationPtr<P> x, ConstActivationPtr<P> y, ConstActivationPtr<P> dy, ActivationPtr<P> out) {
+    log_softmax_forward(p, d, x, out);
+    log_softmax_backward(p, d, y, dy, out);
 };
 /// ensures: *result written; dlogits (or null) = gradient of the reduced loss; class_weights [classes] or null. PyTorch's label smoothing.
 template <class P>
@@ -270,7 +285,7 @@ template <class P>
 concept Backend =
     Policy<P> && Gemm<P> && Conv2dForward<P> && Conv2dBackwardData<P> && Conv2dBackwardWeights<P> && MaxPool2dForward<P> && MaxPool2dBackward<P> &&
     AvgPool2d<P> && Upsample2d<P> && AdaptiveAvgPool2d<P> && ZeroPad2d<P> && BatchNormForward<P> && BatchNormInfer<P> && BatchNormBackward<P> &&
-    BatchNormInferBackward<P> && LayerNorm<P> && GroupNorm<P> && ActivationKernels<P> && Elementwise<P> && MergeKernels<P> && Cast<P> && Dropout<P> &&
-    Softmax<P> && CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> && StepKernels<P>;
+    BatchNormInferBackward<P> && LayerNorm<P> && GroupNorm<P> && ActivationKernels<P> && PReLUKernels<P> && Elementwise<P> && MergeKernels<P> && Cast<P> &&
+    Dropout<P> && Softmax<P> && LogSoftmax<P> && CrossEntropyKernels<P> && Reductions<P> && ElementLossKernel<P> && OptimizerKernels<P> && StepKernels<P>;
 
 }  // namespace dla::kernel

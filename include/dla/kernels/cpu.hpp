@@ -22,6 +22,7 @@
 #include <dla/kernels/cpu/norm.hpp>
 #include <dla/kernels/cpu/optim.hpp>
 #include <dla/kernels/cpu/pool.hpp>
+#include <dla/kernels/cpu/prelu.hpp>
 #include <dla/kernels/cpu/reduce.hpp>
 #include <dla/kernels/cpu/resize.hpp>
 #include <dla/kernels/cpu/softmax.hpp>

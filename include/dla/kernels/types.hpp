@@ -94,11 +94,18 @@ struct LinearNormDims {
     constexpr NormRowsDims rows() const { return {.images = linear.rows, .channels = linear.out, .relu = relu}; }
 };
 
-enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh };
+enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh, elu, softplus, hardswish };
 /// An activation that the compiler knows: a policy may compile the ones that are used, and no others. To all others it is the Activation.
 template <Activation Kind>
 struct ActivationIs {
     constexpr operator Activation() const { return Kind; }
+};
+
+/// Numbers of an activation; a plain number is the first.
+struct ActivationOptions {
+    double value = 0;  ///< leaky_relu: slope; elu: alpha; softplus: beta
+    double threshold;  ///< softplus: y = x where beta * x is above it
+    constexpr ActivationOptions(double v = 0, double above = 20) : value(v), threshold(above) {}
 };
 
 /// Options of cross-entropy; `labels` are class numbers, rows whose label is ignore_index do not count.

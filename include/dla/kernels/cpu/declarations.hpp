@@ -123,8 +123,9 @@ DLA_ONCE void linear_norm_backward(const Cpu<float>& p, std::byte* scratch, cons
                                    bool running);
 
 // eltwise.hpp
-DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y);
-DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx);
+DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, const ActivationOptions& options, index_t n, const float* x, float* y);
+DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, const ActivationOptions& options, index_t n, const float* x, const float* y,
+                                  const float* dy, float* dx);
 DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y);
 DLA_ONCE void add_relu(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y, std::uint32_t* mask);
 DLA_ONCE void relu_mask_backward(const Cpu<float>& p, index_t n, const std::uint32_t* mask, const float* dy, float* dx);
@@ -146,9 +147,17 @@ DLA_ONCE void sum_of_squares(const Cpu<float>& p, std::byte* scratch, index_t n,
 DLA_ONCE void element_loss(const Cpu<float>& p, std::byte* scratch, const ElementLossDims& d, const float* x, const float* targets, const float* pos_weight,
                            LossResult* result, float* gradient);
 
+// prelu.hpp
+DLA_ONCE index_t prelu_scratch(const Cpu<float>&, const NormDims& d);
+DLA_ONCE void prelu_forward(const Cpu<float>& p, const NormDims& d, const float* x, const float* w, float* y);
+DLA_ONCE void prelu_backward(const Cpu<float>& p, std::byte* scratch, const NormDims& d, const float* x, const float* w, const float* dy, float* dx,
+                             float* dw);
+
 // softmax.hpp
 DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);
 DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx);
+DLA_ONCE void log_softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y);
+DLA_ONCE void log_softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx);
 DLA_ONCE index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d);
 DLA_ONCE void cross_entropy(const Cpu<float>& p, std::byte* scratch, const CrossEntropyDims& d, const float* logits, const std::int32_t* labels,
                             const float* class_weights, LossResult* result, float* dlogits, const LossResult* whole = nullptr);

@@ -28,16 +28,17 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 namespace dla {
 
 template <Activation Kind>
-void activation_forward(const Cpu<float>& p, ActivationIs<Kind>, double slope, index_t n, const float* x, float* y) {
+void activation_forward(const Cpu<float>& p, ActivationIs<Kind>, const ActivationOptions& options, index_t n, const float* x, float* y) {
     const auto f = detail::select_isa(detail::base::activation_forward<Kind>, detail::avx2::activation_forward<Kind>, detail::avx512::activation_forward<Kind>);
-    detail::for_elements(p, n, [&](index_t at, index_t length) { f(static_cast<float>(slope), length, x + at, y + at); });
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(options, length, x + at, y + at); });
 }
 template <Activation Kind>
-void activation_backward(const Cpu<float>& p, ActivationIs<Kind>, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
+void activation_backward(const Cpu<float>& p, ActivationIs<Kind>, const ActivationOptions& options, index_t n, const float* x, const float* y, const float* dy,
+                         float* dx) {
     const auto f =
         detail::select_isa(detail::base::activation_backward<Kind>, detail::avx2::activation_backward<Kind>, detail::avx512::activation_backward<Kind>);
     const float* v = Kind == Activation::relu || Kind == Activation::sigmoid || Kind == Activation::tanh ? y : x;
-    detail::for_elements(p, n, [&](index_t at, index_t length) { f(static_cast<float>(slope), length, v + at, dy + at, dx + at); });
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(options, length, v + at, dy + at, dx + at); });
 }
 
 namespace detail::inline DLA_ABI_TAG {
@@ -60,6 +61,12 @@ void with_kind(Activation kind, const F& f) {
             return f(ActivationIs<Activation::sigmoid>{});
         case Activation::tanh:
             return f(ActivationIs<Activation::tanh>{});
+        case Activation::elu:
+            return f(ActivationIs<Activation::elu>{});
+        case Activation::softplus:
+            return f(ActivationIs<Activation::softplus>{});
+        case Activation::hardswish:
+            return f(ActivationIs<Activation::hardswish>{});
     }
 }
 
@@ -80,11 +87,12 @@ void dropout_in_blocks(const Cpu<T>& p, index_t n, double probability, const Ran
 
 }  // namespace detail::inline DLA_ABI_TAG
 
-DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, float* y) {
-    detail::with_kind(kind, [&](auto is) { activation_forward(p, is, slope, n, x, y); });
+DLA_ONCE void activation_forward(const Cpu<float>& p, Activation kind, const ActivationOptions& options, index_t n, const float* x, float* y) {
+    detail::with_kind(kind, [&](auto is) { activation_forward(p, is, options, n, x, y); });
 }
-DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, double slope, index_t n, const float* x, const float* y, const float* dy, float* dx) {
-    detail::with_kind(kind, [&](auto is) { activation_backward(p, is, slope, n, x, y, dy, dx); });
+DLA_ONCE void activation_backward(const Cpu<float>& p, Activation kind, const ActivationOptions& options, index_t n, const float* x, const float* y,
+                                  const float* dy, float* dx) {
+    detail::with_kind(kind, [&](auto is) { activation_backward(p, is, options, n, x, y, dy, dx); });
 }
 
 DLA_ONCE void add(const Cpu<float>& p, index_t n, const float* a, const float* b, float* y) {

@@ -2,11 +2,12 @@
 // Elementwise kernels on one thread. Included once per target, see eltwise.hpp. No include guard on purpose.
 
 template <Activation Kind>
-void activation_forward(float slope, index_t n, const float* x, float* y) {
+void activation_forward(const ActivationOptions& options, index_t n, const float* x, float* y) {
+    const float value = static_cast<float>(options.value);
     if constexpr (Kind == Activation::relu)
         return map(n, y, [=](Vec v) __attribute__((always_inline)) { return v < 0.0f ? splat(0.0f) : v; }, x);
     else if constexpr (Kind == Activation::leaky_relu)
-        return map(n, y, [slope](Vec v) __attribute__((always_inline)) { return v > 0.0f ? v : v * slope; }, x);
+        return map(n, y, [value](Vec v) __attribute__((always_inline)) { return v > 0.0f ? v : v * value; }, x);
     else if constexpr (Kind == Activation::gelu)
         return map_wide(
             n, y,
@@ -23,15 +24,34 @@ void activation_forward(float slope, index_t n, const float* x, float* y) {
         return map(n, y, [=](Vec v) __attribute__((always_inline)) { return sigmoid(v); }, x);
     else if constexpr (Kind == Activation::tanh)
         return map(n, y, [=](Vec v) __attribute__((always_inline)) { return hyperbolic_tangent(v); }, x);
+    else if constexpr (Kind == Activation::elu)
+        return map(n, y, [value](Vec v) __attribute__((always_inline)) { return v < 0.0f ? value * exp_minus_one(v < 0.0f ? v : splat(0.0f)) : v; }, x);
+    else if constexpr (Kind == Activation::softplus)
+        return map_wide(
+            n, y,
+            [beta = options.value, threshold = options.threshold](VecDouble v) __attribute__((always_inline)) {
+                const VecDouble z = v * beta, large = z > 0.0 ? z : splat_wide(0.0);
+                return z > threshold ? v : (large + log_one_plus(exp_negative(-absolute(z)))) / beta;
+            },
+            x);
+    else if constexpr (Kind == Activation::hardswish)
+        return map(
+            n, y,
+            [=](Vec v) __attribute__((always_inline)) {
+                const Vec share = v < -3.0f ? splat(0.0f) : v > 3.0f ? splat(6.0f) : v + 3.0f;
+                return v * (share / 6.0f);
+            },
+            x);
 }
 
 /// `v` is y for relu, sigmoid and tanh, x for the others.
 template <Activation Kind>
-void activation_backward(float slope, index_t n, const float* v, const float* dy, float* dx) {
+void activation_backward(const ActivationOptions& options, index_t n, const float* v, const float* dy, float* dx) {
+    const float value = static_cast<float>(options.value);
     if constexpr (Kind == Activation::relu)
         return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return y <= 0.0f ? splat(0.0f) : d; }, v, dy);
     else if constexpr (Kind == Activation::leaky_relu)
-        return map(n, dx, [slope](Vec x, Vec d) __attribute__((always_inline)) { return x > 0.0f ? d : d * slope; }, v, dy);
+        return map(n, dx, [value](Vec x, Vec d) __attribute__((always_inline)) { return x > 0.0f ? d : d * value; }, v, dy);
     else if constexpr (Kind == Activation::gelu)
         return map_wide(
             n, dx,
@@ -56,6 +76,21 @@ void activation_backward(float slope, index_t n, const float* v, const float* dy
         return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return d * (y * (1.0f - y)); }, v, dy);
     else if constexpr (Kind == Activation::tanh)
         return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return d * (1.0f - y * y); }, v, dy);
+    else if constexpr (Kind == Activation::elu)
+        return map(
+            n, dx,
+            [value](Vec x, Vec d) __attribute__((always_inline)) { return x > 0.0f ? d : d * (value * exp_negative(x > 0.0f ? splat(0.0f) : x)); }, v, dy);
+    else if constexpr (Kind == Activation::softplus)
+        return map_wide(
+            n, dx,
+            [beta = options.value, threshold = options.threshold](VecDouble x, VecDouble d) __attribute__((always_inline)) {
+                return x * beta > threshold ? d : d * sigmoid(x * beta);
+            },
+            v, dy);
+    else if constexpr (Kind == Activation::hardswish)
+        return map(
+            n, dx,
+            [=](Vec x, Vec d) __attribute__((always_inline)) { return x <= -3.0f ? splat(0.0f) : x >= 3.0f ? d : d * (x / 3.0f + 0.5f); }, v, dy);
 }
 
 inline void add(index_t n, const float* a, const float* b, float* y) {

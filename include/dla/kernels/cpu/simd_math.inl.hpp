@@ -152,6 +152,21 @@ struct ExpParts {
     return e.fraction * e.scale1 * e.scale2;
 }
 
+/// exp(x) - 1 for x <= 0, without cancellation near 0.
+[[gnu::always_inline]] inline Vec exp_minus_one(Vec x) {
+    x = x < -30.0f ? splat(-30.0f) : x;  // -1 from here on
+    const VecInt n = __builtin_convertvector(x * 1.44269504f - 0.5f, VecInt);
+    const Vec k = __builtin_convertvector(n, Vec), scale = reinterpret_cast<Vec>((n + 127) << 23);
+    Vec r = x - k * 0.693359375f;
+    r = r - k * -2.12194440e-4f;
+    Vec q = splat(0.001392640048f);  // as in exp_parts
+    q = q * r + 0.008363352683f;
+    q = q * r + 0.04166655331f;
+    q = q * r + 0.1666657594f;
+    q = q * r + 0.5f;
+    return (r + r * r * q) * scale + (scale - 1.0f);
+}
+
 /// 1 / (1 + exp(-x)), exactly 0 below the smallest normal number.
 [[gnu::always_inline]] inline Vec sigmoid(Vec x) {
     const Vec e = exp_negative(-absolute(x));

@@ -24,6 +24,17 @@ void for_images(const Cpu<float>& p, const NormDims& d, const F& f) {
     });
 }
 
+/// out = f(in...) over pieces of the rows, where channels are contiguous (`along`), or over each outer position (`across`).
+template <class F, class... In>
+void softmax_pass(const Cpu<float>& p, const NormDims& d, F* along, F* across, float* out, const In*... in) {
+    if (d.inner != 1) return for_images(p, d, [&](index_t at) { across(d.channels, d.inner, (in + at)..., out + at); });
+    const Chunks chunks = row_chunks(d.outer, d.channels);
+    parallel_for(p.threads, chunks.count, [&](index_t i, int) {
+        const index_t first = chunks.begin(i) * d.channels;
+        along(chunks.length(i), d.channels, (in + first)..., out + first);
+    });
+}
+
 /// What one piece of the rows adds to a LossResult.
 struct LossPart {
     double loss;
@@ -76,28 +87,26 @@ namespace dla::detail::inline DLA_ABI_TAG::avx512 {
 namespace dla {
 
 DLA_ONCE void softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
-    if (d.inner != 1) {
-        const auto across = detail::select_isa(detail::base::softmax_across, detail::avx2::softmax_across, detail::avx512::softmax_across);
-        return detail::for_images(p, d, [&](index_t at) { across(d.channels, d.inner, x + at, y + at); });
-    }
-    const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
-    const auto f = detail::select_isa(detail::base::softmax_forward, detail::avx2::softmax_forward, detail::avx512::softmax_forward);
-    detail::parallel_for(p.threads, chunks.count,
-                         [&](index_t i, int) { f(chunks.length(i), d.channels, x + chunks.begin(i) * d.channels, y + chunks.begin(i) * d.channels); });
+    const auto along = detail::select_isa(detail::base::softmax_forward, detail::avx2::softmax_forward, detail::avx512::softmax_forward);
+    const auto across = detail::select_isa(detail::base::softmax_across, detail::avx2::softmax_across, detail::avx512::softmax_across);
+    detail::softmax_pass(p, d, along, across, y, x);
 }
-
 DLA_ONCE void softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
-    if (d.inner != 1) {
-        const auto across =
-            detail::select_isa(detail::base::softmax_across_backward, detail::avx2::softmax_across_backward, detail::avx512::softmax_across_backward);
-        return detail::for_images(p, d, [&](index_t at) { across(d.channels, d.inner, y + at, dy + at, dx + at); });
-    }
-    const detail::Chunks chunks = detail::row_chunks(d.outer, d.channels);
-    const auto f = detail::select_isa(detail::base::softmax_backward, detail::avx2::softmax_backward, detail::avx512::softmax_backward);
-    detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
-        const index_t first = chunks.begin(i) * d.channels;
-        f(chunks.length(i), d.channels, y + first, dy + first, dx + first);
-    });
+    const auto along = detail::select_isa(detail::base::softmax_backward, detail::avx2::softmax_backward, detail::avx512::softmax_backward);
+    const auto across =
+        detail::select_isa(detail::base::softmax_across_backward, detail::avx2::softmax_across_backward, detail::avx512::softmax_across_backward);
+    detail::softmax_pass(p, d, along, across, dx, y, dy);
+}
+DLA_ONCE void log_softmax_forward(const Cpu<float>& p, const NormDims& d, const float* x, float* y) {
+    const auto along = detail::select_isa(detail::base::log_softmax_forward, detail::avx2::log_softmax_forward, detail::avx512::log_softmax_forward);
+    const auto across = detail::select_isa(detail::base::log_softmax_across, detail::avx2::log_softmax_across, detail::avx512::log_softmax_across);
+    detail::softmax_pass(p, d, along, across, y, x);
+}
+DLA_ONCE void log_softmax_backward(const Cpu<float>& p, const NormDims& d, const float* y, const float* dy, float* dx) {
+    const auto along = detail::select_isa(detail::base::log_softmax_backward, detail::avx2::log_softmax_backward, detail::avx512::log_softmax_backward);
+    const auto across = detail::select_isa(detail::base::log_softmax_across_backward, detail::avx2::log_softmax_across_backward,
+                                           detail::avx512::log_softmax_across_backward);
+    detail::softmax_pass(p, d, along, across, dx, y, dy);
 }
 
 DLA_ONCE index_t cross_entropy_scratch(const Cpu<float>&, const CrossEntropyDims& d) {

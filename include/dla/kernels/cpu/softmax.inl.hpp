@@ -125,6 +125,55 @@ inline void softmax_backward(index_t rows, index_t classes, const float* y, cons
     }
 }
 
+inline void log_softmax_forward(index_t rows, index_t classes, const float* x, float* y) {
+    for (index_t r = 0; classes > 0 && r < rows; r += lanes) {
+        const RowGroup group(rows - r < lanes ? rows - r : lanes, classes, x + r * classes);
+        for (index_t i = 0; i < group.rows; ++i) {
+            const float top = group.largest[i], log_sum = static_cast<float>(math::log(static_cast<double>(group.sum[i])));
+            const index_t first = (r + i) * classes;
+            map(classes, y + first, [=](Vec v) __attribute__((always_inline)) { return v - top - log_sum; }, x + first);
+        }
+    }
+}
+
+/// As softmax_across.
+inline void log_softmax_across(index_t channels, index_t inner, const float* x, float* y) {
+    for (index_t i = 0; channels > 0 && i < inner; i += lanes) {
+        const index_t left = inner - i;
+        Vec most = load_within(x + i, left), total{};
+        for (index_t c = 1; c < channels; ++c) {
+            const Vec v = load_within(x + c * inner + i, left);
+            most = v > most ? v : most;
+        }
+        for (index_t c = 0; c < channels; ++c) total += exp_negative(load_within(x + c * inner + i, left) - most);
+        Vec log_sum;
+        for (index_t lane = 0; lane < lanes; ++lane) log_sum[lane] = static_cast<float>(math::log(static_cast<double>(total[lane])));
+        for (index_t c = 0; c < channels; ++c) store_within(y + c * inner + i, load_within(x + c * inner + i, left) - most - log_sum, left);
+    }
+}
+
+/// dx = dy - exp(y) * (sum over channels of dy), as softmax_across_backward.
+inline void log_softmax_across_backward(index_t channels, index_t inner, const float* y, const float* dy, float* dx) {
+    for (index_t i = 0; i < inner; i += lanes) {
+        const index_t left = inner - i;
+        Vec sum{};
+        for (index_t c = 0; c < channels; ++c) sum += load_within(dy + c * inner + i, left);
+        for (index_t c = 0; c < channels; ++c) {
+            const index_t at = c * inner + i;
+            store_within(dx + at, load_within(dy + at, left) - exp_negative(load_within(y + at, left)) * sum, left);
+        }
+    }
+}
+
+inline void log_softmax_backward(index_t rows, index_t classes, const float* y, const float* dy, float* dx) {
+    for (index_t r = 0; r < rows; ++r, y += classes, dy += classes, dx += classes) {
+        Vec total{};
+        for (index_t c = 0; c < classes; c += lanes) total += load_within(dy + c, classes - c);
+        const float sum = horizontal_sum(total);
+        map(classes, dx, [sum](Vec v, Vec d) __attribute__((always_inline)) { return d - exp_negative(v) * sum; }, y, dy);
+    }
+}
+
 /// Rows [first, first + rows): gradient = (softmax * (sum of the coefficients of nll) - coefficients) / divisor. `look(row, best class, log_sum, part)`
 /// adds the row to `part` and returns the sum of its coefficients; `settle(row, gradient)` does the rest of its gradient.
 template <class Look, class Settle>

@@ -32,13 +32,14 @@ S normal_cdf(S x) {
 }
 
 template <class S>
-S activation(Activation kind, S slope, S x) {
-    using std::tanh;
+S activation(Activation kind, const ActivationOptions& options, S x) {
+    using std::exp, std::expm1, std::log1p, std::tanh;
+    const S value = static_cast<S>(options.value);
     switch (kind) {
         case Activation::relu:
             return x < S{0} ? S{0} : x;  // keeps NaN and -0
         case Activation::leaky_relu:
-            return x > S{0} ? x : x * slope;
+            return x > S{0} ? x : x * value;
         case Activation::gelu:
             return x * normal_cdf(x);
         case Activation::gelu_tanh:
@@ -49,19 +50,28 @@ S activation(Activation kind, S slope, S x) {
             return sigmoid(x);
         case Activation::tanh:
             return tanh(x);
+        case Activation::elu:
+            return x < S{0} ? value * expm1(x) : x;  // keeps NaN and -0
+        case Activation::softplus: {
+            const S z = value * x;
+            return z > static_cast<S>(options.threshold) ? x : ((z > S{0} ? z : S{0}) + log1p(exp(z > S{0} ? -z : z))) / value;
+        }
+        case Activation::hardswish:  // -infinity gives NaN, as 0 * infinity
+            return x * ((x < S{-3} ? S{0} : x > S{3} ? S{6} : x + S{3}) / S{6});
     }
     return x;
 }
 
 /// df/dx from x, or from y for relu, sigmoid and tanh.
 template <class S>
-S activation_slope(Activation kind, S slope, S v) {
+S activation_slope(Activation kind, const ActivationOptions& options, S v) {
     using std::exp;
+    const S value = static_cast<S>(options.value);
     switch (kind) {
         case Activation::relu:
             return v <= S{0} ? S{0} : S{1};  // NaN lets the gradient through
         case Activation::leaky_relu:
-            return v > S{0} ? S{1} : slope;
+            return v > S{0} ? S{1} : value;
         case Activation::gelu:
             return normal_cdf(v) + v * static_cast<S>(0.39894228040143267794) * exp(-v * v / 2);
         case Activation::gelu_tanh: {
@@ -74,6 +84,12 @@ S activation_slope(Activation kind, S slope, S v) {
             return v * (S{1} - v);
         case Activation::tanh:
             return S{1} - v * v;
+        case Activation::elu:
+            return v > S{0} ? S{1} : value * exp(v);
+        case Activation::softplus:
+            return value * v > static_cast<S>(options.threshold) ? S{1} : sigmoid(value * v);
+        case Activation::hardswish:  // at the bends as PyTorch 2.8 and later: 0 at -3, 1 at 3
+            return v <= S{-3} ? S{0} : v >= S{3} ? S{1} : v / S{3} + S{0.5};
     }
     return S{1};
 }
@@ -82,10 +98,10 @@ S activation_slope(Activation kind, S slope, S v) {
 
 /// y[n] = f(x[n]). sigmoid gives exactly 0 below the smallest normal number of T (of float, where T has 16 bits).
 template <class T>
-void activation_forward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, detail::Of<T>* y) {
+void activation_forward(const Reference<T>&, Activation kind, const ActivationOptions& options, index_t n, const detail::Of<T>* x, detail::Of<T>* y) {
     using S = detail::Wide<T>;
     for (index_t i = 0; i < n; ++i) {
-        const S value = detail::activation(kind, static_cast<S>(slope), static_cast<S>(x[i]));
+        const S value = detail::activation(kind, options, static_cast<S>(x[i]));
         const bool tiny = kind == Activation::sigmoid && value < static_cast<S>(std::numeric_limits<detail::Arithmetic<T>>::min());
         y[i] = tiny ? T{0} : static_cast<T>(value);
     }
@@ -93,15 +109,48 @@ void activation_forward(const Reference<T>&, Activation kind, double slope, inde
 
 /// dx = dy * f'; reads y for relu, sigmoid and tanh, x for the others (the one not read or null).
 template <class T>
-void activation_backward(const Reference<T>&, Activation kind, double slope, index_t n, const detail::Of<T>* x, const detail::Of<T>* y, const detail::Of<T>* dy,
-                         detail::Of<T>* dx) {
+void activation_backward(const Reference<T>&, Activation kind, const ActivationOptions& options, index_t n, const detail::Of<T>* x, const detail::Of<T>* y,
+                         const detail::Of<T>* dy, detail::Of<T>* dx) {
     using S = detail::Wide<T>;
     const T* read = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
     for (index_t i = 0; i < n; ++i) {
         if (kind == Activation::relu)  // selected, not multiplied: an infinite dy behind a closed unit gives 0
             dx[i] = read[i] <= T{0} ? T{0} : dy[i];
+        else if (kind == Activation::hardswish && static_cast<S>(read[i]) <= S{-3})  // likewise
+            dx[i] = T{0};
         else
-            dx[i] = static_cast<T>(static_cast<S>(dy[i]) * detail::activation_slope(kind, static_cast<S>(slope), static_cast<S>(read[i])));
+            dx[i] = static_cast<T>(static_cast<S>(dy[i]) * detail::activation_slope(kind, options, static_cast<S>(read[i])));
+    }
+}
+
+template <class T>
+index_t prelu_scratch(const Reference<T>&, const NormDims&) {
+    return 0;
+}
+
+/// y = x > 0 ? x : w * x, with w of the value's channel; y may be x.
+template <class T>
+void prelu_forward(const Reference<T>&, const NormDims& d, const detail::Of<T>* x, const detail::MasterOf<T>* w, detail::Of<T>* y) {
+    using S = detail::Wide<T>;
+    for (index_t i = 0; i < d.outer * d.channels * d.inner; ++i)
+        y[i] = x[i] > T{0} ? x[i] : static_cast<T>(static_cast<S>(w[i / d.inner % d.channels]) * static_cast<S>(x[i]));
+}
+
+/// dw [channels] += sum of x * dy where x is not above 0; dx (or null, may be dy) = x > 0 ? dy : w * dy.
+template <class T>
+void prelu_backward(const Reference<T>&, std::byte*, const NormDims& d, const detail::Of<T>* x, const detail::MasterOf<T>* w, const detail::Of<T>* dy,
+                    detail::Of<T>* dx, detail::MasterOf<T>* dw) {
+    using S = detail::Wide<T>;
+    for (index_t c = 0; c < d.channels; ++c) {
+        S sum{};
+        for (index_t o = 0; o < d.outer; ++o)
+            for (index_t i = 0; i < d.inner; ++i) {
+                const index_t at = (o * d.channels + c) * d.inner + i;
+                const S gradient = static_cast<S>(dy[at]);
+                if (!(x[at] > T{0})) sum += static_cast<S>(x[at]) * gradient;
+                if (dx) dx[at] = x[at] > T{0} ? dy[at] : static_cast<T>(static_cast<S>(w[c]) * gradient);
+            }
+        dw[c] = static_cast<detail::MasterOf<T>>(static_cast<S>(dw[c]) + sum);
     }
 }
 

@@ -78,6 +78,34 @@ void softmax_backward(const Reference<T>&, const NormDims& d, const detail::Of<T
         }
 }
 
+/// y = (x - max) - log(sum(exp(x - max))) over `channels`; y may be x. A row of -infinity gives NaN.
+template <class T>
+void log_softmax_forward(const Reference<T>&, const NormDims& d, const detail::Of<T>* x, detail::Of<T>* y) {
+    for (index_t o = 0; o < d.outer; ++o)
+        for (index_t i = 0; i < d.inner; ++i) {
+            const index_t first = o * d.channels * d.inner + i;
+            const detail::RowSum<T> row(d.channels, x + first, d.inner);
+            for (index_t c = 0; c < d.channels; ++c) y[first + c * d.inner] = static_cast<T>(-row.negative_log(x[first + c * d.inner]));
+        }
+}
+
+/// dx = dy - exp(y) * sum(dy); dx may be dy.
+template <class T>
+void log_softmax_backward(const Reference<T>&, const NormDims& d, const detail::Of<T>* y, const detail::Of<T>* dy, detail::Of<T>* dx) {
+    using S = detail::Wide<T>;
+    using std::exp;
+    for (index_t o = 0; o < d.outer; ++o)
+        for (index_t i = 0; i < d.inner; ++i) {
+            const index_t first = o * d.channels * d.inner + i;
+            S sum{};
+            for (index_t c = 0; c < d.channels; ++c) sum += static_cast<S>(dy[first + c * d.inner]);
+            for (index_t c = 0; c < d.channels; ++c) {
+                const index_t at = first + c * d.inner;
+                dx[at] = static_cast<T>(static_cast<S>(dy[at]) - exp(static_cast<S>(y[at])) * sum);
+            }
+        }
+}
+
 template <class T>
 index_t cross_entropy_scratch(const Reference<T>&, const CrossEntropyDims&) {
     return 0;

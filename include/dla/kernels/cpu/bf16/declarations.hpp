@@ -35,8 +35,12 @@ DLA_ONCE void layer_norm_forward(const Cpu<bf16>& p, index_t rows, index_t colum
                                  float* mean, float* invstd);
 DLA_ONCE void layer_norm_backward(const Cpu<bf16>& p, std::byte* scratch, index_t rows, index_t columns, const bf16* x, const float* w, const float* mean,
                                   const float* invstd, const bf16* dy, bf16* dx, float* dw, float* db);
-DLA_ONCE void activation_forward(const Cpu<bf16>& p, Activation kind, double slope, index_t n, const bf16* x, bf16* y);
-DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, double slope, index_t n, const bf16* x, const bf16* y, const bf16* dy, bf16* dx);
+DLA_ONCE void activation_forward(const Cpu<bf16>& p, Activation kind, const ActivationOptions& options, index_t n, const bf16* x, bf16* y);
+DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, const ActivationOptions& options, index_t n, const bf16* x, const bf16* y,
+                                  const bf16* dy, bf16* dx);
+DLA_ONCE index_t prelu_scratch(const Cpu<bf16>& p, const NormDims& d);
+DLA_ONCE void prelu_forward(const Cpu<bf16>& p, const NormDims& d, const bf16* x, const float* w, bf16* y);
+DLA_ONCE void prelu_backward(const Cpu<bf16>& p, std::byte* scratch, const NormDims& d, const bf16* x, const float* w, const bf16* dy, bf16* dx, float* dw);
 DLA_ONCE void add(const Cpu<bf16>& p, index_t n, const bf16* a, const bf16* b, bf16* y);
 DLA_ONCE void add_relu(const Cpu<bf16>& p, index_t n, const bf16* a, const bf16* b, bf16* y, std::uint32_t* mask);
 DLA_ONCE void relu_mask_backward(const Cpu<bf16>& p, index_t n, const std::uint32_t* mask, const bf16* dy, bf16* dx);

@@ -5,6 +5,7 @@
 #include <dla/kernels/cpu/bf16/gemm.hpp>
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/optim.hpp>
+#include <dla/kernels/cpu/prelu.hpp>
 #include <dla/kernels/cpu/reduce.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
@@ -34,21 +35,47 @@ void in_float(const Cpu<bf16>& p, index_t n, bf16* y, const F& f, const In*... x
 
 }  // namespace detail::inline DLA_ABI_TAG
 
-DLA_ONCE void activation_forward(const Cpu<bf16>& p, Activation kind, double slope, index_t n, const bf16* x, bf16* y) {
+DLA_ONCE void activation_forward(const Cpu<bf16>& p, Activation kind, const ActivationOptions& options, index_t n, const bf16* x, bf16* y) {
     detail::with_kind(kind, [&]<Activation k>(ActivationIs<k>) {
         const auto f = detail::select_isa(detail::base::activation_forward<k>, detail::avx2::activation_forward<k>, detail::avx512::activation_forward<k>);
-        detail::in_float(p, n, y, [&](index_t, index_t length, float* out, const float* in) { f(static_cast<float>(slope), length, in, out); }, x);
+        detail::in_float(p, n, y, [&](index_t, index_t length, float* out, const float* in) { f(options, length, in, out); }, x);
     });
 }
-DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, double slope, index_t n, const bf16* x, const bf16* y, const bf16* dy, bf16* dx) {
+DLA_ONCE void activation_backward(const Cpu<bf16>& p, Activation kind, const ActivationOptions& options, index_t n, const bf16* x, const bf16* y,
+                                  const bf16* dy, bf16* dx) {
     detail::with_kind(kind, [&]<Activation k>(ActivationIs<k>) {
         const auto f = detail::select_isa(detail::base::activation_backward<k>, detail::avx2::activation_backward<k>, detail::avx512::activation_backward<k>);
         const bf16* v = k == Activation::relu || k == Activation::sigmoid || k == Activation::tanh ? y : x;
         detail::in_float(
             p, n, dx,
-            [&](index_t, index_t length, float* out, const float* of, const float* gradient) { f(static_cast<float>(slope), length, of, gradient, out); }, v,
+            [&](index_t, index_t length, float* out, const float* of, const float* gradient) { f(options, length, of, gradient, out); }, v,
             dy);
     });
+}
+DLA_ONCE index_t prelu_scratch(const Cpu<bf16>&, const NormDims& d) { return detail::PReLUPieces(d).bytes(); }
+DLA_ONCE void prelu_forward(const Cpu<bf16>& p, const NormDims& d, const bf16* x, const float* w, bf16* y) {
+    const detail::PReLUPieces pieces(d);
+    const auto f = detail::select_isa(detail::base::prelu, detail::avx2::prelu, detail::avx512::prelu);
+    detail::in_float(
+        p, pieces.size(), y, [&](index_t at, index_t length, float* out, const float* in) { f(at, length, pieces.runs, in, w, in, out); }, x);
+}
+DLA_ONCE void prelu_backward(const Cpu<bf16>& p, std::byte* scratch, const NormDims& d, const bf16* x, const float* w, const bf16* dy, bf16* dx, float* dw) {
+    const detail::PReLUPieces pieces(d);
+    const auto [wide, narrow] = detail::bf16_conversions();
+    const auto sums = detail::select_isa(detail::base::prelu_sums, detail::avx2::prelu_sums, detail::avx512::prelu_sums);
+    pieces.sum(p.threads, scratch, dw, [&, wide = wide](index_t first, index_t length, double* to) {
+        alignas(64) float values[detail::bf16_piece], gradient[detail::bf16_piece];
+        for (index_t at = first, end = first + length; at < end; at += detail::bf16_piece) {
+            const index_t n = std::min(detail::bf16_piece, end - at);
+            wide(n, x + at, values), wide(n, dy + at, gradient);
+            sums(at, n, pieces.runs, values, gradient, to);
+        }
+    });
+    if (dx == nullptr) return;
+    const auto f = detail::select_isa(detail::base::prelu, detail::avx2::prelu, detail::avx512::prelu);
+    detail::in_float(
+        p, pieces.size(), dx,
+        [&](index_t at, index_t n, float* out, const float* in, const float* gradient) { f(at, n, pieces.runs, in, w, gradient, out); }, x, dy);
 }
 DLA_ONCE void add(const Cpu<bf16>& p, index_t n, const bf16* a, const bf16* b, bf16* y) {
     const auto f = detail::select_isa(detail::base::add, detail::avx2::add, detail::avx512::add);
