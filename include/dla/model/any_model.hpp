@@ -35,8 +35,8 @@ public:
     /// As dla::train_step.
     virtual StepResult train_step(Optimizer& optimizer, const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
                                   const StepOptions& options = {}) = 0;
-    /// The mean loss (or sum, as asked) and correct predictions in inference mode; `outputs`, if not empty, get what the network gives. Like `predict`, from any
-    /// number of threads at a time.
+    /// The mean loss (or sum, as asked) and correct predictions in inference mode; `outputs`, if not empty, get what the network gives. Like `predict`, from
+    /// any number of threads at a time.
     virtual LossResult evaluate(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, std::span<float> outputs = {}) const = 0;
     /// Outputs in inference mode: class scores of a classifier.
     virtual void predict(std::span<const float> inputs, std::span<float> outputs) const = 0;
@@ -59,14 +59,14 @@ public:
 
     /// Gradients of a batch, computed as a training step would and left in `ParamPart::gradient`, without a step: parameters, buffers, counters and the
     /// random position stay as they are. `observer` (may be null) sees host copies of every layer's output and input gradient.
-    virtual LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
-                               Observer<Reference<float>>* observer) = 0;
+    virtual LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, Observer<Reference<float>>* observer) = 0;
     /// The first layer whose output (else gradient, else parameter) is not finite on this batch, with its path; empty when all are.
     virtual std::string find_non_finite(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets) = 0;
 };
 
 /// As for a Model: what training on `batch` samples will take, and what it has claimed.
-[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const AnyLoss& loss = CrossEntropy{}, int micro_batches = 1) {
+[[nodiscard]] inline TrainingMemory planned_memory(const AnyModel& model, index_t batch, int slots = 2, const AnyLoss& loss = CrossEntropy{},
+                                                   int micro_batches = 1) {
     const ParamMemory parameters = detail::planned_parameters(model.index(), sizeof(float), 0, slots, model.param_memory());
     return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
 }
@@ -141,8 +141,7 @@ public:
     void freeze(std::string_view pattern, bool frozen) override { table().freeze(pattern, frozen); }
     void set_eval(std::string_view pattern, bool eval) override { table().set_eval(pattern, eval); }
 
-    LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets,
-                       Observer<Reference<float>>* observer) override {
+    LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, Observer<Reference<float>>* observer) override {
         return dla::inspect(model_, loss, inputs, loss.memory_of(targets), observer);
     }
     std::string find_non_finite(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets) override {

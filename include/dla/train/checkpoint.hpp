@@ -122,8 +122,8 @@ inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnyS
     j["step"] = s.step;
     j["running"] = {{"loss_sum", s.running.loss_sum}, {"correct", s.running.correct}, {"count", s.running.count}};
     if (s.running.weight != static_cast<double>(s.running.count)) j["running"]["weight"] = s.running.weight;  // only where there are class weights
-    j["best"] = {
-        {s.monitor == RunState{}.monitor ? "accuracy" : "value", s.stopping.best}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
+    const char* of = s.monitor == RunState{}.monitor ? "accuracy" : "value";
+    j["best"] = {{of, s.stopping.best}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
     if (s.monitor != RunState{}.monitor) j["best"]["of"] = s.monitor, j["best"]["higher_is_better"] = s.higher_is_better;
     j["history"] = Json::array();
     for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));

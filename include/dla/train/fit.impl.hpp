@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What fit and its companions are made of: loaders, a Trainer, a log.
+// What fit is made of: loaders, a Trainer, a log.
 #pragma once
 
-#include <dla/data/fingerprint.hpp>
 #include <dla/io/folder_lock.hpp>
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/train/run_files.hpp>
@@ -15,64 +14,7 @@
 
 namespace dla {
 
-DLA_ONCE std::vector<double> AnyData::balanced_weights(std::span<const std::uint32_t> samples) const {
-    return images_ ? dla::balanced_weights(*images_, samples) : dla::balanced_weights(*source_, samples);
-}
-DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const {
-    if (images_) return std::make_unique<Loader>(*images_, std::move(samples), options);
-    return std::make_unique<Loader>(*source_, std::move(samples), options);
-}
-DLA_ONCE std::uint64_t AnyData::fingerprint() const {
-    if (images_) return dla::fingerprint(*images_);
-    Fnv1a hash;
-    const index_t n = size(), size = input_shape().size(), target = target_size();
-    for (const index_t word : {n, size, target, classes()}) hash.add(static_cast<std::uint64_t>(word));
-    std::vector<float> input(static_cast<std::size_t>(size)), values(static_cast<std::size_t>(target));
-    const index_t step = std::max<index_t>(1, n / 256);
-    for (index_t i = 0; i < n; ++i) {
-        if (classes() > 0)
-            hash.add(static_cast<std::uint64_t>(source_->label(i)));
-        else
-            source_->target(i, values), hash.add_words(values.data(), values.size() * sizeof(float));
-        if (i % step != 0) continue;
-        source_->read({0, 0, static_cast<std::uint32_t>(i)}, input);
-        hash.add_words(input.data(), input.size() * sizeof(float));
-    }
-    return hash.value();
-}
-
 namespace detail {
-
-inline AnyLoss loss_for(const std::optional<AnyLoss>& wanted, const AnyData& data) {
-    if (wanted) return *wanted;
-    return data.classes() > 0 ? AnyLoss(CrossEntropy{}) : AnyLoss(MeanSquaredError<float>{});
-}
-/// Throws Error(data) when the network cannot take these samples, or their targets.
-inline void check_fit(const char* who, const AnyModel& model, const AnyData& data, const AnyLoss* loss) {
-    if (!(data.input_shape() == model.input_shape()))
-        fail(ErrorCode::data, who,
-             text("the network takes samples ", to_text(model.input_shape()), "; those of the data are ", to_text(data.input_shape())).view());
-    if (!loss) return;
-    const Shape& out = model.output_shape();
-    loss->check(out);
-    if (loss->takes_labels() != (data.classes() > 0))
-        fail(ErrorCode::data, who,
-             loss->takes_labels() ? "the loss takes class numbers; the targets of the data are values"
-                                  : "the loss takes values; the targets of the data are class numbers");
-    if (loss->counts_correct() && data.classes() > out.size())
-        fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size(), " outputs").view());
-    const index_t expected = loss->targets_per_sample(out);
-    if (data.target_size() != expected)
-        fail(ErrorCode::data, who,
-             text("the loss compares ", expected, " values for each sample with the network's outputs ", to_text(out), "; the targets of the data have ",
-                  data.target_size())
-                 .view());
-}
-inline std::vector<std::uint32_t> first_samples(index_t n) {
-    std::vector<std::uint32_t> samples(static_cast<std::size_t>(n));
-    for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<std::uint32_t>(i);
-    return samples;
-}
 
 /// What a resumed run must have in common with the one that it goes on with.
 inline std::string fit_config(const FitOptions& o, const AnyLoss& loss, const Optimizer& optimizer, const AnyModel& model, index_t validation) {
@@ -229,90 +171,6 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
         if (!plot.drawn) std::fprintf(stderr, "note: no training curve: %s\n", plot.message.c_str());
     }
     return result;
-}
-
-DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
-    char number[64];
-    std::snprintf(number, sizeof number, "loss %.4f", e.loss);
-    out << number;
-    if (!is_nan(e.accuracy)) {
-        std::snprintf(number, sizeof number, ", accuracy %.2f %%", e.accuracy);
-        out << number;
-    }
-    for (const NamedNumber& m : e.metrics) {
-        std::snprintf(number, sizeof number, " %.4g", m.value);
-        out << ", " << m.name << number;
-    }
-    return out << " (" << e.samples << " samples)";
-}
-DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& o) {
-    const AnyLoss loss = detail::loss_for(o.loss, data);
-    detail::check_fit("evaluate", model, data, &loss);
-    const auto loader = data.loader(detail::first_samples(data.size()), evaluation_options(o.batch_size, 0));
-    const RunningMean mean = Trainer::evaluate(model, loss, *loader, o.metrics);
-    Evaluation e{.loss = mean.loss(),
-                 .accuracy = loss.counts_correct() ? mean.accuracy() : std::numeric_limits<double>::quiet_NaN(),
-                 .samples = data.size(),
-                 .metrics = {}};
-    for (const auto& metric : o.metrics) e.metrics.push_back({metric->name(), metric->value()});
-    return e;
-}
-DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data) { return evaluate(model, data, {.loss = CrossEntropy{}}).accuracy; }
-
-DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    detail::check_fit("predict", model, data, nullptr);
-    const auto loader = data.loader(detail::first_samples(data.size()), evaluation_options(batch_size, 0));
-    const auto size = static_cast<std::size_t>(model.output_shape().size());
-    std::vector<float> outputs(static_cast<std::size_t>(data.size()) * size);
-    std::size_t at = 0;
-    loader->start_epoch(0);
-    while (const Batch* batch = loader->next()) {
-        const std::size_t count = static_cast<std::size_t>(batch->count) * size;
-        model.predict(batch->inputs, std::span(outputs).subspan(at, count));
-        at += count;
-    }
-    return outputs;
-}
-
-namespace detail {
-
-inline std::vector<float> outputs_of(const AnyModel& model, std::span<const float> inputs) {
-    const auto in = static_cast<std::size_t>(model.input_shape().size());
-    if (inputs.size() % in != 0)
-        fail(ErrorCode::model, "predict",
-             text("got ", inputs.size(), " input values; expected a multiple of ", in, ", the size of one sample ", to_text(model.input_shape())).view());
-    std::vector<float> outputs(inputs.size() / in * static_cast<std::size_t>(model.output_shape().size()));
-    if (!outputs.empty()) model.predict(inputs, outputs);
-    return outputs;
-}
-inline std::vector<std::int32_t> largest(std::span<const float> outputs, index_t each) {
-    std::vector<std::int32_t> classes;
-    for (auto at = outputs.begin(); at != outputs.end(); at += each) classes.push_back(static_cast<std::int32_t>(std::max_element(at, at + each) - at));
-    return classes;
-}
-inline std::vector<float> softmax(std::vector<float> outputs, index_t each) {
-    for (auto at = outputs.begin(); at != outputs.end(); at += each) {
-        const double most = static_cast<double>(*std::max_element(at, at + each));
-        double sum = 0;
-        for (auto v = at; v != at + each; ++v) sum += std::exp(static_cast<double>(*v) - most);
-        for (auto v = at; v != at + each; ++v) *v = static_cast<float>(std::exp(static_cast<double>(*v) - most) / sum);
-    }
-    return outputs;
-}
-
-}  // namespace detail
-
-DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    return detail::largest(predict(model, data, batch_size), model.output_shape().size());
-}
-DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs) {
-    return detail::largest(detail::outputs_of(model, inputs), model.output_shape().size());
-}
-DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    return detail::softmax(predict(model, data, batch_size), model.output_shape().size());
-}
-DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs) {
-    return detail::softmax(detail::outputs_of(model, inputs), model.output_shape().size());
 }
 
 }  // namespace dla

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// Evaluation and prediction in a line each, for any model and any data.
+#pragma once
+
+#include <dla/train/metric.hpp>
+#include <dla/train/trainer.hpp>
+
+#include <optional>
+
+namespace dla {
+
+/// Data of either kind: a Dataset of images as bytes, or any DataSource. It refers to what it was made of, which must outlive it.
+class AnyData {
+public:
+    AnyData(const Dataset& images) : images_(&images) {}
+    AnyData(const DataSource& source) : source_(&source) {}
+    AnyData(const Dataset&&) = delete;
+    AnyData(const DataSource&&) = delete;
+
+    index_t size() const { return images_ ? images_->size() : source_->size(); }
+    Shape input_shape() const { return images_ ? images_->shape : source_->input_shape(); }
+    /// 0: targets are values.
+    index_t classes() const { return images_ ? index_t{images_->num_classes} : source_->classes(); }
+    index_t target_size() const { return classes() > 0 ? 1 : source_->target_shape().size(); }
+    std::vector<double> balanced_weights(std::span<const std::uint32_t> samples) const;
+    std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const;
+    /// A number that changes with the data: of a Dataset with any byte; of a source with its sizes, its targets, and the inputs of 256 samples.
+    std::uint64_t fingerprint() const;
+
+private:
+    const Dataset* images_ = nullptr;
+    const DataSource* source_ = nullptr;
+};
+
+/// What a model is worth on some data.
+struct Evaluation {
+    double loss = 0;
+    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
+    index_t samples = 0;
+    std::vector<NamedNumber> metrics;
+};
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
+
+struct EvaluationOptions {
+    std::optional<AnyLoss> loss = {};  ///< as FitOptions::loss
+    std::vector<std::shared_ptr<Metric>> metrics = {};
+    index_t batch_size = 256;
+};
+/// Loss, accuracy and metrics of all samples in inference mode. Throws Error(data) when data and network do not fit.
+DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& options = {});
+/// Share of the samples, in percent, whose largest output is their class.
+DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data);
+/// The network's outputs for all samples, one after the other.
+DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
+/// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order.
+DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
+DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs);
+/// exp(y) / sum exp(y) of each sample's outputs y.
+DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
+DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs);
+
+// The same of a model whose type is known.
+template <class P>
+Evaluation evaluate(BasicModel<P>& model, const AnyData& data, const EvaluationOptions& options = {}) {
+    return evaluate(*any_model(model), data, options);
+}
+template <class P>
+double accuracy(BasicModel<P>& model, const AnyData& data) {
+    return accuracy(*any_model(model), data);
+}
+template <class P>
+std::vector<float> predict(BasicModel<P>& model, const AnyData& data, index_t batch_size = 256) {
+    return predict(*any_model(model), data, batch_size);
+}
+template <class P, class Inputs>
+std::vector<std::int32_t> predict_classes(BasicModel<P>& model, const Inputs& inputs) {
+    return predict_classes(*any_model(model), inputs);
+}
+template <class P, class Inputs>
+std::vector<float> predict_probabilities(BasicModel<P>& model, const Inputs& inputs) {
+    return predict_probabilities(*any_model(model), inputs);
+}
+
+}  // namespace dla
+
+#if DLA_BODIES
+#include <dla/train/evaluate.impl.hpp>
+#endif
