@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// fit with networks of one's own: regression, classification, an autoencoder; what is kept, monitored, resumed, and refused.
+#include <doctest/doctest.h>
+
+#include <dla/data.hpp>
+#include <dla/nn.hpp>
+#include <dla/train.hpp>
+
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+#include <cmath>
+#include <filesystem>
+
+using namespace dla;
+
+namespace {
+
+/// y = (a b + a / 2, a - b) of points in the square, exact numbers.
+ArrayData surface(int count = 400) {
+    std::vector<float> x, y;
+    RandomStream random({1, 0, 0}, RandomUse::synthesis);
+    for (int i = 0; i < count; ++i) {
+        const float a = 2 * random.uniform() - 1, b = 2 * random.uniform() - 1;
+        x.insert(x.end(), {a, b});
+        y.insert(y.end(), {a * b + a / 2, a - b});
+    }
+    return ArrayData(Shape{2}, std::move(x), Shape{2}, std::move(y));
+}
+/// Which of three stripes a point lies in; stripe 2 has one in ten.
+ArrayData stripes(int count = 400) {
+    std::vector<float> x;
+    std::vector<std::int32_t> label;
+    RandomStream random({2, 0, 0}, RandomUse::synthesis);
+    for (int i = 0; i < count; ++i) {
+        const std::int32_t c = i % 10 == 0 ? 2 : i % 2;
+        x.insert(x.end(), {static_cast<float>(c) + 0.8f * random.uniform() - 0.4f, random.uniform()});
+        label.push_back(c);
+    }
+    return ArrayData(Shape{2}, std::move(x), std::move(label));
+}
+using Regressor = Model<Sequential<Linear<2, 16>, BatchNorm1d<>, Tanh, Dropout, Linear<16, 2>>, Shape{2}>;
+using Classifier = Model<Sequential<Linear<2, 16>, ReLU, Linear<16, 3>>, Shape{2}>;
+
+template <class M>
+std::vector<float> all_values(const M& model) {
+    std::vector<float> values;
+    for (const auto& part : parameter_values(model)) values.insert(values.end(), part.begin(), part.end());
+    for (const BufferRow& row : model.parameters().buffers) {
+        std::vector<float> host(static_cast<std::size_t>(row.count));
+        model.parameters().read(row, host);
+        values.insert(values.end(), host.begin(), host.end());
+    }
+    return values;
+}
+FitOptions quiet(int epochs) {
+    FitOptions o;
+    o.epochs = epochs;
+    o.batch_size = 32;
+    o.quiet = true;
+    return o;
+}
+
+}  // namespace
+
+TEST_CASE("fit: a regression learns, and its metrics are those of its predictions") {
+    const ArrayData data = surface();
+    Model<Sequential<Linear<2, 32>, Tanh, Linear<32, 2>>, Shape{2}> model(Seed{3});
+    FitOptions o = quiet(30);
+    o.optimizer = Adam({.learning_rate = 0.02});
+    o.validation_share = 0.25;
+    o.metrics = {std::make_shared<R2>(2), std::make_shared<MeanAbsoluteError>()};
+    o.monitor = "r2";
+    const TrainingResult result = fit(model, data, o);
+    REQUIRE(result.state.history.size() == 30);
+    const EpochMetrics& best = result.state.history[static_cast<std::size_t>(result.state.stopping.best_epoch - 1)];
+    CHECK(best.value("r2") == result.state.stopping.best);
+    CHECK(best.value("r2") > 0.95);
+    CHECK(std::isnan(best.val_accuracy));
+    CHECK(std::isnan(best.train_accuracy));
+    CHECK(best.val_loss < 0.05);
+    for (const EpochMetrics& m : result.state.history) CHECK(m.value("r2") <= result.state.stopping.best);
+
+    const Evaluation e = evaluate(model, data, {.metrics = {std::make_shared<MeanAbsoluteError>()}, .batch_size = 33});
+    CHECK(e.samples == 400);
+    const std::vector<float> outputs = predict(model, data);
+    double mae = 0, mse = 0;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const double d = static_cast<double>(outputs[i]) - static_cast<double>(data.targets()[i]);
+        mae += std::abs(d) / 800, mse += d * d / 800;
+    }
+    CHECK(e.metrics.at(0).value == doctest::Approx(mae).epsilon(1e-6));
+    CHECK(e.loss == doctest::Approx(mse).epsilon(1e-5));
+    CHECK(std::isnan(e.accuracy));
+}
+
+TEST_CASE("fit: a classifier, its classes and their probabilities") {
+    const ArrayData data = stripes();
+    Classifier model(Seed{3});
+    FitOptions o = quiet(30);
+    o.optimizer = Adam({.learning_rate = 0.02});
+    const TrainingResult result = fit(model, data, o);
+    CHECK(result.state.monitor == "nothing");
+    CHECK(result.state.history.back().train_accuracy > 97);
+    CHECK(std::isnan(result.state.history.back().val_loss));
+    const double percent = accuracy(model, data);
+    CHECK(percent > 97);
+    const std::vector<std::int32_t> classes = predict_classes(model, data);
+    int right = 0;
+    for (std::size_t i = 0; i < classes.size(); ++i) right += classes[i] == data.labels()[i] ? 1 : 0;
+    CHECK(percent == 100.0 * right / 400);
+    CHECK(predict_classes(model, data.inputs()) == classes);
+    const std::vector<float> shares = predict_probabilities(model, data.inputs());
+    CHECK(shares == predict_probabilities(model, data));
+    for (std::size_t i = 0; i < shares.size(); i += 3) CHECK(shares[i] + shares[i + 1] + shares[i + 2] == doctest::Approx(1).epsilon(1e-6));
+}
+
+TEST_CASE("fit: an autoencoder of images, with a loss of one's own") {
+    std::vector<float> images;
+    RandomStream random({4, 0, 0}, RandomUse::synthesis);
+    for (int i = 0; i < 64; ++i) {
+        const float slope = 2 * random.uniform() - 1, level = random.uniform();
+        for (int p = 0; p < 16; ++p) images.push_back(level + slope * static_cast<float>(p % 4) / 4);
+    }
+    const std::vector<float> same = images;
+    const ArrayData data(Shape{1, 4, 4}, std::span<const float>(images), Shape{1, 4, 4}, std::span<const float>(same));
+    using Net = Sequential<Conv2d<1, 4, 3>, Tanh, Conv2d<4, 2, 2, 2, 0>, Tanh, ConvTranspose2d<2, 4, 2, 2>, Tanh, Conv2d<4, 1, 3>>;
+    FitOptions o = quiet(12);
+    o.batch_size = 16;
+    o.optimizer = Adam({.learning_rate = 0.01});
+    Model<Net, Shape{1, 4, 4}> squared(Seed{5}), own(Seed{5});
+    const TrainingResult a = fit(squared, data, o);
+    CHECK(a.state.history.back().train_loss < 0.25 * a.state.history.front().train_loss);
+    // The same loss from a function of one sample takes the same way, but for roundings.
+    o.loss = SampleLoss<float>{[](auto y, auto t, auto dy) {
+        double sum = 0;
+        for (std::size_t i = 0; i < y.size(); ++i) {
+            const float d = y[i] - t[i];
+            sum += static_cast<double>(d) * static_cast<double>(d) / static_cast<double>(y.size());
+            if (!dy.empty()) dy[i] = 2 * d / static_cast<float>(y.size());
+        }
+        return sum;
+    }};
+    const TrainingResult b = fit(own, data, o);
+    for (std::size_t i = 0; i < 12; ++i) CHECK(b.state.history[i].train_loss == doctest::Approx(a.state.history[i].train_loss).epsilon(1e-3));
+    // In parts it is the same loss, too.
+    Model<Net, Shape{1, 4, 4}> parts(Seed{5});
+    o.micro_batches = 4;
+    const TrainingResult c = fit(parts, data, o);
+    for (std::size_t i = 0; i < 12; ++i) CHECK(c.state.history[i].train_loss == doctest::Approx(b.state.history[i].train_loss).epsilon(1e-3));
+}
+
+TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was never stopped") {
+    struct Stop : TrainingCallback {
+        int after;
+        explicit Stop(int steps) : after(steps) {}
+        void progress(int, std::int64_t, std::int64_t) override {
+            if (--after == 0) throw std::runtime_error("stop");
+        }
+    };
+    const ArrayData data = surface();
+    const TemporaryFolder folder;
+    FitOptions o = quiet(6);
+    o.validation_share = 0.2;
+    o.metrics = {std::make_shared<R2>(2)};
+    o.monitor = "r2";
+    o.early_stopping_patience = 5;
+    o.optimizer = Adam({.learning_rate = 0.01, .groups = {{.path = "0.*", .learning_rate = 0.02}, {.path = "*"}}});
+    o.schedule = CosineSchedule({.length = 6});
+    o.checkpoint_dir = folder / "whole";
+    Regressor whole(Seed{1});
+    const TrainingResult expected = fit(whole, data, o);
+
+    o.checkpoint_dir = folder / "broken";
+    o.log_dir = folder / "logs";
+    o.resume = true;  // there is nothing yet
+    for (const int steps : {13, 25, 3}) {
+        Stop stop(steps);
+        o.callback = &stop;
+        Regressor model(Seed{1});
+        CHECK_THROWS_WITH(fit(model, data, o), "stop");
+    }
+    o.callback = nullptr;
+    Regressor model(Seed{99});  // what it begins with does not matter any more
+    const TrainingResult got = fit(model, data, o);
+    CHECK(all_values(model) == all_values(whole));
+    REQUIRE(got.state.history.size() == expected.state.history.size());
+    for (std::size_t i = 0; i < got.state.history.size(); ++i) {
+        CHECK(got.state.history[i].train_loss == expected.state.history[i].train_loss);
+        CHECK(got.state.history[i].val_loss == expected.state.history[i].val_loss);
+        CHECK(got.state.history[i].value("r2") == expected.state.history[i].value("r2"));
+    }
+    CHECK(got.state.stopping == expected.state.stopping);
+    CHECK(std::filesystem::exists(folder / "logs/model/metrics.jsonl"));
+
+    // Weights of the best epoch, byte for byte but for the name of the run.
+    const Checkpoint a(folder / "whole/model_best.safetensors"), b(folder / "broken/model_best.safetensors");
+    Regressor one(Seed{7}), two(Seed{8});
+    a.load_weights(*any_model(one)), b.load_weights(*any_model(two));
+    CHECK(all_values(one) == all_values(two));
+
+    // What is there is not mixed with something else.
+    o.resume = false;
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "an earlier run left model_best.safetensors; go on with it (resume = true)"));
+    o.resume = true;
+    o.batch_size = 16;
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "do not belong to this run"));
+    o.resume = false, o.overwrite = true;
+    CHECK_NOTHROW(fit(model, data, o));
+}
+
+TEST_CASE("fit: the same bits at any number of threads and workers") {
+    const ArrayData data = stripes();
+    std::vector<float> first;
+    for (const int threads : {1, 2, 5})
+        for (const int workers : {0, 3}) {
+            Cpu<float> policy;
+            policy.threads = threads;
+            Classifier model(Seed{1}, policy);
+            FitOptions o = quiet(3);
+            o.workers = workers;
+            o.balanced = true;
+            fit(model, data, o);
+            if (first.empty()) first = all_values(model);
+            CHECK(all_values(model) == first);
+        }
+}
+
+TEST_CASE("fit: early stopping watches what it is told, and keeps the best weights") {
+    const ArrayData data = surface();
+    Regressor model(Seed{1});
+    FitOptions o = quiet(40);
+    o.optimizer = Sgd({.learning_rate = 0});  // nothing ever gets better
+    o.validation_share = 0.5;
+    o.early_stopping_patience = 3;
+    const TrainingResult none = fit(model, data, o);
+    CHECK(none.stopped_early);
+    CHECK(none.state.monitor == "val_loss");
+    o.validation_share = 0;
+    CHECK(fit(model, data, o).state.monitor == "train_loss");
+    o.monitor = "val_loss";
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "error[usage] trainer: cannot monitor 'val_loss'; expected train_loss or the name of one of the metrics"));
+    o.monitor = "train_accuracy";
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "cannot monitor"));
+}
+
+TEST_CASE("fit: balanced classes come up alike") {
+    const ArrayData data = stripes(1000);
+    Loader loader(data, {.batch_size = 1000, .last_batch = LastBatch::keep, .workers = 0, .weights = balanced_weights(data, all_samples(data))});
+    index_t count[3] = {};
+    for (std::uint32_t epoch = 1; epoch <= 10; ++epoch) {
+        loader.start_epoch(epoch);
+        for (const std::int32_t c : loader.next()->labels) ++count[c];
+    }
+    for (const index_t n : count) CHECK(std::abs(static_cast<double>(n) - 10000 / 3.0) < 4 * std::sqrt(10000 * 2 / 9.0));
+}
+
+TEST_CASE("fit: data and options that do not fit are refused before anything is trained") {
+    const ArrayData values = surface(20), classes = stripes(20);
+    Regressor model(Seed{1});
+    const std::vector<float> before = all_values(model);
+    const auto refused = [&](const AnyData& data, const FitOptions& o) {
+        const std::string why = error_of([&] { fit(model, data, o); });
+        CHECK(all_values(model) == before);
+        return why;
+    };
+    FitOptions o = quiet(1);
+    o.loss = CrossEntropy{};
+    CHECK(refused(values, o) == "error[data] fit: the loss takes class numbers; the targets of the data are values");
+    CHECK(refused(classes, o) == "error[data] fit: the data have 3 classes; the network gives 2 outputs");
+    o.loss = MeanSquaredError<float>{};
+    CHECK(refused(classes, o) == "error[data] fit: the loss takes values; the targets of the data are class numbers");
+    o.loss.reset();
+    const ArrayData wide(Shape{3}, std::vector<float>(6), Shape{2}, std::vector<float>(4));
+    CHECK(refused(wide, o) == "error[data] fit: the network takes samples [2]; those of the data are [3]");
+    const ArrayData thin(Shape{2}, std::vector<float>(6), Shape{1}, std::vector<float>(3));
+    CHECK(contains(refused(thin, o), "the loss compares 2 values for each sample"));
+    o.validation = AnyData(wide);
+    CHECK(contains(refused(values, o), "error[data] fit, validation: the network takes samples [2]"));
+    o.validation_share = 0.5;
+    CHECK(contains(refused(values, o), "give validation_share or validation, not both"));
+    o.validation.reset();
+    o.validation_share = 1;
+    CHECK(contains(refused(values, o), "validation_share must be at least 0 and less than 1"));
+    o = quiet(0);
+    CHECK(contains(refused(values, o), "epochs must be at least 1"));
+    o = quiet(1);
+    o.resume = true;
+    CHECK(contains(refused(values, o), "resume needs a checkpoint_dir"));
+    o = quiet(1);
+    o.augmentation = cifar10_augmentation;
+    CHECK(contains(refused(values, o), "augmentation and transform are for the images of a Dataset"));
+    o = quiet(1);
+    o.loss = SampleLoss<float>{};
+    CHECK(contains(refused(values, o), "has no function"));
+    CHECK(contains(error_of([&] { accuracy(model, values); }), "class numbers"));
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Metrics against scikit-learn's numbers, however the samples are cut into batches.
+#include <doctest/doctest.h>
+
+#include <dla/train/metric.hpp>
+#include <support/error_of.hpp>
+
+#include <cmath>
+#include <sstream>
+
+using namespace dla;
+
+namespace {
+
+// Of 12 samples and 4 classes; scikit-learn 1.9 gave the numbers below for the same integers.
+std::vector<float> scores() {
+    std::vector<float> out;
+    for (int i = 0; i < 12; ++i)
+        for (int j = 0; j < 4; ++j) out.push_back(static_cast<float>((7 * i * i + 3 * j * i + 5 * j) % 11) - 0.25f * static_cast<float>(j));
+    return out;
+}
+const std::vector<std::int32_t> labels{0, 1, 1, 1, 2, 2, 2, 3, 0, 0, 1, 1};
+
+/// The metric of all samples, `batch` at a time.
+double measure(Metric& metric, const std::vector<float>& outputs, const Targets& targets, std::size_t samples, std::size_t batch) {
+    metric.reset();
+    const std::size_t n = outputs.size() / samples;
+    for (std::size_t i = 0; i < samples; i += batch) {
+        const std::size_t count = std::min(batch, samples - i), values = targets.values.size() / samples;
+        const std::span<const float> out = std::span(outputs).subspan(i * n, count * n);
+        metric.add(out, targets.are_labels() ? Targets(targets.labels.subspan(i, count)) : Targets(targets.values.subspan(i * values, count * values)));
+    }
+    return metric.value();
+}
+
+}  // namespace
+
+TEST_CASE("metrics of classes are scikit-learn's") {
+    for (const std::size_t batch : {1u, 5u, 12u}) {
+        CAPTURE(batch);
+        using Kind = ClassScore::Kind;
+        const auto score = [&](Metric&& metric) { return measure(metric, scores(), labels, 12, batch); };
+        CHECK(score(TopK(1)) == doctest::Approx(25.0).epsilon(1e-12));
+        CHECK(score(TopK(2)) == doctest::Approx(41.66666666666667).epsilon(1e-12));
+        CHECK(score(TopK(4)) == 100);
+        CHECK(score(ClassScore(Kind::precision)) == doctest::Approx(0.3333333333333333).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::recall)) == doctest::Approx(0.21666666666666667).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::f1)) == doctest::Approx(0.19444444444444442).epsilon(1e-12));
+    }
+    ConfusionMatrix matrix;
+    matrix.add(scores(), labels);
+    const index_t expected[4][4] = {{2, 0, 1, 0}, {2, 1, 1, 1}, {2, 0, 0, 1}, {0, 0, 1, 0}};
+    for (index_t a = 0; a < 4; ++a)
+        for (index_t b = 0; b < 4; ++b) CHECK(matrix.count(a, b) == expected[a][b]);
+    CHECK(matrix.total() == 12);
+    CHECK(matrix.accuracy() == 0.25);
+    CHECK(matrix.precision(1) == 1);
+    CHECK(matrix.recall(1) == 0.2);
+    CHECK(matrix.precision(3) == 0);
+    std::ostringstream text;
+    text << matrix;
+    CHECK(text.str() ==
+          "label  0  1  2  3  precision  recall      f1\n"
+          "0      2  0  1  0     0.3333  0.6667  0.4444\n"
+          "1      2  1  1  1     1.0000  0.2000  0.3333\n"
+          "2      2  0  0  1     0.0000  0.0000  0.0000\n"
+          "3      0  0  1  0     0.0000  0.0000  0.0000\n");
+    const std::vector<std::string> names{"cat", "dog"};
+    CHECK(matrix.text(names).starts_with("label  cat  dog  2  3"));
+}
+
+TEST_CASE("labels that are to be ignored do not count, and a class that never occurs changes no mean") {
+    TopK top(1);
+    const std::vector<float> out{1, 0, 0, 0, 1, 0};
+    const std::vector<std::int32_t> some{0, -100};
+    CHECK(measure(top, out, some, 2, 2) == 100);
+    ClassScore f1;
+    CHECK(measure(f1, {1, 0, 0, 0, 1, 0}, std::vector<std::int32_t>{0, 1}, 2, 1) == 1);
+    CHECK(std::isnan(ClassScore().value()));
+    CHECK(std::isnan(TopK(3).value()));
+    CHECK(measure(top, {2, 2, 2}, std::vector<std::int32_t>{0}, 1, 1) == 100);  // the first of equals
+    CHECK(measure(top, {2, 2, 2}, std::vector<std::int32_t>{1}, 1, 1) == 0);
+    CHECK(measure(top, {NAN, NAN}, std::vector<std::int32_t>{0}, 1, 1) == 0);
+}
+
+TEST_CASE("metrics of values are scikit-learn's") {
+    std::vector<float> target, out;
+    for (int i = 0; i < 20; ++i) {
+        target.push_back(static_cast<float>((5 * i * i + 2 * i) % 13) / 4);
+        out.push_back(target.back() + static_cast<float>((3 * i * i + i) % 7 - 3) / 8);
+    }
+    for (const std::size_t batch : {1u, 3u, 10u}) {
+        CAPTURE(batch);
+        const auto value = [&](Metric&& metric) { return measure(metric, out, target, 10, batch); };
+        CHECK(value(MeanAbsoluteError()) == doctest::Approx(0.1625).epsilon(1e-12));
+        CHECK(value(RootMeanSquaredError()) == doctest::Approx(0.2200852107707376).epsilon(1e-12));
+        CHECK(value(R2(2)) == doctest::Approx(0.9553152791764633).epsilon(1e-12));
+    }
+    std::vector<float> first, first_out;
+    for (std::size_t i = 0; i < 20; i += 2) first.push_back(target[i]), first_out.push_back(out[i]);
+    R2 r2;
+    CHECK(measure(r2, first_out, first, 10, 4) == doctest::Approx(0.9494556765163297).epsilon(1e-12));
+    const std::vector<float> same(4, 2.0f), other(4, 3.0f);
+    CHECK(measure(r2, same, same, 4, 4) == 1);
+    CHECK(measure(r2, other, same, 4, 4) == 0);
+    CHECK(std::isnan(MeanAbsoluteError().value()));
+    // Values far from 0: sums of squares alone would lose all digits.
+    std::vector<float> far, far_out;
+    for (int i = 0; i < 8; ++i) far.push_back(1e6f + static_cast<float>(i)), far_out.push_back(1e6f + static_cast<float>(i) + 0.5f);
+    CHECK(measure(r2, far_out, far, 8, 3) == doctest::Approx(1 - 8 * 0.25 / 42).epsilon(1e-9));
+}
+
+TEST_CASE("targets that a metric cannot take are refused") {
+    const std::vector<float> out{1, 2, 3, 4};
+    CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
+    CHECK(contains(error_of([&] { TopK(1).add(out, out); }), "it takes class numbers"));
+    CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}); }), "it takes a value for each output"));
+    CHECK(contains(error_of([&] { R2(3).add(out, out); }), "expected a multiple of the 3 of a sample"));
+    CHECK(contains(error_of([] { TopK(0); }), "k must be at least 1"));
+    CHECK(contains(error_of([] { ConfusionMatrix().add(-1, 2); }), "out of range"));
+}
