@@ -67,17 +67,17 @@ template <ElementLoss Kind>
 /// Sum of the losses of values [first, first + n); gradient (or null, may be x).
 template <ElementLoss Kind>
 double element_loss(index_t first, index_t n, const ElementLossTask& task) {
-    const float *x = task.x + first, *target = task.targets + first;
+    const float *x = task.x + first, *target = task.targets + first, *pos_weight = task.pos_weight;
     float* gradient = task.gradient ? task.gradient + first : nullptr;
     const double factor = task.factor, bend = task.d.bend;
+    const index_t outputs = task.d.outputs, weights = task.d.weights;
     return sum_of(
-        n, [=, &task](index_t i, index_t left) __attribute__((always_inline)) {
+        n, [=](index_t i, index_t left) __attribute__((always_inline)) {
             const VecDouble value = load_wide_within(x + i, left), wanted = load_wide_within(target + i, left);
             WideLoss term;
             if constexpr (Kind == ElementLoss::bce_with_logits) {
                 float weight[half_lanes];
-                for (index_t j = 0; j < half_lanes; ++j)
-                    weight[j] = task.pos_weight ? task.pos_weight[(first + i + j) % task.d.outputs % task.d.weights] : 1.0f;
+                for (index_t j = 0; j < half_lanes; ++j) weight[j] = pos_weight ? pos_weight[(first + i + j) % outputs % weights] : 1.0f;
                 term = logistic_loss(load_wide(weight), value, wanted, factor);
             } else {
                 term = difference_loss<Kind>(value - wanted, bend, factor);

@@ -63,11 +63,11 @@ DLA_ONCE void prelu_backward(const Cpu<bf16>& p, std::byte* scratch, const NormD
     const detail::PReLUPieces pieces(d);
     const auto [wide, narrow] = detail::bf16_conversions();
     const auto sums = detail::select_isa(detail::base::prelu_sums, detail::avx2::prelu_sums, detail::avx512::prelu_sums);
-    pieces.sum(p.threads, scratch, dw, [&, wide = wide](index_t first, index_t length, double* to) {
+    pieces.sum(p.threads, scratch, dw, [&, widen = wide](index_t first, index_t length, double* to) {
         alignas(64) float values[detail::bf16_piece], gradient[detail::bf16_piece];
         for (index_t at = first, end = first + length; at < end; at += detail::bf16_piece) {
             const index_t n = std::min(detail::bf16_piece, end - at);
-            wide(n, x + at, values), wide(n, dy + at, gradient);
+            widen(n, x + at, values), widen(n, dy + at, gradient);
             sums(at, n, pieces.runs, values, gradient, to);
         }
     });
