@@ -23,11 +23,11 @@ int main(int argc, char** argv) {
         loader.start_epoch(epoch);
         while (const dla::Batch* batch = loader.next()) dla::train_step(trained, adam, dla::CrossEntropy{}, batch->inputs, batch->labels);
     }
-    dla::save_weights(file, trained.parameters());  // names and layouts are PyTorch's: "1.weight" [64, 784], ...
+    dla::save_weights(file, trained);  // names and layouts are PyTorch's: "1.weight" [64, 784], ...
 
     Digits model(dla::Seed{7});  // other weights, until the file's replace them
     try {
-        dla::load_weights(file, model.parameters());
+        dla::load_weights(file, model);
     } catch (const dla::Error& e) {
         std::fprintf(stderr, "%s\n", e.what());
         return dla::exit_code(e.code());

@@ -47,7 +47,7 @@ TEST_CASE("weights come back bit for bit, under PyTorch's names") {
 
     Trained other(Seed{4});
     REQUIRE(other.predict(some_images(3)) != model.predict(some_images(3)));
-    CHECK(load_weights(file, other.parameters()).empty());
+    CHECK(load_weights(file, other.parameters()).unused.empty());
     CHECK(other.predict(some_images(3)) == model.predict(some_images(3)));
     CHECK(other.parameters().read(other.parameters().counters[0]) == 1);
 }
@@ -66,7 +66,7 @@ TEST_CASE("weights are written in 16 bits, and read into a float model when that
         const auto before = other.predict(some_images(3));
         CHECK(contains(error_of([&] { load_weights(file, other.parameters()); }), "tensor \"0.weight\" does not fit; expected F32 "));
         CHECK(other.predict(some_images(3)) == before);
-        CHECK(load_weights(file, other.parameters(), Widening::allow).empty());
+        CHECK(load_weights(file, other.parameters(), {.widening = Widening::allow}).unused.empty());
         std::size_t moved = 0;
         const auto same = [&](const auto& to, const auto& from) {
             for (std::size_t i = 0; i < to.size(); ++i) {
@@ -110,5 +110,46 @@ TEST_CASE("a file that does not fit is refused and changes nothing; what it has 
     CHECK(contains(error_of([&] { load_weights(file, precise.parameters()); }), "expected F64"));
 
     Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU>, image> shorter(Seed{5});
-    CHECK(load_weights(file, shorter.parameters()) == std::vector<std::string>{"4.weight", "4.bias"});
+    CHECK(load_weights(file, shorter).unused == std::vector<std::string>{"4.weight", "4.bias"});
+}
+
+TEST_CASE("a part of a file is loaded, under other names, and what became of it is told") {
+    const TemporaryFolder folder;
+    const std::string file = folder / "net.safetensors";
+    const auto source = trained_model();
+    save_weights(file, source);
+    const auto values = [](const auto& model, const char* path) {
+        const ParamRow& row = model.parameters().parameter(path);
+        std::vector<float> v(static_cast<std::size_t>(row.count));
+        model.parameters().read(ParamPart::value, row, v);
+        return v;
+    };
+
+    // The body of a network that has another head, one level down.
+    using Body = Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU>;
+    using Other = Sequential<Body, Flatten, Linear<3 * 4 * 4, 6>>;
+    Model<Other, image> other(Seed{5});
+    const std::vector<float> head = values(other, "2.weight");
+    const std::vector<std::pair<std::string, std::string>> down{{"4.", "2."}, {"", "0."}};
+    const LoadWeightsReport body = load_weights(file, other, {.only = {"0"}, .rename = down});
+    CHECK(body.loaded == std::vector<std::string>{"0.0.weight", "0.0.bias", "0.1.weight", "0.1.bias", "0.1.running_mean", "0.1.running_var", "0.1.num_batches_tracked"});
+    CHECK(body.missing.empty());
+    CHECK(body.mismatched.empty());
+    CHECK(body.unused == std::vector<std::string>{"4.weight", "4.bias"});
+    CHECK(body.text() == "7 arrays loaded, 2 of the file not used (4.weight, 4.bias)");
+    CHECK(values(other, "0.0.weight") == values(source, "0.weight"));
+    CHECK(values(other, "2.weight") == head);
+
+    // All that fits.
+    const LoadWeightsReport partial = load_weights(file, other, {.rename = down, .partial = true});
+    CHECK(partial.loaded.size() == 7);
+    CHECK(partial.mismatched == std::vector<std::string>{"2.weight", "2.bias"});
+    CHECK(values(other, "2.weight") == head);
+    const LoadWeightsReport nothing = load_weights(file, other, {.only = {"2", "0.0.bias"}, .partial = true});
+    CHECK(nothing.missing == std::vector<std::string>{"0.0.bias", "2.weight", "2.bias"});
+    CHECK(nothing.unused.size() == 9);
+
+    CHECK(contains(error_of([&] { load_weights(file, other, {.only = {"0"}}); }), "tensor \"0.0.weight\" is missing"));
+    CHECK(contains(error_of([&] { load_weights(file, other, {.only = {"head"}}); }), "LoadWeightsOptions::only matches nothing in the model; paths look like 0.0.weight"));
+    CHECK(contains(error_of([&] { load_weights(file, other, {.rename = {{"0.", "x."}, {"4.", "x."}}}); }), "are both to be \"x.weight\"; rename less"));
 }

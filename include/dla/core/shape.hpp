@@ -92,6 +92,11 @@ constexpr bool compatible(const Shape& a, const Shape& b) {
     return t.append("]");
 }
 
+template <class Stream>
+auto operator<<(Stream& out, const Shape& s) -> decltype(out << to_text(s).view()) {
+    return out << to_text(s).view();
+}
+
 /// The output shape of a layer, or why there is none. A shape with more than max_values values is none.
 struct ShapeResult {
     Shape shape;

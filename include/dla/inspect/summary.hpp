@@ -7,6 +7,7 @@
 #include <dla/model/any_model.hpp>
 
 #include <limits>
+#include <ostream>
 
 namespace dla {
 
@@ -107,6 +108,12 @@ template <class P, class Loss = detail::NoLoss>
 [[nodiscard]] std::string summary(const BasicModel<P>& model, const SummaryOptions& options = {}, const Loss& loss = {}) {
     const TrainingMemory planned = planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches);
     return summary(model.parameters(), planned, claimed_memory(model), options, sizeof(typename P::scalar));
+}
+
+/// Its summary.
+template <class P>
+std::ostream& operator<<(std::ostream& out, const BasicModel<P>& model) {
+    return out << summary(model);
 }
 
 [[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const AnyLoss& loss = CrossEntropy{}) {

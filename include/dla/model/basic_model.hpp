@@ -20,7 +20,7 @@ class BasicModel : public Predictor<P> {
 public:
     using T = typename P::scalar;
     BasicModel(BasicModel&&) noexcept;
-    BasicModel(const BasicModel&) = delete;  // build a second one and use copy_weights
+    BasicModel(const BasicModel&) = delete;  // see Model::clone and copy_weights
     virtual ~BasicModel();
 
     /// Seed, epoch and step that random layers see; a training step advances `step`.

@@ -4,6 +4,7 @@
 
 #include <dla/compose/check.hpp>
 #include <dla/model/basic_model.hpp>
+#include <dla/model/init.hpp>
 
 namespace dla {
 
@@ -24,6 +25,27 @@ public:
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
     Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
         : BasicModel<P>(built_network<P>(net), input, detail::checked_output(net, input, Input), seed, policy) {}
+
+    /// Refused, with the reason: a bare number is no seed.
+    template <class Number>
+        requires std::is_arithmetic_v<Number>
+    explicit Model(Number, const P& = {}) : Model(Seed{0}) {
+        static_assert(sizeof(Number) == 0, "dla: a Model takes a seed, which is a type of its own: write dla::Seed{42} instead of 42");
+    }
+    template <class Given>
+        requires std::same_as<Given, Shape>
+    Model(const Net& net, const Given& input) : Model(net, input, Seed{0}) {
+        static_assert(sizeof(Given) == 0, "dla: a Model takes a seed behind network and input shape: Model(net, dla::Shape{3, 32, 32}, dla::Seed{42})");
+    }
+
+    /// A second model with the same values: parameters, what is frozen and in eval mode, running statistics, random position. Optimizers know the first alone.
+    Model clone() const {
+        Model copy(network(), this->input_shape(), Seed{this->position.seed}, this->parameters().policy);
+        copy_weights(this->parameters(), copy.parameters());
+        copy.parameters().copy_modes(this->parameters());
+        copy.position = this->position;
+        return copy;
+    }
 
     const Net& network() const { return static_cast<const BuiltNetworkOf<Net, P>&>(*this->net_).net; }
 };

@@ -146,6 +146,13 @@ public:
         if (found == 0)
             fail(ErrorCode::model, pattern, "no layer that trains otherwise than it infers (BatchNorm, Dropout) matches; see the paths in summary(model)");
     }
+    /// What is frozen and what is in eval mode becomes as in the table of an equal network.
+    void copy_modes(const ParamTable& from) {
+        for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].trainable = from.parameters[i].trainable;
+        std::copy_n(from.modes_.get(), modes.size(), modes_.get());
+        refresh_segments();
+        ++version_, ++mode_version_;
+    }
     /// Fewest samples that a training step, or a part of one, can take: normalisation over the batch needs two values of every feature.
     index_t least_batch() const {
         for (std::size_t i = 0; i < modes.size(); ++i)
