@@ -9,3 +9,4 @@
 #include <dla/data/fingerprint.hpp>
 #include <dla/data/load.hpp>
 #include <dla/data/loader.hpp>
+#include <dla/data/npy.hpp>
