@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything about data sets: reading, generating, splitting, augmenting and loading them batch by batch.
+// Everything about data sets: reading, generating, splitting, standardising, augmenting and loading them batch by batch.
 #pragma once
 
 #include <dla/data/augment.hpp>
@@ -10,3 +10,4 @@
 #include <dla/data/load.hpp>
 #include <dla/data/loader.hpp>
 #include <dla/data/npy.hpp>
+#include <dla/data/statistics.hpp>
