@@ -10,4 +10,5 @@
 #include <dla/data/load.hpp>
 #include <dla/data/loader.hpp>
 #include <dla/data/npy.hpp>
+#include <dla/data/resize.hpp>
 #include <dla/data/statistics.hpp>
