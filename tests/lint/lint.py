@@ -16,7 +16,7 @@ BELOW = {
     "optim": "core backend kernels",
     "model": "core backend kernels layers compose loss optim",
     "inspect": "core backend kernels layers compose loss optim model",
-    "data": "core",
+    "data": "core io",
     "io": "core",
     "train": "core backend kernels layers compose loss optim model inspect data io",
     "config": "core io",

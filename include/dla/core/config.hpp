@@ -15,7 +15,7 @@
 
 // DLA_NO_SIMD    define to keep only the baseline kernels (no AVX2/AVX-512 code is compiled).
 // DLA_NO_THREADS define to run every kernel on the calling thread.
-// DLA_HAVE_ZLIB, DLA_HAVE_PNG, DLA_HAVE_CURL  define when the program links with zlib, libpng, or libcurl and libcrypto.
+// DLA_HAVE_ZLIB, DLA_HAVE_PNG, DLA_HAVE_JPEG, DLA_HAVE_CURL  define when the program links with zlib, libpng, libjpeg, or libcurl and libcrypto.
 // All of them change generated code; see the tags below (what needs libcurl is one header, which is there or not).
 
 // DLA_KERNELS_EXTERN     define in a unit that takes what depends on no network (kernels, mostly) from another unit of the program, which defines
@@ -80,7 +80,7 @@
 #endif
 #define DLA_ABI_TAG DLA_TAG_EXPAND(DLA_TAG_SIMD, DLA_TAG_THREADS, DLA_TAG_MATH, DLA_TAG_TARGET)
 
-// The same for what reads compressed files and writes PNG images.
+// The same for what reads compressed files, and what reads and writes images.
 #if defined(DLA_HAVE_ZLIB)
 #define DLA_ZLIB_TAG abi_zlib
 #else
@@ -90,4 +90,9 @@
 #define DLA_PNG_TAG abi_png
 #else
 #define DLA_PNG_TAG abi_no_png
+#endif
+#if defined(DLA_HAVE_JPEG)
+#define DLA_JPEG_TAG abi_jpeg
+#else
+#define DLA_JPEG_TAG abi_no_jpeg
 #endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// How arrays become samples.
+#pragma once
+
+#include <dla/data/dataset.hpp>
+#include <dla/io/npy.hpp>
+
+namespace dla {
+
+DLA_ONCE ArrayData load_npy(const std::string& inputs, const std::string& targets, const NpyOptions& options) {
+    NpyArray x = read_npy(inputs), y = read_npy(targets);
+    const auto refuse = [](const std::string& path, const NpyArray& array, const std::string& sentence) {
+        fail(ErrorCode::data, path, "the array " + detail::npy_shape_text(array.shape) + " of " + array.type + " " + sentence);
+    };
+    const auto has_empty_axis = [](const NpyArray& a) { return std::find(a.shape.begin(), a.shape.end(), 0) != a.shape.end(); };
+    if (has_empty_axis(x)) refuse(inputs, x, "holds no values");
+    for (const auto& [path, array] : {std::pair(&inputs, &x), std::pair(&targets, &y)})
+        for (std::size_t i = 0; i < array->values.size(); ++i)
+            if (!is_finite(array->values[i])) refuse(*path, *array, "has a value that is not finite, number " + std::to_string(i) + " in memory order");
+    const std::vector<index_t>& d = x.shape;
+    if (options.channels_first && d.size() != 4) refuse(inputs, x, "holds no images; expected [N, C, H, W] where channels come first");
+    Shape shape;
+    if (d.size() == 2)
+        shape = Shape{d[1]};
+    else if (d.size() == 3)
+        shape = Shape{d[1], d[2]};
+    else if (d.size() == 4)
+        shape = options.channels_first ? Shape{d[1], d[2], d[3]} : Shape{d[3], d[1], d[2]};
+    else
+        refuse(inputs, x, "is not one of samples; expected [N, features], [N, rows, features] or [N, height, width, channels]");
+    if (options.channels_first) {
+        std::vector<float> reordered(x.values.size());
+        nchw_to_nhwc(x.values, reordered, d[0], shape);
+        x.values = std::move(reordered);
+    }
+    const bool fits = !y.shape.empty() && y.shape[0] == d[0] && !has_empty_axis(y);
+    if (!fits) refuse(targets, y, "does not fit the " + std::to_string(d[0]) + " samples of " + inputs);
+    if (!y.are_integers()) {
+        if (y.shape.size() > 2) refuse(targets, y, "is not one of targets; expected [N] or [N, targets]");
+        return ArrayData(shape, std::move(x.values), Shape{y.shape.size() == 2 ? y.shape[1] : 1}, std::move(y.values));
+    }
+    if (y.shape.size() != 1) refuse(targets, y, "is not one of labels; expected [N], or floats for targets that are values (array.astype('<f4'))");
+    constexpr float limit = 1 << 24;  // up to here floats hold every integer
+    std::vector<std::int32_t> labels(y.values.size());
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (!(y.values[i] >= 0 && y.values[i] < limit))
+            refuse(targets, y, "has a label that is below 0 or 2^24 and more, that of sample " + std::to_string(i) + "; class numbers begin with 0");
+        labels[i] = static_cast<std::int32_t>(y.values[i]);
+    }
+    return ArrayData(shape, std::move(x.values), std::move(labels));
+}
+
+}  // namespace dla
