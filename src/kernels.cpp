@@ -5,3 +5,7 @@
 #include <dla/inspect.hpp>
 #include <dla/nn.hpp>
 #include <dla/zoo.hpp>
+
+#if __has_include(<nlohmann/json.hpp>)
+#include <dla/train.hpp>
+#endif

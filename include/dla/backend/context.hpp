@@ -56,6 +56,7 @@ private:
     index_t used_ = 0;
 };
 
+/// What every layer is given besides its data.
 template <class P>
 struct Context {
     P policy;

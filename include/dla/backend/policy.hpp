@@ -105,8 +105,10 @@ struct Cpu : Reference<T> {
 
 }  // namespace DLA_ABI_TAG
 
+/// A batch in the policy's memory, for writing.
 template <class P>
 using View = BasicView<typename P::template pointer<typename P::scalar>>;
+/// A batch in the policy's memory, for reading.
 template <class P>
 using ConstView = BasicView<typename P::template pointer<const typename P::scalar>>;
 

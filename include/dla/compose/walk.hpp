@@ -21,11 +21,13 @@ struct LayerRows {
     std::vector<int> forward, backward;
 };
 
+/// Tells the observer, if there is one, what layers have made.
 template <class P>
 void show_forward(const Context<P>& c, const LayerRows& rows, const std::type_identity_t<ConstView<P>>& y) {
     if (!c.observer) return;
     for (const int row : rows.forward) c.observer->after_forward(row, y);
 }
+/// Tells the observer, if there is one, the gradient of what layers were given.
 template <class P>
 void show_backward(const Context<P>& c, const LayerRows& rows, const std::type_identity_t<ConstView<P>>& dx) {
     if (!c.observer) return;

@@ -8,8 +8,10 @@
 
 namespace dla {
 
+/// The type of lists of whole numbers in a configuration.
 using Integers = std::vector<std::int64_t>;
 
+/// Table [model] of a configuration.
 struct ModelConfig {
     std::string name = "cnn";
     Integers input_shape{3, 32, 32};
@@ -23,6 +25,7 @@ struct ModelConfig {
     bool operator==(const ModelConfig&) const = default;
 };
 
+/// Table [training] of a configuration.
 struct TrainingConfig {
     double learning_rate = 1e-3;
     std::int64_t batch_size = 256;
@@ -47,6 +50,7 @@ struct TrainingConfig {
     bool operator==(const TrainingConfig&) const = default;
 };
 
+/// Table [dataset] of a configuration.
 struct DatasetConfig {
     std::string name = "cifar10";
     std::string data_dir = "data/";
@@ -56,6 +60,7 @@ struct DatasetConfig {
     bool operator==(const DatasetConfig&) const = default;
 };
 
+/// A whole configuration.
 struct ExperimentConfig {
     ModelConfig model;
     TrainingConfig training;

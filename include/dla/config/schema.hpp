@@ -133,6 +133,7 @@ inline std::span<const ConfigKey> config_keys() {
     return keys;
 }
 
+/// The key of that name in a table, or null.
 inline const ConfigKey* find_config_key(std::string_view table, std::string_view key) {
     for (const ConfigKey& k : config_keys())
         if (k.table == table && k.key == key) return &k;

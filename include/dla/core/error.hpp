@@ -12,6 +12,7 @@ namespace dla {
 /// What kind of thing went wrong; `exit_code` gives the status a program ends with.
 enum class ErrorCode { usage, config, data, checkpoint, model, shape, numeric, io };
 
+/// `config`, `data`, ...: as messages write it.
 constexpr std::string_view to_string(ErrorCode code) {
     switch (code) {
         case ErrorCode::usage:
@@ -64,6 +65,7 @@ private:
     ErrorCode code_;
 };
 
+/// Throws `Error`: `error[CODE] WHERE: SENTENCE`.
 [[noreturn, gnu::cold]] DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence);
 
 }  // namespace dla

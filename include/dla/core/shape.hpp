@@ -9,6 +9,7 @@
 
 namespace dla {
 
+/// The type of sizes and counts: signed, 64 bits.
 using index_t = std::int64_t;
 
 /// Most values that a sample, a batch between two layers, or all parameters together may have: 2^40. What is larger is refused where it enters, so that no
@@ -20,6 +21,7 @@ constexpr index_t saturating_mul(index_t a, index_t b) {
     index_t product = 0;
     return __builtin_mul_overflow(a, b, &product) ? std::numeric_limits<index_t>::max() : product;
 }
+/// a + b likewise.
 constexpr index_t saturating_add(index_t a, index_t b) {
     index_t sum = 0;
     return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<index_t>::max() : sum;

@@ -26,6 +26,7 @@ enum class CsvTarget {
     values,   ///< numbers, in any number of columns
 };
 
+/// What the columns of a table are.
 struct CsvOptions {
     char separator = ',';
     CsvHeader header = CsvHeader::automatic;

@@ -31,6 +31,7 @@ struct RemoteDataset {
     std::vector<RemoteFile> files;
 };
 
+/// Where downloads may come from, and how patient they are.
 struct DownloadOptions {
     std::vector<std::string> mirrors;  ///< tried before the published ones
     /// Called now and then with the bytes there are and the bytes expected (0 if unknown); returning false stops (the part is kept).

@@ -21,6 +21,7 @@
 
 namespace dla {
 
+/// Size and channels of the images, and the order of the classes.
 struct ImageFolderOptions {
     index_t height = 0, width = 0;  ///< that every image is resized to (see resize_image), whatever its shape; 0: all must be as large as the first
     int channels = 3;               ///< 1 or 3

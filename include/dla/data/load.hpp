@@ -17,6 +17,7 @@ struct LoadOptions {
     Seed digits_seed{42};
 };
 
+/// Names of the data sets that `load_dataset` knows.
 inline constexpr std::array<const char*, 4> dataset_names = {"mnist", "cifar10", "fashion_mnist", "digits"};
 
 /// Error: config, unless `name` is one of `dataset_names`.

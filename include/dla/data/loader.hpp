@@ -20,6 +20,7 @@ enum class LastBatch {
 /// Writes the floats of one image, [H, W, C], from its bytes. Called from worker threads at once; must depend on its arguments only.
 using SampleTransform = std::function<void(const SamplePosition&, std::span<const std::uint8_t> image, std::span<float> out)>;
 
+/// What a Loader makes batches of, in which order, and how far ahead.
 struct LoaderOptions {
     index_t batch_size = 128;
     bool shuffle = true;  ///< a new order every epoch; otherwise the order of the index list

@@ -6,6 +6,7 @@
 
 namespace dla {
 
+/// How the axes of images lie.
 struct NpyOptions {
     bool channels_first = false;  ///< images are [N, C, H, W] in the file, as PyTorch has them, and not [N, H, W, C]
 };

@@ -33,6 +33,7 @@ struct LayerStats {
     double dead = std::numeric_limits<double>::quiet_NaN();           ///< share of units whose ReLU gave 0 for every sample (and pixel) of the batch
 };
 
+/// What `grad_stats` found, by parameter and by layer.
 struct GradStats {
     double loss = 0;
     std::vector<ParamStats> parameters;  ///< in the order of ParamIndex::parameters

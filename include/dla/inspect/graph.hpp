@@ -8,12 +8,14 @@
 
 namespace dla {
 
+/// The network in the DOT language.
 template <class P>
 [[nodiscard]] std::string to_dot(const BasicModel<P>& model, const GraphOptions& options = {}) {
     return to_dot(model.parameters(), options);
 }
 [[nodiscard]] inline std::string to_dot(const AnyModel& model, const GraphOptions& options = {}) { return to_dot(model.index(), options); }
 
+/// The network as an SVG picture.
 template <class P>
 [[nodiscard]] std::string to_svg(const BasicModel<P>& model, const GraphOptions& options = {}) {
     return to_svg(model.parameters(), options);

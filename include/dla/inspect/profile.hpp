@@ -17,6 +17,7 @@ struct LayerTime {
     std::vector<int> layers;  ///< rows of ParamIndex::layers; none: what containers do themselves, such as the sums of residual blocks
     double forward = 0, backward = 0;  ///< backward is 0 where nobody wants its gradients
 };
+/// What `profile` measured.
 struct Profile {
     index_t batch = 0;
     double pass = 0;                ///< forward and backward of the whole network with the loss, in seconds

@@ -8,6 +8,7 @@
 
 namespace dla {
 
+/// An Eigen matrix in the order of this library.
 template <class T>
 using RowMajorMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 

@@ -56,6 +56,7 @@ struct PlotLegend {
     std::vector<Column> columns;
 };
 
+/// A picture of one or more panels.
 struct PlotPage {
     std::string title;
     std::vector<PlotPanel> panels;

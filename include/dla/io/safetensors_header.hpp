@@ -81,6 +81,7 @@ std::vector<Half> rounded(std::span<const T> values) {
 /// Whether 16-bit floating-point numbers of a file may become wider ones. No value changes, but the file is not what the reader would have written.
 enum class Widening { refuse, allow };
 
+/// Names and texts that a file carries besides its tensors.
 using StoredMetadata = std::map<std::string, std::string>;
 
 namespace detail {

@@ -7,37 +7,10 @@
 #pragma once
 
 #include <dla/backend/policy.hpp>
+#include <dla/kernels/pointers.hpp>
 #include <dla/kernels/types.hpp>
 
 namespace dla::kernel {
-
-template <class P, class T>
-using PtrOf = typename P::template pointer<T>;
-template <class P>
-using Scratch = PtrOf<P, std::byte>;
-
-// What a pointer points to; see backend/precision.hpp.
-template <class P>
-using ActivationPtr = PtrOf<P, typename P::activation>;
-template <class P>
-using ConstActivationPtr = PtrOf<P, const typename P::activation>;
-template <class P>
-using WeightPtr = PtrOf<P, typename P::weight>;
-template <class P>
-using ConstWeightPtr = PtrOf<P, const typename P::weight>;
-template <class P>
-using MasterPtr = PtrOf<P, typename P::master>;
-template <class P>
-using ConstMasterPtr = PtrOf<P, const typename P::master>;
-template <class P>
-using StatisticPtr = PtrOf<P, typename P::statistic>;
-template <class P>
-using ConstStatisticPtr = PtrOf<P, const typename P::statistic>;
-
-template <class P>
-using Ptr = ActivationPtr<P>;
-template <class P>
-using ConstPtr = ConstActivationPtr<P>;
 
 // gemm.hpp
 /// ensures: C = op(A) * op(B) + beta * C + bias, bias [n] or null added to every row; beta = 0 never reads C; k = 0 gives beta * C + bias. Called with
@@ -179,6 +152,7 @@ concept PReLUKernels = requires(const P& p, Scratch<P> scratch, const NormDims& 
     prelu_forward(p, d, x, w, out);
     prelu_backward(p, scratch, d, x, w, dy, out, dw);  // out: dx, or null
 };
+/// Sums, masks, copies and transpositions; each line says what it ensures.
 template <class P>
 concept Elementwise = requires(const P& p, index_t n, ConstActivationPtr<P> a, ConstActivationPtr<P> b, typename P::master value, ActivationPtr<P> y,
                                MasterPtr<P> gradient, PtrOf<P, std::uint32_t> mask, PtrOf<P, const std::uint32_t> written) {
@@ -239,6 +213,7 @@ concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const Cro
 };
 
 // reduce.hpp
+/// Sums over rows and squares.
 template <class P>
 concept Reductions = requires(const P& p, Scratch<P> scratch, index_t rows, index_t columns, index_t n, ConstActivationPtr<P> x, MasterPtr<P> bias,
                               ConstMasterPtr<P> gradient, PtrOf<P, double> sum) {
@@ -256,6 +231,7 @@ concept ElementLossKernel = requires(const P& p, Scratch<P> scratch, const Eleme
 };
 
 // optim.hpp; the numbers of a step live in the policy's memory, so that a captured graph can be replayed with new ones
+/// Steps of the optimizers, and clipping.
 template <class P>
 concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdScalars> sgd, PtrOf<P, const AdamScalars> adam, PtrOf<P, const double> squares,
                                     double max_norm, ConstMasterPtr<P> grad, MasterPtr<P> value, MasterPtr<P> slot, PtrOf<P, const StepReport> report,
@@ -268,6 +244,7 @@ concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdSca
 };
 
 // step.hpp; what the host would otherwise have to look at in the middle of a step
+/// What the host would otherwise have to look at in the middle of a step.
 template <class P>
 concept StepKernels = requires(const P& p, index_t n, double factor, PtrOf<P, const LossResult> loss, PtrOf<P, LossResult> losses, ConstMasterPtr<P> gradient,
                                MasterPtr<P> sum, ConstStatisticPtr<P> statistic, StatisticPtr<P> statistics, PtrOf<P, const double> squares,

@@ -50,6 +50,7 @@ struct Resize2dDims {
 
 /// How an enlarged image gets the values between those that it was made of: the nearest, or linearly from the two around in either direction.
 enum class Interpolation { nearest, bilinear };
+/// `nearest` or `bilinear`.
 constexpr std::string_view to_string(Interpolation mode) { return mode == Interpolation::nearest ? "nearest" : "bilinear"; }
 
 /// A tensor seen as [outer, channels, inner]; inner = 1 when the channels are contiguous.
@@ -94,6 +95,7 @@ struct LinearNormDims {
     constexpr NormRowsDims rows() const { return {.images = linear.rows, .channels = linear.out, .relu = relu}; }
 };
 
+/// The functions that Pointwise applies.
 enum class Activation { relu, leaky_relu, gelu, gelu_tanh, silu, sigmoid, tanh, elu, softplus, hardswish };
 /// An activation that the compiler knows: a policy may compile the ones that are used, and no others. To all others it is the Activation.
 template <Activation Kind>

@@ -27,6 +27,7 @@ enum class Merge { none, add, concat, multiply };
 
 /// Said of an attribute of a layer that its shapes, or those of its weights, show already.
 struct InShapes {};
+/// What `attributes` hands to a visitor for a setting that shapes show.
 inline constexpr InShapes in_shapes;
 
 /// Stands for the State or the Tape of a layer that has none.
@@ -137,6 +138,7 @@ enum class Pass { infer, forward, backward };
 /// What layer L keeps for a model on policy P: views of its parameters, and what else backward needs.
 template <class L, class P>
 using LayerState = typename detail::StateOf<L, P>::type;
+/// What layer L keeps from forward to backward on policy P.
 template <class L, class P>
 using LayerTape = typename detail::TapeOf<L, P>::type;
 

@@ -70,6 +70,7 @@ public:
     const ParamMemory parameters = detail::planned_parameters(model.index(), sizeof(float), 0, slots, model.param_memory());
     return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
 }
+/// What the model has claimed for training by now.
 [[nodiscard]] inline TrainingMemory claimed_memory(const AnyModel& model) { return detail::training_memory(model.memory(), model.param_memory()); }
 
 namespace detail {

@@ -6,6 +6,7 @@
 
 namespace dla {
 
+/// What `train_step` does besides: clipping, and parts of a batch.
 struct StepOptions {
     double clip_norm = 0;   ///< above 0: the global norm of the gradients is limited to it (torch.nn.utils.clip_grad_norm_)
     int micro_batches = 1;  ///< parts of the batch, a power of two: each has batch statistics of its own and takes the memory of its size

@@ -35,7 +35,9 @@ protected:
 
 namespace dla::inline DLA_ABI_TAG {
 
+/// Options of Adam, with PyTorch's defaults.
 using AdamOptions = detail::AdamRuleOptions<false>;
+/// Options of AdamW, with PyTorch's defaults.
 using AdamWOptions = detail::AdamRuleOptions<true>;
 
 /// torch.optim.Adam (Kingma and Ba 2015): weight decay is added to the gradient (L2); eps is added after the bias correction.

@@ -19,6 +19,7 @@ struct NamedNumber {
     double value = 0;
 };
 
+/// A rule, its base rate, and a warm-up in front of it.
 struct AnyScheduleOptions {
     double learning_rate = 1e-3;  ///< the base rate; of one-cycle the highest
     ScheduleRule rule = ConstantSchedule{};

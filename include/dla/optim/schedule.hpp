@@ -25,6 +25,7 @@ struct ConstantSchedule {
     double learning_rate(double base, std::int64_t) const { return base; }
 };
 
+/// Options of LinearWarmup.
 struct LinearWarmupOptions {
     double start_factor = 1.0 / 3, end_factor = 1;
     std::int64_t length = 5;  ///< units from start_factor to end_factor
@@ -46,6 +47,7 @@ public:
     }
 };
 
+/// Options of CosineSchedule.
 struct CosineOptions {
     std::int64_t length = 0;  ///< units from the base rate down to min_learning_rate; PyTorch's T_max; there is no default
     double min_learning_rate = 0;
@@ -69,6 +71,7 @@ public:
     }
 };
 
+/// Options of OneCycle.
 struct OneCycleOptions {
     std::int64_t length = 0;  ///< all training steps of the run; PyTorch's total_steps; there is no default
     double pct_start = 0.3;   ///< fraction of the run that climbs
@@ -109,6 +112,7 @@ private:
     static double between(double from, double to, double done) { return to + (from - to) / 2 * (math::cos_pi(done) + 1); }
 };
 
+/// Options of StepSchedule.
 struct StepScheduleOptions {
     std::int64_t period = 0;  ///< units between two drops; PyTorch's step_size; there is no default
     double gamma = 0.1;
@@ -126,6 +130,7 @@ public:
     double learning_rate(double base, std::int64_t t) const { return base * math::power(options.gamma, t / options.period); }
 };
 
+/// Options of MultiStepSchedule.
 struct MultiStepOptions {
     std::vector<std::int64_t> milestones = {};
     double gamma = 0.1;
@@ -147,6 +152,7 @@ public:
     }
 };
 
+/// Options of ExponentialSchedule.
 struct ExponentialOptions {
     double gamma = 0.95;
     ScheduleUnit unit = ScheduleUnit::epoch;
@@ -162,6 +168,7 @@ public:
     double learning_rate(double base, std::int64_t t) const { return base * math::power(options.gamma, t); }
 };
 
+/// Options of ReduceOnPlateau.
 struct ReduceOnPlateauOptions {
     double factor = 0.1;
     std::int64_t patience = 10;  ///< epochs without improvement that are borne
@@ -216,6 +223,7 @@ public:
     }
 };
 
+/// Any of the schedules.
 using ScheduleRule =
     std::variant<ConstantSchedule, LinearWarmup, CosineSchedule, OneCycle, StepSchedule, MultiStepSchedule, ExponentialSchedule, ReduceOnPlateau>;
 

@@ -6,6 +6,7 @@
 
 namespace dla::inline DLA_ABI_TAG {
 
+/// Options of Sgd, with PyTorch's names.
 struct SgdOptions {
     double learning_rate = 1e-3;
     double momentum = 0;

@@ -24,6 +24,7 @@ struct Weights {
     bool operator==(const Weights&) const = default;
 };
 
+/// The values that the model holds now.
 inline Weights take_weights(const AnyModel& model) {
     Weights w;
     const auto room = [&w](index_t count) -> std::vector<float>& { return w.arrays.emplace_back(static_cast<std::size_t>(count)); };
@@ -32,6 +33,7 @@ inline Weights take_weights(const AnyModel& model) {
         [&](const CounterRow& row) { w.counters.push_back(model.read(row)); });
     return w;
 }
+/// Writes them back into a model with the same rows.
 inline void put_weights(AnyModel& model, const Weights& w) {
     std::size_t array = 0, counter = 0;
     detail::for_each_row(
@@ -225,12 +227,11 @@ public:
         }
         EarlyStopping replayed;
         for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
-        consistent =
-            consistent && (state_.history.empty() || replayed == best) && is_finite(state_.running.loss_sum) && is_finite(state_.running.weight);
+        consistent = consistent && (state_.history.empty() || replayed == best) && is_finite(state_.running.loss_sum);
         const bool percents = best.best_epoch > 0 && state_.monitor == RunState{}.monitor;
         consistent = consistent && (!percents || percent(best.best)) && percent(state_.test_accuracy.value_or(0)) &&
                      state_.running.correct <= state_.running.count;
-        if (!consistent || !(state_.running.weight >= 0) ||
+        if (!consistent || !(state_.running.weight >= 0 && is_finite(state_.running.weight)) ||
             (can_resume() && (steps_of_parameters_.empty() ? optimizer_steps_ != state_.step : optimizer_steps_ > state_.step)))
             fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
     }
@@ -247,8 +248,7 @@ public:
     RunState load_run(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule) const {
         if (!can_resume()) fail(ErrorCode::checkpoint, file_.where(), "holds weights only; resume from a checkpoint named ..._epoch_N or ..._interrupted");
         if (optimizer_ != optimizer.name())
-            fail(ErrorCode::checkpoint, file_.where(),
-                 "was written with optimizer " + optimizer_ + "; the configuration asks for " + std::string(optimizer.name()));
+            fail(ErrorCode::checkpoint, file_.where(), "was written with optimizer " + optimizer_ + "; this run has " + std::string(optimizer.name()));
         RunState state = state_;
         const ParamIndex& index = model.index();
         if (!steps_of_parameters_.empty() && steps_of_parameters_.size() != index.parameters.size())

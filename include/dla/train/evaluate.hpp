@@ -41,6 +41,7 @@ struct Evaluation {
 };
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
 
+/// What `evaluate` measures.
 struct EvaluationOptions {
     std::optional<AnyLoss> loss = {};  ///< as FitOptions::loss
     std::vector<std::shared_ptr<Metric>> metrics = {};

@@ -8,6 +8,7 @@
 
 namespace dla {
 
+/// Everything that `fit` can be told; what is left out has the default that stands here.
 struct FitOptions {
     int epochs = 20;
     index_t batch_size = 128;

@@ -11,6 +11,7 @@
 
 namespace dla {
 
+/// Everything that a Trainer can be told.
 struct TrainerOptions {
     std::string name = "model";                  ///< of the run: prefix of checkpoint files, folder of its events
     std::string checkpoint_dir = "checkpoints";  ///< empty: no checkpoints

@@ -12,6 +12,7 @@ namespace dla::inline DLA_ABI_TAG {
 
 /// The optimizer and the schedule of a configuration.
 DLA_ONCE Optimizer make_optimizer(const TrainingConfig& config);
+/// The schedule of a configuration.
 DLA_ONCE AnySchedule make_schedule(const TrainingConfig& config, index_t steps_per_epoch);
 
 /// What a run of a configuration trains and is tested with. `config` and `data` must outlive it.

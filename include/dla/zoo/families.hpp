@@ -13,11 +13,17 @@
 
 namespace dla {
 
+/// Convolution and BatchNorm.
 using ConvNorm = Sequential<Conv2d<>, BatchNorm2d<>>;
+/// Convolution, BatchNorm and ReLU.
 using ConvBlock = Sequential<Conv2d<>, BatchNorm2d<>, ReLU>;
+/// Two convolution blocks with a way around them, projected where the channels change.
 using ResidualConv = Residual<Sequential<ConvBlock, ConvNorm>, Repeat<Conv2d<Dyn, Dyn, 1>>, ReLU>;
+/// Linear and BatchNorm.
 using LinearNorm = Sequential<Linear<>, BatchNorm1d<>>;
+/// Linear, BatchNorm and ReLU.
 using LinearBlock = Sequential<Linear<>, BatchNorm1d<>, ReLU>;
+/// Two Linear blocks with a way around them, projected where the sizes change.
 using ResidualLinear = Residual<Sequential<LinearBlock, LinearNorm>, Repeat<Linear<>>, ReLU>;
 
 /// Convolution blocks with a pooling after every second one, then a head of two Linear layers.
@@ -30,6 +36,7 @@ using Mlp = Sequential<Flatten, Repeat<LinearBlock>, Linear<>>;
 /// A first block, a residual block for each consecutive pair of sizes, a last Linear.
 using ResidualMlp = Sequential<Flatten, LinearBlock, Repeat<ResidualLinear>, Linear<>>;
 
+/// Sizes of the CNN families.
 struct CnnOptions {
     std::vector<index_t> filters = {32, 64, 128, 256};
     index_t num_classes = 10;
@@ -80,6 +87,7 @@ inline Cnn make_cnn(const CnnOptions& o) {
     return net;
 }
 
+/// A ResidualCnn with these sizes.
 inline ResidualCnn make_residual_cnn(const CnnOptions& o) {
     detail::require_sizes(o.filters, 1, "filters");
     std::vector<ResidualConv> blocks;
@@ -101,6 +109,7 @@ inline Mlp make_mlp(std::span<const index_t> sizes) {
     return net;
 }
 
+/// A ResidualMlp with these sizes.
 inline ResidualMlp make_residual_mlp(std::span<const index_t> sizes) {
     detail::require_sizes(sizes, 1, "layer_sizes");
     ResidualMlp net;

@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Fills the tables of docs/api.md from the headers: every public name with the first sentence of its documentation, and its members.
+
+    scripts/api_reference.py            writes docs/api.md
+    scripts/api_reference.py --check    fails when it is not what the headers say
+
+A table stands between `<!-- names: HEADERS -->` and `<!-- end of names -->`, HEADERS relative to include/dla. Every header belongs to a
+table or to INTERNAL, and every public name has documentation.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HEADERS = ROOT / "include" / "dla"
+DOCUMENT = ROOT / "docs" / "api.md"
+
+# What nobody names who uses the library, or adds a layer or a kernel as the guides say.
+INTERNAL = """
+backend/precision.hpp compose/chain.hpp compose/check.hpp compose/conv_norm.hpp compose/conv_norm_pair.hpp compose/cpu_groups.hpp compose/fork.hpp compose/fork_backward.hpp
+compose/linear_norm.hpp compose/merged_shape.hpp compose/norm_members.hpp compose/plan.hpp compose/schedule.hpp config/check.hpp core/arena.hpp core/config.hpp core/edit_distance.hpp
+core/hash.hpp core/math.hpp core/objects.hpp core/pack.hpp data/cifar.hpp data/gzip.hpp data/idx.hpp data/resize.hpp data/tar.hpp inspect/graph_label.hpp inspect/graph_dot.hpp inspect/graph_svg.hpp inspect/layer_tree.hpp
+inspect/svg_text.hpp inspect/table.hpp io/plot_axis.hpp io/plot_script.hpp io/safetensors_header.hpp io/wire.hpp layers/axis.hpp layers/window.hpp model/batch_memory.hpp model/builder.hpp
+model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp optim/optimizer_memory.hpp train/rows.hpp version.hpp
+""".split()
+NAME = r"[A-Za-z]\w*"
+
+
+class Entry:
+    def __init__(self, name, doc, header, line):
+        self.name, self.doc, self.header, self.line, self.members = name, doc, header, line, []
+
+
+def first_sentence(doc):
+    text = " ".join(doc).strip()
+    end = re.search(r"(?<!e\.g)(?<!\.)\.(?= [A-Z`(]|$)", text)
+    return (text[: end.start()] if end else text).rstrip(".:")
+
+
+def declared(line):
+    """The name that a line at namespace scope declares, or None."""
+    m = re.match(r"(?:struct|class|enum class|enum)\s+(?:\[\[.*?\]\] )?(" + NAME + r")(.*)", line)
+    if m:
+        return None if re.match(r"\s*(;|<)", m.group(2)) else m.group(1)
+    m = re.match(r"(?:template <.*> )?(?:concept|using)\s+(" + NAME + r")\s*=", line)
+    if m:
+        return m.group(1)
+    m = re.match(r"(?:\[\[.*?\]\] )*(?:DLA_ONCE )?(?:inline |constexpr |static )*[\w:<>,\s\*&\.\(\)]*?[\s\*&>](" + NAME + r")\s*(\(|=|\{|;)", line)
+    if not m or re.match(r"(template|requires|DLA_TEMPLATE_ONCE|public|private|extern|return|namespace|static_assert|friend)\b", line):
+        return None
+    return None if m.group(1) in ("operator", "const", "noexcept", "default", "delete") or m.group(1) + "::" in line or "::" + m.group(1) + "(" in line else m.group(1)
+
+
+def member(line):
+    """The name that a line of a class declares, or None."""
+    if not re.match(r"    \S", line) or re.match(r"    (//|#|using|template|friend|static_assert|struct|class|enum|requires|return|if|for|explicit|constexpr explicit|~|\}|:)", line):
+        return None
+    m = re.match(r"    (?:\[\[.*?\]\] )*(?:virtual |static |constexpr |inline |mutable )*[\w:<>,\s\*&\.\[\]]*?[\s\*&>](" + NAME + r")\s*(\(|=|\{|;|\[)", line)
+    return m.group(1) if m and m.group(1) not in ("operator", "const", "delete", "default", "noexcept") else None
+
+
+def entries_of(path):
+    header = str(path.relative_to(HEADERS))
+    scope, doc, found, inside, public = [], [], {}, None, True
+    for number, line in enumerate(path.read_text().split("\n"), 1):
+        space = re.match(r"(?:inline )?namespace ([\w:\s]*?)\s*\{", line)
+        if space:
+            scope.append(space.group(1).strip())
+            doc = []
+        elif line.startswith("}  // namespace"):
+            scope.pop()
+        elif not "::".join(scope).startswith("dla") or "detail" in "::".join(scope):
+            continue
+        elif line.startswith("///"):
+            doc.append(line[3:].strip())
+        elif inside and line.startswith("};"):
+            inside = None
+        elif inside:
+            if re.match(r"(private|protected):", line):
+                public = False
+            elif line.startswith("public:"):
+                public = True
+            elif public and (name := member(line)) and name != inside.name and name not in inside.members and not name.endswith("_"):
+                inside.members.append(name)
+        elif re.match(r"(template|requires|DLA_TEMPLATE_ONCE)\b", line) and not re.search(r"\b(using|concept)\b", line):
+            continue
+        elif line and not line.startswith((" ", "}", "#", "/")):
+            name = declared(line)
+            trailing = re.search(r"///< (.*)", line)
+            if name and name not in found:
+                found[name] = Entry(name, [trailing.group(1)] if trailing else doc, header, number)
+            if name and re.match(r"(struct|class)\s", line) and not line.rstrip().endswith((";", "}")):
+                inside, public = found[name], line.startswith("struct")
+            doc = []
+        elif not line.startswith(" "):
+            doc = doc if line.startswith(("///", "#")) else []
+    return list(found.values())
+
+
+def table(entries):
+    rows = ["| name | what it is |", "|---|---|"]
+    for e in entries:
+        members = "; members: " + ", ".join(f"`{m}`" for m in e.members) if e.members else ""
+        text = first_sentence(e.doc).replace("|", "\\|")
+        rows.append(f"| `{e.name}` | {text}{members} |")
+    return "\n".join(rows)
+
+
+def main():
+    problems, covered = [], set(INTERNAL)
+    text = DOCUMENT.read_text()
+
+    def fill(m):
+        shown = []
+        for pattern in m.group(1).split():
+            only = None
+            if ":" in pattern:
+                pattern, names = pattern.split(":")
+                only = names.split(",")
+            paths = sorted(p for p in HEADERS.glob(pattern) if not p.name.endswith((".inl.hpp", ".impl.hpp")) and str(p.relative_to(HEADERS)) not in INTERNAL or only)
+            if not paths:
+                problems.append(f"docs/api.md: no header is called {pattern}")
+            for path in paths:
+                covered.add(str(path.relative_to(HEADERS)))
+                entries = [e for e in entries_of(path) if not only or e.name in only]
+                if only and len(entries) != len(only):
+                    problems.append(f"docs/api.md: {pattern} does not have all of {', '.join(only)}")
+                problems.extend(f"include/dla/{e.header}:{e.line}: {e.name} has no documentation" for e in entries if not first_sentence(e.doc))
+                shown += entries
+        return f"<!-- names: {m.group(1)} -->\n\n{table(shown)}\n\n<!-- end of names -->"
+
+    filled = re.sub(r"<!-- names: (.*?) -->\n.*?<!-- end of names -->", fill, text, flags=re.S)
+    for path in sorted(HEADERS.rglob("*.hpp")):
+        header = str(path.relative_to(HEADERS))
+        if header.endswith((".inl.hpp", ".impl.hpp")) or header.startswith(("kernels/reference", "kernels/cpu")) or "/" not in header:
+            continue
+        if header not in covered and entries_of(path):
+            problems.append(f"include/dla/{header}: stands in no table of docs/api.md; add it, or list it as internal in scripts/api_reference.py")
+    if "--check" in sys.argv[1:]:
+        if filled != text:
+            problems.append("docs/api.md is not what the headers say; run scripts/api_reference.py")
+    elif not problems:
+        DOCUMENT.write_text(filled)
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
