@@ -102,6 +102,8 @@ TEST_CASE("branches share memory and have the right gradients") {
     check_network("branches that pass on a number of copies",
                   Parallel<Add, Repeat<Linear<Dyn, 4>>, Repeat<Tanh>, Repeat<Linear<Dyn, 4>>>(Repeat<Linear<Dyn, 4>>(2), Repeat<Tanh>(0), Repeat<Linear<Dyn, 4>>(1)), Shape{4}, 3);
     check_network("dropout in one branch", Parallel<Concat, Sequential<Linear<Dyn, 4>, Dropout>, Linear<Dyn, 2>>{}, Shape{4}, 3);
+    check_network("branches without parameters", Parallel<Add, Tanh, Sigmoid, Identity>{}, Shape{4}, 3);
+    check_network("a product without parameters", Parallel<Multiply, Tanh, Sigmoid>{}, Shape{4}, 3);
     // The identity's features come in the order of a flattened image, which the sum cannot have.
     check_network("a sum behind Flatten", Sequential<Flatten, Parallel<Add, Identity, Linear<Dyn, 12>, Identity>, Linear<Dyn, 2>>{}, Shape{3, 2, 2}, 3);
 }

@@ -71,10 +71,13 @@ struct Fork {
     bool passes(std::size_t i) const { return branches[i].identity && !branches[i].reorders; }
     /// What the branch's backward is to give.
     Gradients wants(std::size_t i, Gradients of_all) const { return of_all == Gradients::parameters && !links[i].parameters ? Gradients::none : of_all; }
-    /// Its output is read in its backward pass, or in that of the product.
-    bool keeps(std::size_t i, Gradients of_all) const {
-        if (passes(i) || of_all == Gradients::none) return false;
-        return merge == Merge::multiply || (!branches[i].reorders && links[i].needs.y && wants(i, of_all) != Gradients::none);
+    /// Its output has memory of its own, because its backward pass, or that of the product, reads it. What a step wants is no part of this: a walk forward
+    /// knows that only while it plans.
+    bool keeps(std::size_t i) const { return !passes(i) && (merge == Merge::multiply || (!branches[i].reorders && links[i].needs.y)); }
+    /// Somebody really does.
+    bool needs(std::size_t i, Gradients of_all) const {
+        if (merge != Merge::multiply || of_all != Gradients::parameters) return wants(i, of_all) != Gradients::none;
+        return links[0].parameters || links[1].parameters;
     }
 
     // A tensor [C, H, W] lies in memory as rows of C; one of another rank is one row. What Concat puts next to each other are parts of rows.
@@ -181,13 +184,15 @@ void walk_fork_forward(V& v, const Fork<P>& f, const ConstView<P>& x, const View
             v.claim(f.tapes[i].out, x.batch * f.branches[i].out.size());
             return f.tapes[i].out.data;
         },
-        [&](std::size_t i) { v.release(f.tapes[i].out); }, [&](std::size_t i) { return f.keeps(i, wants); },
+        [&](std::size_t i) { v.release(f.tapes[i].out); }, [&](std::size_t i) { return f.keeps(i); },
         [&](std::size_t i, const Unit<P>& unit, const View<P>& to) { unit.kind->calls(v).forward(v, unit, x, to, f.wants(i, wants)); },
         [&]() -> kernel::PtrOf<P, std::uint32_t> {
             if (!f.activation.masks || wants == Gradients::none) return {};
             v.claim(f.tape->mask, relu_mask_words(x.batch * f.out.size()));
             return f.tape->mask.data;
         });
+    for (std::size_t i = 0; i < f.size(); ++i)
+        if (f.keeps(i) && !f.needs(i, wants)) v.release(f.tapes[i].out);
 }
 template <class V, class P>
 void walk_fork_infer(V& v, const Fork<P>& f, const ConstView<P>& x, const View<P>& y) {

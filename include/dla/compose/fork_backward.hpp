@@ -47,7 +47,7 @@ struct ForkBackward {
                 });
             return;
         }
-        const ConstView<P> out = f.keeps(i, wants) ? ConstView<P>(f.tapes[i].out.data, x.batch, branch.out) : y;
+        const ConstView<P> out = f.keeps(i) ? ConstView<P>(f.tapes[i].out.data, x.batch, branch.out) : y;
         contribute(i, [&](const View<P>& to) { f.units[i].kind->calls(v).backward(v, f.units[i], x, out, dy, to, f.wants(i, wants)); });
     }
     /// An identity, given the gradient of its output.
@@ -66,7 +66,7 @@ struct ForkBackward {
     }
     bool idle(std::size_t i) const { return f.wants(i, wants) == Gradients::none; }
     void release_output(std::size_t i) {
-        if (f.keeps(i, wants)) v.release(f.tapes[i].out);
+        if (f.keeps(i) && f.needs(i, wants)) v.release(f.tapes[i].out);
     }
 
     void sum(const OutputGradient<P>& dy) {
