@@ -14,28 +14,37 @@ namespace dla {
 struct Augmentation {
     int padding = 0;    ///< crop at a random place of the image padded with this many zero pixels on each side; at most 127
     bool flip = false;  ///< mirror left-right with probability 1/2
+    int cutout = 0;     ///< a square of this many pixels a side becomes the mean, around a random pixel, cut at the borders (DeVries and Taylor 2017)
+    /// pixel = (pixel - mean) * (1 + c) + mean + b, of pixels from 0 to 1 and each channel's mean over the data set, with c and b drawn for each image uniformly
+    /// between minus and plus these; not clipped.
+    double contrast = 0, brightness = 0;
     bool operator==(const Augmentation&) const = default;
 };
 
 /// Padding 4 and flip: what the experiments use on CIFAR-10.
-inline constexpr Augmentation cifar10_augmentation{4, true};
+inline constexpr Augmentation cifar10_augmentation{.padding = 4, .flip = true};
 
-/// One draw: output pixel (y, x) comes from input pixel (y + down, x + right), mirrored afterwards if `flip`.
+/// One draw: output pixel (y, x) comes from input pixel (y + down, x + right), mirrored afterwards if `flip`; then `change_image`.
 struct AugmentationDraw {
     int down = 0;
     int right = 0;
     bool flip = false;
+    float cut_y = 0, cut_x = 0;  ///< of the pixel in the middle of what is cut out, as shares of height and width
+    float gain = 1, shift = 0;   ///< of contrast and brightness
 };
 
 /// The draw for a sample in an epoch. It depends on these numbers only, not on batch, order or thread.
 inline AugmentationDraw draw_augmentation(const Augmentation& augmentation, Seed seed, std::uint32_t epoch, std::uint32_t sample) {
     AugmentationDraw draw;
-    if (augmentation.padding == 0 && !augmentation.flip) return draw;
+    if (augmentation == Augmentation{}) return draw;
     RandomStream random({static_cast<std::uint64_t>(seed), epoch, sample}, RandomUse::augmentation);
     const auto places = static_cast<std::uint32_t>(2 * augmentation.padding + 1);
     draw.down = static_cast<int>(random.below(places)) - augmentation.padding;
     draw.right = static_cast<int>(random.below(places)) - augmentation.padding;
     draw.flip = augmentation.flip && (random.bits() >> 31) != 0;
+    if (augmentation.cutout > 0) draw.cut_y = random.uniform(), draw.cut_x = random.uniform();
+    if (augmentation.contrast > 0) draw.gain = 1 + static_cast<float>(augmentation.contrast) * (2 * random.uniform() - 1);
+    if (augmentation.brightness > 0) draw.shift = static_cast<float>(augmentation.brightness) * (2 * random.uniform() - 1);
     return draw;
 }
 
@@ -102,6 +111,28 @@ inline void write_image(const std::uint8_t* in, const Shape& shape, const Normal
         else
             detail::write_row<0>(source, table, channels, width, draw, out);
     }
+}
+
+/// What a draw does to the normalised values [H, W, C] of an image: contrast and brightness, then what is cut out.
+inline void change_image(const Augmentation& augmentation, const AugmentationDraw& draw, const Shape& shape, std::span<const float> std, std::span<float> values) {
+    const auto channels = static_cast<std::size_t>(shape.d[0]);
+    if (augmentation.contrast > 0 || augmentation.brightness > 0)
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = values[i] * draw.gain + draw.shift / std[i % channels];
+    if (augmentation.cutout == 0) return;
+    const index_t height = shape.d[1], width = shape.d[2], side = augmentation.cutout;
+    const index_t top = static_cast<index_t>(draw.cut_y * static_cast<float>(height)) - side / 2;
+    const index_t left = static_cast<index_t>(draw.cut_x * static_cast<float>(width)) - side / 2;
+    for (index_t y = std::max<index_t>(top, 0); y < std::min(top + side, height); ++y)
+        for (index_t x = std::max<index_t>(left, 0); x < std::min(left + side, width); ++x)
+            std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(y * width + x) * channels), channels, 0.0f);
+}
+
+/// All of it: an image as it comes in this epoch.
+inline void write_augmented(const std::uint8_t* in, const Shape& shape, const Normalisation& table, std::span<const float> std,
+                            const Augmentation& augmentation, Seed seed, std::uint32_t epoch, std::uint32_t sample, std::span<float> out) {
+    const AugmentationDraw draw = draw_augmentation(augmentation, seed, epoch, sample);
+    write_image(in, shape, table, draw, out.data());
+    change_image(augmentation, draw, shape, std, out);
 }
 
 }  // namespace dla

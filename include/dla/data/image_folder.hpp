@@ -215,6 +215,7 @@ public:
         statistics.mean = std::move(mean);
         statistics.std = std::move(std);
         normalisation_.emplace(statistics);
+        std_ = std::move(statistics.std);
     }
 
     index_t size() const override { return std::ssize(files_.paths); }
@@ -224,7 +225,7 @@ public:
     void read(const SamplePosition& at, std::span<float> input) const override {
         std::vector<std::uint8_t> bytes(static_cast<std::size_t>(shape_.size()));
         detail::read_folder_image(files_.paths[at.sample], shape_, resize_, bytes);
-        write_image(bytes.data(), shape_, *normalisation_, draw_augmentation(augmentation, Seed{at.seed}, at.epoch, at.sample), input.data());
+        write_augmented(bytes.data(), shape_, *normalisation_, std_, augmentation, Seed{at.seed}, at.epoch, at.sample, input);
     }
     const ImageFiles& files() const { return files_; }
 
@@ -235,6 +236,7 @@ private:
     Shape shape_;
     bool resize_;
     std::optional<Normalisation> normalisation_;
+    std::vector<float> std_;  // [channels]
 };
 
 }  // namespace DLA_PNG_TAG

@@ -27,10 +27,8 @@ public:
     std::int32_t label(index_t sample) const override { return data_.labels[static_cast<std::size_t>(sample)]; }
     void read(const SamplePosition& at, std::span<float> input) const override {
         const std::span<const std::uint8_t> image = data_.image(index_t{at.sample});
-        if (transform_)
-            transform_(at, image, input);
-        else
-            write_image(image.data(), data_.shape, normalisation_, draw_augmentation(augmentation_, Seed{at.seed}, at.epoch, at.sample), input.data());
+        if (transform_) return transform_(at, image, input);
+        write_augmented(image.data(), data_.shape, normalisation_, data_.std, augmentation_, Seed{at.seed}, at.epoch, at.sample, input);
     }
     void expect(index_t sample) const override {
         const std::uint8_t* next = data_.image(sample).data();
@@ -48,6 +46,9 @@ inline std::shared_ptr<const DataSource> checked_images(const Dataset& data, con
     data.check();
     if (augmentation.padding < 0 || augmentation.padding > 127)
         fail(ErrorCode::config, "loader", "the padding must be 0 to 127, got " + std::to_string(augmentation.padding));
+    if (augmentation.cutout < 0) fail(ErrorCode::config, "loader", "cutout must be 0 or more, got " + std::to_string(augmentation.cutout));
+    for (const double range : {augmentation.contrast, augmentation.brightness})
+        if (!(range >= 0 && range <= 1)) fail(ErrorCode::config, "loader", "contrast and brightness must be 0 to 1");
     return std::make_shared<const ImageSource>(data, augmentation, transform);
 }
 

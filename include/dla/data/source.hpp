@@ -54,7 +54,7 @@ inline std::vector<std::uint32_t> all_samples(const DataSource& data) {
 /// Changes the values of a sample, e.g. by noise drawn from its position. Called from several threads at a time; must depend on its arguments only.
 using ValueTransform = std::function<void(const SamplePosition& at, std::span<float> input)>;
 
-/// Samples in memory: vectors that it takes, or spans of yours, which must outlive it.
+/// Samples in memory: vectors that it takes (a copy, unless they are moved), or spans of yours, which must outlive it.
 class ArrayData final : public DataSource {
 public:
     /// `inputs`: samples of `shape` one after the other, in memory order (see nchw_to_nhwc); `labels`: class numbers from 0. Throws Error(data) when sizes do
