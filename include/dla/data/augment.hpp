@@ -15,8 +15,8 @@ struct Augmentation {
     int padding = 0;    ///< crop at a random place of the image padded with this many zero pixels on each side; at most 127
     bool flip = false;  ///< mirror left-right with probability 1/2
     int cutout = 0;     ///< a square of this many pixels a side becomes the mean, around a random pixel, cut at the borders (DeVries and Taylor 2017)
-    /// pixel = (pixel - mean) * (1 + c) + mean + b, of pixels from 0 to 1 and each channel's mean over the data set, with c and b drawn for each image uniformly
-    /// between minus and plus these; not clipped.
+    /// pixel = (pixel - mean) * (1 + c) + mean + b, of pixels from 0 to 1 and each channel's mean over the data set, with c and b drawn for each image
+    /// uniformly between minus and plus these; not clipped.
     double contrast = 0, brightness = 0;
     bool operator==(const Augmentation&) const = default;
 };
@@ -114,7 +114,8 @@ inline void write_image(const std::uint8_t* in, const Shape& shape, const Normal
 }
 
 /// What a draw does to the normalised values [H, W, C] of an image: contrast and brightness, then what is cut out.
-inline void change_image(const Augmentation& augmentation, const AugmentationDraw& draw, const Shape& shape, std::span<const float> std, std::span<float> values) {
+inline void change_image(const Augmentation& augmentation, const AugmentationDraw& draw, const Shape& shape, std::span<const float> std,
+                         std::span<float> values) {
     const auto channels = static_cast<std::size_t>(shape.d[0]);
     if (augmentation.contrast > 0 || augmentation.brightness > 0)
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = values[i] * draw.gain + draw.shift / std[i % channels];
