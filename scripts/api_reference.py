@@ -34,7 +34,7 @@ class Entry:
 
 def first_sentence(doc):
     text = " ".join(doc).strip()
-    end = re.search(r"(?<!e\.g)(?<!\.)\.(?= [A-Z`(]|$)", text)
+    end = re.search(r"(?<!e\.g)(?<!i\.e)(?<!\.)\.(?= |$)", text)
     return (text[: end.start()] if end else text).rstrip(".:")
 
 

@@ -150,6 +150,10 @@ TEST_CASE("a part of a file is loaded, under other names, and what became of it 
     CHECK(nothing.unused.size() == 9);
 
     CHECK(contains(error_of([&] { load_weights(file, other, {.only = {"0"}}); }), "tensor \"0.0.weight\" is missing"));
+    // A name that was moved away is not read where it was.
+    Model<Sequential<Sequential<Conv2d<2, 3, 3>>, Conv2d<3, 3, 3>>, image> moved(Seed{5});
+    CHECK(contains(error_of([&] { load_weights(file, moved, {.rename = {{"1.", "7."}, {"0.", "0.0."}}}); }),
+                   "tensor \"1.weight\" is missing, as names are after renaming"));
     CHECK(contains(error_of([&] { load_weights(file, other, {.only = {"head"}}); }), "LoadWeightsOptions::only matches nothing in the model; paths look like 0.0.weight"));
     CHECK(contains(error_of([&] { load_weights(file, other, {.rename = {{"0.", "x."}, {"4.", "x."}}}); }), "are both to be \"x.weight\"; rename less"));
 }

@@ -69,7 +69,7 @@ TEST_CASE("fit: a regression learns, and its metrics are those of its prediction
     FitOptions o = quiet(30);
     o.optimizer = Adam({.learning_rate = 0.02});
     o.validation_share = 0.25;
-    o.metrics = {std::make_shared<R2>(2), std::make_shared<MeanAbsoluteError>()};
+    o.metrics = {std::make_shared<R2>(), std::make_shared<MeanAbsoluteError>()};
     o.monitor = "r2";
     const TrainingResult result = fit(model, data, o);
     REQUIRE(result.state.history.size() == 30);
@@ -162,7 +162,7 @@ TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was 
     const TemporaryFolder folder;
     FitOptions o = quiet(6);
     o.validation_share = 0.2;
-    o.metrics = {std::make_shared<R2>(2)};
+    o.metrics = {std::make_shared<R2>()};
     o.monitor = "r2";
     o.early_stopping_patience = 5;
     o.optimizer = Adam({.learning_rate = 0.01, .groups = {{.path = "0.*", .learning_rate = 0.02}, {.path = "*"}}});
@@ -239,7 +239,8 @@ TEST_CASE("fit: early stopping watches what it is told, and keeps the best weigh
     o.validation_share = 0;
     CHECK(fit(model, data, o).state.monitor == "train_loss");
     o.monitor = "val_loss";
-    CHECK(contains(error_of([&] { fit(model, data, o); }), "error[usage] trainer: cannot monitor 'val_loss'; expected train_loss or the name of one of the metrics"));
+    CHECK(contains(error_of([&] { fit(model, data, o); }),
+                   "error[usage] trainer: cannot monitor 'val_loss'; expected train_loss or the name of one of the metrics"));
     o.monitor = "train_accuracy";
     CHECK(contains(error_of([&] { fit(model, data, o); }), "cannot monitor"));
 }
@@ -294,4 +295,150 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
     o.loss = SampleLoss<float>{};
     CHECK(contains(refused(values, o), "has no function"));
     CHECK(contains(error_of([&] { accuracy(model, values); }), "class numbers"));
+}
+
+TEST_CASE("fit: what a resumed run must have in common is everything that can be compared") {
+    struct Stop : TrainingCallback {
+        int after = 15;
+        void progress(int, std::int64_t, std::int64_t) override {
+            if (--after == 0) throw std::runtime_error("stop");
+        }
+    };
+    const ArrayData data = surface();
+    const TemporaryFolder folder;
+    FitOptions o = quiet(4);
+    o.loss = Huber<float>{.delta = 0.5};
+    o.optimizer = Adam({.learning_rate = 0.01});
+    o.schedule = CosineSchedule({.length = 4});
+    o.checkpoint_dir = folder / "run";
+    Stop stop;
+    o.callback = &stop;
+    Regressor model(Seed{1});
+    CHECK_THROWS_WITH(fit(model, data, o), "stop");
+    o.callback = nullptr;
+    o.resume = true;
+    const auto refused = [&](const char* what, const auto& change) {
+        CAPTURE(what);
+        FitOptions other = o;
+        change(other);
+        Regressor again(Seed{1});
+        CHECK(contains(error_of([&] { fit(again, data, other); }), "do not belong to this run"));
+    };
+    refused("monitor", [](FitOptions& c) { c.monitor = "train_loss"; });
+    refused("seed", [](FitOptions& c) { c.seed = Seed{7}; });
+    refused("a number of the loss", [](FitOptions& c) { c.loss = Huber<float>{.delta = 0.25}; });
+    refused("a number of the optimizer", [](FitOptions& c) { c.optimizer = Adam({.learning_rate = 0.01, .beta2 = 0.9}); });
+    refused("a rate of a group", [](FitOptions& c) { c.optimizer = Adam({.learning_rate = 0.01, .groups = {{.path = "*", .learning_rate = 0.02}}}); });
+    refused("a number of the schedule", [](FitOptions& c) { c.schedule = CosineSchedule({.length = 5}); });
+    refused("a warm-up", [](FitOptions& c) { c.warmup = LinearWarmup({.start_factor = 0.1, .length = 1}); });
+    const ArrayData fewer = surface(396);
+    Regressor other(Seed{1});
+    CHECK(contains(error_of([&] { fit(other, fewer, o); }), "do not belong to this run"));
+    CHECK_NOTHROW(fit(model, data, o));
+}
+
+TEST_CASE("fit: last batches that are too small for their parts are left out") {
+    const ArrayData data = surface(27);
+    Regressor model(Seed{1});
+    FitOptions o = quiet(2);
+    o.batch_size = 24;
+    o.micro_batches = 4;
+    CHECK(fit(model, data, o).state.step == 2);
+    o.batch_size = index_t{1} << 40;  // the whole set in a batch, without memory for more
+    o.micro_batches = 1;
+    CHECK(fit(model, data, o).state.step == 2);
+}
+
+TEST_CASE("fit: metrics that cannot be told apart, or that the targets are not for, are refused before anything is trained") {
+    struct Named final : Metric {
+        std::string called;
+        double number = 0;
+        std::string name() const override { return called; }
+        bool higher_is_better() const override { return true; }
+        void reset() override {}
+        void add(std::span<const float>, const Targets&, index_t) override {}
+        double value() const override { return number; }
+    };
+    const auto named = [](const char* name, double value = 0) {
+        auto m = std::make_shared<Named>();
+        m->called = name, m->number = value;
+        return m;
+    };
+    const ArrayData data = surface(60);
+    Regressor model(Seed{1});
+    const std::vector<float> before = all_values(model);
+    FitOptions o = quiet(2);
+    o.validation_share = 0.5;
+    const auto refused = [&](std::vector<std::shared_ptr<Metric>> metrics) {
+        o.metrics = std::move(metrics);
+        const std::string why = error_of([&] { fit(model, data, o); });
+        CHECK(all_values(model) == before);
+        return why;
+    };
+    CHECK(contains(refused({named("val_loss")}), "a metric is called 'val_loss', as another number is"));
+    CHECK(contains(refused({named("a"), named("a")}), "a metric is called 'a'"));
+    CHECK(contains(refused({nullptr}), "a metric is null"));
+    CHECK(contains(refused({std::make_shared<TopK>(1)}), "it takes class numbers"));
+    // One that is infinite is never the best, and a checkpoint that says so is whole.
+    const TemporaryFolder folder;
+    o.checkpoint_dir = folder / "run";
+    o.metrics = {named("ratio", HUGE_VAL)};
+    o.monitor = "ratio";
+    CHECK(fit(model, data, o).state.stopping.best_epoch == 0);
+    CHECK_NOTHROW(Checkpoint(folder / "run/model_epoch_2.safetensors"));
+}
+
+TEST_CASE("fit: labels that are ignored teach nothing and break nothing") {
+    struct Few final : DataSource {
+        std::int32_t every = 4;
+        index_t size() const override { return 64; }
+        Shape input_shape() const override { return Shape{2}; }
+        index_t classes() const override { return 3; }
+        void read(const SamplePosition& at, std::span<float> x) const override { x[0] = static_cast<float>(at.sample % 3), x[1] = 1; }
+        std::int32_t label(index_t s) const override { return every > 0 && s % every == 0 ? static_cast<std::int32_t>(s % 3) : -100; }
+    };
+    const Few data;
+    Classifier model(Seed{1});
+    FitOptions o = quiet(3);
+    o.batch_size = 2;
+    const TrainingResult result = fit(model, data, o);
+    CHECK(result.state.history.size() == 3);
+    CHECK(std::isfinite(result.state.history.back().train_loss));
+    CHECK(contains(error_of([&] { balanced_weights(data, all_samples(data)); }), "the label of sample 1 is out of range; expected 0 to 2"));
+    Few none;
+    none.every = 0;
+    o.validation = AnyData(none);
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "the validation set has no label that counts"));
+}
+
+TEST_CASE("fit: a transform belongs to the data, in training and afterwards") {
+    const Dataset digits = make_digits(300, Seed{1});
+    const SampleTransform invert = [](const SamplePosition&, std::span<const std::uint8_t> image, std::span<float> out) {
+        for (std::size_t i = 0; i < image.size(); ++i) out[i] = 1 - static_cast<float>(image[i]) / 128;
+    };
+    const AnyData data(digits, invert);
+    Model<Sequential<Flatten, Linear<784, 10>>, Shape{1, 28, 28}> model(Seed{1});
+    FitOptions o = quiet(5);
+    o.validation = data;
+    const TrainingResult result = fit(model, data, o);
+    const double best = result.state.stopping.best;
+    CHECK(accuracy(model, data) == best);
+    CHECK(accuracy(model, digits) != best);
+}
+
+TEST_CASE("a look at a model leaves nothing behind in it, and a network of one output has no classes") {
+    Classifier model(Seed{1});
+    int calls = 0;
+    {
+        const auto any = any_model(model);
+        any->on_gradients([&](AnyModel&) { ++calls; });
+        Sgd sgd;
+        any->train_step(sgd, CrossEntropy{}, std::vector<float>{1, 2}, std::vector<std::int32_t>{0});
+    }
+    Sgd sgd;
+    train_step(model, sgd, CrossEntropy{}, std::vector<float>{1, 2}, std::vector<std::int32_t>{0});
+    CHECK(calls == 1);
+    const Model<Sequential<Linear<2, 1>>, Shape{2}> logit(Seed{1});
+    CHECK(contains(error_of([&] { predict_classes(logit, std::vector<float>{1, 2}); }), "the Sigmoid of a single logit is the probability"));
+    CHECK(contains(error_of([&] { predict_probabilities(logit, std::vector<float>{1, 2}); }), "gives a score for each of two classes or more"));
 }

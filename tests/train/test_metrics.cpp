@@ -28,7 +28,8 @@ double measure(Metric& metric, const std::vector<float>& outputs, const Targets&
     for (std::size_t i = 0; i < samples; i += batch) {
         const std::size_t count = std::min(batch, samples - i), values = targets.values.size() / samples;
         const std::span<const float> out = std::span(outputs).subspan(i * n, count * n);
-        metric.add(out, targets.are_labels() ? Targets(targets.labels.subspan(i, count)) : Targets(targets.values.subspan(i * values, count * values)));
+        metric.add(out, targets.are_labels() ? Targets(targets.labels.subspan(i, count)) : Targets(targets.values.subspan(i * values, count * values)),
+                   static_cast<index_t>(count));
     }
     return metric.value();
 }
@@ -94,7 +95,7 @@ TEST_CASE("metrics of values are scikit-learn's") {
         const auto value = [&](Metric&& metric) { return measure(metric, out, target, 10, batch); };
         CHECK(value(MeanAbsoluteError()) == doctest::Approx(0.1625).epsilon(1e-12));
         CHECK(value(RootMeanSquaredError()) == doctest::Approx(0.2200852107707376).epsilon(1e-12));
-        CHECK(value(R2(2)) == doctest::Approx(0.9553152791764633).epsilon(1e-12));
+        CHECK(value(R2()) == doctest::Approx(0.9553152791764633).epsilon(1e-12));
     }
     std::vector<float> first, first_out;
     for (std::size_t i = 0; i < 20; i += 2) first.push_back(target[i]), first_out.push_back(out[i]);
@@ -112,10 +113,15 @@ TEST_CASE("metrics of values are scikit-learn's") {
 
 TEST_CASE("targets that a metric cannot take are refused") {
     const std::vector<float> out{1, 2, 3, 4};
-    CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
-    CHECK(contains(error_of([&] { TopK(1).add(out, out); }), "it takes class numbers"));
-    CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}); }), "it takes a value for each output"));
-    CHECK(contains(error_of([&] { R2(3).add(out, out); }), "expected a multiple of the 3 of a sample"));
+    CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}, 2); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
+    CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "it takes class numbers"));
+    CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}, 2); }), "it takes a value for each output"));
+    CHECK(contains(error_of([&] {
+                       R2 r2;
+                       r2.add(std::vector<float>{1, 2, 3}, std::vector<float>{1, 2, 3}, 1);
+                       r2.add(out, out, 2);
+                   }),
+                   "expected as many of each as before"));
     CHECK(contains(error_of([] { TopK(0); }), "k must be at least 1"));
     CHECK(contains(error_of([] { ConfusionMatrix().add(-1, 2); }), "out of range"));
 }

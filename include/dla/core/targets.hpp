@@ -2,6 +2,7 @@
 // What a network is to give for the samples of a batch.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -14,10 +15,12 @@ struct Targets {
     std::span<const float> values{};
 
     Targets() = default;
-    Targets(std::span<const std::int32_t> classes) : labels(classes) {}
-    Targets(std::span<const float> numbers) : values(numbers) {}
-    Targets(const std::vector<std::int32_t>& classes) : labels(classes) {}
-    Targets(const std::vector<float>& numbers) : values(numbers) {}
+    template <class Range>
+        requires std::convertible_to<const Range&, std::span<const std::int32_t>>
+    Targets(const Range& classes) : labels(classes) {}
+    template <class Range>
+        requires std::convertible_to<const Range&, std::span<const float>>
+    Targets(const Range& numbers) : values(numbers) {}
 
     bool are_labels() const { return values.empty(); }
 };

@@ -183,6 +183,10 @@ DLA_ONCE Loader::Loader(std::shared_ptr<const DataSource> source, const Dataset*
         sum += w;
     }
     require(options_.weights.empty() || (sum > 0 && is_finite(sum)), "weights must not all be 0");
+    const auto good = [](const Shape& s) { return s.is_known() && s.size() >= 1 && !s.is_too_large(); };
+    if (!good(data.input_shape()) || (data.classes() < 1 && !good(data.target_shape())))
+        fail(ErrorCode::data, "loader",
+             text("the shapes of a source must be known; its inputs are ", to_text(data.input_shape()), ", its targets ", to_text(data.target_shape())).view());
     for (std::uint32_t s : samples_)
         if (index_t{s} >= data.size())
             fail(ErrorCode::data, "loader", "sample " + std::to_string(s) + " is out of range; the data set holds " + std::to_string(data.size()));
@@ -195,6 +199,8 @@ DLA_ONCE Loader::Loader(std::shared_ptr<const DataSource> source, const Dataset*
              std::to_string(count) + " samples give no batch of " + std::to_string(options_.batch_size) +
                  "; use more samples, a smaller batch, or keep the last batch");
     workshop_ = std::make_unique<Workshop>(data, options_, count, batches_);
+    workshop_->chances.resize(options_.weights.size());
+    std::partial_sum(options_.weights.begin(), options_.weights.end(), workshop_->chances.begin());
 }
 
 DLA_ONCE Loader::~Loader() = default;
@@ -209,14 +215,9 @@ DLA_ONCE void Loader::start_epoch(std::uint32_t epoch, index_t first_batch) {
     w.epoch = epoch;
     std::copy(samples_.begin(), samples_.end(), w.order.begin());
     if (!options_.weights.empty()) {
-        if (w.chances.empty()) {
-            w.chances.resize(options_.weights.size());
-            std::partial_sum(options_.weights.begin(), options_.weights.end(), w.chances.begin());
-        }
         RandomStream random({static_cast<std::uint64_t>(options_.seed), epoch, 0}, RandomUse::shuffle);
         for (std::uint32_t& chosen : w.order) {
-            // 53 random bits: more than a float has, for as many samples as there may be.
-            const double at = static_cast<double>((std::uint64_t{random.bits()} << 21) | (random.bits() >> 11)) * 0x1p-53 * w.chances.back();
+            const double at = random.uniform_double() * w.chances.back();
             const auto found = std::upper_bound(w.chances.begin(), w.chances.end() - 1, at);
             chosen = samples_[static_cast<std::size_t>(found - w.chances.begin())];
         }
@@ -271,7 +272,13 @@ DLA_ONCE std::unique_ptr<Loader> Loader::in_order(index_t batch_size, std::size_
 DLA_ONCE std::vector<double> balanced_weights(const DataSource& data, std::span<const std::uint32_t> samples) {
     if (data.classes() < 1) fail(ErrorCode::data, "balanced_weights", "these targets are no class numbers");
     std::vector<double> count(static_cast<std::size_t>(data.classes())), weights;
-    for (const std::uint32_t s : samples) ++count.at(static_cast<std::size_t>(data.label(index_t{s})));
+    for (const std::uint32_t s : samples) {
+        const std::int32_t label = index_t{s} < data.size() ? data.label(index_t{s}) : -1;
+        if (label < 0 || label >= data.classes())
+            fail(ErrorCode::data, "balanced_weights",
+                 "the label of sample " + std::to_string(s) + " is out of range; expected 0 to " + std::to_string(data.classes() - 1));
+        ++count[static_cast<std::size_t>(label)];
+    }
     for (const std::uint32_t s : samples) weights.push_back(1 / count[static_cast<std::size_t>(data.label(index_t{s}))]);
     return weights;
 }

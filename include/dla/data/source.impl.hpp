@@ -61,6 +61,7 @@ DLA_ONCE void ArrayData::check() {
     require(std::ssize(labels_) == size_, text("got ", labels_.size(), " labels; expected one for each of ", size_, " samples"));
     const auto [least, most] = std::minmax_element(labels_.begin(), labels_.end());
     require(*least >= 0, text("sample ", least - labels_.begin(), " has the label ", *least, "; class numbers begin with 0"));
+    require(*most < (1 << 24), text("sample ", most - labels_.begin(), " has the label ", *most, "; class numbers are 0, 1, 2, ..., at most ", (1 << 24) - 1));
     classes_ = index_t{*most} + 1;
     target_shape_ = Shape{1};
 }

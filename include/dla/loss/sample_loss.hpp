@@ -4,6 +4,7 @@
 
 #include <dla/loss/cross_entropy.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <span>
 
@@ -11,7 +12,7 @@ namespace dla {
 
 /// The mean over the samples of a batch, or their sum, of `function(output, target, gradient)`: it is given the network's output for one sample and its target
 /// (values in memory order, or with T = std::int32_t one class number), returns the loss of that sample, and writes its derivative with respect to each output
-/// to `gradient`, which is empty where nobody wants it. It runs on the host, so policies with other memory cannot take it.
+/// to `gradient`, which holds zeros, or is empty where nobody wants it. It runs on the host, so policies with other memory cannot take it.
 ///
 ///     SampleLoss<float> pinball{[](auto y, auto t, auto dy) {
 ///         const float d = t[0] - y[0];
@@ -46,6 +47,7 @@ struct SampleLoss {
         double sum = 0;
         for (index_t i = 0; i < out.batch; ++i) {
             const std::span<float> slope = gradient ? std::span<float>(gradient.data + i * n, static_cast<std::size_t>(n)) : std::span<float>();
+            std::fill(slope.begin(), slope.end(), 0.0f);
             sum += function({out.data + i * n, static_cast<std::size_t>(n)}, {target + i * count, static_cast<std::size_t>(count)}, slope);
             for (float& g : slope) g = static_cast<float>(g / divisor);
         }

@@ -99,6 +99,9 @@ template <class P, class Held = BasicModel<P>>
 class AnyModelOf final : public AnyModel {
 public:
     explicit AnyModelOf(Held&& model) : model_(std::forward<Held>(model)) {}
+    ~AnyModelOf() override {
+        if (std::is_reference_v<Held> && hooked_) model_.on_gradients = nullptr;  // which would call what is gone
+    }
 
     const Shape& input_shape() const override { return model_.input_shape(); }
     const Shape& output_shape() const override { return model_.output_shape(); }
@@ -129,6 +132,7 @@ public:
     RandomPosition& position() override { return model_.position; }
     void on_gradients(std::function<void(AnyModel&)> hook) override {
         model_.on_gradients = nullptr;
+        hooked_ = static_cast<bool>(hook);
         if (hook) model_.on_gradients = [this, hook = std::move(hook)](ParamTable<P>&) { hook(*this); };
     }
     void read(ParamPart part, const ParamRow& row, std::span<float> host) const override { table().read(part, row, host); }
@@ -196,6 +200,7 @@ private:
     }
 
     Held model_;
+    bool hooked_ = false;
     mutable Pool pool_;
 };
 

@@ -43,6 +43,9 @@ public:
     bool nesterov() const { return sgd_.nesterov; }
     const std::vector<ParamGroup>& groups() const { return groups_; }
 
+    /// All of its numbers as text, equal for equal ones.
+    std::string settings() const;
+
     /// Numbers remembered for each parameter value, and PyTorch's names for them.
     int slot_count() const { return rule_ != Rule::sgd ? 2 : sgd_.momentum > 0 ? 1 : 0; }
     std::span<const char* const> slot_names() const {

@@ -5,11 +5,30 @@
 #include <dla/core/finite.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <string>
 
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla::inline DLA_ABI_TAG {
 
+DLA_ONCE std::string Optimizer::settings() const {
+    std::string all = name();
+    const auto add = [&](double v) {
+        char digits[40];
+        std::snprintf(digits, sizeof digits, " %.17g", v);
+        all += digits;
+    };
+    const double nesterov = sgd_.nesterov ? 1 : 0, decays_all = decay_bias_and_norm_ ? 1 : 0;
+    for (const double v : {learning_rate_, weight_decay_, decays_all, sgd_.momentum, sgd_.dampening, nesterov, adam_.beta1, adam_.beta2, adam_.eps}) add(v);
+    for (const ParamGroup& g : groups_) {
+        all += " [" + g.path;
+        add(g.learning_rate.value_or(-1));
+        add(g.weight_decay.value_or(-1));
+        all += "]";
+    }
+    return all;
+}
 DLA_ONCE Optimizer::Optimizer(Rule rule, double learning_rate, double weight_decay, bool decay_bias_and_norm, std::vector<ParamGroup> groups)
     : rule_(rule),
       learning_rate_(learning_rate),

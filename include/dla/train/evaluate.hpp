@@ -13,8 +13,11 @@ namespace dla {
 class AnyData {
 public:
     AnyData(const Dataset& images) : images_(&images) {}
+    /// With a transform instead of augmentation and normalisation, in training, evaluation and prediction alike.
+    AnyData(const Dataset& images, SampleTransform transform) : images_(&images), transform_(std::move(transform)) {}
     AnyData(const DataSource& source) : source_(&source) {}
     AnyData(const Dataset&&) = delete;
+    AnyData(const Dataset&&, SampleTransform) = delete;
     AnyData(const DataSource&&) = delete;
 
     index_t size() const { return images_ ? images_->size() : source_->size(); }
@@ -24,12 +27,14 @@ public:
     index_t target_size() const { return classes() > 0 ? 1 : source_->target_shape().size(); }
     std::vector<double> balanced_weights(std::span<const std::uint32_t> samples) const;
     std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const;
-    /// A number that changes with the data: of a Dataset with any byte; of a source with its sizes, its targets, and the inputs of 256 samples.
+    /// A number that changes with the data: of a Dataset with any byte; of a source with its sizes, its targets, and the inputs of some hundred samples.
     std::uint64_t fingerprint() const;
+    bool transforms() const { return static_cast<bool>(transform_); }
 
 private:
     const Dataset* images_ = nullptr;
     const DataSource* source_ = nullptr;
+    SampleTransform transform_;
 };
 
 /// What a model is worth on some data.
@@ -53,33 +58,44 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const E
 DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data);
 /// The network's outputs for all samples, one after the other.
 DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
-/// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order.
+/// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order. Throws Error(model) when the
+/// network does not give a score for each of two classes or more.
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs);
-/// exp(y) / sum exp(y) of each sample's outputs y.
+/// exp(y) / sum exp(y) of each sample's outputs y. Throws as predict_classes.
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs);
 
+namespace detail {
+
+/// A model that only infers.
+template <class P>
+std::unique_ptr<const AnyModel> looked_at(const BasicModel<P>& model) {
+    return any_model(const_cast<BasicModel<P>&>(model));
+}
+
+}  // namespace detail
+
 // The same of a model whose type is known.
 template <class P>
-Evaluation evaluate(BasicModel<P>& model, const AnyData& data, const EvaluationOptions& options = {}) {
-    return evaluate(*any_model(model), data, options);
+Evaluation evaluate(const BasicModel<P>& model, const AnyData& data, const EvaluationOptions& options = {}) {
+    return evaluate(*detail::looked_at(model), data, options);
 }
 template <class P>
-double accuracy(BasicModel<P>& model, const AnyData& data) {
-    return accuracy(*any_model(model), data);
+double accuracy(const BasicModel<P>& model, const AnyData& data) {
+    return accuracy(*detail::looked_at(model), data);
 }
 template <class P>
-std::vector<float> predict(BasicModel<P>& model, const AnyData& data, index_t batch_size = 256) {
-    return predict(*any_model(model), data, batch_size);
+std::vector<float> predict(const BasicModel<P>& model, const AnyData& data, index_t batch_size = 256) {
+    return predict(*detail::looked_at(model), data, batch_size);
 }
 template <class P, class Inputs>
-std::vector<std::int32_t> predict_classes(BasicModel<P>& model, const Inputs& inputs) {
-    return predict_classes(*any_model(model), inputs);
+std::vector<std::int32_t> predict_classes(const BasicModel<P>& model, const Inputs& inputs) {
+    return predict_classes(*detail::looked_at(model), inputs);
 }
 template <class P, class Inputs>
-std::vector<float> predict_probabilities(BasicModel<P>& model, const Inputs& inputs) {
-    return predict_probabilities(*any_model(model), inputs);
+std::vector<float> predict_probabilities(const BasicModel<P>& model, const Inputs& inputs) {
+    return predict_probabilities(*detail::looked_at(model), inputs);
 }
 
 }  // namespace dla

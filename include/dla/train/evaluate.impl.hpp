@@ -15,6 +15,11 @@ DLA_ONCE std::vector<double> AnyData::balanced_weights(std::span<const std::uint
     return images_ ? dla::balanced_weights(*images_, samples) : dla::balanced_weights(*source_, samples);
 }
 DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const {
+    if (images_ && transform_) {
+        LoaderOptions own = options;
+        own.transform = transform_;
+        return std::make_unique<Loader>(*images_, std::move(samples), own);
+    }
     if (images_) return std::make_unique<Loader>(*images_, std::move(samples), options);
     return std::make_unique<Loader>(*source_, std::move(samples), options);
 }
@@ -126,6 +131,15 @@ inline std::vector<float> outputs_of(const AnyModel& model, std::span<const floa
     if (!outputs.empty()) model.predict(inputs, outputs);
     return outputs;
 }
+/// Throws Error(model) when the outputs are no scores of classes.
+inline const AnyModel& classifier(const AnyModel& model) {
+    if (model.output_shape().rank != 1 || model.output_shape().size() < 2)
+        fail(ErrorCode::model, "predict",
+             text("takes a network that gives a score for each of two classes or more; this one gives ", to_text(model.output_shape()),
+                  "; the Sigmoid of a single logit is the probability of its class")
+                 .view());
+    return model;
+}
 inline std::vector<std::int32_t> largest(std::span<const float> outputs, index_t each) {
     std::vector<std::int32_t> classes;
     for (auto at = outputs.begin(); at != outputs.end(); at += each) classes.push_back(static_cast<std::int32_t>(std::max_element(at, at + each) - at));
@@ -140,16 +154,16 @@ inline std::vector<float> softmax(const std::vector<float>& outputs, index_t eac
 }  // namespace detail
 
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    return detail::largest(predict(model, data, batch_size), model.output_shape().size());
+    return detail::largest(predict(detail::classifier(model), data, batch_size), model.output_shape().size());
 }
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs) {
-    return detail::largest(detail::outputs_of(model, inputs), model.output_shape().size());
+    return detail::largest(detail::outputs_of(detail::classifier(model), inputs), model.output_shape().size());
 }
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    return detail::softmax(predict(model, data, batch_size), model.output_shape().size());
+    return detail::softmax(predict(detail::classifier(model), data, batch_size), model.output_shape().size());
 }
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs) {
-    return detail::softmax(detail::outputs_of(model, inputs), model.output_shape().size());
+    return detail::softmax(detail::outputs_of(detail::classifier(model), inputs), model.output_shape().size());
 }
 
 }  // namespace dla

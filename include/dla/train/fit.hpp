@@ -24,7 +24,6 @@ struct FitOptions {
     int early_stopping_patience = 0;                    ///< epochs without a better value of what is monitored; 0: never stop early
 
     Augmentation augmentation = {};  ///< of a Dataset's images, in training
-    SampleTransform transform = {};  ///< of a Dataset's images, instead of augmentation and normalisation
     bool balanced = false;           ///< samples are drawn so that all classes come up alike, see balanced_weights
     double clip_norm = 0;            ///< of the gradients; 0: no clipping
     int micro_batches = 1;           ///< parts in which a batch is computed, a power of two
@@ -43,6 +42,7 @@ struct FitOptions {
 
 /// Trains the model on the data: `fit(model, data, {.epochs = 20})`. Afterwards it holds the weights of the best epoch, or, where nothing is validated or
 /// monitored, the last ones; after SIGINT or SIGTERM those of that moment (`interrupted_by`). The same options, seed and data give the same bits.
+/// What `resume` compares with the run before is all of these, but not what functions compute (SampleLoss, transforms).
 /// Throws Error(data) when data and network do not fit, Error(usage) for options that contradict each other, Error(numeric) when the loss overflows.
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions options = {});
 template <class P>

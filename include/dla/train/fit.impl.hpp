@@ -16,26 +16,59 @@ namespace dla {
 
 namespace detail {
 
-/// What a resumed run must have in common with the one that it goes on with.
-inline std::string fit_config(const FitOptions& o, const AnyLoss& loss, const Optimizer& optimizer, const AnyModel& model, index_t validation) {
+/// All numbers of a loss; what a SampleLoss computes cannot be written.
+inline Json loss_json(const AnyLoss& any) {
+    Json j = {{"kind", any.get().index()}};
+    std::visit(
+        [&](const auto& loss) {
+            j["reduction"] = static_cast<int>(loss.reduction);
+            if constexpr (requires { loss.label_smoothing; }) j["label_smoothing"] = loss.label_smoothing, j["ignore_index"] = loss.ignore_index;
+            if constexpr (requires { loss.class_weights; }) j["class_weights"] = loss.class_weights;
+            if constexpr (requires { loss.pos_weight; }) j["pos_weight"] = loss.pos_weight;
+            if constexpr (requires { loss.delta; }) j["delta"] = loss.delta;
+            if constexpr (requires { loss.beta; }) j["beta"] = loss.beta;
+            if constexpr (requires { loss.targets; }) j["targets"] = loss.targets;
+        },
+        any.get());
+    return j;
+}
+/// A number that changes with the rates and momenta that a schedule gives, as far as they can be told beforehand.
+inline std::string schedule_fingerprint(AnySchedule schedule, int epochs, index_t steps) {
+    Fnv1a hash;
+    hash.add(std::string_view(schedule.name()));
+    index_t left = 20000;
+    for (int epoch = 0; epoch < epochs && left > 0; ++epoch) {
+        for (index_t step = 0; step < steps && left > 0 && !schedule.finished(); ++step, --left) {
+            const double numbers[] = {schedule.learning_rate(), schedule.momentum().value_or(-1)};
+            hash.add_words(numbers, sizeof numbers);
+            schedule.after_step();
+        }
+        schedule.after_epoch(1);
+    }
+    return to_hex(hash.value());
+}
+/// What a resumed run must have in common with the one that it goes on with, a line for each.
+inline std::string fit_config(const FitOptions& o, const AnyData& data, const AnyLoss& loss, const Optimizer& optimizer, const AnySchedule& schedule,
+                              const AnyModel& model, const Loader& train, const Loader* validation) {
     Fnv1a layers;
     for (const LayerRow& row : model.index().layers) layers.add(row.path + row.name + row.settings);
+    const Augmentation& a = o.augmentation;
     Json j;
     j["epochs"] = o.epochs;
     j["batch_size"] = o.batch_size;
-    j["loss"] = loss.get().index();
-    j["optimizer"] = {{"name", optimizer.name()},
-                      {"learning_rate", optimizer.learning_rate()},
-                      {"momentum", optimizer.momentum()},
-                      {"weight_decay", optimizer.weight_decay()},
-                      {"groups", optimizer.groups().size()}};
-    j["schedule"] = o.schedule ? static_cast<int>(o.schedule->index()) : -1;
-    j["validation_samples"] = validation;
-    j["augmentation"] = {o.augmentation.padding, o.augmentation.flip};
+    j["batches"] = train.batches();
+    j["loss"] = loss_json(loss);
+    j["optimizer"] = optimizer.settings();
+    j["schedule"] = schedule_fingerprint(schedule, o.epochs, train.batches());
+    j["validation"] = {validation ? validation->samples() : 0, o.validation ? to_hex(o.validation->fingerprint()) : ""};
+    j["augmentation"] = {a.padding, a.flip, a.cutout, a.contrast, a.brightness};
+    j["transforms"] = {data.transforms(), o.validation && o.validation->transforms()};
     j["balanced"] = o.balanced;
     j["clip_norm"] = o.clip_norm;
     j["micro_batches"] = o.micro_batches;
     j["early_stopping_patience"] = o.early_stopping_patience;
+    j["monitor"] = o.monitor;
+    j["seed"] = static_cast<std::uint64_t>(o.seed);
     j["parameters"] = model.index().parameter_count();
     j["layers"] = to_hex(layers.value());
     std::string text;
@@ -85,6 +118,7 @@ inline void resume_fit(Trainer& trainer, const FitOptions& o, const std::string&
             return;
         } catch (const Error& e) {
             std::fprintf(stderr, "note: %s\n", e.what());
+            skipped.emplace_back(e.what());
         }
     }
     if (!skipped.empty())
@@ -103,6 +137,9 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(o.validation_share == 0 || !o.validation, "give validation_share or validation, not both");
     require(!(o.resume && o.overwrite), "resume goes on with what is there and overwrite removes it; choose one");
     require(!o.resume || !o.checkpoint_dir.empty(), "resume needs a checkpoint_dir");
+    require(o.batch_size >= 1, "batch_size must be at least 1");
+    require(o.micro_batches >= 1, "micro_batches must be a power of two");
+    require(!o.optimizer || o.optimizer->steps() == 0, "the optimizer has taken steps already; give it a new one");
     require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);
@@ -114,10 +151,11 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
         require(count >= 1 && count < data.size(), "validation_share leaves nothing to train on, or nothing to validate");
         split = random_split(data.size(), count, o.seed);
     }
-    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .seed = o.seed, .workers = o.workers, .transform = o.transform};
+    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .seed = o.seed, .workers = o.workers};
     if (o.balanced) training.weights = data.balanced_weights(split.train);
-    LoaderOptions evaluation = evaluation_options(o.batch_size, o.workers);
-    evaluation.transform = o.transform;
+    // A last batch that is too small for normalisation, or for its parts, is left out.
+    if (std::ssize(split.train) % o.batch_size < model.least_batch() * o.micro_batches) training.last_batch = LastBatch::drop;
+    const LoaderOptions evaluation = evaluation_options(o.batch_size, o.workers);
     const auto train = data.loader(split.train, training);
     std::unique_ptr<Loader> validation;
     if (!split.validation.empty()) validation = data.loader(split.validation, evaluation);
@@ -139,7 +177,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
                      .micro_batches = o.micro_batches,
                      .quiet = o.quiet});
     RunState& state = trainer.state();
-    state.config = detail::fit_config(o, loss, optimizer, model, validation ? validation->samples() : 0);
+    state.config = detail::fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get());
     state.isa = to_string(active_isa());
     state.seed = static_cast<std::uint64_t>(o.seed);
     state.data_fingerprint = data.fingerprint();
@@ -156,10 +194,11 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     }
     const RunFiles earlier(o.checkpoint_dir, log_folder, o.name);
     if (o.overwrite) earlier.remove();
-    if (!o.resume && !o.overwrite && !earlier.checkpoints.empty())
-        fail(ErrorCode::usage, o.checkpoint_dir,
-             "an earlier run left " + earlier.checkpoints.front().filename().string() +
-                 "; go on with it (resume = true), remove it (overwrite = true), or use another name");
+    for (const auto* files : {&earlier.checkpoints, &earlier.logs})
+        if (!o.resume && !o.overwrite && !files->empty())
+            fail(ErrorCode::usage, files->front().parent_path().string(),
+                 "an earlier run left " + files->front().filename().string() +
+                     "; go on with it (resume = true), remove it (overwrite = true), or use another name");
     if (!o.checkpoint_dir.empty() || !log_folder.empty()) state.run = new_run_id();
     if (o.resume && !earlier.checkpoints.empty()) detail::resume_fit(trainer, o, log_folder);
 

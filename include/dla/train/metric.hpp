@@ -21,8 +21,8 @@ public:
     virtual std::string name() const = 0;
     virtual bool higher_is_better() const = 0;
     virtual void reset() = 0;
-    /// The outputs of a batch, those of a sample one after the other, and its targets.
-    virtual void add(std::span<const float> outputs, const Targets& targets) = 0;
+    /// The outputs of a batch of so many samples, those of a sample one after the other, and its targets.
+    virtual void add(std::span<const float> outputs, const Targets& targets, index_t samples) = 0;
     virtual double value() const = 0;  ///< NaN before anything was added
 };
 
@@ -35,7 +35,7 @@ public:
     std::string name() const override { return k_ == 1 ? "accuracy" : "top" + std::to_string(k_); }
     bool higher_is_better() const override { return true; }
     void reset() override { right_ = count_ = 0; }
-    void add(std::span<const float> outputs, const Targets& targets) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
     double value() const override;
 
 private:
@@ -84,7 +84,9 @@ public:
     std::string name() const override { return kind_ == Kind::precision ? "precision" : kind_ == Kind::recall ? "recall" : "f1"; }
     bool higher_is_better() const override { return true; }
     void reset() override { matrix_ = {}; }
-    void add(std::span<const float> outputs, const Targets& targets) override { matrix_.add(outputs, targets.labels); }
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override {
+        static_cast<void>(samples), matrix_.add(outputs, targets.labels);
+    }
     double value() const override;
     const ConfusionMatrix& matrix() const { return matrix_; }
 
@@ -99,7 +101,7 @@ public:
     std::string name() const override { return "mae"; }
     bool higher_is_better() const override { return false; }
     void reset() override { sum_ = 0, count_ = 0; }
-    void add(std::span<const float> outputs, const Targets& targets) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
     double value() const override;
 
 private:
@@ -113,7 +115,7 @@ public:
     std::string name() const override { return "rmse"; }
     bool higher_is_better() const override { return false; }
     void reset() override { sum_ = 0, count_ = 0; }
-    void add(std::span<const float> outputs, const Targets& targets) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
     double value() const override;
 
 private:
@@ -121,17 +123,14 @@ private:
     index_t count_ = 0;
 };
 
-/// 1 - sum (target - output)^2 / sum (target - mean target)^2, the mean over the `outputs` values of a sample (sklearn.metrics.r2_score); of targets that do
+/// 1 - sum (target - output)^2 / sum (target - mean target)^2, the mean over the values of a sample (sklearn.metrics.r2_score); of targets that do
 /// not vary 1 if every output is right, else 0.
 class R2 final : public Metric {
 public:
-    explicit R2(index_t outputs = 1) : columns_(static_cast<std::size_t>(outputs)) {
-        if (outputs < 1) fail(ErrorCode::usage, "R2", dla::text("a sample has at least 1 output; got ", outputs).view());
-    }
     std::string name() const override { return "r2"; }
     bool higher_is_better() const override { return true; }
-    void reset() override { columns_.assign(columns_.size(), {}); }
-    void add(std::span<const float> outputs, const Targets& targets) override;
+    void reset() override { columns_.clear(); }
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
     double value() const override;
 
 private:

@@ -28,7 +28,7 @@ inline void check_values(const char* who, std::span<const float> outputs, const 
 
 }  // namespace detail
 
-DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets) {
+DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets, index_t) {
     const std::size_t n = detail::outputs_of_sample("TopK", outputs, targets.labels.size());
     for (std::size_t i = 0; i < targets.labels.size(); ++i) {
         const std::int32_t label = targets.labels[i];
@@ -143,14 +143,14 @@ DLA_ONCE double ClassScore::value() const {
     return kind_ == Kind::precision ? matrix_.macro_precision() : kind_ == Kind::recall ? matrix_.macro_recall() : matrix_.macro_f1();
 }
 
-DLA_ONCE void MeanAbsoluteError::add(std::span<const float> outputs, const Targets& targets) {
+DLA_ONCE void MeanAbsoluteError::add(std::span<const float> outputs, const Targets& targets, index_t) {
     detail::check_values("MeanAbsoluteError", outputs, targets);
     for (std::size_t i = 0; i < outputs.size(); ++i) sum_ += std::abs(static_cast<double>(outputs[i]) - static_cast<double>(targets.values[i]));
     count_ += std::ssize(outputs);
 }
 DLA_ONCE double MeanAbsoluteError::value() const { return count_ == 0 ? detail::no_metric : sum_ / static_cast<double>(count_); }
 
-DLA_ONCE void RootMeanSquaredError::add(std::span<const float> outputs, const Targets& targets) {
+DLA_ONCE void RootMeanSquaredError::add(std::span<const float> outputs, const Targets& targets, index_t) {
     detail::check_values("RootMeanSquaredError", outputs, targets);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         const double d = static_cast<double>(outputs[i]) - static_cast<double>(targets.values[i]);
@@ -160,10 +160,12 @@ DLA_ONCE void RootMeanSquaredError::add(std::span<const float> outputs, const Ta
 }
 DLA_ONCE double RootMeanSquaredError::value() const { return count_ == 0 ? detail::no_metric : std::sqrt(sum_ / static_cast<double>(count_)); }
 
-DLA_ONCE void R2::add(std::span<const float> outputs, const Targets& targets) {
+DLA_ONCE void R2::add(std::span<const float> outputs, const Targets& targets, index_t samples) {
     detail::check_values("R2", outputs, targets);
-    if (outputs.size() % columns_.size() != 0)
-        fail(ErrorCode::data, "R2", dla::text("got ", outputs.size(), " outputs; expected a multiple of the ", columns_.size(), " of a sample").view());
+    if (outputs.empty()) return;
+    if (columns_.empty()) columns_.resize(outputs.size() / static_cast<std::size_t>(std::max<index_t>(samples, 1)));
+    if (columns_.empty() || outputs.size() % columns_.size() != 0)
+        fail(ErrorCode::data, "R2", dla::text("got ", outputs.size(), " outputs of ", samples, " samples; expected as many of each as before").view());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
         Column& c = columns_[i % columns_.size()];
         const double t = static_cast<double>(targets.values[i]), d = t - static_cast<double>(outputs[i]), before = t - c.mean;
@@ -173,7 +175,7 @@ DLA_ONCE void R2::add(std::span<const float> outputs, const Targets& targets) {
     }
 }
 DLA_ONCE double R2::value() const {
-    if (columns_[0].count == 0) return detail::no_metric;
+    if (columns_.empty()) return detail::no_metric;
     double sum = 0;
     for (const Column& c : columns_) sum += c.spread > 0 ? 1 - c.error / c.spread : c.error > 0 ? 0 : 1;
     return sum / static_cast<double>(columns_.size());

@@ -2,6 +2,7 @@
 // What is measured while training: sums over an epoch, a row for each epoch, the best epoch and when to stop.
 #pragma once
 
+#include <dla/core/finite.hpp>
 #include <dla/kernels/types.hpp>
 #include <dla/optim/any_schedule.hpp>
 
@@ -61,7 +62,7 @@ struct EarlyStopping {
 
     /// Notes an epoch; true when it is the best so far.
     bool update(int epoch, double value, bool higher_is_better = true) {
-        if (best_epoch == 0 ? value == value : higher_is_better ? value > best : value < best) {
+        if (best_epoch == 0 ? is_finite(value) : !is_finite(value) ? false : higher_is_better ? value > best : value < best) {
             best = value;
             best_epoch = epoch;
             epochs_without_improvement = 0;

@@ -50,7 +50,7 @@ public:
                  "stands at a place that this run does not have: epoch " + std::to_string(found.epoch) + ", batch " + std::to_string(found.batch) + ", step " +
                      std::to_string(found.step));
         const std::string isa = state_.isa;
-        if (found.monitor != state_.monitor)
+        if (found.monitor != state_.monitor || found.higher_is_better != state_.higher_is_better)
             fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
         state_ = checkpoint.load_run(model_, optimizer_, schedule_);
         if (state_.isa != isa) {
@@ -61,17 +61,20 @@ public:
     }
 
     /// Trains until the epochs are over, early stopping, or a signal; then the model holds the best weights (the last ones after a signal, and where
-    /// nothing is monitored).
-    /// Throws Error(numeric) when the loss is not finite, naming step and first bad layer; checkpoints on disk stay as they are.
+    /// nothing is monitored). Throws Error(numeric) when the loss is not finite, naming step and first bad layer; checkpoints on disk stay as they are.
     TrainingResult run(TrainingCallback& log) {
         if (!options_.checkpoint_dir.empty()) {
             std::error_code error;
             std::filesystem::create_directories(options_.checkpoint_dir, error);
             if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
         }
+        const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
+        model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
+        if (validation_ && !options_.metrics.empty()) try_metrics();
         const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
         const index_t least = model_.least_batch() * options_.micro_batches;
-        if (last > 0 && last < least && train_.options().last_batch == LastBatch::keep)
+        const LastBatch rest = train_.options().last_batch;
+        if (last > 0 && last < least && (rest == LastBatch::keep || (rest == LastBatch::drop_single && last > 1)))
             fail(ErrorCode::usage, "trainer",
                  "the last batch of an epoch has " + std::to_string(last) + (last == 1 ? " sample; " : " samples; ") + std::to_string(options_.micro_batches) +
                      (options_.micro_batches == 1 ? " part" : " parts") + " of this network's training need at least " + std::to_string(least) +
@@ -81,7 +84,6 @@ public:
         Progress progress(options_.quiet);
         progress.set_unit(rate_unit(model_.input_shape()));
         TrainingResult result;
-        model_.reserve(std::max(train_.options().batch_size, validation_ ? validation_->options().batch_size : 0), loss_, options_.micro_batches);
         while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
             int signal = train_.batches() == 1 ? SignalGuard::caught() : 0;  // where no step lies inside an epoch, between two of them
             if (signal == 0) signal = train_epoch(log, progress);
@@ -126,7 +128,7 @@ public:
         while (const Batch* batch = loader.next()) {
             if (!metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
             mean.add(model.evaluate(loss, batch->inputs, batch->targets(), outputs));
-            for (const auto& metric : metrics) metric->add(outputs, batch->targets());
+            for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count);
         }
         return mean;
     }
@@ -145,7 +147,8 @@ private:
             if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
             const StepResult step = model_.train_step(optimizer_, loss_, batch->inputs, batch->targets(),
                                                       {.clip_norm = options_.clip_norm, .micro_batches = options_.micro_batches});
-            if (!step.applied)
+            const bool empty = step.counted == 0 && step.bad_row < 0;  // every label is ignored: there is nothing to learn, and no loss
+            if (!step.applied && !empty)
                 report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
                                   is_finite(step.loss) ? "the norm of the gradients" : "the loss");
             schedule_.after_step();
@@ -165,13 +168,16 @@ private:
         EpochMetrics m{.epoch = state_.epoch + 1, .train_loss = state_.running.loss(), .learning_rate = optimizer_.learning_rate()};
         m.val_loss = m.val_accuracy = m.train_accuracy = std::numeric_limits<double>::quiet_NaN();
         if (loss_.counts_correct()) m.train_accuracy = state_.running.accuracy();
+        std::int64_t validated = 0;
         if (validation_) {
             const RunningMean validation = evaluate(model_, loss_, *validation_, options_.metrics);
             m.val_loss = validation.loss();
+            validated = validation.count;
             if (loss_.counts_correct()) m.val_accuracy = validation.accuracy();
             for (const auto& metric : options_.metrics) m.metrics.push_back({metric->name(), metric->value()});
         }
         // Before anything is saved: a checkpoint of such weights would be the newest one to resume from. Running statistics overflow before a loss does.
+        if (validation_ && validated == 0) fail(ErrorCode::data, "trainer", "the validation set has no label that counts; all are ignored");
         const std::string bad = validation_ && !is_finite(m.val_loss) ? "the validation loss" : first_bad_buffer();
         if (!bad.empty()) {
             Loader& loader = validation_ ? *validation_ : train_;
@@ -191,12 +197,12 @@ private:
             add_updates(stats_, model_, before_);
             for (std::size_t i = 0; i < gradients.size(); ++i) model_.write(ParamPart::gradient, model_.index().parameters[i], gradients[i]);
         }
-        log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
         if (best) {
             state_.best = take_weights(model_);
             state_.kind = "best";
             if (!options_.checkpoint_dir.empty()) save_checkpoint(path("_best"), model_, state_);
         }
+        log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
         const bool last = state_.epoch == options_.epochs || state_.stopping.should_stop(options_.early_stopping_patience);
         if (last || (options_.save_every > 0 && state_.epoch % options_.save_every == 0)) {
             state_.kind = "epoch";
@@ -217,6 +223,7 @@ private:
             name = classifies ? "val_accuracy" : "val_loss";
         else
             name = options_.early_stopping_patience > 0 ? "train_loss" : "nothing";
+        detail::check_names(options_.metrics);
         if (name == "nothing") return;  // no epoch is better than another
         const auto metric = std::find_if(options_.metrics.begin(), options_.metrics.end(), [&](const auto& m) { return m->name() == name; });
         const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
@@ -226,6 +233,14 @@ private:
                  "cannot monitor '" + name + "'; expected train_loss" + (classifies ? ", train_accuracy" : "") + (validation_ ? ", val_loss" : "") +
                      (validation_ && classifies ? ", val_accuracy" : "") + " or the name of one of the metrics, which need a validation set");
         state_.higher_is_better = metric != options_.metrics.end() ? (*metric)->higher_is_better() : name.ends_with("accuracy");
+    }
+
+    /// Throws now, before anything is trained, what a metric would throw after the first epoch.
+    void try_metrics() {
+        validation_->start_epoch(0);
+        const Batch& batch = *validation_->next();
+        const std::vector<float> outputs(static_cast<std::size_t>(batch.count * model_.output_shape().size()));
+        for (const auto& metric : options_.metrics) metric->reset(), metric->add(outputs, batch.targets(), batch.count);
     }
 
     /// Path of the first buffer that holds a value that is not finite, or empty; as sentences call it.

@@ -6,6 +6,7 @@
 #include <dla/train/metric.hpp>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,4 +50,17 @@ inline std::string first_difference(const std::string& then, const std::string& 
     return i < then.size() || j < now.size() ? " one of the two has more settings" : "";
 }
 
+namespace detail {
+
+/// Throws Error(usage) unless every metric is there and has a name that nothing else has.
+inline void check_names(const std::vector<std::shared_ptr<Metric>>& metrics) {
+    std::set<std::string> taken{"nothing", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
+    for (const auto& metric : metrics) {
+        if (!metric) fail(ErrorCode::usage, "trainer", "a metric is null");
+        if (!taken.insert(metric->name()).second)
+            fail(ErrorCode::usage, "trainer", "a metric is called '" + metric->name() + "', as another number is; give it a name of its own");
+    }
+}
+
+}  // namespace detail
 }  // namespace dla

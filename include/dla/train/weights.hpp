@@ -103,6 +103,7 @@ LoadWeightsReport load_weights(const std::string& path, ParamTable<P>& table, co
         ++asked;
         const auto at = name_of.find(row);
         if (at == name_of.end() && options.partial) return report.missing.push_back(row), false;
+        if (at == name_of.end() && !options.rename.empty()) fail(ErrorCode::checkpoint, path, "tensor \"" + row + "\" is missing, as names are after renaming");
         const std::string name = at == name_of.end() ? row : at->second;
         used.insert(name);
         try {
