@@ -3,6 +3,8 @@
 #pragma once
 
 #include <dla/compose/fork_backward.hpp>
+#include <dla/core/objects.hpp>
+#include <dla/core/pack.hpp>
 
 namespace dla {
 
