@@ -64,7 +64,7 @@ void activations(std::vector<Outcome>& out) {
     const std::vector<float> x = values(20011, 1, true), dy = values(20011, 2, false);
     const auto n = static_cast<index_t>(x.size());
     std::vector<float> y(x.size()), dx(x.size());
-    const char* names[] = {"relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"};
+    const char* names[] = {"relu", "leaky_relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "elu", "softplus", "hardswish"};
     for (const Activation kind :
          {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::gelu_tanh, Activation::silu, Activation::sigmoid, Activation::tanh,
           Activation::elu, Activation::softplus, Activation::hardswish}) {
