@@ -64,6 +64,12 @@ void for_each_parametric_case(F&& f) {
     f("PReLU for each channel of [3, 5]", dla::PReLU<Dyn>{}, Shape{3, 5}, 2);
     f("PReLU for each channel of [3, 4, 2]", dla::PReLU<Dyn>{}, Shape{3, 4, 2}, 2);
     f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
+
+    using Convs = dla::Parallel<dla::Concat, dla::Conv2d<3, 2, 1>, dla::Identity, dla::Conv2d<3, 4, 3>>;
+    f("Parallel, concatenation of images", Convs{}, Shape{3, 5, 4}, 2);
+    f("Parallel, a sum", dla::Parallel<dla::Add, dla::Conv2d<3, 3, 3>, dla::Tanh, dla::Identity>{}, Shape{3, 4, 5}, 2);
+    f("Parallel, a gate", dla::Parallel<dla::Multiply, dla::Identity, dla::Sequential<dla::GlobalAvgPool2d, dla::Linear<3, 3>, dla::Sigmoid>>{},
+      Shape{3, 5, 4}, 2);
 }
 
 /// The layers without parameters.
