@@ -25,6 +25,8 @@ public:
     /// 0: targets are values.
     index_t classes() const { return images_ ? index_t{images_->num_classes} : source_->classes(); }
     index_t target_size() const { return classes() > 0 ? 1 : source_->target_shape().size(); }
+    /// Numbers of all samples, in order.
+    std::vector<std::uint32_t> samples() const { return images_ ? all_samples(*images_) : all_samples(*source_); }
     std::vector<double> balanced_weights(std::span<const std::uint32_t> samples) const;
     std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const;
     /// A number that changes with the data: of a Dataset with any byte; of a source with its sizes, its targets, and the inputs of some hundred samples.

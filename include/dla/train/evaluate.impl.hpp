@@ -69,11 +69,6 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
                   data.target_size())
                  .view());
 }
-inline std::vector<std::uint32_t> first_samples(index_t n) {
-    std::vector<std::uint32_t> samples(static_cast<std::size_t>(n));
-    for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<std::uint32_t>(i);
-    return samples;
-}
 
 }  // namespace detail
 
@@ -94,7 +89,7 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
 DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& o) {
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("evaluate", model, data, &loss);
-    const auto loader = data.loader(detail::first_samples(data.size()), evaluation_options(o.batch_size, 0));
+    const auto loader = data.loader(data.samples(), evaluation_options(o.batch_size, 0));
     const RunningMean mean = Trainer::evaluate(model, loss, *loader, o.metrics);
     Evaluation e{.loss = mean.loss(),
                  .accuracy = loss.counts_correct() ? mean.accuracy() : std::numeric_limits<double>::quiet_NaN(),
@@ -107,7 +102,7 @@ DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data) { return ev
 
 DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size) {
     detail::check_fit("predict", model, data, nullptr);
-    const auto loader = data.loader(detail::first_samples(data.size()), evaluation_options(batch_size, 0));
+    const auto loader = data.loader(data.samples(), evaluation_options(batch_size, 0));
     const auto size = static_cast<std::size_t>(model.output_shape().size());
     std::vector<float> outputs(static_cast<std::size_t>(data.size()) * size);
     std::size_t at = 0;

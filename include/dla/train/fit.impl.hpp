@@ -145,7 +145,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     detail::check_fit("fit", model, data, &loss);
     if (o.validation) detail::check_fit("fit, validation", model, *o.validation, &loss);
 
-    Split split{detail::first_samples(data.size()), {}};
+    Split split{data.samples(), {}};
     if (o.validation_share > 0) {
         const auto count = static_cast<index_t>(std::llround(o.validation_share * static_cast<double>(data.size())));
         require(count >= 1 && count < data.size(), "validation_share leaves nothing to train on, or nothing to validate");
@@ -159,7 +159,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     const auto train = data.loader(split.train, training);
     std::unique_ptr<Loader> validation;
     if (!split.validation.empty()) validation = data.loader(split.validation, evaluation);
-    if (o.validation) validation = o.validation->loader(detail::first_samples(o.validation->size()), evaluation);
+    if (o.validation) validation = o.validation->loader(o.validation->samples(), evaluation);
 
     Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
     AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
