@@ -40,10 +40,10 @@ void write_gradients(const std::string& path, const dla::AnyModel& model, const 
     const dla::Shape& shape = model.input_shape();
     std::vector<float> images(batch.inputs.size());
     dla::nhwc_to_nchw(batch.inputs, images, batch.count, shape);
-    std::vector<dla::StoredTensor> tensors{dla::stored_tensor<float>("batch.images", {batch.count, shape.d[0], shape.d[1], shape.d[2]}, images),
-                                           dla::stored_tensor<std::int32_t>("batch.labels", {batch.count}, batch.labels)};
     const dla::Weights weights = dla::take_weights(model);
-    dla::detail::add_weights(tensors, model.index(), "", weights);
+    std::vector<dla::StoredTensor> tensors = dla::stored_tensors(model.index(), weights);
+    tensors.push_back(dla::stored_tensor<float>("batch.images", {batch.count, shape.d[0], shape.d[1], shape.d[2]}, images));
+    tensors.push_back(dla::stored_tensor<std::int32_t>("batch.labels", {batch.count}, batch.labels));
     std::vector<std::vector<float>> gradients;
     gradients.reserve(model.index().parameters.size());
     for (const dla::ParamRow& row : model.index().parameters) {

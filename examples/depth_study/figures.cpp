@@ -2,6 +2,8 @@
 #include "report.hpp"
 #include "summary.hpp"
 
+#include <dla/io/plot_axis.hpp>
+
 namespace depth_study {
 
 namespace {

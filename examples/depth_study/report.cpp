@@ -4,6 +4,7 @@
 #include "summary.hpp"
 
 #include <dla/config.hpp>
+#include <dla/io/plot_script.hpp>
 #include <dla/train/progress.hpp>
 
 namespace depth_study {

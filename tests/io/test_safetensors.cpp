@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <dla/io/atomic_file.hpp>
 #include <dla/io/safetensors.hpp>
 
 #include <doctest/doctest.h>

@@ -1,100 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What a safetensors file holds, and the strict reading of its JSON header; <dla/io/safetensors.hpp> has the files themselves.
+// The strict reading of a safetensors file's JSON header; <dla/io/safetensors.hpp> has the files themselves.
 #pragma once
 
-#include <dla/core/half.hpp>
 #include <dla/io/json.hpp>
+#include <dla/io/stored_tensor.hpp>
 
-#include <algorithm>
-#include <bit>
-#include <map>
-#include <type_traits>
+#include <utility>
 
-namespace dla {
-
-static_assert(std::endian::native == std::endian::little, "safetensors data are little-endian, and bytes are copied here as they are");
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow"  // g++ 12 takes the members of a scoped enumeration for names that hide dla::f16 and dla::bf16
-/// Element types a file may hold.
-enum class StoredType { f32, f64, i32, i64, u8, f16, bf16 };
-#pragma GCC diagnostic pop
-
-inline constexpr StoredType all_stored_types[] = {StoredType::f32, StoredType::f64, StoredType::i32, StoredType::i64,
-                                                  StoredType::u8,  StoredType::f16, StoredType::bf16};
-
-constexpr std::string_view to_string(StoredType type) {
-    constexpr std::string_view names[] = {"F32", "F64", "I32", "I64", "U8", "F16", "BF16"};
-    return names[static_cast<int>(type)];
-}
-
-constexpr std::uint64_t size_of(StoredType type) {
-    constexpr std::uint64_t sizes[] = {4, 8, 4, 8, 1, 2, 2};
-    return sizes[static_cast<int>(type)];
-}
-
-template <class T>
-constexpr StoredType stored_type() {
-    if constexpr (std::is_same_v<T, float>)
-        return StoredType::f32;
-    else if constexpr (std::is_same_v<T, double>)
-        return StoredType::f64;
-    else if constexpr (std::is_same_v<T, std::int32_t>)
-        return StoredType::i32;
-    else if constexpr (std::is_same_v<T, std::int64_t>)
-        return StoredType::i64;
-    else if constexpr (std::is_same_v<T, f16>)
-        return StoredType::f16;
-    else if constexpr (std::is_same_v<T, bf16>)
-        return StoredType::bf16;
-    else {
-        static_assert(std::is_same_v<T, std::uint8_t>, "stored types are float, double, int32_t, int64_t, uint8_t, dla::f16 and dla::bf16");
-        return StoredType::u8;
-    }
-}
-
-/// One array of a file. It views its bytes: whoever owns them must outlive it.
-struct StoredTensor {
-    std::string name;
-    StoredType type = StoredType::f32;
-    std::vector<std::int64_t> shape;  ///< empty: a single value
-    std::span<const std::byte> bytes;
-};
-
-/// A StoredTensor over `values`; that their number is the product of `shape` is checked when it is written.
-template <class T>
-StoredTensor stored_tensor(std::string name, std::vector<std::int64_t> shape, std::span<const T> values) {
-    return {std::move(name), stored_type<T>(), std::move(shape), std::as_bytes(values)};
-}
-/// Refused: the tensor would view the values of a temporary.
-template <class T>
-StoredTensor stored_tensor(std::string, std::vector<std::int64_t>, const std::vector<std::type_identity_t<T>>&&) = delete;
-
-/// `values` rounded once, to nearest with ties to even, to write them in half the bytes: `stored_tensor<bf16>(name, shape, half)` of `rounded<bf16>(values)`.
-template <class Half, class T>
-std::vector<Half> rounded(std::span<const T> values) {
-    std::vector<Half> half(values.size());
-    for (std::size_t i = 0; i < half.size(); ++i) half[i] = Half(values[i]);
-    return half;
-}
-
-/// Whether 16-bit floating-point numbers of a file may become wider ones. No value changes, but the file is not what the reader would have written.
-enum class Widening { refuse, allow };
-
-/// Names and texts that a file carries besides its tensors.
-using StoredMetadata = std::map<std::string, std::string>;
-
-namespace detail {
+namespace dla::detail {
 
 inline constexpr std::uint64_t safetensors_header_limit = 16u << 20;  // the format allows 100 MB; 200 layers need 100 KB
-
-/// The product of the axes times the element size; nothing when an axis is negative or the product does not fit.
-inline std::optional<std::uint64_t> checked_bytes(std::span<const std::int64_t> shape, StoredType type) {
-    std::uint64_t bytes = size_of(type);
-    for (const std::int64_t axis : shape)
-        if (axis < 0 || __builtin_mul_overflow(bytes, static_cast<std::uint64_t>(axis), &bytes)) return std::nullopt;
-    return bytes;
-}
 
 /// Takes the header token by token (nlohmann's SAX interface) and refuses the first one that is out of place: no document tree is
 /// built, so nesting, repeated keys and the memory used are bounded by construction.
@@ -213,6 +128,4 @@ private:
     int offset_count_ = 0;
 };
 
-}  // namespace detail
-
-}  // namespace dla
+}  // namespace dla::detail

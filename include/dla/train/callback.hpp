@@ -4,7 +4,6 @@
 
 #include <dla/inspect/grad_stats.hpp>
 #include <dla/train/metrics.hpp>
-#include <dla/train/progress.hpp>
 
 namespace dla {
 
@@ -22,27 +21,7 @@ struct EpochReport {
 inline const char* rate_unit(const Shape& input) { return input.rank == 3 ? "img/s" : "samples/s"; }
 
 /// The epoch in a line, without a line break: losses, accuracies and metrics where there are some, a star for the best epoch so far.
-inline std::string epoch_line(const EpochReport& report) {
-    const EpochMetrics& m = report.metrics;
-    char text[96];
-    const auto number = [&text](const char* format, double value) {
-        std::snprintf(text, sizeof text, format, value);
-        return std::string(text);
-    };
-    const auto accuracy = [&](double percent) { return is_nan(percent) ? std::string() : number("  acc %6.2f %%", percent); };
-    std::snprintf(text, sizeof text, "epoch %3d  train loss %.4f", m.epoch, m.train_loss);
-    std::string line = text;
-    line += accuracy(m.train_accuracy);
-    if (!is_nan(m.val_loss)) {
-        line += number("   val loss %.4f", m.val_loss);
-        line += accuracy(m.val_accuracy);
-    }
-    for (const NamedNumber& n : m.metrics) line += "  " + n.name + number(" %.4g", n.value);
-    line += report.best ? " *" : "  ";
-    line += number("   lr %.2e", m.learning_rate);
-    std::snprintf(text, sizeof text, "   %.0f %s  %s", report.samples_per_second, rate_unit(report.model.input_shape()), duration_text(report.seconds).c_str());
-    return line + text;
-}
+DLA_ONCE std::string epoch_line(const EpochReport& report);
 
 /// Derive from it to follow a run; what is not of interest may be left out. What a callback throws ends the run.
 class TrainingCallback {
@@ -56,3 +35,7 @@ public:
 };
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/train/callback.impl.hpp>
+#endif

@@ -2,239 +2,28 @@
 // Checkpoints: everything a run is made of in one safetensors file, with PyTorch's names and layouts for the weights.
 #pragma once
 
-#include <dla/data/fingerprint.hpp>
-#include <dla/io/json.hpp>
 #include <dla/io/safetensors.hpp>
 #include <dla/model/any_model.hpp>
 #include <dla/optim/any_schedule.hpp>
-#include <dla/train/metrics.hpp>
-#include <dla/train/rows.hpp>
-
-#include <algorithm>
-#include <limits>
-#include <optional>
+#include <dla/train/run_state.hpp>
 
 namespace dla {
 
-/// Values of all parameters and buffers, in PyTorch's order, and counters; in the order of the table.
-struct Weights {
-    std::vector<std::vector<float>> arrays;
-    std::vector<std::int64_t> counters;
-    bool empty() const { return arrays.empty(); }
-    bool operator==(const Weights&) const = default;
-};
-
-/// The values that the model holds now.
-inline Weights take_weights(const AnyModel& model) {
-    Weights w;
-    const auto room = [&w](index_t count) -> std::vector<float>& { return w.arrays.emplace_back(static_cast<std::size_t>(count)); };
-    detail::for_each_row(
-        model.index(), [&](const auto& row) { detail::read_row(model, row, std::span(room(row.count))); },
-        [&](const CounterRow& row) { w.counters.push_back(model.read(row)); });
-    return w;
-}
-/// Writes them back into a model with the same rows.
-inline void put_weights(AnyModel& model, const Weights& w) {
-    std::size_t array = 0, counter = 0;
-    detail::for_each_row(
-        model.index(), [&](const auto& row) { detail::write_row(model, row, std::span<const float>(w.arrays[array++])); },
-        [&](const CounterRow& row) { model.write(row, w.counters[counter++]); });
-}
-
-/// Where a run stands, besides weights, optimizer and schedule.
-struct RunState {
-    std::string kind = "epoch";  ///< epoch, interrupted, best or final
-    std::string run;             ///< identity of the run (see new_run_id), so that files of two are not mixed; empty: none
-    std::string config;          ///< canonical text of the configuration
-    std::string isa;             ///< bits are equal only on the same instruction set
-    std::uint64_t data_fingerprint = 0;
-    std::uint64_t seed = 42;
-    int epoch = 0;          ///< finished epochs
-    index_t batch = 0;      ///< finished batches of the epoch that is under way
-    std::int64_t step = 0;  ///< steps in all
-    RunningMean running;    ///< of the epoch under way
-    EarlyStopping stopping;
-    std::string monitor = "val_accuracy";  ///< what `stopping` watches, see EpochMetrics::value
-    bool higher_is_better = true;
-    std::vector<EpochMetrics> history;
-    std::optional<double> test_accuracy;  ///< percent, once the run is over
-    Weights best;                         ///< of the best epoch
-};
-
-namespace detail {
-
-inline constexpr std::string_view checkpoint_format = "dla-checkpoint-1";
-
-inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& index, const std::string& prefix, const Weights& w) {
-    std::size_t array = 0, counter = 0;
-    for_each_row(
-        index,
-        [&](const auto& row) { tensors.push_back({prefix + row.path, StoredType::f32, stored_shape(row.dims), std::as_bytes(std::span(w.arrays[array++]))}); },
-        [&](const CounterRow& row) { tensors.push_back({prefix + row.path, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[counter++], 1))}); });
-}
-/// Throws Error(checkpoint) for values that no training leaves: not finite, a negative variance, a negative count.
-inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
-    Weights w;
-    const auto refuse = [&](const std::string& path, const char* what) {
-        fail(ErrorCode::checkpoint, file.where(), "tensor \"" + prefix + path + "\" " + what);
-    };
-    for_each_row(
-        index,
-        [&](const auto& row) {
-            std::vector<float>& host = w.arrays.emplace_back(static_cast<std::size_t>(row.count));
-            file.copy_to<float>(prefix + row.path, stored_shape(row.dims), host);
-            if (!all_finite(std::span<const float>(host))) refuse(row.path, "holds a value that is not finite");
-            if (row.path.ends_with("running_var") && std::ranges::any_of(host, [](float v) { return v < 0; })) refuse(row.path, "holds a negative variance");
-        },
-        [&](const CounterRow& row) {
-            std::int64_t& count = w.counters.emplace_back();
-            file.copy_to<std::int64_t>(prefix + row.path, {}, std::span(&count, 1));
-            if (count < 0) refuse(row.path, "is negative");
-        });
-    return w;
-}
-
-inline Json to_json(const EpochMetrics& m) {
-    Json j = {{"epoch", m.epoch},       {"train_loss", m.train_loss},     {"train_accuracy", m.train_accuracy},
-              {"val_loss", m.val_loss}, {"val_accuracy", m.val_accuracy}, {"learning_rate", m.learning_rate}};
-    if (!m.metrics.empty()) j["metrics"] = Json::object();
-    for (const NamedNumber& n : m.metrics) j["metrics"][n.name] = n.value;
-    return j;
-}
-/// A number that JSON stores as null when it is not finite.
-inline double number(const Json& j) { return j.is_null() ? std::numeric_limits<double>::quiet_NaN() : j.get<double>(); }
-/// A count from a file that may be damaged. Throws Error(checkpoint) for anything but an integer that fits.
-template <class Integer = std::int64_t>
-Integer count(const Json& j, const char* key, const std::string& where) {
-    const Json& value = j.at(key);
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<Integer>::max()))
-        fail(ErrorCode::checkpoint, where, std::string("its state has no count '") + key + "'");
-    return static_cast<Integer>(value.get<std::uint64_t>());
-}
-
-inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnySchedule* schedule) {
-    Json j;
-    j["kind"] = s.kind;
-    if (optimizer && !s.run.empty()) j["run"] = s.run;  // in what a run goes on from; two runs may end with the same weights, byte for byte
-    j["isa"] = s.isa;
-    j["data_fingerprint"] = s.data_fingerprint;
-    j["seed"] = s.seed;
-    j["epoch"] = s.epoch;
-    j["batch"] = s.batch;
-    j["step"] = s.step;
-    j["running"] = {{"loss_sum", s.running.loss_sum}, {"correct", s.running.correct}, {"count", s.running.count}};
-    if (s.running.weight != static_cast<double>(s.running.count)) j["running"]["weight"] = s.running.weight;  // only where there are class weights
-    const char* of = s.monitor == RunState{}.monitor ? "accuracy" : "value";
-    j["best"] = {{of, s.stopping.best}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
-    if (s.monitor != RunState{}.monitor) j["best"]["of"] = s.monitor, j["best"]["higher_is_better"] = s.higher_is_better;
-    j["history"] = Json::array();
-    for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));
-    if (s.test_accuracy) j["test_accuracy"] = *s.test_accuracy;
-    if (optimizer) j["optimizer"] = {{"name", optimizer->name()}, {"steps", optimizer->steps()}};
-    if (optimizer)  // parameters that were frozen for a while have taken fewer
-        if (const auto steps = optimizer->steps_of_parameters(); std::ranges::count(steps, s.step) < std::ssize(steps))
-            j["optimizer"]["steps_of_parameters"] = steps;
-    if (schedule) {
-        j["schedule"] = Json::object();
-        for (const NamedNumber& n : schedule->state()) j["schedule"][n.name] = n.value;
-    }
-    return j;
-}
-
-}  // namespace detail
+/// Tensors of a file that holds these weights, under PyTorch's names and in its layouts. They view the weights, which must outlive them.
+DLA_ONCE std::vector<StoredTensor> stored_tensors(const ParamIndex& index, const Weights& weights);
+std::vector<StoredTensor> stored_tensors(const ParamIndex&, const Weights&&) = delete;
 
 /// Writes a checkpoint atomically. With optimizer and schedule a run can continue from it; without, it holds the weights alone (PyTorch's
 /// load_state_dict takes them as they are). Throws Error(io).
-inline void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, Optimizer* optimizer = nullptr,
-                            const AnySchedule* schedule = nullptr) {
-    const ParamIndex& index = model.index();
-    std::vector<StoredTensor> tensors;
-    const Weights weights = take_weights(model);
-    detail::add_weights(tensors, index, "", weights);
-    std::vector<std::vector<float>> slots;
-    if (optimizer) {
-        slots.reserve(index.parameters.size() * 2);
-        for (int slot = 0; slot < optimizer->slot_count(); ++slot)
-            for (const ParamRow& row : index.parameters) {
-                std::vector<float>& host = slots.emplace_back(static_cast<std::size_t>(row.count));
-                if (optimizer->steps() > 0) model.read(*optimizer, slot, row, host);
-                tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, StoredType::f32,
-                                   detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
-            }
-        if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
-    }
-    write_safetensors(
-        path, tensors,
-        {{"format", std::string(detail::checkpoint_format)}, {"config", state.config}, {"state", to_string(detail::state_json(state, optimizer, schedule))}});
-}
+DLA_ONCE void save_checkpoint(const std::string& path, const AnyModel& model, const RunState& state, Optimizer* optimizer = nullptr,
+                              const AnySchedule* schedule = nullptr);
 
 /// An opened checkpoint: its state is read, its arrays are checked when they are loaded into a model.
 class Checkpoint {
 public:
     /// Throws Error(checkpoint) when the file is damaged or no checkpoint.
     explicit Checkpoint(const std::string& path) : Checkpoint(SafetensorsFile::read(path)) {}
-    explicit Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
-        const std::string format = metadata("format");
-        if (format != detail::checkpoint_format)
-            fail(ErrorCode::checkpoint, file_.where(), "has format '" + format.substr(0, 40) + "'; expected '" + std::string(detail::checkpoint_format) + "'");
-        state_.config = metadata("config");
-        const Json j = parse_json(metadata("state"), file_.where(), ErrorCode::checkpoint);
-        try {
-            j.at("kind").get_to(state_.kind);
-            if (j.contains("run")) j.at("run").get_to(state_.run);
-            j.at("isa").get_to(state_.isa);
-            const auto integer = [this]<class T>(const Json& from, const char* key, T& to) { to = detail::count<T>(from, key, file_.where()); };
-            integer(j, "data_fingerprint", state_.data_fingerprint);
-            integer(j, "seed", state_.seed);
-            integer(j, "epoch", state_.epoch);
-            integer(j, "batch", state_.batch);
-            integer(j, "step", state_.step);
-            state_.running.loss_sum = detail::number(j.at("running").at("loss_sum"));
-            integer(j.at("running"), "correct", state_.running.correct);
-            integer(j.at("running"), "count", state_.running.count);
-            state_.running.weight = detail::number(j.at("running").value("weight", Json(state_.running.count)));
-            const bool of_accuracy = !j.at("best").contains("of");
-            if (!of_accuracy) j.at("best").at("of").get_to(state_.monitor), j.at("best").at("higher_is_better").get_to(state_.higher_is_better);
-            state_.stopping.best = detail::number(j.at("best").at(of_accuracy ? "accuracy" : "value"));
-            integer(j.at("best"), "epoch", state_.stopping.best_epoch);
-            integer(j.at("best"), "epochs_without_improvement", state_.stopping.epochs_without_improvement);
-            for (const Json& m : j.at("history")) {
-                const auto real = [&m](const char* key) { return detail::number(m.at(key)); };
-                state_.history.push_back({0, real("train_loss"), real("train_accuracy"), real("val_loss"), real("val_accuracy"), real("learning_rate")});
-                integer(m, "epoch", state_.history.back().epoch);
-                if (m.contains("metrics"))
-                    for (const auto& [name, value] : m.at("metrics").items()) state_.history.back().metrics.push_back({name, detail::number(value)});
-            }
-            if (j.contains("test_accuracy")) state_.test_accuracy = detail::number(j.at("test_accuracy"));
-            if (j.contains("optimizer")) {
-                optimizer_ = j.at("optimizer").at("name").get<std::string>();
-                integer(j.at("optimizer"), "steps", optimizer_steps_);
-                if (j.at("optimizer").contains("steps_of_parameters"))
-                    for (const Json& steps : j.at("optimizer").at("steps_of_parameters"))
-                        integer(Json{{"steps", steps}}, "steps", steps_of_parameters_.emplace_back());
-            }
-            if (j.contains("schedule"))
-                for (const auto& [name, value] : j.at("schedule").items()) schedule_.push_back({name, detail::number(value)});
-        } catch (const Json::exception& e) {
-            fail(ErrorCode::checkpoint, file_.where(), "its state is incomplete: " + detail::json_reason(e));
-        }
-        const EarlyStopping& best = state_.stopping;
-        bool consistent = std::ssize(state_.history) == state_.epoch && best.best_epoch + std::int64_t{best.epochs_without_improvement} == state_.epoch;
-        const auto percent = [](double v) { return !(v < 0 || v > 100); };
-        for (std::size_t i = 0; consistent && i < state_.history.size(); ++i) {
-            const EpochMetrics& m = state_.history[i];
-            consistent = m.epoch == static_cast<int>(i) + 1 && percent(m.train_accuracy) && percent(m.val_accuracy) && !(m.learning_rate < 0);
-        }
-        EarlyStopping replayed;
-        for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
-        consistent = consistent && (state_.history.empty() || replayed == best) && is_finite(state_.running.loss_sum);
-        const bool percents = best.best_epoch > 0 && state_.monitor == RunState{}.monitor;
-        consistent = consistent && (!percents || percent(best.best)) && percent(state_.test_accuracy.value_or(0)) &&
-                     state_.running.correct <= state_.running.count;
-        if (!consistent || !(state_.running.weight >= 0 && is_finite(state_.running.weight)) ||
-            (can_resume() && (steps_of_parameters_.empty() ? optimizer_steps_ != state_.step : optimizer_steps_ > state_.step)))
-            fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
-    }
+    explicit Checkpoint(SafetensorsFile file);
 
     const RunState& state() const& { return state_; }
     RunState state() && { return std::move(state_); }
@@ -242,52 +31,13 @@ public:
     bool can_resume() const { return !optimizer_.empty(); }
 
     /// Copies parameters and buffers into a model. Throws Error(checkpoint), the model unchanged, when an array is missing or does not fit.
-    void load_weights(AnyModel& model) const { put_weights(model, detail::read_weights(file_, model.index(), "")); }
+    void load_weights(AnyModel& model) const;
 
     /// As load_weights, and everything else a run needs to continue bit for bit. The optimizer and the schedule must be of the kind that was saved.
-    RunState load_run(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule) const {
-        if (!can_resume()) fail(ErrorCode::checkpoint, file_.where(), "holds weights only; resume from a checkpoint named ..._epoch_N or ..._interrupted");
-        if (optimizer_ != optimizer.name())
-            fail(ErrorCode::checkpoint, file_.where(), "was written with optimizer " + optimizer_ + "; this run has " + std::string(optimizer.name()));
-        RunState state = state_;
-        const ParamIndex& index = model.index();
-        if (!steps_of_parameters_.empty() && steps_of_parameters_.size() != index.parameters.size())
-            fail(ErrorCode::checkpoint, file_.where(),
-                 "has steps of " + std::to_string(steps_of_parameters_.size()) + " parameters; expected " + std::to_string(index.parameters.size()));
-        const Weights weights = detail::read_weights(file_, index, "");
-        if (state.stopping.best_epoch > 0) state.best = detail::read_weights(file_, index, "best.");
-        std::vector<std::vector<float>> slots;
-        for (int slot = 0; slot < optimizer.slot_count(); ++slot)
-            for (const ParamRow& row : index.parameters)
-                file_.copy_to<float>(std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
-                                     detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
-        std::size_t read = 0;
-        for (int slot = 0; slot < optimizer.slot_count(); ++slot)
-            for (const ParamRow& row : index.parameters) {
-                const std::string_view name = optimizer.slot_names()[static_cast<std::size_t>(slot)];
-                const bool squares = name == "exp_avg_sq";
-                for (const float v : slots[read++])
-                    if (!is_finite(v) || (squares && v < 0))
-                        fail(ErrorCode::checkpoint, file_.where(),
-                             "optimizer." + std::string(name) + "." + row.path + " has a value that " +
-                                 (squares ? "is negative or not finite" : "is not finite") + "; the file is damaged, or was changed by hand");
-            }
-        schedule.restore(schedule_);
-        optimizer.set_steps(optimizer_steps_);
-        if (!steps_of_parameters_.empty()) optimizer.set_steps_of_parameters(steps_of_parameters_);
-        put_weights(model, weights);
-        std::size_t next = 0;
-        for (int slot = 0; slot < optimizer.slot_count(); ++slot)
-            for (const ParamRow& row : index.parameters) model.write(optimizer, slot, row, slots[next++]);
-        return state;
-    }
+    RunState load_run(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule) const;
 
 private:
-    std::string metadata(const std::string& key) const {
-        const auto at = file_.metadata().find(key);
-        if (at == file_.metadata().end()) fail(ErrorCode::checkpoint, file_.where(), "has no metadata '" + key + "'; it is not a checkpoint of this library");
-        return at->second;
-    }
+    std::string metadata(const std::string& key) const;
 
     SafetensorsFile file_;
     RunState state_;
@@ -298,3 +48,7 @@ private:
 };
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/train/checkpoint.impl.hpp>
+#endif

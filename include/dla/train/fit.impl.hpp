@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/io/folder_lock.hpp>
+#include <dla/io/json.hpp>
 #include <dla/kernels/cpu/isa.hpp>
 #include <dla/train/run_files.hpp>
 #include <dla/train/run_log.hpp>

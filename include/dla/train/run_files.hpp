@@ -2,109 +2,37 @@
 // Which files belong to a run: its identity, and what an earlier run of the same name left.
 #pragma once
 
-#include <dla/core/hash.hpp>
-#include <dla/train/checkpoint.hpp>
+#include <dla/core/config.hpp>
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdint>
-#include <cstring>
 #include <filesystem>
-#include <functional>
-#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
-
-#include <unistd.h>
 
 namespace dla {
 
 /// 16 hexadecimal digits that no other run has. Throws Error(io) when the system gives no random bytes.
-inline std::string new_run_id() {
-    std::uint64_t n = 0;
-    if (::getentropy(&n, sizeof n) != 0) fail(ErrorCode::io, "run", std::string("the system gives no random bytes: ") + std::strerror(errno));
-    return to_hex(n);
-}
+DLA_ONCE std::string new_run_id();
 
 /// What runs of one name have written: checkpoints in one folder, logs and pictures in another.
 struct RunFiles {
     std::vector<std::filesystem::path> checkpoints, logs;
 
-    RunFiles(const std::string& checkpoint_dir, const std::string& run_dir, const std::string& name) {
-        std::error_code error;
-        for (const auto& entry : std::filesystem::directory_iterator(checkpoint_dir, error)) {
-            const std::string file = entry.path().filename().string();
-            if (!is_checkpoint(file, name)) continue;
-            std::error_code unreachable;  // a link to nothing is replaced
-            if (std::filesystem::exists(entry.path(), unreachable) && !entry.is_regular_file(error))
-                fail(ErrorCode::io, checkpoint_dir, file + " is not a regular file; a checkpoint of this run belongs there");
-            checkpoints.push_back(entry.path());
-        }
-        for (const auto& entry : std::filesystem::directory_iterator(run_dir, error)) {
-            const std::string file = entry.path().filename().string();
-            if (!entry.is_regular_file(error)) continue;
-            if (file == "metrics.jsonl" || file.starts_with("events.out.tfevents.") || file.starts_with("training_curve.")) logs.push_back(entry.path());
-        }
-        std::sort(checkpoints.begin(), checkpoints.end());
-        std::sort(logs.begin(), logs.end());
-    }
+    RunFiles(const std::string& checkpoint_dir, const std::string& run_dir, const std::string& name);
     /// `NAME_best.safetensors`, `NAME_epoch_7.safetensors` and the like, finished or (.tmp) not; nothing that a user has named after them.
-    static bool is_checkpoint(std::string_view file, std::string_view name) {
-        if (!file.starts_with(name)) return false;
-        file.remove_prefix(name.size());
-        if (file.ends_with(".tmp")) file.remove_suffix(4);
-        if (!file.ends_with(".safetensors")) return false;
-        file.remove_suffix(std::string_view(".safetensors").size());
-        if (file == "_best" || file == "_final" || file == "_interrupted") return true;
-        if (!file.starts_with("_epoch_")) return false;
-        file.remove_prefix(7);
-        return !file.empty() && file.find_first_not_of("0123456789") == file.npos;
-    }
+    static bool is_checkpoint(std::string_view file, std::string_view name);
     /// Removes all of them. Throws Error(io) for one that stays.
-    void remove() const {
-        for (const auto* files : {&checkpoints, &logs})
-            for (const auto& file : *files) {
-                std::error_code error;
-                std::filesystem::remove(file, error);
-                if (error) fail(ErrorCode::io, file.string(), "cannot remove what an earlier run left: " + error.message());
-            }
-    }
+    void remove() const;
 };
 
 /// The checkpoints in `folder` whose names begin with `prefix` and that a run with this configuration can resume from, the furthest first: the next one
 /// serves where one turns out to be damaged. Those of another run than `run` (empty: any) do not serve. Files that do not are named in `skipped` with the
 /// reason. Throws Error(checkpoint) when they are of several runs and `run` does not say which.
-inline std::vector<std::string> resumable_checkpoints(const std::string& folder, const std::string& prefix, const std::string& config, const std::string& run,
-                                                      std::vector<std::string>& skipped) {
-    std::vector<std::pair<std::int64_t, std::string>> found;
-    std::set<std::string> runs;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-        const std::string name = entry.path().filename().string();
-        if (!RunFiles::is_checkpoint(name, prefix) || !name.ends_with(".safetensors")) continue;
-        if (name == prefix + "_best.safetensors" || name == prefix + "_final.safetensors") continue;
-        try {
-            const Checkpoint checkpoint(entry.path().string());
-            if (checkpoint.state().config != config)
-                skipped.push_back(entry.path().string() + ": written with another configuration");
-            else if (!run.empty() && checkpoint.state().run != run)
-                skipped.push_back(entry.path().string() + ": written by another run");
-            else if (checkpoint.can_resume())
-                found.emplace_back(checkpoint.state().step, entry.path().string()), runs.insert(checkpoint.state().run);
-        } catch (const Error& e) {
-            skipped.push_back(e.what());
-        }
-    }
-    if (runs.size() > 1) {
-        std::string names;
-        for (const std::string& r : runs) names += (names.empty() ? "" : ", ") + (r.empty() ? std::string("one without a name") : r);
-        fail(ErrorCode::checkpoint, folder,
-             "has checkpoints of several runs (" + names + "), and no log says which is meant; name one, e.g. --resume " + found.front().second);
-    }
-    std::sort(found.begin(), found.end(), std::greater<>());
-    std::vector<std::string> paths;
-    for (auto& [step, path] : found) paths.push_back(std::move(path));
-    return paths;
-}
+DLA_ONCE std::vector<std::string> resumable_checkpoints(const std::string& folder, const std::string& prefix, const std::string& config, const std::string& run,
+                                                        std::vector<std::string>& skipped);
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/train/run_files.impl.hpp>
+#endif

@@ -2,11 +2,10 @@
 // What a trainer is told, and what it gives.
 #pragma once
 
-#include <dla/train/checkpoint.hpp>
 #include <dla/train/metric.hpp>
+#include <dla/train/run_state.hpp>
 
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -38,29 +37,4 @@ struct TrainingResult {
     std::string checkpoint;  ///< the last one written; empty: none
 };
 
-/// ` it has `num_epochs = 20`, now `num_epochs = 30`` for the first line in which two configurations differ; empty when they are equal.
-inline std::string first_difference(const std::string& then, const std::string& now) {
-    std::size_t i = 0, j = 0;
-    while (i < then.size() && j < now.size()) {
-        const std::string a = then.substr(i, then.find('\n', i) - i), b = now.substr(j, now.find('\n', j) - j);
-        if (a != b) return " it has `" + a + "`, now `" + b + "`";
-        i += a.size() + 1;
-        j += b.size() + 1;
-    }
-    return i < then.size() || j < now.size() ? " one of the two has more settings" : "";
-}
-
-namespace detail {
-
-/// Throws Error(usage) unless every metric is there and has a name that nothing else has.
-inline void check_names(const std::vector<std::shared_ptr<Metric>>& metrics) {
-    std::set<std::string> taken{"nothing", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
-    for (const auto& metric : metrics) {
-        if (!metric) fail(ErrorCode::usage, "trainer", "a metric is null");
-        if (!taken.insert(metric->name()).second)
-            fail(ErrorCode::usage, "trainer", "a metric is called '" + metric->name() + "', as another number is; give it a name of its own");
-    }
-}
-
-}  // namespace detail
 }  // namespace dla

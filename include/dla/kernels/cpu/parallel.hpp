@@ -3,12 +3,7 @@
 #pragma once
 
 #include <dla/backend/policy.hpp>
-
-#include <algorithm>
-
-#if DLA_BODIES
-#include <dla/kernels/cpu/thread_team.hpp>
-#endif
+#include <dla/kernels/cpu/task.hpp>
 
 namespace dla {
 inline namespace DLA_ABI_TAG {
@@ -27,40 +22,11 @@ Cpu<T> resolve(Cpu<T> policy) {
     return policy;
 }
 
-#if DLA_BODIES
-DLA_ONCE int thread_count(int wanted) {
-#if DLA_THREADS
-    static const int usual = detail::default_threads();
-    return wanted > 0 ? wanted : usual;
-#else
-    (void)wanted;
-    return 1;
-#endif
-}
-
-DLA_ONCE int start_threads(int threads) {
-#if DLA_THREADS
-    if (detail::ThreadTeam* team = detail::ThreadTeam::instance()) return team->start_now(thread_count(threads));
-#endif
-    (void)threads;
-    return 1;
-}
-#endif
-
 }  // namespace DLA_ABI_TAG
 
-#if DLA_BODIES
 namespace detail::inline DLA_ABI_TAG {
 
-DLA_ONCE void run_tasks(int threads, index_t tasks, const TaskRef& task) {
-#if DLA_THREADS
-    if (threads != 1 && tasks > 1)
-        if (ThreadTeam* team = ThreadTeam::instance()) return team->run(thread_count(threads), tasks, task);
-#else
-    (void)threads;
-#endif
-    task.run_alone(tasks);
-}
+DLA_ONCE void run_tasks(int threads, index_t tasks, const TaskRef& task);
 
 /// Calls task(index, thread) once for each index in [0, tasks), on up to thread_count(threads) threads; thread < that number.
 /// The caller cuts work into tasks by problem size only and writes results that depend on the index alone: then the bits do not depend on the
@@ -71,5 +37,8 @@ void parallel_for(int threads, index_t tasks, const Task& task) {
 }
 
 }  // namespace detail::inline DLA_ABI_TAG
-#endif
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/kernels/cpu/parallel.impl.hpp>
+#endif

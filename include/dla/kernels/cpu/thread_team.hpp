@@ -2,7 +2,7 @@
 // The threads that kernels run on. They wait without holding a processor that others want, and nobody waits for a thread that the system does not run.
 #pragma once
 
-#include <dla/core/shape.hpp>
+#include <dla/kernels/cpu/task.hpp>
 
 #include <algorithm>
 #include <array>
@@ -23,16 +23,6 @@
 #endif
 
 namespace dla::detail::inline DLA_ABI_TAG {
-
-/// A task without its type, so that what runs it is compiled once and not with each kernel.
-struct TaskRef {
-    void (*run)(const void* task, index_t index, int thread);
-    const void* task;
-
-    void run_alone(index_t tasks) const noexcept {
-        for (index_t i = 0; i < tasks; ++i) run(task, i, 0);
-    }
-};
 
 #if DLA_THREADS
 

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+// How the training loop runs.
+#pragma once
+
+#include <dla/core/finite.hpp>
+#include <dla/inspect/grad_stats.hpp>
+#include <dla/train/progress.hpp>
+#include <dla/train/signals.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+namespace dla {
+
+namespace detail {
+
+/// Throws Error(usage) unless every metric is there and has a name that nothing else has.
+inline void check_names(const std::vector<std::shared_ptr<Metric>>& metrics) {
+    std::set<std::string> taken{"nothing", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
+    for (const auto& metric : metrics) {
+        if (!metric) fail(ErrorCode::usage, "trainer", "a metric is null");
+        if (!taken.insert(metric->name()).second)
+            fail(ErrorCode::usage, "trainer", "a metric is called '" + metric->name() + "', as another number is; give it a name of its own");
+    }
+}
+
+}  // namespace detail
+
+DLA_ONCE Trainer::Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options)
+    : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(std::move(loss)), train_(train), validation_(validation), options_(std::move(options)) {
+    set_monitor();
+}
+
+DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
+    const RunState& found = checkpoint.state();
+    if (found.config != state_.config)
+        fail(ErrorCode::checkpoint, checkpoint.where(),
+             "was written with another configuration:" + first_difference(found.config, state_.config) +
+                 "; use the same values, or start anew without --resume");
+    if (found.data_fingerprint != state_.data_fingerprint)
+        fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew without --resume");
+    if (found.seed != state_.seed)
+        fail(ErrorCode::checkpoint, checkpoint.where(), "was written with seed " + std::to_string(found.seed) + "; got " + std::to_string(state_.seed));
+    if (found.batch >= train_.batches() || found.epoch > options_.epochs || found.step != found.epoch * train_.batches() + found.batch)
+        fail(ErrorCode::checkpoint, checkpoint.where(),
+             "stands at a place that this run does not have: epoch " + std::to_string(found.epoch) + ", batch " + std::to_string(found.batch) + ", step " +
+                 std::to_string(found.step));
+    const std::string isa = state_.isa;
+    if (found.monitor != state_.monitor || found.higher_is_better != state_.higher_is_better)
+        fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
+    state_ = checkpoint.load_run(model_, optimizer_, schedule_);
+    if (state_.isa != isa) {
+        std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n",
+                     state_.isa.c_str(), isa.c_str());
+        state_.isa = isa;
+    }
+}
+
+DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
+    if (!options_.checkpoint_dir.empty()) {
+        std::error_code error;
+        std::filesystem::create_directories(options_.checkpoint_dir, error);
+        if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
+    }
+    const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
+    model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
+    if (validation_ && !options_.metrics.empty()) try_metrics();
+    const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
+    const index_t least = model_.least_batch() * options_.micro_batches;
+    const LastBatch rest = train_.options().last_batch;
+    if (last > 0 && last < least && (rest == LastBatch::keep || (rest == LastBatch::drop_single && last > 1)))
+        fail(ErrorCode::usage, "trainer",
+             "the last batch of an epoch has " + std::to_string(last) + (last == 1 ? " sample; " : " samples; ") + std::to_string(options_.micro_batches) +
+                 (options_.micro_batches == 1 ? " part" : " parts") + " of this network's training need at least " + std::to_string(least) +
+                 "; drop it (LastBatch::drop), or use another batch size or fewer parts");
+    if (options_.stats) take_fixed_batch();
+    SignalGuard signals;
+    Progress progress(options_.quiet);
+    progress.set_unit(rate_unit(model_.input_shape()));
+    TrainingResult result;
+    while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
+        int signal = train_.batches() == 1 ? SignalGuard::caught() : 0;  // where no step lies inside an epoch, between two of them
+        if (signal == 0) signal = train_epoch(log, progress);
+        if (signal != 0) {
+            progress.clear();
+            result.interrupted_by = signal;
+            state_.kind = "interrupted";
+            save(result, "_interrupted");
+            result.state = state_;
+            return result;
+        }
+        finish_epoch(log, progress, result);
+    }
+    result.stopped_early = state_.epoch < options_.epochs;
+    if (!state_.best.empty()) put_weights(model_, state_.best);
+    result.state = state_;
+    return result;
+}
+
+DLA_ONCE GradStats Trainer::measure_stats() { return grad_stats(model_, loss_, fixed_inputs_, fixed_targets()); }
+
+DLA_ONCE std::string Trainer::save_final(double test_accuracy) {
+    if (options_.checkpoint_dir.empty()) return "";
+    state_.kind = "final";
+    state_.test_accuracy = test_accuracy;
+    const std::string file = path("_final");
+    save_checkpoint(file, model_, state_);
+    return file;
+}
+
+DLA_ONCE RunningMean Trainer::evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics) {
+    RunningMean mean;
+    std::vector<float> outputs;
+    for (const auto& metric : metrics) metric->reset();
+    loader.start_epoch(0);
+    while (const Batch* batch = loader.next()) {
+        if (!metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
+        mean.add(model.evaluate(loss, batch->inputs, batch->targets(), outputs));
+        for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count);
+    }
+    return mean;
+}
+
+DLA_ONCE int Trainer::train_epoch(TrainingCallback& log, Progress& progress) {
+    const int epoch = state_.epoch + 1;
+    train_.start_epoch(static_cast<std::uint32_t>(epoch), state_.batch);
+    progress.start("epoch " + std::to_string(epoch) + "/" + std::to_string(options_.epochs), train_.batches(), state_.batch);
+    model_.position() = {state_.seed, static_cast<std::uint32_t>(epoch), static_cast<std::uint32_t>(state_.batch)};
+    while (const Batch* batch = train_.next()) {
+        schedule_.apply(optimizer_);
+        if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
+        const StepResult step =
+            model_.train_step(optimizer_, loss_, batch->inputs, batch->targets(), {.clip_norm = options_.clip_norm, .micro_batches = options_.micro_batches});
+        const bool empty = step.counted == 0 && step.bad_row < 0;  // every label is ignored: there is nothing to learn, and no loss
+        if (!step.applied && !empty)
+            report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
+                              is_finite(step.loss) ? "the norm of the gradients" : "the loss");
+        schedule_.after_step();
+        ++state_.step;
+        ++state_.batch;
+        state_.running.add(step);
+        progress.update(state_.batch, batch->count, state_.running.loss());
+        log.progress(epoch, state_.batch, train_.batches());
+        if (options_.log_every > 0 && state_.step % options_.log_every == 0) log.step(state_.step, epoch, step.loss, optimizer_.learning_rate());
+        if (SignalGuard::caught() != 0 && state_.batch < train_.batches()) return SignalGuard::caught();
+    }
+    return 0;
+}
+
+DLA_ONCE void Trainer::finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result) {
+    const double seconds = progress.seconds(), rate = progress.rate();
+    EpochMetrics m{.epoch = state_.epoch + 1, .train_loss = state_.running.loss(), .learning_rate = optimizer_.learning_rate()};
+    m.val_loss = m.val_accuracy = m.train_accuracy = std::numeric_limits<double>::quiet_NaN();
+    if (loss_.counts_correct()) m.train_accuracy = state_.running.accuracy();
+    std::int64_t validated = 0;
+    if (validation_) {
+        const RunningMean validation = evaluate(model_, loss_, *validation_, options_.metrics);
+        m.val_loss = validation.loss();
+        validated = validation.count;
+        if (loss_.counts_correct()) m.val_accuracy = validation.accuracy();
+        for (const auto& metric : options_.metrics) m.metrics.push_back({metric->name(), metric->value()});
+    }
+    // Before anything is saved: a checkpoint of such weights would be the newest one to resume from. Running statistics overflow before a loss does.
+    if (validation_ && validated == 0) fail(ErrorCode::data, "trainer", "the validation set has no label that counts; all are ignored");
+    const std::string bad = validation_ && !is_finite(m.val_loss) ? "the validation loss" : first_bad_buffer();
+    if (!bad.empty()) {
+        Loader& loader = validation_ ? *validation_ : train_;
+        loader.start_epoch(0);
+        report_non_finite(*loader.next(), "epoch " + std::to_string(m.epoch) + ", after step " + std::to_string(state_.step), bad);
+    }
+    ++state_.epoch;
+    state_.batch = 0;
+    state_.running = {};
+    state_.history.push_back(m);
+    schedule_.after_epoch(validation_ ? m.val_loss : m.train_loss);
+    const bool best = state_.stopping.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
+    progress.clear();
+    if (options_.stats) {
+        const auto gradients = parameter_values(model_, ParamPart::gradient);  // of the last step, for those who look at the model next
+        stats_ = grad_stats(model_, loss_, fixed_inputs_, fixed_targets());
+        add_updates(stats_, model_, before_);
+        for (std::size_t i = 0; i < gradients.size(); ++i) model_.write(ParamPart::gradient, model_.index().parameters[i], gradients[i]);
+    }
+    if (best) {
+        state_.best = take_weights(model_);
+        state_.kind = "best";
+        if (!options_.checkpoint_dir.empty()) save_checkpoint(path("_best"), model_, state_);
+    }
+    log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
+    const bool last = state_.epoch == options_.epochs || state_.stopping.should_stop(options_.early_stopping_patience);
+    if (last || (options_.save_every > 0 && state_.epoch % options_.save_every == 0)) {
+        state_.kind = "epoch";
+        save(result, "_epoch_" + std::to_string(state_.epoch));
+        if (!options_.checkpoint_dir.empty()) {
+            std::error_code ignored;
+            std::filesystem::remove(path("_interrupted"), ignored);  // the run is past it
+        }
+    }
+}
+
+DLA_ONCE void Trainer::set_monitor() {
+    std::string& name = state_.monitor;
+    const bool classifies = loss_.counts_correct();
+    if (!options_.monitor.empty())
+        name = options_.monitor;
+    else if (validation_)
+        name = classifies ? "val_accuracy" : "val_loss";
+    else
+        name = options_.early_stopping_patience > 0 ? "train_loss" : "nothing";
+    detail::check_names(options_.metrics);
+    if (name == "nothing") return;  // no epoch is better than another
+    const auto metric = std::find_if(options_.metrics.begin(), options_.metrics.end(), [&](const auto& m) { return m->name() == name; });
+    const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
+                       (validation_ && (name == "val_loss" || (classifies && name == "val_accuracy") || metric != options_.metrics.end()));
+    if (!known)
+        fail(ErrorCode::usage, "trainer",
+             "cannot monitor '" + name + "'; expected train_loss" + (classifies ? ", train_accuracy" : "") + (validation_ ? ", val_loss" : "") +
+                 (validation_ && classifies ? ", val_accuracy" : "") + " or the name of one of the metrics, which need a validation set");
+    state_.higher_is_better = metric != options_.metrics.end() ? (*metric)->higher_is_better() : name.ends_with("accuracy");
+}
+
+DLA_ONCE void Trainer::try_metrics() {
+    validation_->start_epoch(0);
+    const Batch& batch = *validation_->next();
+    const std::vector<float> outputs(static_cast<std::size_t>(batch.count * model_.output_shape().size()));
+    for (const auto& metric : options_.metrics) metric->reset(), metric->add(outputs, batch.targets(), batch.count);
+}
+
+DLA_ONCE std::string Trainer::first_bad_buffer() const {
+    std::vector<float> host;
+    for (const BufferRow& row : model_.index().buffers) {
+        host.resize(static_cast<std::size_t>(row.count));
+        model_.read(row, host);
+        if (!detail::all_finite(std::span<const float>(host))) return "buffer " + row.path;
+    }
+    return "";
+}
+
+DLA_ONCE void Trainer::save(TrainingResult& result, const std::string& suffix) {
+    if (options_.checkpoint_dir.empty()) return;
+    result.checkpoint = path(suffix);
+    save_checkpoint(result.checkpoint, model_, state_, &optimizer_, &schedule_);
+}
+
+DLA_ONCE Targets Trainer::fixed_targets() const { return fixed_values_.empty() ? Targets(fixed_labels_) : Targets(fixed_values_); }
+
+DLA_ONCE void Trainer::take_fixed_batch() {
+    const index_t size = std::max<index_t>(1, train_.options().batch_size / options_.micro_batches);  // for no more memory than a step takes
+    const auto loader = train_.in_order(size, static_cast<std::size_t>(size));
+    loader->start_epoch(0);
+    const Batch& batch = *loader->next();
+    fixed_inputs_.assign(batch.inputs.begin(), batch.inputs.end());
+    fixed_labels_.assign(batch.labels.begin(), batch.labels.end());
+    fixed_values_.assign(batch.values.begin(), batch.values.end());
+}
+
+[[noreturn]] DLA_ONCE void Trainer::report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
+    const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.targets());
+    const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
+    fail(ErrorCode::numeric, when,
+         what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_norm > 0 ? "" : " or clip_grad_norm = 1") +
+             (options_.checkpoint_dir.empty() ? "" : "; the last checkpoint is kept"));
+}
+
+}  // namespace dla
