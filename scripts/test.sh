@@ -38,7 +38,7 @@ if [ "$install" = yes ]; then
     # python3-numpy and the rest of the optional ones: tests that use them skip where they are not.
     install_packages g++ meson ninja-build pkg-config python3 git libcli11-dev libtomlplusplus-dev nlohmann-json3-dev doctest-dev \
         zlib1g-dev libcurl4-openssl-dev libssl-dev ca-certificates libpng-dev libjpeg-dev gnuplot-nox fonts-dejavu-core -- clang-19 graphviz \
-        libbenchmark-dev
+        libbenchmark-dev libeigen3-dev libxtensor-dev
 fi
 
 options=(--buildtype=release -Dtests=enabled -Dexamples=enabled -Dbenchmarks=auto)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <dla/io/plot.hpp>
+#include <dla/io/plot_script.hpp>
 #include <dla/io/png.hpp>
 
 #include <doctest/doctest.h>
@@ -7,9 +8,11 @@
 #include <support/temporary_folder.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include <sys/resource.h>

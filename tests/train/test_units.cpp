@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <dla/data.hpp>
+#include <dla/io/json.hpp>
 #include <dla/train.hpp>
 #include <dla/zoo.hpp>
 

@@ -4,6 +4,8 @@
 
 #include <dla/core/shape.hpp>
 
+#include <span>
+
 namespace dla {
 
 /// `batch` samples of `shape`, contiguous; images as (batch, height, width, channels). A view without data stands for "not wanted".
@@ -20,6 +22,8 @@ struct BasicView {
         : data(other.data), batch(other.batch), shape(other.shape) {}
 
     constexpr index_t size() const { return batch == 0 ? 0 : batch * shape.size(); }
+    /// All of its values, in memory order. For pointers of the host.
+    constexpr auto values() const { return std::span(data, static_cast<std::size_t>(size())); }
     constexpr explicit operator bool() const { return static_cast<bool>(data); }
 };
 
