@@ -46,6 +46,8 @@ TEST_CASE("refusals of linear layers and convolutions") {
     CHECK(why(Linear<4, Dyn>{}, Shape{4}) == "Linear<4, Dyn> refuses input [4]: its output size is not set; write Linear<4, 10> or Linear<4, Dyn>{.out = 10}");
     CHECK(why(Linear<4, Dyn>{.out = 0}, Shape{4}) == "Linear<4, 0> refuses input [4]: its output size is 0; expected at least 1");
     CHECK(why(Conv2d<3, 8, 3>{}, Shape{7}) == "Conv2d<3, 8, 3> refuses input [7]: expected an image [channels, height, width]");
+    CHECK(why(Conv2d<3, 8, 3>{}, Shape{3, 9, 9}.contiguous()) ==
+          "Conv2d<3, 8, 3> refuses input [3, 9, 9] (contiguous) (243 values): expected an image with channels last in memory; put ToChannelsLast in front");
     CHECK(why(Conv2d<3, 8, 3>{}, Shape{4, 9, 9}) == "Conv2d<3, 8, 3> refuses input [4, 9, 9] (324 values): expected 3 channels; did you mean Conv2d<4, 8, 3>?");
     CHECK(why(Conv2d<3, 8, 3>{}, Shape{32, 32, 3}) ==
           "Conv2d<3, 8, 3> refuses input [32, 32, 3] (3072 values): expected 3 channels; shapes are channels first: did you mean [3, 32, 32]?");

@@ -18,6 +18,8 @@ void for_each_parametric_case(F&& f) {
     f("Linear without bias", Linear{.out = 4, .bias = false}, Shape{7}, 2);
     f("Linear 1 to 1, batch 1", Linear{.out = 1}, Shape{1}, 1);
 
+    f("Linear of the last of three axes", Linear{.out = 3}, Shape{2, 3, 5}.contiguous(), 2);
+
     using Conv = dla::Conv2d<Dyn, Dyn, Dyn, 1, 0>;
     f("Conv2d 3 same", Conv{.out = 4, .kernel = 3, .padding = dla::Same}, Shape{2, 5, 4}, 2);
     f("Conv2d 2 same: the odd zero is behind", Conv{.out = 3, .kernel = 2, .padding = dla::Same}, Shape{2, 4, 3}, 2);
@@ -48,6 +50,8 @@ void for_each_parametric_case(F&& f) {
     f("BatchNorm2d", dla::BatchNorm2d<>{}, Shape{3, 3, 4}, 2);
     f("BatchNorm2d without affine part", dla::BatchNorm2d<>{.affine = false}, Shape{3, 3, 4}, 2);
     f("BatchNorm2d cumulative", dla::BatchNorm2d<>{.momentum = dla::cumulative_average}, Shape{2, 3, 3}, 2);
+    f("BatchNorm2d of contiguous images", dla::BatchNorm2d<>{}, Shape{3, 3, 4}.contiguous(), 2);
+    f("LayerNorm of two of three axes", dla::LayerNorm<3, 4>{}, Shape{2, 3, 4}.contiguous(), 2);
     f("LayerNorm of the last axis of [6]", dla::LayerNorm<>{}, Shape{6}, 3);
     f("LayerNorm of the last axis of [4, 6]", dla::LayerNorm<6>{}, Shape{4, 6}, 2);
     f("LayerNorm of [4, 6]", dla::LayerNorm<4, 6>{}, Shape{4, 6}, 2);
@@ -55,6 +59,7 @@ void for_each_parametric_case(F&& f) {
     f("GroupNorm [6]", dla::GroupNorm<2>{}, Shape{6}, 3);
     f("GroupNorm [6, 3]", dla::GroupNorm<3>{}, Shape{6, 3}, 2);
     f("GroupNorm [4, 3, 2]", dla::GroupNorm<2>{}, Shape{4, 3, 2}, 2);
+    f("GroupNorm of contiguous images", dla::GroupNorm<2>{}, Shape{4, 3, 2}.contiguous(), 2);
     f("GroupNorm without affine part", dla::GroupNorm<1>{.eps = 1e-3, .affine = false}, Shape{3, 2, 3}, 2);
     f("GroupNorm of each channel", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 3, 4}, 2);
     f("GroupNorm of each channel of [3, 5]", dla::GroupNorm<dla::PerChannel>{}, Shape{3, 5}, 2);
@@ -62,6 +67,7 @@ void for_each_parametric_case(F&& f) {
     f("PReLU of [2, 3, 4], one weight", dla::PReLU<>{.init = -0.5}, Shape{2, 3, 4}, 2);
     f("PReLU for each feature of [7]", dla::PReLU<7>{}, Shape{7}, 3);
     f("PReLU for each channel of [3, 5]", dla::PReLU<Dyn>{}, Shape{3, 5}, 2);
+    f("PReLU for each channel of contiguous images", dla::PReLU<Dyn>{}, Shape{3, 4, 2}.contiguous(), 2);
     f("PReLU for each channel of [3, 4, 2]", dla::PReLU<Dyn>{}, Shape{3, 4, 2}, 2);
     f("LayerNorm without affine part", dla::LayerNorm<>{.eps = 1e-3, .affine = false}, Shape{5}, 2);
 
@@ -125,6 +131,10 @@ void for_each_plain_case(F&& f) {
     f("Softmax of rows of [3, 2, 4]", dla::Softmax<2>{}, Shape{3, 2, 4}, 2);
     f("Softmax of columns of [3, 2, 4]", dla::Softmax<3>{}, Shape{3, 2, 4}, 2);
 
+    f("Softmax of channels of contiguous images", dla::Softmax<1>{}, Shape{3, 2, 4}.contiguous(), 2);
+    f("Softmax of rows of contiguous images", dla::Softmax<2>{}, Shape{3, 2, 4}.contiguous(), 2);
+    f("Softmax of columns of contiguous images", dla::Softmax<3>{}, Shape{3, 2, 4}.contiguous(), 2);
+
     f("LogSoftmax of [7]", dla::LogSoftmax<1>{}, Shape{7}, 3);
     f("LogSoftmax of columns of [3, 4]", dla::LogSoftmax<2>{}, Shape{3, 4}, 2);
     f("LogSoftmax of channels of [3, 2, 4]", dla::LogSoftmax<1>{}, Shape{3, 2, 4}, 2);
@@ -136,6 +146,10 @@ void for_each_plain_case(F&& f) {
     f("Dropout 1", dla::Dropout{.p = 1}, Shape{17}, 2);
     f("Flatten [2, 3, 4]", dla::Flatten{}, Shape{2, 3, 4}, 2);
     f("Flatten [3, 4]", dla::Flatten{}, Shape{3, 4}, 2);
+    f("ToChannelsLast", dla::ToChannelsLast{}, Shape{2, 3, 4}.contiguous(), 2);
+    f("ToChannelsLast, nothing to do", dla::ToChannelsLast{}, Shape{2, 3, 4}, 2);
+    f("ToContiguous", dla::ToContiguous{}, Shape{2, 3, 4}, 2);
+    f("Flatten contiguous axes", dla::Flatten{}, Shape{2, 3, 4}.contiguous(), 2);
     f("Identity", dla::Identity{}, Shape{2, 3, 4}, 2);
 }
 

@@ -80,9 +80,9 @@ struct Fork {
         return links[0].parameters || links[1].parameters;
     }
 
-    // A tensor [C, H, W] lies in memory as rows of C; one of another rank is one row. What Concat puts next to each other are parts of rows.
-    index_t rows(index_t batch) const { return out.rank == 3 ? batch * out.d[1] * out.d[2] : batch; }
-    index_t columns(const Shape& s) const { return out.rank == 3 ? s.d[0] : s.size(); }
+    // An image lies in memory as rows of its channels; what is contiguous is one row. What Concat puts next to each other are parts of rows.
+    index_t rows(index_t batch) const { return out.is_image() ? batch * out.d[1] * out.d[2] : batch; }
+    index_t columns(const Shape& s) const { return out.is_image() ? s.d[0] : s.size(); }
     /// Where the branch's part of a row begins.
     index_t column(std::size_t i) const {
         index_t at = 0;

@@ -22,7 +22,7 @@ constexpr Shape joined(Shape all, const Shape& s) {
 }
 /// One value for each channel of the images `all`.
 constexpr bool is_gate(const Shape& s, const Shape& all) {
-    return all.rank == 3 && (s.rank == 1 || (s.rank == 3 && s.d[1] == 1 && s.d[2] == 1)) && compatible(all.d[0], s.d[0]) && !s.is_flattened_image();
+    return all.is_image() && (s.rank == 1 || (s.is_image() && s.d[1] == 1 && s.d[2] == 1)) && compatible(all.d[0], s.d[0]) && !s.is_flattened_image();
 }
 
 [[gnu::cold]] constexpr ShapeResult added_shape(Merge merge, std::span<const Shape> shapes, const BranchWords& words) {
@@ -71,7 +71,7 @@ constexpr bool is_gate(const Shape& s, const Shape& all) {
         for (std::size_t i = 0; i < shapes.size(); ++i)
             plain = plain || (!identity[i] && shapes[i].rank == 1 && shapes[i].is_known() && !shapes[i].is_flattened_image());
         for (std::size_t i = 0; i < shapes.size(); ++i)
-            if (plain && identity[i] && shapes[i].is_flattened_image()) shapes[i].d[1] = shapes[i].d[2] = 0;
+            if (plain && identity[i] && shapes[i].is_flattened_image()) shapes[i] = shapes[i].contiguous();
     }
     return added_shape(merge, shapes, words);
 }

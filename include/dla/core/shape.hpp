@@ -36,17 +36,35 @@ constexpr bool compatible(index_t a, index_t b) { return a == b || a == Dyn || b
 /// The first of two sizes that is known.
 constexpr index_t known(index_t a, index_t b) { return a != Dyn ? a : b; }
 
+/// How the values of a sample lie in memory, whatever the order of the axes in its shape; PyTorch's memory formats. `contiguous`: as the shape is written, the
+/// last axis fastest. `channels_last`: the first axis fastest, and the others as written before it: [channels, height, width] as (height, width, channels).
+enum class MemoryOrder { contiguous, channels_last };
+
 /// Shape of ONE sample, channels first: `{features}`, `{rows, features}` or `{channels, height, width}`; the batch is not part of it.
-/// Rank 0 means "not known at all". In memory rank 1 and 2 are row-major as written, rank 3 is stored (height, width, channels).
-/// A flattened image has rank 1 and keeps height and width in d[1], d[2], because its features lie in (height, width, channels) order.
+/// Rank 0 means "not known at all". Three axes are an image with channels last in memory, which convolutions and pooling want; `Shape{3, 32, 32}.contiguous()`
+/// are three axes that lie as they are written. All others are contiguous, but for the features of a flattened image, which stay in the order of the image: rank
+/// 1 with channels last, height and width in d[1] and d[2].
 struct Shape {
     int rank = 0;
     index_t d[3]{};
+    MemoryOrder order = MemoryOrder::contiguous;
 
     constexpr Shape() = default;
     constexpr Shape(index_t features) : rank(1), d{features, 0, 0} {}
     constexpr Shape(index_t rows, index_t features) : rank(2), d{rows, features, 0} {}
-    constexpr Shape(index_t channels, index_t height, index_t width) : rank(3), d{channels, height, width} {}
+    constexpr Shape(index_t channels, index_t height, index_t width) : rank(3), d{channels, height, width}, order(MemoryOrder::channels_last) {}
+
+    /// The same axes, their values in memory as they are written: of a flattened image features in (channels, height, width) order.
+    constexpr Shape contiguous() const {
+        Shape s = *this;
+        s.order = MemoryOrder::contiguous;
+        if (rank == 1) s.d[1] = s.d[2] = 0;
+        return s;
+    }
+    /// Three axes with the first one, channels, fastest in memory.
+    constexpr Shape channels_last() const { return rank == 3 ? Shape{d[0], d[1], d[2]} : *this; }
+    /// [channels, height, width] with channels last in memory.
+    constexpr bool is_image() const { return rank == 3 && order == MemoryOrder::channels_last; }
 
     /// Number of values (the largest index_t if they are more), or Dyn if an axis is unknown.
     constexpr index_t size() const {
@@ -68,7 +86,7 @@ struct Shape {
     constexpr bool is_known() const { return rank != 0 && size() != Dyn; }
 
     /// Rank 1 made from an image whose positions (height x width) are more than one, so that memory order differs from channels first.
-    constexpr bool is_flattened_image() const { return rank == 1 && d[1] > 0 && d[2] > 0 && (d[1] > 1 || d[2] > 1); }
+    constexpr bool is_flattened_image() const { return rank == 1 && order == MemoryOrder::channels_last; }
 
     /// Same rank and same axes (and same memory order of the features).
     constexpr bool operator==(const Shape&) const = default;
@@ -80,18 +98,18 @@ constexpr bool compatible(const Shape& a, const Shape& b) {
     if (a.rank != b.rank) return false;
     for (int i = 0; i < a.rank; ++i)
         if (!compatible(a.d[i], b.d[i])) return false;
-    return a.rank != 1 || a.is_flattened_image() == b.is_flattened_image() || !a.is_known() || !b.is_known();
+    return a.order == b.order || (a.rank == 1 && (!a.is_known() || !b.is_known()));
 }
 
 /// `512`, or `Dyn`.
 [[gnu::cold]] constexpr Text dim_text(index_t n) { return n == Dyn ? Text("Dyn") : text(n); }
 
-/// `[64, 2, 2]`.
+/// `[64, 2, 2]`; where three axes are not an image `[64, 2, 2] (contiguous)`.
 [[gnu::cold]] constexpr Text to_text(const Shape& s) {
     if (s.rank == 0) return "[unknown]";
     Text t("[");
     for (int i = 0; i < s.rank; ++i) t.append(i ? ", " : "").append(dim_text(s.d[i]));
-    return t.append("]");
+    return t.append(s.rank == 3 && !s.is_image() ? "] (contiguous)" : "]");
 }
 
 template <class Stream>

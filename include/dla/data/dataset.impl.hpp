@@ -11,7 +11,7 @@ DLA_ONCE void Dataset::check() const {
     const auto refuse_if = [this](bool wrong, const std::string& sentence) {
         if (wrong) fail(ErrorCode::data, name, sentence);
     };
-    refuse_if(shape.rank != 3 || !shape.is_known() || shape.d[0] < 1 || shape.d[1] < 1 || shape.d[2] < 1,
+    refuse_if(!shape.is_image() || !shape.is_known() || shape.d[0] < 1 || shape.d[1] < 1 || shape.d[2] < 1,
               "the sample shape must be [channels, height, width], got " + std::string(to_text(shape).view()));
     refuse_if(shape.is_too_large(), "the sample shape " + std::string(to_text(shape).view()) + " has more than " + std::to_string(max_values) + " values");
     refuse_if(num_classes < 1, "the number of classes must be at least 1, got " + std::to_string(num_classes));
@@ -47,7 +47,7 @@ DLA_ONCE Split random_split(index_t size, index_t val_size, Seed seed) {
 namespace detail {
 
 inline void check_layout_sizes(std::size_t from, std::size_t to, index_t batch, const Shape& shape) {
-    const bool good = shape.rank == 3 && shape.is_known() && batch >= 0 && from == to && from == static_cast<std::size_t>(saturating_mul(batch, shape.size()));
+    const bool good = shape.is_image() && shape.is_known() && batch >= 0 && from == to && from == static_cast<std::size_t>(saturating_mul(batch, shape.size()));
     if (!good)
         fail(ErrorCode::shape, "layout",
              text("a batch of ", batch, " samples ", to_text(shape), " does not fit buffers of ", from, " and ", to, " values").view());

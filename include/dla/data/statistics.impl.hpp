@@ -12,7 +12,7 @@ namespace dla {
 
 DLA_ONCE void compute_statistics(Dataset& data) {
     const Shape& s = data.shape;
-    const bool good = s.rank == 3 && s.is_known() && s.size() > 0 && !s.is_too_large() && !data.images.empty() &&
+    const bool good = s.is_image() && s.is_known() && s.size() > 0 && !s.is_too_large() && !data.images.empty() &&
                       data.images.size() % static_cast<std::size_t>(s.size()) == 0;
     if (!good)
         fail(ErrorCode::data, data.name, text("got ", data.images.size(), " pixel bytes; expected a multiple of the size of an image ", to_text(s)).view());

@@ -104,7 +104,7 @@ public:
         NonFiniteFinder<T>::after_forward(layer, y);
         if (!index_.layer(layer).rectifies || y.size() == 0) return;
         // Images lie channels last, rows of features feature last: a unit is a channel or a feature.
-        const auto units = static_cast<std::size_t>(y.shape.d[y.shape.rank == 2 ? 1 : 0]);
+        const auto units = static_cast<std::size_t>(y.shape.d[y.shape.is_image() ? 0 : y.shape.rank - 1]);
         std::vector<char> alive(units, 0);
         for (std::size_t i = 0; i < static_cast<std::size_t>(y.size()); ++i)
             if (y.data[i] != T(0)) alive[i % units] = 1;

@@ -57,7 +57,7 @@ private:
         n.macs = row.macs;
         std::string key = row.type + '\n' + row.settings + '\n' + (row.rectifies ? "r" : "") + static_cast<char>('0' + static_cast<int>(row.merge));
         for (const Shape* s : {&row.in, &row.out})
-            for (const index_t d : {static_cast<index_t>(s->rank), s->d[0], s->d[1], s->d[2]}) key += ' ' + std::to_string(d);
+            for (const index_t d : {static_cast<index_t>(s->rank), static_cast<index_t>(s->order), s->d[0], s->d[1], s->d[2]}) key += ' ' + std::to_string(d);
         for (std::size_t i = row.first_param; i < row.end_param; ++i) {
             const ParamRow& p = index_.parameters[i];
             n.parameters += p.count;

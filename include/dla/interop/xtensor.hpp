@@ -22,7 +22,7 @@ namespace dla {
 /// Throws Error(shape) when the samples are not images.
 template <class T>
 auto as_xtensor_images(const BasicView<T*>& batch) {
-    if (batch.shape.rank != 3) fail(ErrorCode::shape, "as_xtensor_images", text("takes images [channels, height, width]; got ", to_text(batch.shape)).view());
+    if (!batch.shape.is_image()) fail(ErrorCode::shape, "as_xtensor_images", text("takes images [channels, height, width]; got ", to_text(batch.shape)).view());
     const std::array<std::size_t, 4> shape{static_cast<std::size_t>(batch.batch), static_cast<std::size_t>(batch.shape.d[1]),
                                            static_cast<std::size_t>(batch.shape.d[2]), static_cast<std::size_t>(batch.shape.d[0])};
     return xt::adapt(batch.data, static_cast<std::size_t>(batch.size()), xt::no_ownership(), shape);

@@ -48,7 +48,7 @@ struct AnyConv2d {
 
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!s.is_image()) return detail::refuse_no_image(s);
         if (!compatible(s.d[0], in)) {
             if (s.d[2] == in)
                 return refuse("expected ", in, " channels; shapes are channels first: did you mean [", s.d[2], ", ", dim_text(s.d[0]), ", ", dim_text(s.d[1]),

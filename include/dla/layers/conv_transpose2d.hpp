@@ -58,7 +58,7 @@ struct AnyConvTranspose2d {
 
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!s.is_image()) return detail::refuse_no_image(s);
         if (!compatible(s.d[0], in))
             return refuse("expected ", in, " channels; did you mean ConvTranspose2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
         if (s.is_known() && out == Dyn)

@@ -52,7 +52,7 @@ struct GroupNorm {
         return s;
     }
     constexpr GroupNormDims dims(const Shape& s, index_t batch) const {
-        GroupNormDims d{.batch = batch, .channels = s.d[0], .groups = groups == PerChannel ? s.d[0] : groups, .channels_first = s.rank == 2};
+        GroupNormDims d{.batch = batch, .channels = s.d[0], .groups = groups == PerChannel ? s.d[0] : groups, .channels_first = s.rank > 1 && !s.is_image()};
         if (s.rank > 1) d.positions = s.rank == 3 ? s.d[1] * s.d[2] : s.d[1];
         return d;
     }

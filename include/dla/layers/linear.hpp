@@ -26,7 +26,7 @@ struct AnyLinear {
 
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank == 3) {
+        if (s.is_image()) {
             if (in != Dyn && s.size() == in) return refuse("expected ", in, "; did you forget Flatten?");
             if (in != Dyn && s.is_known()) return refuse("expected ", in, "; did you forget Flatten, or mean Linear<", s.size(), ", ", dim_text(out), ">?");
             return refuse("expected [features]; did you forget Flatten?");
@@ -36,10 +36,14 @@ struct AnyLinear {
         if (s.is_known() && out == Dyn)
             return refuse("its output size is not set; write Linear<", dim_text(in), ", 10> or Linear<", dim_text(in), ", Dyn>{.out = 10}");
         if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
-        return s.rank == 1 ? Shape{out} : Shape{s.d[0], out};
+        if (s.rank == 1) return Shape{out};
+        s.d[s.rank - 1] = out;
+        return s;
     }
     constexpr index_t macs(const Shape& s) const { return saturating_mul(s.size(), out); }
-    constexpr LinearDims dims(const Shape& s, index_t batch) const { return {.rows = s.rank == 2 ? batch * s.d[0] : batch, .in = s.d[s.rank - 1], .out = out}; }
+    constexpr LinearDims dims(const Shape& s, index_t batch) const {
+        return {.rows = s.rank == 1 ? batch : s.rank == 2 ? batch * s.d[0] : batch * s.d[0] * s.d[1], .in = s.d[s.rank - 1], .out = out};
+    }
 
     template <class P, class Builder>
     [[gnu::cold]] WeightAndBias<P> build(Builder& b, const Shape& s) const;
@@ -88,7 +92,7 @@ DLA_TEMPLATE_ONCE(void AnyLinear::backward(Context<Cpu<float>>&, const WeightAnd
 
 }  // namespace detail
 
-/// y = x W^T + b. x [N, in] or [N, rows, in], weight [out, in], bias [out]. In = Dyn: taken from the input; Out = Dyn: set `out`.
+/// y = x W^T + b. x [N, in], [N, rows, in] or, contiguous, [N, a, b, in], weight [out, in], bias [out]. In = Dyn: taken from the input; Out = Dyn: set `out`.
 /// Initialised as PyTorch's nn.Linear: weight and bias uniform in +-1/sqrt(in).
 template <index_t In = Dyn, index_t Out = Dyn>
 struct Linear {

@@ -212,7 +212,7 @@ struct LayerNorm {
         if (s.rank == 0) return s;
         constexpr int axes = sizeof...(Sizes) == 0 ? 1 : static_cast<int>(sizeof...(Sizes));
         if (s.rank < axes) return refuse("expected at least ", axes, " axes");
-        if (s.rank == 3 && axes != 3)
+        if (s.is_image() && axes != 3)
             return refuse("expected [features] or [rows, features]; for an image name all three axes, LayerNorm<channels, height, width>");
         const index_t sizes[] = {Sizes..., Dyn};
         if (sizeof...(Sizes) > 0)
@@ -234,9 +234,9 @@ struct LayerNorm {
     [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
         State<P> state;
         if (!affine) return state;
-        const Dims dims = s.rank == 3 ? Dims{s.d[0], s.d[1], s.d[2]} : sizeof...(Sizes) == 2 ? Dims{s.d[0], s.d[1]} : Dims{columns(s)};
+        const Dims dims = sizeof...(Sizes) == 3 ? Dims{s.d[0], s.d[1], s.d[2]} : sizeof...(Sizes) == 2 ? Dims{s.d[s.rank - 2], s.d[s.rank - 1]} : Dims{columns(s)};
         DiskOrder order;
-        if (s.rank == 3) order = {.outer = 1, .channels = s.d[0], .pixels = s.d[1] * s.d[2]};
+        if (s.is_image()) order = {.outer = 1, .channels = s.d[0], .pixels = s.d[1] * s.d[2]};
         if (s.rank == 1) order = feature_order(s);
         state.weight = b.parameter("weight", ParamKind::norm_weight, dims, Init{.fixed = 1}, order);
         state.bias = b.parameter("bias", ParamKind::norm_bias, dims, Init{.fixed = 0}, order);

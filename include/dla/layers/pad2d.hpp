@@ -32,7 +32,7 @@ struct ZeroPad2d {
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!s.is_image()) return detail::refuse_no_image(s);
         for (const index_t n : {left, right, top, bottom})
             if (n > detail::max_window || n < -detail::max_window)
                 return refuse("padding must lie between -", detail::max_window, " and ", detail::max_window, "; got ", n);

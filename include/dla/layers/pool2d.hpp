@@ -12,7 +12,7 @@ namespace detail {
 /// The output of a pooling layer, or why it refuses.
 constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceil_mode) {
     if (s.rank == 0) return Shape{};
-    if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+    if (!s.is_image()) return detail::refuse_no_image(s);
     if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1)
         return refuse("kernel, stride and dilation must be at least 1");
     if (!detail::within_max_window(kernel) || !detail::within_max_window(stride) || !detail::within_max_window(dilation))
@@ -139,7 +139,7 @@ struct AdaptiveAvgPool2d {
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!s.is_image()) return detail::refuse_no_image(s);
         if (size.h == Dyn || size.w == Dyn) return refuse("its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that stays as it is");
         if ((size.h < 1 && size.h != Same) || (size.w < 1 && size.w != Same)) return refuse("its size must be at least 1, or Same");
         if (!detail::within_max_window({s.d[1], s.d[2]}) || !detail::within_max_window(size))
@@ -168,7 +168,7 @@ struct GlobalAvgPool2d {
     static constexpr Pool2dDims dims(const Shape& s, index_t batch) { return detail::pool2d_dims(batch, s, {s.d[1], s.d[2]}, {s.d[1], s.d[2]}, 0, 1, false); }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!s.is_image()) return detail::refuse_no_image(s);
         return Shape{s.d[0]};
     }
 

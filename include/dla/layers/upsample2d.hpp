@@ -40,7 +40,7 @@ struct Upsample2d {
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
-        if (s.rank != 3) return refuse("expected an image [channels, height, width]");
+        if (!s.is_image()) return detail::refuse_no_image(s);
         const bool scaled = scale != Size2(Dyn), sized = size != Size2(0);
         if (!scaled && !sized) return refuse("neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
         if (scaled && sized) return refuse("its scale and its size are set; write one of them, Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");

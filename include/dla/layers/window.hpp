@@ -20,6 +20,12 @@ inline constexpr index_t Same = -2;
 
 namespace detail {
 
+/// Why a layer of images does not take this.
+[[gnu::cold]] constexpr ShapeResult refuse_no_image(const Shape& s) {
+    if (s.rank == 3) return refuse("expected an image with channels last in memory; put ToChannelsLast in front");
+    return refuse("expected an image [channels, height, width]");
+}
+
 /// Sizes of a window beyond this are refused, so that the geometry below does not overflow.
 inline constexpr index_t max_window = index_t{1} << 30;
 constexpr bool within_max_window(Size2 s) { return s.h <= max_window && s.w <= max_window; }

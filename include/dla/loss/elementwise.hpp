@@ -151,9 +151,9 @@ struct BCEWithLogits {
     /// Throws Error(model) when the options do not fit.
     void check(const Shape& out) const {
         const auto count = static_cast<index_t>(pos_weight.size());
-        if (count > 1 && count != out.size() && !(out.rank == 3 && count == out.d[0]))
+        if (count > 1 && count != out.size() && !(out.is_image() && count == out.d[0]))
             fail(ErrorCode::model, "BCEWithLogits",
-                 text("pos_weight has ", count, " values; expected one for each of ", out.size(), " outputs", out.rank == 3 ? ", one for each channel" : "",
+                 text("pos_weight has ", count, " values; expected one for each of ", out.size(), " outputs", out.is_image() ? ", one for each channel" : "",
                       " or one for all")
                      .view());
         for (const double w : pos_weight)
