@@ -32,7 +32,7 @@ int main() {
     return dla::train_step(model, adam, dla::CrossEntropy{}, inputs, labels) > 0 ? 0 : 1;
 }
 """
-IMPLEMENT = "#define DLA_KERNELS_IMPLEMENT\n#include <dla/data.hpp>\n#include <dla/nn.hpp>\n"
+IMPLEMENT = "#define DLA_KERNELS_IMPLEMENT\n#include <dla/data.hpp>\n#include <dla/nn.hpp>\n#include <dla/train.hpp>\n"
 
 
 def conv(i, o):
@@ -49,8 +49,10 @@ def sources():
     cifar = ("#include <dla/nn.hpp>\nusing Net = dla::Sequential<" +
              ", ".join([conv(3, 32), conv(32, 64), "dla::MaxPool2d<2>", conv(64, 128), conv(128, 256), "dla::MaxPool2d<2>"]) +
              ", dla::Flatten, dla::Linear<16384, 256>, dla::ReLU, dla::Dropout, dla::Linear<256, 10>>;" + MAIN.replace("INPUT", "dla::Shape{3, 32, 32}"))
+    names, body = re.findall(r"```cpp\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.S)[:2]
+    fit = f"{names}int main() {{\n{body}}}\n"
     return {"`#include <dla/nn.hpp>` alone": "#include <dla/nn.hpp>\nint main() {}\n", "the example of the README": readme, "CIFAR-10 CNN, written out": cifar,
-            "Sequential of 50 layers": linear(50), "Sequential of 200 layers": linear(200)}
+            "Sequential of 50 layers": linear(50), "Sequential of 200 layers": linear(200), "the first program of docs/training.md (`fit`)": fit}
 
 
 def measure(command):
