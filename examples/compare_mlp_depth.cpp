@@ -89,9 +89,7 @@ int load(Arguments a, bool names_folder) {
     const Results results = depth_study::read_results(file);
     if (!names_folder && !a.load.empty()) a.setting.output_dir = std::filesystem::path(file).parent_path().string();
     if (a.setting.output_dir.empty()) a.setting.output_dir = ".";
-    std::error_code error;
-    std::filesystem::create_directories(a.setting.output_dir, error);
-    if (error) dla::fail(dla::ErrorCode::io, a.setting.output_dir, "cannot create the folder for the report: " + error.message());
+    dla::make_folder(a.setting.output_dir, "the folder for the report");
     if (!a.setting.quiet) std::printf("%s: %zu experiments\n", file.c_str(), results.experiments.size());
     report(results, a.setting);
     return 0;

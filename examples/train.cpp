@@ -30,24 +30,11 @@ dla::ExperimentConfig read_experiment(const Arguments& a) {
 std::string resume(const Arguments& a, dla::Trainer& trainer, const std::string& folder, const std::string& name, const std::string& run) {
     if (!a.resume.empty()) return trainer.resume(dla::Checkpoint(a.resume)), a.resume;
     std::vector<std::string> skipped;
-    const auto note = [](const std::string& reason) { std::fprintf(stderr, "note: skipped %s\n", reason.c_str()); };
-    const auto found = dla::resumable_checkpoints(folder, name, trainer.state().config, run, skipped);
-    for (const std::string& reason : skipped) note(reason);
-    for (const std::string& file : found) {
-        try {
-            return trainer.resume(dla::Checkpoint(file)), file;
-        } catch (const dla::Error& e) {
-            note(e.what());
-        }
-    }
+    const std::string file = trainer.resume_newest(run, skipped);
+    for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
+    if (!file.empty()) return file;
     dla::fail(dla::ErrorCode::checkpoint, folder,
               "no checkpoint " + name + "_epoch_N or " + name + "_interrupted of this configuration to resume from; start anew without --resume");
-}
-
-void make_folder(const std::string& folder) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) dla::fail(dla::ErrorCode::io, folder, "cannot create the folder for checkpoints: " + error.message());
 }
 
 /// A run that is started anew does not begin where another one's files lie.
@@ -73,7 +60,7 @@ int train(const Arguments& a) {
 
     const std::string run_folder = experiment::in_output_dir(a.setting, "runs/" + name);
     const dla::FolderLock lock(run_folder, "use another --output-dir");  // before anything is read or written
-    make_folder(folder);
+    dla::make_folder(folder, "the folder for checkpoints");
     const dla::FileLock checkpoint_lock(folder + "/" + name + ".lock", "use another --output-dir or training.checkpoint_dir");
     const dla::RunFiles earlier(folder, run_folder, name);
     if (!a.wants_resume && !a.overwrite) refuse_to_mix(earlier, name);

@@ -205,5 +205,5 @@ TEST_CASE("histograms of awkward values") {
 TEST_CASE("a folder that cannot be made") {
     TemporaryFolder folder;
     put_file(folder / "file", "x");
-    CHECK(contains(error_of([&] { dla::EventWriter(folder / "file/runs"); }), "error[io] " + (folder / "file/runs") + ": cannot create folder: "));
+    CHECK(contains(error_of([&] { dla::EventWriter(folder / "file/runs"); }), "error[io] " + (folder / "file/runs") + ": cannot create the folder: "));
 }

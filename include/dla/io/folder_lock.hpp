@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One process at a time in a folder, or at something in it.
+// Folders: made where they are missing, and one process at a time in one, or at something in it.
 #pragma once
 
 #include <dla/io/atomic_file.hpp>
@@ -45,6 +45,13 @@ inline std::string lock_holder(const struct stat& file) {
 
 }  // namespace detail
 
+/// Makes a folder and those that it lies in, where they are not there. `what` is how an error calls it. Throws Error(io).
+inline void make_folder(const std::string& folder, std::string_view what = "the folder") {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) fail(ErrorCode::io, folder, detail::errno_sentence("cannot create " + std::string(what), error.value()));
+}
+
 /// Holds a folder, which is made if it is not there, until the object or the process ends, however it ends. No file is left behind. File systems without locks
 /// are used without. Throws Error(io): the folder cannot be made, or somebody else holds it, whose name is told.
 class FolderLock {
@@ -52,9 +59,7 @@ public:
     FolderLock() = default;
     /// `hint` says what to do when the folder is taken, e.g. "use another --output-dir".
     FolderLock(const std::string& folder, std::string_view hint) {
-        std::error_code error;
-        std::filesystem::create_directories(folder, error);
-        if (error) fail(ErrorCode::io, folder, "cannot create the folder: " + error.message());
+        make_folder(folder);
         file_ = detail::FileDescriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         struct stat status{};
         if (!file_ || ::fstat(file_.get(), &status) != 0) fail(ErrorCode::io, folder, detail::errno_sentence("cannot open the folder", errno));

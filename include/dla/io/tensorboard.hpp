@@ -4,13 +4,12 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
-#include <dla/io/atomic_file.hpp>
+#include <dla/io/folder_lock.hpp>
 #include <dla/io/wire.hpp>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <filesystem>
 #include <optional>
 
 namespace dla {
@@ -85,9 +84,7 @@ public:
     /// `purge_step`: the step from which this run (a resumed one) replaces what older files in the folder say.
     /// `run`: the run's identity, which the file's name carries; empty: none.
     explicit EventWriter(const std::string& folder, std::optional<std::int64_t> purge_step = std::nullopt, const std::string& run = "") {
-        std::error_code error;
-        std::filesystem::create_directories(folder, error);
-        if (error) fail(ErrorCode::io, folder, detail::errno_sentence("cannot create folder", error.value()));
+        make_folder(folder);
         char host[256] = "localhost";
         if (::gethostname(host, sizeof host - 1) != 0 || !*host) std::strcpy(host, "localhost");
         for (char* c = host; *c; ++c)

@@ -109,18 +109,12 @@ private:
 inline void resume_fit(Trainer& trainer, const FitOptions& o, const std::string& log_folder) {
     std::vector<std::string> skipped;
     const std::string run = log_folder.empty() ? "" : RunLog::run_of(log_folder);
-    const auto found = resumable_checkpoints(o.checkpoint_dir, o.name, trainer.state().config, run, skipped);
+    const std::string file = trainer.resume_newest(run, skipped);
     for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
-    for (const std::string& file : found) {
-        try {
-            trainer.resume(Checkpoint(file));
-            if (!o.quiet)
-                std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
-            return;
-        } catch (const Error& e) {
-            std::fprintf(stderr, "note: %s\n", e.what());
-            skipped.emplace_back(e.what());
-        }
+    if (!file.empty()) {
+        if (!o.quiet)
+            std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
+        return;
     }
     if (!skipped.empty())
         fail(ErrorCode::checkpoint, o.checkpoint_dir,
@@ -188,9 +182,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     std::optional<FileLock> checkpoint_lock;
     if (!log_folder.empty()) log_lock.emplace(log_folder, "use another name or log_dir");
     if (!o.checkpoint_dir.empty()) {
-        std::error_code error;
-        std::filesystem::create_directories(o.checkpoint_dir, error);
-        if (error) fail(ErrorCode::io, o.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
+        make_folder(o.checkpoint_dir, "the folder for checkpoints");
         checkpoint_lock.emplace(o.checkpoint_dir + "/" + o.name + ".lock", "use another name or checkpoint_dir");
     }
     const RunFiles earlier(o.checkpoint_dir, log_folder, o.name);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/io/folder_lock.hpp>
+#include <dla/io/json.hpp>
 #include <dla/io/plot.hpp>
 #include <dla/io/tensorboard.hpp>
 #include <dla/train/checkpoint.hpp>
@@ -112,13 +114,6 @@ inline KeptLines kept_lines(const std::string& path, const RunState& from) {
     return kept;
 }
 
-inline std::string created_folder(std::string folder) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error) fail(ErrorCode::io, folder, "cannot create the folder: " + error.message());
-    return folder;
-}
-
 }  // namespace detail
 
 /// What a run's folder holds, open for writing.
@@ -177,8 +172,10 @@ struct RunLog::Files {
     }
 };
 
-DLA_ONCE RunLog::RunLog(std::string folder, bool quiet, const RunState& from)
-    : folder_(detail::created_folder(std::move(folder))), quiet_(quiet), files_(std::make_unique<Files>(folder_, from)) {}
+DLA_ONCE RunLog::RunLog(std::string folder, bool quiet, const RunState& from) : folder_(std::move(folder)), quiet_(quiet) {
+    make_folder(folder_);
+    files_ = std::make_unique<Files>(folder_, from);
+}
 DLA_ONCE RunLog::~RunLog() = default;
 
 DLA_ONCE std::string RunLog::run_of(const std::string& folder) {

@@ -24,6 +24,9 @@ public:
 
     /// Continues from a checkpoint. Throws Error(checkpoint) when it belongs to another configuration or other data.
     void resume(const Checkpoint& checkpoint);
+    /// Continues from the furthest checkpoint of this configuration that is whole; gives its path, or nothing when there is none. Those of another run than
+    /// `run` (empty: any) do not serve. What was passed over is added to `skipped`, with the reasons. Throws Error(checkpoint) as resumable_checkpoints does.
+    std::string resume_newest(const std::string& run, std::vector<std::string>& skipped);
 
     /// Trains until the epochs are over, early stopping, or a signal; then the model holds the best weights (the last ones after a signal, and where
     /// nothing is monitored). Throws Error(numeric) when the loss is not finite, naming step and first bad layer; checkpoints on disk stay as they are.

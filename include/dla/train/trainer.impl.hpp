@@ -3,8 +3,9 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
-#include <dla/inspect/grad_stats.hpp>
+#include <dla/io/folder_lock.hpp>
 #include <dla/train/progress.hpp>
+#include <dla/train/run_files.hpp>
 #include <dla/train/signals.hpp>
 
 #include <algorithm>
@@ -57,12 +58,20 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
     }
 }
 
-DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
-    if (!options_.checkpoint_dir.empty()) {
-        std::error_code error;
-        std::filesystem::create_directories(options_.checkpoint_dir, error);
-        if (error) fail(ErrorCode::io, options_.checkpoint_dir, "cannot create the folder for checkpoints: " + error.message());
+DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<std::string>& skipped) {
+    for (const std::string& file : resumable_checkpoints(options_.checkpoint_dir, options_.name, state_.config, run, skipped)) {
+        try {
+            resume(Checkpoint(file));
+            return file;
+        } catch (const Error& e) {
+            skipped.emplace_back(e.what());
+        }
     }
+    return "";
+}
+
+DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
+    if (!options_.checkpoint_dir.empty()) make_folder(options_.checkpoint_dir, "the folder for checkpoints");
     const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
     model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
     if (validation_ && !options_.metrics.empty()) try_metrics();
