@@ -3,7 +3,7 @@
 // each by the plain loops, by EigenCpu and, for float, by Cpu<float>. The last argument is the number of threads.
 #include <benchmark/benchmark.h>
 
-#include <dla/kernels/eigen.hpp>
+#include <dla/interop/eigen_policy.hpp>
 #include <dla/nn.hpp>
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The policy whose products run through Eigen against the reference: exact on integers, close on reals, the same bits at any number of threads, and a network.
-#include <dla/kernels/eigen.hpp>
+#include <dla/interop/eigen_policy.hpp>
 
 #include <dla/kernels/contract.hpp>
 #include <dla/nn.hpp>

@@ -15,7 +15,7 @@ WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 HEAVY = re.compile(r"/(iostream|regex|filesystem)$|/(Eigen|xtensor|xtl|nlohmann|toml\+\+|CLI|fmt)/")
 LIGHT = "nn.hpp model/any_model.hpp inspect/grad_check.hpp optim/make_optimizer.hpp optim/any_schedule.hpp".split()
 # What a header may need that a machine may lack.
-OPTIONAL = {"interop/eigen.hpp": "Eigen/Core", "kernels/eigen.hpp": "Eigen/Core", "interop/xtensor.hpp": "xtensor/xadapt.hpp", "cuda.hpp": "cuda_runtime_api.h"}
+OPTIONAL = {"interop/eigen.hpp": "Eigen/Core", "interop/eigen_policy.hpp": "Eigen/Core", "interop/xtensor.hpp": "xtensor/xadapt.hpp", "cuda.hpp": "cuda_runtime_api.h"}
 
 
 def main():

@@ -26,7 +26,7 @@ BELOW = {
 # The only macros: switches of core/config.hpp, the version, and these.
 MACROS = re.compile(r"DLA_\w+$")
 MACRO_FILES = {"core/config.hpp", "version.hpp"}
-FOREIGN_MACROS = {"TOML_ASSERT"}  # what a third-party header wants to be told
+FOREIGN_MACROS = {"TOML_ASSERT", "EIGEN_DONT_PARALLELIZE"}  # what a third-party header wants to be told
 FORBIDDEN_BELOW_TRAIN = re.compile(r"#include <(iostream|regex|filesystem|nlohmann/|toml|Eigen/|xtensor/)")
 # libm picks variants by the processor when a program starts, and their last bits differ: what weights depend on uses <dla/core/math.hpp>.
 LIBM = re.compile(r"std::(pow|exp2?|expm1|log(?:2|10|1p)?|a?(?:sin|cos|tan)h?|atan2|erfc?|cbrt|hypot|[tl]gamma|fma)\b")

@@ -41,9 +41,9 @@ constexpr index_t known(index_t a, index_t b) { return a != Dyn ? a : b; }
 enum class MemoryOrder { contiguous, channels_last };
 
 /// Shape of ONE sample, channels first: `{features}`, `{rows, features}` or `{channels, height, width}`; the batch is not part of it.
-/// Rank 0 means "not known at all". Three axes are an image with channels last in memory, which convolutions and pooling want; `Shape{3, 32, 32}.contiguous()`
-/// are three axes that lie as they are written. All others are contiguous, but for the features of a flattened image, which stay in the order of the image: rank
-/// 1 with channels last, height and width in d[1] and d[2].
+/// Rank 0 means "not known at all". Three axes are an image with channels last in memory, which convolutions want; `Shape{3, 32, 32}.contiguous()`
+/// are three axes that lie as they are written. All others are contiguous, but for the features of a flattened image, which stay in its order: rank 1 with
+/// channels last, height and width in d[1] and d[2].
 struct Shape {
     int rank = 0;
     index_t d[3]{};

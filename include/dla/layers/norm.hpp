@@ -234,7 +234,9 @@ struct LayerNorm {
     [[gnu::cold]] State<P> build(Builder& b, const Shape& s) const {
         State<P> state;
         if (!affine) return state;
-        const Dims dims = sizeof...(Sizes) == 3 ? Dims{s.d[0], s.d[1], s.d[2]} : sizeof...(Sizes) == 2 ? Dims{s.d[s.rank - 2], s.d[s.rank - 1]} : Dims{columns(s)};
+        const Dims dims = sizeof...(Sizes) == 3   ? Dims{s.d[0], s.d[1], s.d[2]}
+                          : sizeof...(Sizes) == 2 ? Dims{s.d[s.rank - 2], s.d[s.rank - 1]}
+                                                  : Dims{columns(s)};
         DiskOrder order;
         if (s.is_image()) order = {.outer = 1, .channels = s.d[0], .pixels = s.d[1] * s.d[2]};
         if (s.rank == 1) order = feature_order(s);

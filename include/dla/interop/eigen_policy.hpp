@@ -11,7 +11,7 @@
 #endif
 #include <Eigen/Core>
 #if defined(EIGEN_HAS_OPENMP)
-#error "dla: Eigen's own threads cut sums otherwise for every number of threads; define EIGEN_DONT_PARALLELIZE, or include <dla/kernels/eigen.hpp> before Eigen"
+#error "dla: Eigen's own threads change sums with their number; define EIGEN_DONT_PARALLELIZE, or include <dla/interop/eigen_policy.hpp> before Eigen"
 #endif
 
 #include <concepts>
