@@ -62,6 +62,7 @@ TEST_CASE("refusals of linear layers and convolutions") {
     CHECK(why(Conv{.kernel = 1}, Shape{6, 2, 2}) ==
           "Conv2d<Dyn, Dyn, 1, 1, 0> refuses input [6, 2, 2] (24 values): its number of output channels is not set; write Conv2d<Dyn, Dyn, 1>{.out = 32}");
     CHECK(why(Conv{.out = 2}, Shape{6, 2, 2}).ends_with("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}"));
+    CHECK(why(Conv2d<3, 8, 3, Same>{}, Shape{3, 9, 9}).find("padding comes behind it, Conv2d<in, out, kernel, stride, padding>") != std::string::npos);
     CHECK(why(Conv{.out = 2, .kernel = 1, .stride = 0}, Shape{6, 2, 2}).ends_with("output channels, kernel, stride and dilation must be at least 1"));
     CHECK(why(Conv{.out = 2, .kernel = 1, .padding = -1}, Shape{6, 2, 2}).ends_with("padding must be 0 or more, or Same"));
     CHECK(why(Conv2d<3, 8, 3, 2>{}, Shape{3, 8, 8}).ends_with("padding Same needs stride 1; write the padding, e.g. Conv2d<3, 8, 3, 2, 1>"));

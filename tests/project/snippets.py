@@ -5,6 +5,7 @@ A block that declares something stands at namespace scope, another one inside a 
 ends the file, which is also run; `<!-- new file -->` in the line before a block begins another one. `<!-- refused: REGEX -->`
 says that the compiler refuses the block, after all declarations before it, with a message that matches.
 """
+import os
 import pathlib
 import re
 import subprocess
@@ -67,7 +68,7 @@ def main():
         source.write_text(code)
         program = source.with_suffix("")
         runs = re.search(r"^int main\(", code, re.M) and not refusal
-        target = ["-pthread", "-o", str(program)] if runs else ["-fsyntax-only"]
+        target = ["-pthread", "-o", str(program), *os.environ.get("DLA_LINK", "").split()] if runs else ["-fsyntax-only"]
         result = subprocess.run(compiler + flags + [str(source)] + target, capture_output=True, text=True)
         if refusal:
             said = re.sub(r'"\}, Line<\d+>\{"', "", result.stderr)  # clang prints the sentence in pieces

@@ -59,6 +59,9 @@ struct AnyConv2d {
             return refuse("its number of output channels is not set; write Conv2d<", dim_text(in), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
         if (s.is_known() && kernel == Size2(Dyn)) return refuse("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
+        if (stride == Size2(Same))
+            return refuse(
+                "Same stands where its stride belongs; padding comes behind it, Conv2d<in, out, kernel, stride, padding>, and is Same unless told otherwise");
         if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
             return refuse("output channels, kernel, stride and dilation must be at least 1");
         if (!detail::within_max_window(kernel) || !detail::within_max_window(stride) || !detail::within_max_window(padding) ||
