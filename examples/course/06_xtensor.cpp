@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
     dla::fit(model, train, {.epochs = 3, .batch_size = 50, .quiet = true});
     const xt::xtensor<float, 4> normalised = (questions - train.mean[0]) / train.std[0];
     const std::vector<float> scores = model.predict(dla::as_batch(normalised).values());
-    const auto answers = xt::adapt(scores, {test.labels.size(), classes});
+    const xt::xtensor<float, 2> answers = xt::adapt(scores, {test.labels.size(), classes});
     const xt::xtensor<std::size_t, 1> best = xt::argmax(answers, 1);
     const auto right = xt::sum(xt::equal(best, xt::adapt(test.labels, {test.labels.size()})))();
 
