@@ -27,9 +27,14 @@ model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp
 NAME = r"[A-Za-z]\w*"
 
 
+# What containers call, and those who use a layer do not.
+OF_LAYERS = set("""needs any name attributes out_shape macs dims build scratch infer forward backward keep prepare prepared_bytes options in_place is_view is_identity
+reads_y rectifies merge check_batch columns rows in size_in_type""".split())
+
+
 class Entry:
-    def __init__(self, name, doc, header, line):
-        self.name, self.doc, self.header, self.line, self.members = name, doc, header, line, []
+    def __init__(self, name, doc, header, line, declaration):
+        self.name, self.doc, self.header, self.line, self.declaration, self.members = name, doc, header, line, declaration, []
 
 
 def first_sentence(doc):
@@ -60,10 +65,31 @@ def member(line):
     return m.group(1) if m and m.group(1) not in ("operator", "const", "delete", "default", "noexcept") else None
 
 
+def declaration(lines, at):
+    """What lines[at] declares, without its body, in one line."""
+    first = at
+    while first > 0 and re.match(r"\s*(template <|requires\b)", lines[first - 1]):
+        first -= 1
+    text, depth = "", 0
+    for c in "".join(re.sub(r"\s*//.*", "", line).strip() + " " for line in lines[first:at + 40]):
+        if depth == 0 and c == "{" and (re.search(r"(\)|\bconst|\bnoexcept|\boverride|\)\s*:.*)\s*$", text) or re.match(r"(template <.*> )?(struct|class|enum)\b", text)):
+            break
+        if depth == 0 and c == ";":
+            break
+        depth += (c in "([{") - (c in ")]}")
+        text += c
+    if re.match(r"enum class \w+$", text.strip()) and (values := re.match(r"enum class \w+ (\{[^{}]*\});", lines[at])):
+        text += values.group(1)
+    text = re.sub(r"\b(DLA_ONCE|inline" + ("|constexpr" if "(" in text or "struct" in text else "") + r"|virtual|explicit|static|friend|mutable) |\[\[[\w:]+\]\] ?", "", " ".join(text.split()))
+    text = re.sub(r"(?<=\)) : .*$", "", text)
+    return re.sub(r"\brequires ?(\(.*?\)+|requires.*?) (?=(struct|class|[\w:<>&]+ \w+\())", "", text).strip()
+
+
 def entries_of(path):
     header = str(path.relative_to(HEADERS))
     scope, doc, found, inside, public = [], [], {}, None, True
-    for number, line in enumerate(path.read_text().split("\n"), 1):
+    lines = path.read_text().split("\n")
+    for number, line in enumerate(lines, 1):
         space = re.match(r"(?:inline )?namespace ([\w:\s]*?)\s*\{", line)
         if space:
             scope.append(space.group(1).strip())
@@ -81,29 +107,42 @@ def entries_of(path):
                 public = False
             elif line.startswith("public:"):
                 public = True
-            elif public and (name := member(line)) and name != inside.name and name not in inside.members and not name.endswith("_"):
-                inside.members.append(name)
+            elif inside.declaration.startswith("enum"):
+                if value := re.match(r"    (\w+)(?: = [^,]*)?,?\s*(?:///< (.*))?$", line):
+                    inside.members.append((value.group(1), value.group(1), value.group(2) or ""))
+            elif public and (kinds := re.match(r"    (enum class (\w+) \{[^{}]*\});", line)):
+                inside.members.append((kinds.group(2), kinds.group(1), ""))
+            elif public and re.match(rf"    (explicit |constexpr )*{inside.name}\(", line) and not re.search(rf"= delete|\(const {inside.name}&\)|\({inside.name}&&|\(\) = default", line):
+                inside.members.append((inside.name, declaration(lines, number - 1), ""))
+            elif public and (name := member(line)) and name != inside.name and not name.endswith("_"):
+                trailing = re.search(r"///< (.*)", line)
+                if not (header.startswith(("layers/", "compose/")) and name in OF_LAYERS):
+                    inside.members.append((name, declaration(lines, number - 1), trailing.group(1) if trailing else ""))
         elif re.match(r"(template|requires|DLA_TEMPLATE_ONCE)\b", line) and not re.search(r"\b(using|concept)\b", line):
             continue
         elif line and not line.startswith((" ", "}", "#", "/")):
             name = declared(line)
             trailing = re.search(r"///< (.*)", line)
             if name and name not in found:
-                found[name] = Entry(name, [trailing.group(1)] if trailing else doc, header, number)
-            if name and re.match(r"(struct|class)\s", line) and not line.rstrip().endswith((";", "}")):
+                found[name] = Entry(name, [trailing.group(1)] if trailing else doc, header, number, declaration(lines, number - 1))
+            if name and re.match(r"(struct|class|enum)\s", line) and not line.rstrip().endswith((";", "}")):
                 inside, public = found[name], line.startswith("struct")
+            if name and (hidden := re.match(r"using \w+ = detail::(\w+)", line)):  # its members stand where it is defined
+                at = next((i for i, l in enumerate(lines) if re.match(rf"struct {hidden.group(1)} {{", l)), None)
+                for i in range(at + 1, lines.index("};", at)) if at is not None else ():
+                    if field := member(lines[i]):
+                        found[name].members.append((field, declaration(lines, i), (re.search(r"///< (.*)", lines[i]) or [None, ""])[1]))
             doc = []
         elif not line.startswith(" "):
             doc = doc if line.startswith(("///", "#")) else []
     return list(found.values())
 
 
-def table(entries):
-    rows = ["| name | what it is |", "|---|---|"]
+def listed(entries):
+    rows = []
     for e in entries:
-        members = "; members: " + ", ".join(f"`{m}`" for m in e.members) if e.members else ""
-        text = first_sentence(e.doc).replace("|", "\\|")
-        rows.append(f"| `{e.name}` | {text}{members} |")
+        rows.append(f"- `{e.declaration}`: {first_sentence(e.doc)}")
+        rows += [f"  - `{declared}`" + (f": {doc}" if doc else "") for _, declared, doc in e.members]
     return "\n".join(rows)
 
 
@@ -128,7 +167,7 @@ def main():
                     problems.append(f"docs/api.md: {pattern} does not have all of {', '.join(only)}")
                 problems.extend(f"include/dla/{e.header}:{e.line}: {e.name} has no documentation" for e in entries if not first_sentence(e.doc))
                 shown += entries
-        return f"<!-- names: {m.group(1)} -->\n\n{table(shown)}\n\n<!-- end of names -->"
+        return f"<!-- names: {m.group(1)} -->\n\n{listed(shown)}\n\n<!-- end of names -->"
 
     filled = re.sub(r"<!-- names: (.*?) -->\n.*?<!-- end of names -->", fill, text, flags=re.S)
     for path in sorted(HEADERS.rglob("*.hpp")):
