@@ -9,6 +9,7 @@
 #include <dla/data/fingerprint.hpp>
 #include <dla/data/load.hpp>
 #include <dla/data/loader.hpp>
+#include <dla/data/metadata.hpp>
 #include <dla/data/npy.hpp>
 #include <dla/data/resize.hpp>
 #include <dla/data/statistics.hpp>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // EXPECT: (use of|call to|uses) deleted
-// The data would be gone before the first epoch.
+// A temporary that cannot be moved from would be gone before the first epoch.
 #include <dla/data.hpp>
 #include <dla/train.hpp>
-dla::AnyData data(dla::make_digits(10, dla::Seed{1}));
+const dla::Dataset digits();
+dla::AnyData data(digits());

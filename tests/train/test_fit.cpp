@@ -10,6 +10,7 @@
 #include <support/temporary_folder.hpp>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 
 using namespace dla;
@@ -441,4 +442,78 @@ TEST_CASE("a look at a model leaves nothing behind in it, and a network of one o
     const Model<Sequential<Linear<2, 1>>, Shape{2}> logit(Seed{1});
     CHECK(contains(error_of([&] { predict_classes(logit, std::vector<float>{1, 2}); }), "the Sigmoid of a single logit is the probability"));
     CHECK(contains(error_of([&] { predict_probabilities(logit, std::vector<float>{1, 2}); }), "gives a score for each of two classes or more"));
+}
+
+TEST_CASE("fit: signals are taken where something can be saved, and nowhere else") {
+    struct Raises : TrainingCallback {
+        void progress(int, std::int64_t done, std::int64_t) override {
+            if (done == 1 && !raised) raised = true, std::raise(SIGTERM);
+        }
+        bool raised = false;
+    };
+    static int handled;
+    handled = 0;
+    const auto before = std::signal(SIGTERM, [](int) { ++handled; });
+    const ArrayData data = surface(96);
+    TemporaryFolder folder;
+    Regressor model(Seed{3});
+    FitOptions o = quiet(3);
+
+    Raises saved;
+    o.callback = &saved;
+    o.checkpoint_dir = folder.path;
+    TrainingResult result = fit(model, data, o);
+    CHECK(result.interrupted_by == SIGTERM);
+    CHECK(result.state.epoch == 0);
+    CHECK(result.checkpoint.ends_with("_interrupted.safetensors"));
+    CHECK(handled == 0);
+
+    Raises elsewhere;  // also: the signal before is over
+    o.callback = &elsewhere;
+    o.checkpoint_dir.clear();
+    result = fit(model, data, o);
+    CHECK(result.interrupted_by == 0);
+    CHECK(result.state.epoch == 3);
+    CHECK(handled == 1);
+    std::signal(SIGTERM, before);
+}
+
+TEST_CASE("fit: data may be a temporary, and runs may have a name of their own") {
+    TemporaryFolder folder;
+    Regressor model(Seed{3}), again(Seed{3});
+    FitOptions o = quiet(2);
+    o.checkpoint_dir = folder / "a";
+    o.run_id = "twice";
+    o.validation = surface(50);
+    fit(model, surface(), o);
+    o.checkpoint_dir = folder / "b";
+    fit(again, surface(), o);
+    const auto bytes = [&](const std::string& run) { return file_text(folder / (run + std::string("/model_epoch_2.safetensors"))); };
+    CHECK(bytes("a") == bytes("b"));
+    CHECK(evaluate(model, surface()).loss == evaluate(model, AnyData(surface())).loss);
+    const Dataset digits = make_digits(20, Seed{1});
+    CHECK(AnyData(make_digits(20, Seed{1})).fingerprint() == AnyData(digits).fingerprint());
+}
+
+TEST_CASE("fit: what cannot be monitored or resumed says what could") {
+    const ArrayData data = surface(96);
+    Regressor model(Seed{3});
+    FitOptions o = quiet(1);
+    o.validation_share = 0.25;
+    o.metrics = {std::make_shared<R2>(), std::make_shared<MeanAbsoluteError>()};
+    o.monitor = "R2";
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "cannot monitor 'R2'; expected train_loss, val_loss, r2, mae"));
+    TemporaryFolder folder;
+    o.monitor.clear();
+    o.checkpoint_dir = folder.path;
+    fit(model, data, o);
+    std::vector<std::string> skipped;
+    CHECK(resumable_checkpoints(folder.path, "model", "epochs = 1\nbatch_size = 16\n", "", skipped).empty());
+    REQUIRE(skipped.size() == 1);
+    CHECK(contains(skipped[0], "written with another configuration: it has `batch_size = 32`, now `batch_size = 16`"));
+    put_file(folder / "model_epoch_1.safetensors", "short");
+    skipped.clear();
+    CHECK(resumable_checkpoints(folder.path, "model", "", "", skipped).empty());
+    REQUIRE(skipped.size() == 1);
+    CHECK(skipped[0].starts_with(folder / "model_epoch_1.safetensors"));
 }

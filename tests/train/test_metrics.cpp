@@ -54,7 +54,7 @@ TEST_CASE("metrics of classes are scikit-learn's") {
     for (index_t a = 0; a < 4; ++a)
         for (index_t b = 0; b < 4; ++b) CHECK(matrix.count(a, b) == expected[a][b]);
     CHECK(matrix.total() == 12);
-    CHECK(matrix.accuracy() == 0.25);
+    CHECK(matrix.accuracy() == 25);
     CHECK(matrix.precision(1) == 1);
     CHECK(matrix.recall(1) == 0.2);
     CHECK(matrix.precision(3) == 0);

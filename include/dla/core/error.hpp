@@ -60,6 +60,8 @@ class Error : public std::runtime_error {
 public:
     Error(ErrorCode code, std::string_view where, std::string_view sentence);
     ErrorCode code() const noexcept { return code_; }
+    /// The sentence without `error[CODE] `, for one that is part of another.
+    std::string without_code() const;
 
 private:
     ErrorCode code_;

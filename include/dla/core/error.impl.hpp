@@ -7,6 +7,11 @@ namespace dla {
 DLA_ONCE Error::Error(ErrorCode code, std::string_view where, std::string_view sentence)
     : std::runtime_error("error[" + std::string(to_string(code)) + "] " + std::string(where) + ": " + std::string(sentence)), code_(code) {}
 
+DLA_ONCE std::string Error::without_code() const {
+    const std::string_view text = what();
+    return std::string(text.substr(text.find("] ") + 2));
+}
+
 DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence) { throw Error(code, where, sentence); }
 
 }  // namespace dla

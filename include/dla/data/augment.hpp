@@ -62,6 +62,18 @@ private:
     std::vector<float> table_;
 };
 
+/// Images [N, H, W, C] of the data set's shape, its own or others, as a network gets them that is trained on it: (byte / 255 - mean) / std for each channel.
+/// An autoencoder's data are `ArrayData(data.shape, x, data.shape, x)` of `x = normalised(data, data.images)`. Error: shape, if they are no whole images.
+inline std::vector<float> normalised(const Dataset& data, std::span<const std::uint8_t> images) {
+    if (!data.shape.is_image() || !data.shape.is_known() || images.size() % data.sample_size() != 0)
+        fail(ErrorCode::shape, data.name, text(images.size(), " bytes are not images ", to_text(data.shape)).view());
+    const Normalisation table(data);
+    std::vector<float> values(images.size());
+    const auto channels = static_cast<std::size_t>(data.shape.d[0]);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = table.channel(i % channels)[images[i]];
+    return values;
+}
+
 namespace detail {
 
 // Writes one row; Channels is 0 when it is known at run time only.

@@ -192,6 +192,14 @@ inline Dataset load_image_folder(const std::string& folder, const ImageFolderOpt
     return data;
 }
 
+/// An image file as a network gets it that is trained on `data`, whose images may be gone (see from_metadata): in its channels, resized to its shape as
+/// load_image_folder does, normalised. One sample [H, W, C]. Throws Error(data) as read_image does.
+inline std::vector<float> read_input(const std::string& path, const Dataset& data) {
+    std::vector<std::uint8_t> bytes(data.sample_size());
+    detail::read_folder_image(path, data.shape, true, bytes);
+    return normalised(data, bytes);
+}
+
 /// The images of a folder, decoded each time that they are read: for sets that do not fit into memory. A sample is normalised, (byte / 255 - mean) / std, with
 /// the mean and std that are set (0 and 1 if none are), and augmented at random like those of a Dataset.
 class ImageFolder final : public DataSource {

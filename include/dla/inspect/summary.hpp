@@ -81,7 +81,8 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
     for (const BufferRow& row : index.buffers) buffers += row.count;
     const index_t count = index.parameter_count();
     out += "\nparameters: " + grouped(count) + " (" + grouped(trainable) + " trainable, " + grouped(count - trainable) + " frozen)\n";
-    out += "buffers: " + grouped(buffers) + " values of running statistics, " + grouped(static_cast<index_t>(index.counters.size())) + " counters\n";
+    out += "buffers: " + grouped(buffers) + " values of running statistics, " +
+           grouped(static_cast<index_t>(index.counters.size())) + (index.counters.size() == 1 ? " counter\n" : " counters\n");
     out += "multiply-adds (MACs): " + grouped(macs) + " for one sample, " + grouped(saturating_mul(macs, options.batch)) + " for " + n + "\n\n";
 
     const bool both = claimed.batch == planned.batch;

@@ -5,19 +5,32 @@
 #include <dla/train/metric.hpp>
 #include <dla/train/trainer.hpp>
 
+#include <concepts>
+#include <memory>
 #include <optional>
+#include <type_traits>
 
 namespace dla {
 
-/// Data of either kind: a Dataset of images as bytes, or any DataSource. It refers to what it was made of, which must outlive it.
+/// Data of either kind: a Dataset of images as bytes, or any DataSource. It refers to what it was made of, which must outlive it; a temporary moves into it.
 class AnyData {
 public:
     AnyData(const Dataset& images) : images_(&images) {}
     /// With a transform instead of augmentation and normalisation, in training, evaluation and prediction alike.
     AnyData(const Dataset& images, SampleTransform transform) : images_(&images), transform_(std::move(transform)) {}
     AnyData(const DataSource& source) : source_(&source) {}
-    AnyData(const Dataset&&) = delete;
-    AnyData(const Dataset&&, SampleTransform) = delete;
+    AnyData(Dataset&& images, SampleTransform transform = {}) : transform_(std::move(transform)) {
+        auto own = std::make_shared<const Dataset>(std::move(images));
+        images_ = own.get();
+        own_ = std::move(own);
+    }
+    template <std::derived_from<DataSource> Source>
+    requires(!std::is_const_v<Source>) AnyData(Source&& source) {
+        auto own = std::make_shared<const Source>(std::move(source));
+        source_ = own.get();
+        own_ = std::move(own);
+    }
+    AnyData(const Dataset&&, SampleTransform = {}) = delete;
     AnyData(const DataSource&&) = delete;
 
     index_t size() const { return images_ ? images_->size() : source_->size(); }
@@ -37,6 +50,7 @@ private:
     const Dataset* images_ = nullptr;
     const DataSource* source_ = nullptr;
     SampleTransform transform_;
+    std::shared_ptr<const void> own_;  // what was a temporary
 };
 
 /// What a model is worth on some data.

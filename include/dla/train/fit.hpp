@@ -35,13 +35,15 @@ struct FitOptions {
     int save_every = 1;               ///< epochs between checkpoints
     bool resume = false;              ///< goes on from the newest checkpoint in `checkpoint_dir` if there is one: the same bits as without the interruption
     bool overwrite = false;           ///< removes what an earlier run of this name left there; without either that is an error
+    std::string run_id = {};          ///< identity of the run, which its files carry; empty: random, so that two runs' checkpoints differ in these bytes
     std::string log_dir = {};         ///< gets LOG_DIR/NAME with metrics.jsonl, TensorBoard events and the training curve; empty: none
     TrainingCallback* callback = nullptr;
     bool quiet = false;  ///< no lines on the terminal
 };
 
 /// Trains the model on the data: `fit(model, data, {.epochs = 20})`. Afterwards it holds the weights of the best epoch, or, where nothing is validated or
-/// monitored, the last ones; after SIGINT or SIGTERM those of that moment (`interrupted_by`). The same options, seed and data give the same bits.
+/// monitored, the last ones. With a checkpoint_dir SIGINT and SIGTERM end it after the step, when everything is saved (`interrupted_by`; a line on stderr
+/// says so); without one they end the process. The same options, seed and data give the same bits.
 /// What `resume` compares with the run before is all of these, but not what functions compute (SampleLoss, transforms).
 /// Throws Error(data) when data and network do not fit, Error(usage) for options that contradict each other, Error(numeric) when the loss overflows.
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions options = {});

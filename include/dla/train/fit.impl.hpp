@@ -118,7 +118,7 @@ inline void resume_fit(Trainer& trainer, const FitOptions& o, const std::string&
     }
     if (!skipped.empty())
         fail(ErrorCode::checkpoint, o.checkpoint_dir,
-             "the checkpoints of '" + o.name + "' do not belong to this run; use the same options and data, another name, or overwrite");
+             "the checkpoints of '" + o.name + "' do not belong to this run (see the notes); use the same options and data, another name, or overwrite");
 }
 
 }  // namespace detail
@@ -192,12 +192,15 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
             fail(ErrorCode::usage, files->front().parent_path().string(),
                  "an earlier run left " + files->front().filename().string() +
                      "; go on with it (resume = true), remove it (overwrite = true), or use another name");
-    if (!o.checkpoint_dir.empty() || !log_folder.empty()) state.run = new_run_id();
+    if (!o.checkpoint_dir.empty() || !log_folder.empty()) state.run = o.run_id.empty() ? new_run_id() : o.run_id;
     if (o.resume && !earlier.checkpoints.empty()) detail::resume_fit(trainer, o, log_folder);
 
     detail::FitLog log(o.callback, o.quiet);
     if (!log_folder.empty()) log.open(log_folder, state);
     TrainingResult result = trainer.run(log);
+    if (result.interrupted_by != 0)
+        std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d in epoch %d; everything is in %s; `resume` goes on with it\n", o.name.c_str(),
+                     result.interrupted_by, result.state.epoch + 1, result.checkpoint.c_str());
     if (log.files() && result.interrupted_by == 0) {
         const PlotResult plot = log.files()->plot(result.state, o.name);
         if (!plot.drawn) std::fprintf(stderr, "note: no training curve: %s\n", plot.message.c_str());

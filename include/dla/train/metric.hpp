@@ -53,7 +53,7 @@ public:
     index_t classes() const { return classes_; }
     index_t count(index_t label, index_t predicted) const { return counts_[static_cast<std::size_t>(label * classes_ + predicted)]; }
     index_t total() const;
-    double accuracy() const;  ///< share of all, from 0 to 1; NaN of nothing
+    double accuracy() const;  ///< percent, as everywhere; NaN of nothing
     double precision(index_t c) const;
     double recall(index_t c) const;
     double f1(index_t c) const;

@@ -90,7 +90,7 @@ DLA_ONCE index_t ConfusionMatrix::of_prediction(index_t c) const {
 DLA_ONCE double ConfusionMatrix::accuracy() const {
     index_t right = 0;
     for (index_t c = 0; c < classes_; ++c) right += count(c, c);
-    return total() == 0 ? detail::no_metric : static_cast<double>(right) / static_cast<double>(total());
+    return total() == 0 ? detail::no_metric : 100 * static_cast<double>(right) / static_cast<double>(total());
 }
 DLA_ONCE double ConfusionMatrix::precision(index_t c) const {
     const index_t n = of_prediction(c);

@@ -74,15 +74,16 @@ DLA_ONCE std::vector<std::string> resumable_checkpoints(const std::string& folde
         try {
             const Checkpoint checkpoint(entry.path().string());
             if (checkpoint.state().config != config)
-                skipped.push_back(entry.path().string() + ": written with another configuration");
+                skipped.push_back(entry.path().string() + ": written with another configuration:" + first_difference(checkpoint.state().config, config));
             else if (!run.empty() && checkpoint.state().run != run)
                 skipped.push_back(entry.path().string() + ": written by another run");
             else if (checkpoint.can_resume())
                 found.emplace_back(checkpoint.state().step, entry.path().string()), runs.insert(checkpoint.state().run);
         } catch (const Error& e) {
-            skipped.push_back(e.what());
+            skipped.push_back(e.without_code());
         }
     }
+    std::sort(skipped.begin(), skipped.end());
     if (runs.size() > 1) {
         std::string names;
         for (const std::string& r : runs) names += (names.empty() ? "" : ", ") + (r.empty() ? std::string("one without a name") : r);

@@ -37,8 +37,8 @@ public:
     SignalGuard(const SignalGuard&) = delete;
     SignalGuard& operator=(const SignalGuard&) = delete;
 
-    /// The signal that was caught, or 0.
-    static int caught() { return detail::caught_signal; }
+    /// The signal that was caught since the outermost guard that lives began to, or 0.
+    static int caught() { return detail::signal_guards > 0 ? static_cast<int>(detail::caught_signal) : 0; }
 
 private:
     /// What whoever started the process chose to ignore (nohup, a shell's background jobs) stays ignored.

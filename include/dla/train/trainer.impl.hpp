@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <set>
 
 namespace dla {
@@ -64,7 +65,7 @@ DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<
             resume(Checkpoint(file));
             return file;
         } catch (const Error& e) {
-            skipped.emplace_back(e.what());
+            skipped.push_back(e.without_code());
         }
     }
     return "";
@@ -84,7 +85,8 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
                  (options_.micro_batches == 1 ? " part" : " parts") + " of this network's training need at least " + std::to_string(least) +
                  "; drop it (LastBatch::drop), or use another batch size or fewer parts");
     if (options_.stats) take_fixed_batch();
-    SignalGuard signals;
+    std::optional<SignalGuard> signals;  // only where something can be saved: elsewhere a signal ends the process, as it does others
+    if (!options_.checkpoint_dir.empty()) signals.emplace();
     Progress progress(options_.quiet);
     progress.set_unit(rate_unit(model_.input_shape()));
     TrainingResult result;
@@ -222,10 +224,15 @@ DLA_ONCE void Trainer::set_monitor() {
     const auto metric = std::find_if(options_.metrics.begin(), options_.metrics.end(), [&](const auto& m) { return m->name() == name; });
     const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
                        (validation_ && (name == "val_loss" || (classifies && name == "val_accuracy") || metric != options_.metrics.end()));
-    if (!known)
+    if (!known) {
+        std::string others = " or the name of one of the metrics, which need a validation set";
+        if (validation_ && !options_.metrics.empty()) others.clear();
+        for (const auto& m : options_.metrics)
+            if (validation_) others += ", " + m->name();
         fail(ErrorCode::usage, "trainer",
              "cannot monitor '" + name + "'; expected train_loss" + (classifies ? ", train_accuracy" : "") + (validation_ ? ", val_loss" : "") +
-                 (validation_ && classifies ? ", val_accuracy" : "") + " or the name of one of the metrics, which need a validation set");
+                 (validation_ && classifies ? ", val_accuracy" : "") + others);
+    }
     state_.higher_is_better = metric != options_.metrics.end() ? (*metric)->higher_is_better() : name.ends_with("accuracy");
 }
 
@@ -268,7 +275,7 @@ DLA_ONCE void Trainer::take_fixed_batch() {
     const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.targets());
     const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
     fail(ErrorCode::numeric, when,
-         what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_norm > 0 ? "" : " or clip_grad_norm = 1") +
+         what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_norm > 0 ? "" : " or clip the gradients' norm at 1") +
              (options_.checkpoint_dir.empty() ? "" : "; the last checkpoint is kept"));
 }
 
