@@ -133,8 +133,7 @@ int main(int argc, char** argv) {
     CLI::Option* resume = app.add_option("--resume", a.resume, "continue from this checkpoint, or, without a file, from the newest one")->expected(0, 1);
     app.add_flag("--overwrite", a.overwrite, "remove what an earlier run of this name left, and start over")->excludes(resume);
     app.add_option("--run-id", a.run_id, "the run's identity, which its files carry (default: random)")->check([](const std::string& id) {
-        const bool good = !id.empty() && id.size() <= 64 && id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == id.npos;
-        return good ? std::string() : std::string("takes up to 64 letters, digits, _ and -");
+        return dla::is_run_id(id) ? std::string() : std::string("takes up to 64 letters, digits, _ and -");
     });
     app.add_option("--seed", a.seed, "overrides training.seed")->check(CLI::NonNegativeNumber);
     app.add_option("--threads", a.setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors); results do not depend on it")->check(CLI::Range(1, 1024));

@@ -80,7 +80,9 @@ def declaration(lines, at):
         text += c
     if re.match(r"enum class \w+$", text.strip()) and (values := re.match(r"enum class \w+ (\{[^{}]*\});", lines[at])):
         text += values.group(1)
-    text = re.sub(r"\b(DLA_ONCE|inline" + ("|constexpr" if "(" in text or "struct" in text else "") + r"|virtual|explicit|static|friend|mutable) |\[\[[\w:]+\]\] ?", "", " ".join(text.split()))
+    if not lines[at].startswith(" "):
+        text = text.replace("static ", "")
+    text = re.sub(r"\b(DLA_ONCE|inline" + ("|constexpr" if "(" in text or "struct" in text else "") + r"|virtual|explicit|friend|mutable) |\[\[[\w:]+\]\] ?", "", " ".join(text.split()))
     text = re.sub(r"(?<=\)) : .*$", "", text)
     return re.sub(r"\brequires ?(\(.*?\)+|requires.*?) (?=(struct|class|[\w:<>&]+ \w+\())", "", text).strip()
 
@@ -112,7 +114,7 @@ def entries_of(path):
                     inside.members.append((value.group(1), value.group(1), value.group(2) or ""))
             elif public and (kinds := re.match(r"    (enum class (\w+) \{[^{}]*\});", line)):
                 inside.members.append((kinds.group(2), kinds.group(1), ""))
-            elif public and re.match(rf"    (explicit |constexpr )*{inside.name}\(", line) and not re.search(rf"= delete|\(const {inside.name}&\)|\({inside.name}&&|\(\) = default", line):
+            elif public and re.match(rf"    (requires\(.*\) |explicit |constexpr )*{inside.name}\(", line) and "static_assert(" not in lines[number] and not re.search(rf"= delete|\(const {inside.name}&\)|\({inside.name}&&|\(\) = default", line):
                 inside.members.append((inside.name, declaration(lines, number - 1), ""))
             elif public and (name := member(line)) and name != inside.name and not name.endswith("_"):
                 trailing = re.search(r"///< (.*)", line)

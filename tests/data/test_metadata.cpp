@@ -82,6 +82,22 @@ TEST_CASE("images as a network gets them") {
     CHECK(normalised(data, data.image(1)) == std::vector<float>(batch.inputs.begin() + 60, batch.inputs.begin() + 120));
     CHECK(normalised(data, {}).empty());
     CHECK(contains(error_of([&] { normalised(data, std::span(data.images).first(61)); }), "61 bytes are not images [3, 4, 5]"));
+    const auto refused = [&](const auto& change) {
+        Dataset changed = small();
+        change(changed);
+        const std::string said = error_of([&] { normalised(changed, changed.images); });
+        CHECK(error_of([&] { to_metadata(changed); }) == said);
+        return said;
+    };
+    CHECK(contains(refused([](Dataset& d) { d.shape = Shape{3, 0, 4}; }), "its images are [3, 0, 4]"));
+    CHECK(contains(refused([](Dataset& d) { d.shape = Shape{}; }), "its images are [unknown]"));
+    CHECK(contains(refused([](Dataset& d) { d.shape = d.shape.contiguous(); }), "with channels last in memory"));
+    CHECK(contains(refused([](Dataset& d) { d.mean.clear(); }), "mean and std must have a value for each channel"));
+    CHECK(contains(refused([](Dataset& d) { d.std.pop_back(); }), "mean and std must have a value for each channel"));
+    CHECK(contains(refused([](Dataset& d) { d.std[1] = 0; }), "std a positive one"));
+    Dataset classless = data;
+    classless.num_classes = 3;
+    CHECK(contains(error_of([&] { to_metadata(classless); }), "has 3 classes and 2 names for them"));
 }
 
 #if defined(DLA_HAVE_PNG)
@@ -97,5 +113,6 @@ TEST_CASE("a file as a network gets it") {
     resize_image(data.image(2), 4, 5, 3, resized, 7, 9);
     CHECK(read_input(path, larger) == normalised(larger, resized));
     CHECK(error_of([&] { read_input(folder / "none.png", data); }).starts_with("error[data]"));
+    CHECK(contains(error_of([&] { read_input(path, Dataset{}); }), "its images are [unknown]"));
 }
 #endif

@@ -132,3 +132,12 @@ TEST_CASE("Standardisation: what does not fit") {
     CHECK(contains(message_of([&] { Standardisation::fit(data).apply(five); }, ErrorCode::shape), "got 5 values; expected a multiple of 4"));
     CHECK(contains(message_of([&] { Standardisation{}.invert(five); }, ErrorCode::shape), "expected a multiple of 0"));
 }
+
+TEST_CASE("three axes that are no image are standardised along the last one") {
+    Floats values(2 * 2 * 3 * 4);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 4 == 1 ? 7 : i % 4 == 2 ? (i / 4 % 2) * 2 : 0);
+    const dla::ArrayData data(dla::Shape{2, 3, 4}.contiguous(), values, std::vector<std::int32_t>(2));
+    const Standardisation s = Standardisation::fit(data);
+    CHECK(s.mean == std::vector<double>{0, 7, 1, 0});
+    CHECK(s.std == std::vector<double>{1, 1, 1, 1});
+}

@@ -475,6 +475,22 @@ TEST_CASE("fit: signals are taken where something can be saved, and nowhere else
     CHECK(result.interrupted_by == 0);
     CHECK(result.state.epoch == 3);
     CHECK(handled == 1);
+
+    struct RaisesLate : TrainingCallback {
+        void epoch(const EpochReport& report) override {
+            if (report.metrics.epoch == 3) std::raise(SIGTERM);
+        }
+    } late;
+    o.callback = &late;
+    o.checkpoint_dir = folder.path;
+    o.name = "late";
+    result = fit(model, data, o);
+    CHECK(result.interrupted_by == SIGTERM);
+    CHECK(result.state.epoch == 3);
+    CHECK(handled == 1);
+    o.callback = nullptr;
+    o.resume = true;
+    CHECK(fit(model, data, o).interrupted_by == 0);
     std::signal(SIGTERM, before);
 }
 
@@ -490,6 +506,18 @@ TEST_CASE("fit: data may be a temporary, and runs may have a name of their own")
     fit(again, surface(), o);
     const auto bytes = [&](const std::string& run) { return file_text(folder / (run + std::string("/model_epoch_2.safetensors"))); };
     CHECK(bytes("a") == bytes("b"));
+    o.resume = true;
+    o.run_id = "other";
+    CHECK(contains(error_of([&] { fit(again, surface(), o); }), "do not belong to this run"));
+    for (const char* bad : {"2024/11", "a b", "..", "ü"}) {
+        o.run_id = bad;
+        CHECK(contains(error_of([&] { fit(again, surface(), o); }), "run_id takes up to 64 letters, digits, _ and -"));
+    }
+    AnyData first(surface(40));
+    const AnyData copy = first;
+    first = AnyData(surface(50));
+    CHECK(copy.size() == 40);
+    CHECK(copy.fingerprint() == AnyData(surface(40)).fingerprint());
     CHECK(evaluate(model, surface()).loss == evaluate(model, AnyData(surface())).loss);
     const Dataset digits = make_digits(20, Seed{1});
     CHECK(AnyData(make_digits(20, Seed{1})).fingerprint() == AnyData(digits).fingerprint());
@@ -516,4 +544,14 @@ TEST_CASE("fit: what cannot be monitored or resumed says what could") {
     CHECK(resumable_checkpoints(folder.path, "model", "", "", skipped).empty());
     REQUIRE(skipped.size() == 1);
     CHECK(skipped[0].starts_with(folder / "model_epoch_1.safetensors"));
+}
+
+TEST_CASE("fit: targets lie in memory as the outputs do") {
+    const Shape image{2, 2, 3}, written = image.contiguous();
+    const std::vector<float> x(24, 1.0f);
+    Model<Sequential<ToChannelsLast, ReLU>, Shape{2, 2, 3}.contiguous()> moves(Seed{1});
+    const ArrayData same(written, x, written, x), other(written, x, image, x);
+    CHECK(contains(error_of([&] { evaluate(moves, same); }),
+                   "the targets of the data are [2, 2, 3] (contiguous) and the network's outputs [2, 2, 3]: in another order in memory"));
+    CHECK(evaluate(moves, other).loss == 0);
 }

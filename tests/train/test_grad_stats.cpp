@@ -233,6 +233,10 @@ TEST_CASE("a unit is a channel of an image, or a feature of every row") {
     // [2, 3, 1] in memory: pixel by pixel, two channels each; only channel 1 is ever on.
     const GradStats b = grad_stats(images, CrossEntropy{}, std::vector<double>{-1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1, 1}, labels);
     CHECK(b.layers.at(0).dead == 0.5);
+    // The same as it is written: channel after channel.
+    Model<Sequential<ReLU, Flatten, Linear<Dyn, 2>>, Shape{2, 3, 1}.contiguous(), Reference<double>> written(Seed{1});
+    const GradStats c = grad_stats(written, CrossEntropy{}, std::vector<double>{-1, -1, -1, -1, 3, -1, -1, -1, -1, -1, -1, 1}, labels);
+    CHECK(c.layers.at(0).dead == 0.5);
 }
 
 TEST_CASE("frozen parameters do not count in the mean, updates need the same model") {

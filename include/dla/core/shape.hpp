@@ -63,6 +63,12 @@ struct Shape {
     }
     /// Three axes with the first one, channels, fastest in memory.
     constexpr Shape channels_last() const { return rank == 3 ? Shape{d[0], d[1], d[2]} : *this; }
+    /// All axes in one, every value where it is: the features of an image keep its order in memory where that is not the one of (channels, height, width).
+    constexpr Shape flattened() const {
+        Shape flat(size());
+        if (is_image() && d[0] != 1 && d[1] > 0 && d[2] > 0 && (d[1] > 1 || d[2] > 1)) flat.d[1] = d[1], flat.d[2] = d[2], flat.order = order;
+        return flat;
+    }
     /// [channels, height, width] with channels last in memory.
     constexpr bool is_image() const { return rank == 3 && order == MemoryOrder::channels_last; }
 

@@ -62,10 +62,26 @@ private:
     std::vector<float> table_;
 };
 
+namespace detail {
+
+/// Throws Error(data) unless the set says how its images become inputs: their shape, and mean and std of each channel.
+inline void check_normalisation(const Dataset& data) {
+    const Shape& s = data.shape;
+    if (!s.is_image() || s.d[0] < 1 || s.d[1] < 1 || s.d[2] < 1 || s.is_too_large())
+        fail(ErrorCode::data, data.name, text("its images are ", to_text(s), "; expected [channels, height, width], with channels last in memory").view());
+    bool good = std::ssize(data.mean) == s.d[0] && std::ssize(data.std) == s.d[0];
+    for (const float d : data.std) good = good && d > 0;
+    if (!good) fail(ErrorCode::data, data.name, "mean and std must have a value for each channel, std a positive one; see compute_statistics");
+}
+
+}  // namespace detail
+
 /// Images [N, H, W, C] of the data set's shape, its own or others, as a network gets them that is trained on it: (byte / 255 - mean) / std for each channel.
-/// An autoencoder's data are `ArrayData(data.shape, x, data.shape, x)` of `x = normalised(data, data.images)`. Error: shape, if they are no whole images.
+/// An autoencoder's data are `ArrayData(data.shape, x, data.shape, x)` of `x = normalised(data, data.images)`. Error: data, if the
+/// set has no such shape, mean or std; shape, if they are no whole images.
 inline std::vector<float> normalised(const Dataset& data, std::span<const std::uint8_t> images) {
-    if (!data.shape.is_image() || !data.shape.is_known() || images.size() % data.sample_size() != 0)
+    detail::check_normalisation(data);
+    if (images.size() % data.sample_size() != 0)
         fail(ErrorCode::shape, data.name, text(images.size(), " bytes are not images ", to_text(data.shape)).view());
     const Normalisation table(data);
     std::vector<float> values(images.size());

@@ -193,8 +193,9 @@ inline Dataset load_image_folder(const std::string& folder, const ImageFolderOpt
 }
 
 /// An image file as a network gets it that is trained on `data`, whose images may be gone (see from_metadata): in its channels, resized to its shape as
-/// load_image_folder does, normalised. One sample [H, W, C]. Throws Error(data) as read_image does.
+/// load_image_folder does, normalised. One sample [H, W, C]. Throws Error(data) as read_image and normalised do.
 inline std::vector<float> read_input(const std::string& path, const Dataset& data) {
+    detail::check_normalisation(data);
     std::vector<std::uint8_t> bytes(data.sample_size());
     detail::read_folder_image(path, data.shape, true, bytes);
     return normalised(data, bytes);

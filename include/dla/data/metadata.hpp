@@ -8,7 +8,8 @@
 
 namespace dla {
 
-/// Shape, mean, std and class names as texts for `save_weights(path, model, to_metadata(data))`. Error: data, if a class name has a line break.
+/// Shape, mean, std and class names as texts for `save_weights(path, model, to_metadata(data))`. Error: data, if a
+/// class name has a line break, or the set lacks one of them.
 DLA_ONCE std::map<std::string, std::string> to_metadata(const Dataset& data);
 
 /// A Dataset without images that has these again: `from_metadata(SafetensorsFile::read(path).metadata())`. `normalised` and `read_input` prepare images with

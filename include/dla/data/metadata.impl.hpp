@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/data/augment.hpp>
 
 #include <charconv>
 
@@ -40,6 +41,9 @@ std::vector<T> number_list(std::string_view text) {
 }  // namespace detail
 
 DLA_ONCE std::map<std::string, std::string> to_metadata(const Dataset& data) {
+    detail::check_normalisation(data);
+    if (data.num_classes < 1 || (!data.class_names.empty() && std::ssize(data.class_names) != data.num_classes))
+        fail(ErrorCode::data, data.name, text("has ", data.num_classes, " classes and ", data.class_names.size(), " names for them").view());
     std::string names;
     for (const std::string& name : data.class_names) {
         if (name.find('\n') != name.npos) fail(ErrorCode::data, data.name, "a class name has a line break; it cannot be stored with the weights");

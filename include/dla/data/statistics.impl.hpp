@@ -79,7 +79,7 @@ DLA_ONCE Standardisation Standardisation::fit(const ArrayData& data, std::span<c
         if (index_t{sample} >= data.size()) fail(ErrorCode::data, "Standardisation", text("there is no sample ", sample, " among ", data.size()).view());
     const Shape shape = data.input_shape();
     const auto size = static_cast<std::size_t>(shape.size());
-    return detail::fit_rows(samples.size(), static_cast<std::size_t>(shape.rank == 2 ? shape.d[1] : shape.d[0]),
+    return detail::fit_rows(samples.size(), static_cast<std::size_t>(shape.d[shape.is_image() ? 0 : shape.rank - 1]),
                             [&](std::size_t i) { return data.inputs().subspan(samples[i] * size, size); });
 }
 

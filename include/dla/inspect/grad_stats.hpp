@@ -103,11 +103,13 @@ public:
     void after_forward(int layer, const View& y) override {
         NonFiniteFinder<T>::after_forward(layer, y);
         if (!index_.layer(layer).rectifies || y.size() == 0) return;
-        // Images lie channels last, rows of features feature last: a unit is a channel or a feature.
-        const auto units = static_cast<std::size_t>(y.shape.d[y.shape.is_image() ? 0 : y.shape.rank - 1]);
+        // A unit is a channel of an image, in whatever order it lies, or a feature, the last axis of rows.
+        const Shape& s = y.shape;
+        const auto units = static_cast<std::size_t>(s.d[s.rank == 2 ? 1 : 0]);
+        const auto inner = static_cast<std::size_t>(s.rank == 3 && !s.is_image() ? s.d[1] * s.d[2] : 1);
         std::vector<char> alive(units, 0);
         for (std::size_t i = 0; i < static_cast<std::size_t>(y.size()); ++i)
-            if (y.data[i] != T(0)) alive[i % units] = 1;
+            if (y.data[i] != T(0)) alive[i / inner % units] = 1;
         dead[static_cast<std::size_t>(layer + 1)] = static_cast<double>(std::count(alive.begin(), alive.end(), 0)) / static_cast<double>(units);
     }
 

@@ -180,7 +180,7 @@ template <index_t Channels = Dyn>
 using BatchNorm2d = BatchNorm<Channels, true>;
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias within each sample over its last axes (Ba et al. 2016; PyTorch's nn.LayerNorm).
-/// `LayerNorm<F>` normalises the last axis of [F] or [rows, F]; `LayerNorm<R, F>` and `LayerNorm<C, H, W>` the whole sample; `LayerNorm<>` the last
+/// `LayerNorm<F>` normalises the last axis of [F] or [rows, F]; `LayerNorm<R, F>` and `LayerNorm<C, H, W>` the last two and three; `LayerNorm<>` the last
 /// axis of whatever comes.
 template <index_t... Sizes>
 struct LayerNorm {

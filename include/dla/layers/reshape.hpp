@@ -77,12 +77,7 @@ struct Flatten {
 
     [[gnu::cold]] constexpr Text name() const { return "Flatten"; }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
-        if (s.rank <= 1) return s;
-        Shape flat(s.size());
-        // One channel, or one pixel: both orders are the same.
-        if (s.is_image() && s.d[0] != 1 && s.d[1] > 0 && s.d[2] > 0 && (s.d[1] > 1 || s.d[2] > 1))
-            flat.d[1] = s.d[1], flat.d[2] = s.d[2], flat.order = MemoryOrder::channels_last;
-        return flat;
+        return s.rank <= 1 ? s : s.flattened();
     }
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {

@@ -25,7 +25,7 @@ public:
         own_ = std::move(own);
     }
     template <std::derived_from<DataSource> Source>
-    requires(!std::is_const_v<Source>) AnyData(Source&& source) {
+    requires(!std::is_const_v<Source> && !std::is_abstract_v<Source> && std::move_constructible<Source>) AnyData(Source&& source) {
         auto own = std::make_shared<const Source>(std::move(source));
         source_ = own.get();
         own_ = std::move(own);
@@ -37,11 +37,14 @@ public:
     Shape input_shape() const { return images_ ? images_->shape : source_->input_shape(); }
     /// 0: targets are values.
     index_t classes() const { return images_ ? index_t{images_->num_classes} : source_->classes(); }
-    index_t target_size() const { return classes() > 0 ? 1 : source_->target_shape().size(); }
+    index_t target_size() const { return target_shape().size(); }
+    Shape target_shape() const { return classes() > 0 ? Shape{1} : source_->target_shape(); }
     /// Numbers of all samples, in order.
     std::vector<std::uint32_t> samples() const { return images_ ? all_samples(*images_) : all_samples(*source_); }
     std::vector<double> balanced_weights(std::span<const std::uint32_t> samples) const;
-    std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const;
+    /// It reads this data, which must outlive it.
+    std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const&;
+    std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const&& = delete;
     /// A number that changes with the data: of a Dataset with any byte; of a source with its sizes, its targets, and the inputs of some hundred samples.
     std::uint64_t fingerprint() const;
     bool transforms() const { return static_cast<bool>(transform_); }

@@ -14,7 +14,7 @@ namespace dla {
 DLA_ONCE std::vector<double> AnyData::balanced_weights(std::span<const std::uint32_t> samples) const {
     return images_ ? dla::balanced_weights(*images_, samples) : dla::balanced_weights(*source_, samples);
 }
-DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const {
+DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const& {
     if (images_ && transform_) {
         LoaderOptions own = options;
         own.transform = transform_;
@@ -68,6 +68,10 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
              text("the loss compares ", expected, " values for each sample with the network's outputs ", to_text(out), "; the targets of the data have ",
                   data.target_size())
                  .view());
+    const Shape targets = data.target_shape();
+    if (targets.rank == 3 && out.rank == 3 && targets.order != out.order)
+        fail(ErrorCode::data, who,
+             text("the targets of the data are ", to_text(targets), " and the network's outputs ", to_text(out), ": in another order in memory").view());
 }
 
 }  // namespace detail

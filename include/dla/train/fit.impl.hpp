@@ -108,7 +108,7 @@ private:
 /// Continues from the furthest checkpoint that is whole, if there is one.
 inline void resume_fit(Trainer& trainer, const FitOptions& o, const std::string& log_folder) {
     std::vector<std::string> skipped;
-    const std::string run = log_folder.empty() ? "" : RunLog::run_of(log_folder);
+    const std::string run = !o.run_id.empty() || log_folder.empty() ? o.run_id : RunLog::run_of(log_folder);
     const std::string file = trainer.resume_newest(run, skipped);
     for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
     if (!file.empty()) {
@@ -136,6 +136,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(o.micro_batches >= 1, "micro_batches must be a power of two");
     require(!o.optimizer || o.optimizer->steps() == 0, "the optimizer has taken steps already; give it a new one");
     require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
+    require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);
     if (o.validation) detail::check_fit("fit, validation", model, *o.validation, &loss);
@@ -198,9 +199,9 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     detail::FitLog log(o.callback, o.quiet);
     if (!log_folder.empty()) log.open(log_folder, state);
     TrainingResult result = trainer.run(log);
-    if (result.interrupted_by != 0)
-        std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d in epoch %d; everything is in %s; `resume` goes on with it\n", o.name.c_str(),
-                     result.interrupted_by, result.state.epoch + 1, result.checkpoint.c_str());
+    if (result.interrupted_by != 0 && !result.checkpoint.empty() && !o.quiet)
+        std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d after epoch %d, batch %lld; everything is in %s; `resume` goes on with it\n",
+                     o.name.c_str(), result.interrupted_by, result.state.epoch, static_cast<long long>(result.state.batch), result.checkpoint.c_str());
     if (log.files() && result.interrupted_by == 0) {
         const PlotResult plot = log.files()->plot(result.state, o.name);
         if (!plot.drawn) std::fprintf(stderr, "note: no training curve: %s\n", plot.message.c_str());

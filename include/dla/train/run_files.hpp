@@ -14,6 +14,9 @@ namespace dla {
 /// 16 hexadecimal digits that no other run has. Throws Error(io) when the system gives no random bytes.
 DLA_ONCE std::string new_run_id();
 
+/// What may stand in file names and logs: 1 to 64 letters, digits, _ and -.
+DLA_ONCE bool is_run_id(std::string_view id);
+
 /// What runs of one name have written: checkpoints in one folder, logs and pictures in another.
 struct RunFiles {
     std::vector<std::filesystem::path> checkpoints, logs;

@@ -22,6 +22,10 @@ DLA_ONCE std::string new_run_id() {
     return to_hex(n);
 }
 
+DLA_ONCE bool is_run_id(std::string_view id) {
+    return !id.empty() && id.size() <= 64 && id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == id.npos;
+}
+
 DLA_ONCE RunFiles::RunFiles(const std::string& checkpoint_dir, const std::string& run_dir, const std::string& name) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(checkpoint_dir, error)) {

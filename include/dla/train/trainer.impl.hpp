@@ -104,6 +104,7 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
         finish_epoch(log, progress, result);
     }
     result.stopped_early = state_.epoch < options_.epochs;
+    result.interrupted_by = SignalGuard::caught();  // after the last step: nothing is left to do, but whoever sent it is obeyed
     if (!state_.best.empty()) put_weights(model_, state_.best);
     result.state = state_;
     return result;

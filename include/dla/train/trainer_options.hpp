@@ -32,7 +32,7 @@ struct TrainerOptions {
 /// How a run ended.
 struct TrainingResult {
     RunState state;
-    int interrupted_by = 0;  ///< the signal, or 0
+    int interrupted_by = 0;  ///< the signal, or 0; after the last step one changes nothing but this
     bool stopped_early = false;
     std::string checkpoint;  ///< the last one written; empty: none
 };
