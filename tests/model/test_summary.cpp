@@ -184,6 +184,19 @@ TEST_CASE("the memory that training takes is the memory that was planned: the fo
     check_memory(make_residual_mlp(mlp_sizes), {1, 28, 28}, 32, 8);
 }
 
+TEST_CASE("the memory that training takes is the memory that was planned: branches") {
+    using Inception = Parallel<Concat, Conv2d<8, 4, 1>, Sequential<Conv2d<8, 4, 1>, BatchNorm2d<>, ReLU, Conv2d<4, 8, 3>>,
+                               Sequential<MaxPool2d<3, 1, 1>, Conv2d<8, 4, 1>>, Identity>;
+    check_memory(Sequential<Conv2d<3, 8, 3>, Inception, ReLU, MaxPool2d<2>, Conv2d<24, 8, 1>, Inception, GlobalAvgPool2d, Linear<24, 10>>{}, {3, 9, 7}, 6);
+    using Gate = Sequential<GlobalAvgPool2d, Linear<8, 2>, ReLU, Linear<2, 8>, Sigmoid>;
+    using Excited = Residual<Sequential<Conv2d<8, 8, 3>, BatchNorm2d<>, Parallel<Multiply, Identity, Gate>>, Identity, ReLU>;
+    check_memory(Sequential<Conv2d<3, 8, 3>, Excited, Excited, Flatten, Linear<Dyn, 10>>{}, {3, 6, 5}, 5);
+    check_memory(Sequential<Conv2d<3, 8, 3>, Excited, Excited, Flatten, Linear<Dyn, 10>>{}, {3, 6, 5}, 8, 4);
+    using Below = Sequential<MaxPool2d<2>, Conv2d<4, 8, 3>, ReLU, Upsample2d<2>>;
+    check_memory(Sequential<Conv2d<3, 4, 3>, ReLU, Parallel<Concat, Identity, Below>, Conv2d<12, 2, 1>, Flatten, Linear<Dyn, 10>>{}, {3, 8, 6}, 4);
+    check_memory(Sequential<Flatten, Parallel<Add, Linear<Dyn, 12>, Sequential<Linear<Dyn, 5>, Tanh, Linear<5, 12>>, Linear<Dyn, 12>>, Linear<12, 10>>{}, {1, 4, 4}, 7);
+}
+
 TEST_CASE("parameters and multiply-adds are PyTorch's: the four families") {
     // Of the same networks from torch.nn: p.numel() of the parameters, and of each Linear and Conv2d the values of its output times those that each is a sum
     // of.
