@@ -5,6 +5,7 @@
 #include <dla/io/json.hpp>
 #include <dla/io/stored_tensor.hpp>
 
+#include <set>
 #include <utility>
 
 namespace dla::detail {
