@@ -407,6 +407,10 @@ TEST_CASE("image folder: read lazily, the same as from memory") {
         }
         CHECK(!lazy.next());
     }
+    // Evaluated, they are as they are.
+    dla::Loader as_they_are(folder, dla::evaluation_options(4)), in_memory(data, dla::evaluation_options(4));
+    as_they_are.start_epoch(1), in_memory.start_epoch(1);
+    while (const dla::Batch* b = in_memory.next()) CHECK(std::ranges::equal(as_they_are.next()->inputs, b->inputs));
     std::vector<float> input(8 * 7 * 3);
     dla::ImageFolder plain(pets.dir.path(), sized(8, 7));
     plain.read({}, input);

@@ -9,6 +9,8 @@
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <filesystem>
@@ -280,7 +282,7 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
     o.validation = AnyData(wide);
     CHECK(contains(refused(values, o), "error[data] fit, validation: the network takes samples [2]"));
     o.validation_share = 0.5;
-    CHECK(contains(refused(values, o), "give validation_share or validation, not both"));
+    CHECK(contains(refused(values, o), "give one of validation_share, split and validation"));
     o.validation.reset();
     o.validation_share = 1;
     CHECK(contains(refused(values, o), "validation_share must be at least 0 and less than 1"));
@@ -554,4 +556,97 @@ TEST_CASE("fit: targets lie in memory as the outputs do") {
     CHECK(contains(error_of([&] { evaluate(moves, same); }),
                    "the targets of the data are [2, 2, 3] (contiguous) and the network's outputs [2, 2, 3]: in another order in memory"));
     CHECK(evaluate(moves, other).loss == 0);
+}
+
+TEST_CASE("fit: a split of one's own is what is trained and validated on") {
+    const ArrayData data = surface(50);
+    FitOptions shared = quiet(2), given = quiet(2);
+    shared.validation_share = 0.25;  // 12.5 samples become 13
+    given.split = random_split(50, 13, shared.seed);
+    Regressor one(Seed{3}), other(Seed{3}), third(Seed{3});
+    const TrainingResult a = fit(one, data, shared), b = fit(other, data, given);
+    CHECK(all_values(one) == all_values(other));
+    CHECK(a.state.history.back().val_loss == b.state.history.back().val_loss);
+    given.split = random_split(50, 13, Seed{7});
+    fit(third, data, given);
+    CHECK(all_values(third) != all_values(one));
+
+    const auto refused = [&](const Split& split) {
+        given.split = split;
+        return error_of([&] { fit(third, data, given); });
+    };
+    CHECK(contains(refused({{}, {1}}), "the split leaves nothing to train on"));
+    CHECK(contains(refused({{0, 1, 2}, {2}}), "the split validates on a sample that it trains on"));
+    CHECK(contains(refused({{0, 50}, {}}), "the split names a sample that the data do not have"));
+    given.validation_share = 0.5;
+    CHECK(contains(refused({{0, 1, 2, 3}, {4}}), "give one of validation_share, split and validation"));
+
+    const TemporaryFolder folder;  // another split is another run
+    given = quiet(1);
+    given.split = random_split(50, 13, Seed{7});
+    given.checkpoint_dir = folder.path;
+    fit(third, data, given);
+    given.resume = true;
+    given.split = random_split(50, 13, Seed{8});
+    CHECK(contains(error_of([&] { fit(third, data, given); }), "do not belong to this run"));
+}
+
+TEST_CASE("fit: a schedule that waits for progress follows what is monitored") {
+    const ArrayData data = surface();
+    const auto rates = [&](const char* monitor, bool maximize) {
+        Regressor model(Seed{3});
+        FitOptions o = quiet(6);
+        o.optimizer = Adam({.learning_rate = 0.03});
+        o.schedule = ReduceOnPlateau({.factor = 0.5, .patience = 0, .threshold = 0, .maximize = maximize});
+        o.validation_share = 0.25;
+        o.metrics = {std::make_shared<R2>(), std::make_shared<MeanAbsoluteError>()};
+        o.monitor = monitor;
+        const TrainingResult result = fit(model, data, o);
+        ReduceOnPlateau rule({.factor = 0.5, .patience = 0, .threshold = 0, .maximize = maximize});
+        double rate = 0.03;
+        for (const EpochMetrics& m : result.state.history) {
+            CHECK(m.learning_rate == rate);
+            rate = rule.observe(rate, m.value(monitor[0] ? monitor : "val_loss"));
+        }
+        const auto& history = result.state.history;  // and the best epoch is the one with the best of it, whichever way is better
+        const auto better = [&](const EpochMetrics& x, const EpochMetrics& y) {
+            const char* of = monitor[0] ? monitor : "val_loss";
+            return maximize ? x.value(of) > y.value(of) : x.value(of) < y.value(of);
+        };
+        CHECK(result.state.stopping.best_epoch == std::min_element(history.begin(), history.end(), better)->epoch);
+        return rate;
+    };
+    CHECK(rates("r2", true) > 0.03 / 64);  // not every epoch was worse than the one before
+    rates("mae", false);
+    rates("", false);
+    CHECK(contains(error_of([&] { rates("mae", true); }),
+                   "ReduceOnPlateau waits for larger values, and 'mae' is better when smaller; set its `maximize` to false"));
+    CHECK(contains(error_of([&] { rates("r2", false); }), "set its `maximize` to true"));
+    CHECK(contains(error_of([&] { rates("", true); }), "'val_loss' is better when smaller"));
+}
+
+TEST_CASE("a source is told whether its samples are trained on") {
+    struct Told : DataSource {
+        mutable std::atomic<int> training = 0, other = 0;
+        index_t size() const override { return 8; }
+        Shape input_shape() const override { return Shape{2}; }
+        Shape target_shape() const override { return Shape{2}; }
+        void read(const SamplePosition& at, std::span<float> input) const override {
+            ++(at.training ? training : other);
+            input[0] = input[1] = static_cast<float>(at.sample);
+        }
+        void target(index_t, std::span<float> values) const override { values[0] = values[1] = 0; }
+    } data;
+    Model<Sequential<Linear<2, 2>>, Shape{2}> model(Seed{1});
+    fit(model, data, quiet(3));
+    CHECK(data.training == 24);
+    const int before = data.other;  // the fingerprint
+    FitOptions o = quiet(2);
+    o.validation_share = 0.25;
+    fit(model, data, o);
+    CHECK(data.training == 24 + 2 * 6);
+    CHECK(data.other >= before + 2 * 2);
+    evaluate(model, data);
+    predict(model, data);
+    CHECK(data.training == 36);
 }

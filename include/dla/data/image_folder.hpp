@@ -202,7 +202,7 @@ inline std::vector<float> read_input(const std::string& path, const Dataset& dat
 }
 
 /// The images of a folder, decoded each time that they are read: for sets that do not fit into memory. A sample is normalised, (byte / 255 - mean) / std, with
-/// the mean and std that are set (0 and 1 if none are), and augmented at random like those of a Dataset.
+/// the mean and std that are set (0 and 1 if none are), and, where it is trained on, augmented at random like those of a Dataset.
 class ImageFolder final : public DataSource {
 public:
     /// Reads no image but, where no size is given, the first. Throws as load_image_folder does; what is wrong with a file comes out of `read`.
@@ -234,11 +234,11 @@ public:
     void read(const SamplePosition& at, std::span<float> input) const override {
         std::vector<std::uint8_t> bytes(static_cast<std::size_t>(shape_.size()));
         detail::read_folder_image(files_.paths[at.sample], shape_, resize_, bytes);
-        write_augmented(bytes.data(), shape_, *normalisation_, std_, augmentation, Seed{at.seed}, at.epoch, at.sample, input);
+        write_augmented(bytes.data(), shape_, *normalisation_, std_, at.training ? augmentation : Augmentation{}, Seed{at.seed}, at.epoch, at.sample, input);
     }
     const ImageFiles& files() const { return files_; }
 
-    Augmentation augmentation{};  ///< padding at most 127; none by default
+    Augmentation augmentation{};  ///< in training; padding at most 127; none by default
 
 private:
     ImageFiles files_;

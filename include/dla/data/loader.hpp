@@ -23,7 +23,8 @@ using SampleTransform = std::function<void(const SamplePosition&, std::span<cons
 /// What a Loader makes batches of, in which order, and how far ahead.
 struct LoaderOptions {
     index_t batch_size = 128;
-    bool shuffle = true;  ///< a new order every epoch; otherwise the order of the index list
+    bool training = true;  ///< samples are trained on, see SamplePosition::training
+    bool shuffle = true;   ///< a new order every epoch; otherwise the order of the index list
     LastBatch last_batch = LastBatch::drop_single;
     Augmentation augmentation{};  ///< of a Dataset's images
     Seed seed{42};
@@ -35,10 +36,11 @@ struct LoaderOptions {
     std::vector<double> weights{};
 };
 
-/// Options for validation and test: every sample once, in order, unchanged but for normalisation.
+/// Options for validation, test and prediction: every sample once, in order, with nothing random done to it.
 inline LoaderOptions evaluation_options(index_t batch_size, int workers = 1) {
     LoaderOptions options;
     options.batch_size = batch_size;
+    options.training = false;
     options.shuffle = false;
     options.last_batch = LastBatch::keep;
     options.workers = workers;

@@ -148,7 +148,7 @@ struct Loader::Workshop {
                 slot.labels[i] = data.label(index_t{chosen[i]});
             else
                 data.target(index_t{chosen[i]}, std::span(slot.values).subspan(i * target, target));
-            data.read({static_cast<std::uint64_t>(options.seed), epoch, chosen[i]}, {slot.inputs.get() + i * sample, sample});
+            data.read({static_cast<std::uint64_t>(options.seed), epoch, chosen[i], options.training}, {slot.inputs.get() + i * sample, sample});
         }
         slot.batch = {{slot.inputs.get(), chosen.size() * sample},
                       std::span(slot.labels).first(target == 0 ? chosen.size() : 0),

@@ -21,6 +21,7 @@ struct SamplePosition {
     std::uint64_t seed = 0;
     std::uint32_t epoch = 0;
     std::uint32_t sample = 0;  ///< number in the data
+    bool training = false;     ///< it is trained on: what is random is done to it then, and not when it is evaluated or predicted
 };
 
 /// Numbered samples and their targets. Derive from it for data of your own: a size, two shapes, `read`, and `label` or `target`. What is const is called

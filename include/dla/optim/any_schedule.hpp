@@ -71,7 +71,10 @@ public:
             advance();
         }
     }
-    /// An epoch is done and its metric (validation loss, unless the rule maximizes) is known; only ReduceOnPlateau looks at it.
+    /// Whether the rule looks at how training goes: ReduceOnPlateau; and whether it takes larger values for better ones.
+    bool watches() const { return plateau() != nullptr; }
+    bool maximizes() const { return plateau() && plateau()->options.maximize; }
+    /// An epoch is done and its metric is known; only ReduceOnPlateau looks at it.
     void after_epoch(double metric) {
         const bool counts = !epoch_is_warm_;
         if (warming_up() && warmup_->options.unit == ScheduleUnit::epoch) ++warmup_ticks_;

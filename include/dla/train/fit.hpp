@@ -18,6 +18,7 @@ struct FitOptions {
     std::optional<LinearWarmup> warmup = {};  ///< in front of the schedule
 
     double validation_share = 0;                        ///< of the samples, chosen by the seed and not trained on; 0 to less than 1
+    std::optional<Split> split = {};                    ///< or a split of your own, e.g. that by which the data were standardised
     std::optional<AnyData> validation = {};             ///< or data of their own
     std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation data after each epoch
     std::string monitor = {};                           ///< what is to become best, see TrainerOptions::monitor

@@ -61,6 +61,14 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     j["loss"] = loss_json(loss);
     j["optimizer"] = optimizer.settings();
     j["schedule"] = schedule_fingerprint(schedule, o.epochs, train.batches());
+    if (o.split) {
+        Fnv1a chosen;
+        for (const auto* part : {&o.split->train, &o.split->validation}) {
+            chosen.add(std::uint64_t{part->size()});
+            chosen.add_words(part->data(), part->size() * sizeof(std::uint32_t));
+        }
+        j["split"] = to_hex(chosen.value());
+    }
     j["validation"] = {validation ? validation->samples() : 0, o.validation ? to_hex(o.validation->fingerprint()) : ""};
     j["augmentation"] = {a.padding, a.flip, a.cutout, a.contrast, a.brightness};
     j["transforms"] = {data.transforms(), o.validation && o.validation->transforms()};
@@ -129,7 +137,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     };
     require(o.epochs >= 1, "epochs must be at least 1");
     require(o.validation_share >= 0 && o.validation_share < 1, "validation_share must be at least 0 and less than 1");
-    require(o.validation_share == 0 || !o.validation, "give validation_share or validation, not both");
+    require((o.validation_share != 0) + o.split.has_value() + o.validation.has_value() <= 1, "give one of validation_share, split and validation");
     require(!(o.resume && o.overwrite), "resume goes on with what is there and overwrite removes it; choose one");
     require(!o.resume || !o.checkpoint_dir.empty(), "resume needs a checkpoint_dir");
     require(o.batch_size >= 1, "batch_size must be at least 1");
@@ -146,6 +154,17 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
         const auto count = static_cast<index_t>(std::llround(o.validation_share * static_cast<double>(data.size())));
         require(count >= 1 && count < data.size(), "validation_share leaves nothing to train on, or nothing to validate");
         split = random_split(data.size(), count, o.seed);
+    }
+    if (o.split) {
+        split = *o.split;
+        require(!split.train.empty(), "the split leaves nothing to train on");
+        std::vector<bool> taken(static_cast<std::size_t>(data.size()));
+        for (const auto* part : {&split.train, &split.validation})
+            for (const std::uint32_t sample : *part) {
+                require(index_t{sample} < data.size(), "the split names a sample that the data do not have");
+                require(part == &split.train || !taken[sample], "the split validates on a sample that it trains on");
+                if (part == &split.train) taken[sample] = true;
+            }
     }
     LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .seed = o.seed, .workers = o.workers};
     if (o.balanced) training.weights = data.balanced_weights(split.train);

@@ -76,6 +76,8 @@ private:
     Loader& train_;
     Loader* validation_;
     TrainerOptions options_;
+    std::string watched_;  // by a schedule that waits for progress
+    bool warned_ = false;
     RunState state_;
     GradStats stats_;
     std::vector<float> fixed_inputs_, fixed_values_;

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace dla {
 
@@ -185,7 +186,8 @@ DLA_ONCE void Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
     state_.batch = 0;
     state_.running = {};
     state_.history.push_back(m);
-    schedule_.after_epoch(validation_ ? m.val_loss : m.train_loss);
+    schedule_.after_epoch(m.value(watched_));
+    if (const std::string warning = schedule_.warning(); !warning.empty() && !std::exchange(warned_, true)) std::fprintf(stderr, "note: %s\n", warning.c_str());
     const bool best = state_.stopping.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
     progress.clear();
     if (options_.stats) {
@@ -221,6 +223,11 @@ DLA_ONCE void Trainer::set_monitor() {
     else
         name = options_.early_stopping_patience > 0 ? "train_loss" : "nothing";
     detail::check_names(options_.metrics);
+    // A schedule that waits for progress follows what is monitored where the user has said what, or it wants larger values; else the loss.
+    watched_ = validation_ ? "val_loss" : "train_loss";
+    const bool follows = schedule_.watches() && (!options_.monitor.empty() || schedule_.maximizes());
+    if (name == "nothing" && follows)
+        fail(ErrorCode::usage, "trainer", "ReduceOnPlateau maximizes, and nothing is monitored that gets larger; set `monitor`, or leave `maximize` out");
     if (name == "nothing") return;  // no epoch is better than another
     const auto metric = std::find_if(options_.metrics.begin(), options_.metrics.end(), [&](const auto& m) { return m->name() == name; });
     const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
@@ -235,6 +242,12 @@ DLA_ONCE void Trainer::set_monitor() {
                  (validation_ && classifies ? ", val_accuracy" : "") + others);
     }
     state_.higher_is_better = metric != options_.metrics.end() ? (*metric)->higher_is_better() : name.ends_with("accuracy");
+    if (!follows) return;
+    if (schedule_.maximizes() != state_.higher_is_better)
+        fail(ErrorCode::usage, "trainer",
+             "ReduceOnPlateau waits for " + std::string(schedule_.maximizes() ? "larger" : "smaller") + " values, and '" + name + "' is better when " +
+                 (state_.higher_is_better ? "larger" : "smaller") + "; set its `maximize` to " + (state_.higher_is_better ? "true" : "false"));
+    watched_ = name;
 }
 
 DLA_ONCE void Trainer::try_metrics() {

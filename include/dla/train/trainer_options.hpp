@@ -20,7 +20,8 @@ struct TrainerOptions {
     int save_every = 5;               ///< epochs between checkpoints; the best weights are written whenever they improve
     int early_stopping_patience = 5;  ///< epochs without a better value of what is monitored; 0: never stop early
     /// Decides which weights are best: val_accuracy, val_loss, train_loss or the name of a metric. Empty: val_accuracy of a classifier, val_loss of others;
-    /// where nothing is validated train_loss, or nothing if training does not stop early either.
+    /// where nothing is validated train_loss, or nothing if training does not stop early either. A ReduceOnPlateau follows it where it is set here (or
+    /// where that maximizes), and otherwise val_loss, or train_loss.
     std::string monitor = {};
     std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation set after each epoch
     double clip_norm = 0;                               ///< 0: no clipping
