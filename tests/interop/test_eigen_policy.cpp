@@ -7,6 +7,7 @@
 #include <dla/nn.hpp>
 
 #include <doctest/doctest.h>
+#include <support/guarded_scratch.hpp>
 
 #include <cmath>
 #include <cstring>
@@ -39,21 +40,7 @@ Values<T> poison(std::size_t count) {
     return Values<T>(count, std::numeric_limits<T>::quiet_NaN());
 }
 
-/// Scratch of exactly `bytes`, poisoned, with a guard behind it.
-class Scratch {
-public:
-    explicit Scratch(index_t bytes) : bytes_(bytes), arena_({}, bytes + 256) { std::memset(arena_.data(), 0xff, static_cast<std::size_t>(bytes + 256)); }
-    ~Scratch() {
-        bool guarded = true;
-        for (index_t i = 0; i < 256; ++i) guarded = guarded && arena_.data()[bytes_ + i] == std::byte{0xff};
-        CHECK_MESSAGE(guarded, "scratch overrun");
-    }
-    std::byte* data() { return arena_.data(); }
-
-private:
-    index_t bytes_;
-    Arena<Reference<float>> arena_;
-};
+using Scratch = support::GuardedScratch;
 
 /// Bits where the sums are exact, otherwise as close as sums of `terms` products in [-1, 1] must be.
 template <class T>

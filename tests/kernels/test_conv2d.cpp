@@ -12,6 +12,7 @@
 #include <dla/kernels/reference/conv2d.hpp>
 #include <limits>
 #include <string>
+#include <support/guarded_scratch.hpp>
 #include <vector>
 
 using namespace dla;
@@ -49,21 +50,7 @@ Problem problem(Conv2dDims d, index_t pad_bottom, index_t pad_right, int limit) 
             filled(4, d.batch * d.out_height * d.out_width * d.out_channels, limit)};
 }
 
-/// Scratch of exactly `bytes`, poisoned, with a guard behind it.
-class Scratch {
-public:
-    explicit Scratch(index_t bytes) : bytes_(bytes), arena_({}, bytes + 256) { std::memset(arena_.data(), 0xff, static_cast<std::size_t>(bytes + 256)); }
-    ~Scratch() {
-        bool guarded = true;
-        for (index_t i = 0; i < 256; ++i) guarded = guarded && arena_.data()[bytes_ + i] == std::byte{0xff};
-        CHECK_MESSAGE(guarded, "scratch overrun");
-    }
-    std::byte* data() { return arena_.data(); }
-
-private:
-    index_t bytes_;
-    Arena<Cpu<float>> arena_;
-};
+using Scratch = support::GuardedScratch;
 
 struct Results {
     Floats y, dx, dw, dbias;

@@ -11,6 +11,7 @@
 #include <dla/kernels/reference/gemm.hpp>
 #include <limits>
 #include <string>
+#include <support/guarded_scratch.hpp>
 #include <utility>
 #include <vector>
 
@@ -39,13 +40,8 @@ Floats filled(std::uint32_t seed, index_t count, int limit) {
 Floats product(const GemmDims& d, const Floats& a, const Floats& b, const float* bias, float beta, Floats c, int threads) {
     Cpu<float> p;
     p.threads = threads;
-    const index_t bytes = gemm_scratch(p, d);
-    Arena<Cpu<float>> scratch(p, bytes + 256);
-    std::memset(scratch.data(), 0xff, static_cast<std::size_t>(bytes + 256));
+    support::GuardedScratch scratch(gemm_scratch(p, d));
     gemm(p, scratch.data(), d, a.data(), b.data(), bias, beta, c.data());
-    bool guarded = true;
-    for (index_t i = 0; i < 256; ++i) guarded = guarded && scratch.data()[bytes + i] == std::byte{0xff};
-    CHECK_MESSAGE(guarded, "scratch overrun");
     return c;
 }
 
