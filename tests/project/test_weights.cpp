@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Weights go to a file under PyTorch's names and come back; a file that does not fit changes nothing.
+#include <dla/inspect/summary.hpp>
 #include <dla/nn.hpp>
+#include <dla/train/run_state.hpp>
 #include <dla/train/weights.hpp>
 
 #include <doctest/doctest.h>
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 using namespace dla;
 
@@ -108,6 +114,16 @@ TEST_CASE("a file that does not fit is refused and changes nothing; what it has 
 
     Model<Net, image, Reference<double>> precise(Seed{5});
     CHECK(contains(error_of([&] { load_weights(file, precise.parameters()); }), "expected F64"));
+    // Every float is a double: where that is allowed nothing changes.
+    CHECK(load_weights(file, precise, {.widening = Widening::allow}).unused.empty());
+    const auto floats = trained_model();
+    for (const ParamRow& row : floats.parameters().parameters) {
+        std::vector<float> from(static_cast<std::size_t>(row.count));
+        std::vector<double> to(from.size());
+        floats.parameters().read(ParamPart::value, row, from);
+        precise.parameters().read(ParamPart::value, precise.parameters().parameter(row.path), to);
+        CHECK(to == std::vector<double>(from.begin(), from.end()));
+    }
 
     Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU>, image> shorter(Seed{5});
     CHECK(load_weights(file, shorter).unused == std::vector<std::string>{"4.weight", "4.bias"});
@@ -156,4 +172,45 @@ TEST_CASE("a part of a file is loaded, under other names, and what became of it 
                    "tensor \"1.weight\" is missing, as names are after renaming"));
     CHECK(contains(error_of([&] { load_weights(file, other, {.only = {"head"}}); }), "LoadWeightsOptions::only matches nothing in the model; paths look like 0.0.weight"));
     CHECK(contains(error_of([&] { load_weights(file, other, {.rename = {{"0.", "x."}, {"4.", "x."}}}); }), "are both to be \"x.weight\"; rename less"));
+}
+
+TEST_CASE("a model whose type is forgotten has the files of its own, and is written to streams") {
+    const TemporaryFolder folder;
+    const auto source = trained_model();
+    save_weights(folder / "typed.safetensors", source);
+    const auto any = any_model(source.clone());
+    save_weights(folder / "any.safetensors", *any);
+    save_weights<bf16>(folder / "half.safetensors", *any);
+    const auto bytes = [](const std::string& path) {
+        std::ifstream in(path, std::ios::binary);
+        return std::string(std::istreambuf_iterator<char>(in), {});
+    };
+    CHECK(bytes(folder / "any.safetensors") == bytes(folder / "typed.safetensors"));
+    const auto fresh = any_model(std::remove_cvref_t<decltype(source)>(Seed{77}));
+    CHECK_FALSE(take_weights(*fresh) == take_weights(*any));
+    CHECK(load_weights(folder / "any.safetensors", *fresh).unused.empty());
+    CHECK(take_weights(*fresh) == take_weights(*any));
+    CHECK(contains(error_of([&] { load_weights(folder / "half.safetensors", *fresh); }), "does not fit"));
+    CHECK(load_weights(folder / "half.safetensors", *fresh, {.widening = Widening::allow}).loaded.size() == 9);
+
+    // In double nothing is rounded on the way to the file and back; half of it is.
+    Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU>, image, Cpu<double>> precise(Seed{5}), other(Seed{6});
+    std::vector<double> thirds(54, 1.0 / 3), got(54);
+    precise.parameters().write(ParamPart::value, precise.parameters().parameter("0.weight"), thirds);
+    save_weights(folder / "f64.safetensors", *any_model(precise));
+    load_weights(folder / "f64.safetensors", *any_model(other));
+    other.parameters().read(ParamPart::value, other.parameters().parameter("0.weight"), got);
+    CHECK(got == thirds);
+    save_weights<f16>(folder / "f16.safetensors", precise);
+    load_weights(folder / "f16.safetensors", other, {.widening = Widening::allow});
+    other.parameters().read(ParamPart::value, other.parameters().parameter("0.weight"), got);
+    CHECK(got[0] == static_cast<double>(float{f16(1.0f / 3)}));
+    CHECK(contains(error_of([&] { put_weights(*any_model(other), take_weights(*any)); }), "are of another type"));
+
+    std::ostringstream table, typed, report;
+    table << *any;
+    typed << source;
+    CHECK(table.str().substr(0, table.str().find("memory")) == typed.str().substr(0, typed.str().find("memory")));
+    report << copy_weights(source.parameters(), other.parameters());
+    CHECK(report.str() == "6 arrays copied, 2 of the source not used (4.weight, 4.bias)");
 }

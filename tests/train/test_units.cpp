@@ -441,3 +441,12 @@ TEST_CASE("a folder that cannot be made is an io error") {
     put_file(folder / "file", "");
     CHECK(contains(error_of([&] { RunLog log(folder / "file/runs", true); }), "error[io] "));
 }
+
+TEST_CASE("the first difference of two configurations names the setting, in its section") {
+    CHECK(first_difference("a = 1\nb = 2\n", "a = 1\nb = 2\n").empty());
+    CHECK(first_difference("a = 1\nb = 2\n", "a = 1\nb = 3\n") == " it has `b = 2`, now `b = 3`");
+    CHECK(first_difference("a = 1\nb = 2\n", "b = 2\n") == " it has `a = 1`, now there is no such setting");
+    CHECK(first_difference("b = 2\n", "a = 1\nb = 2\n") == " it has no such setting as `a = 1`, which there is now");
+    CHECK(first_difference("[x]\nn = 1\n[y]\nn = 2\n", "[x]\nn = 1\n[y]\nn = 4\n") == " it has `n = 2`, now `n = 4`");
+    CHECK(first_difference("a = 1\nb = 2", "b = 2\na = 1\n") == " its settings stand in another order");
+}

@@ -119,7 +119,9 @@ std::ostream& operator<<(std::ostream& out, const BasicModel<P>& model) {
 
 [[nodiscard]] inline std::string summary(const AnyModel& model, const SummaryOptions& options = {}, const AnyLoss& loss = CrossEntropy{}) {
     const TrainingMemory planned = planned_memory(model, options.batch, options.optimizer_slots, loss, options.micro_batches);
-    return summary(model.index(), planned, claimed_memory(model), options);
+    const std::string_view type = model.compute_type();
+    return summary(model.index(), planned, claimed_memory(model), options, type == "f64" ? 8 : type == "f32" ? 4 : 2);
 }
+inline std::ostream& operator<<(std::ostream& out, const AnyModel& model) { return out << summary(model); }
 
 }  // namespace dla

@@ -47,15 +47,17 @@ public:
         return at == index_.end() ? nullptr : &tensors_[at->second];
     }
 
-    /// Copies a tensor's values to `out`. Throws Error(checkpoint) unless it is there with this type and this shape; with Widening::allow F16 and BF16 are
-    /// taken for float and double too.
+    /// Copies a tensor's values to `out`. Throws Error(checkpoint) unless it is there with this type and this shape; with Widening::allow narrower
+    /// floating-point numbers are taken too.
     template <class T>
     void copy_to(std::string_view name, std::span<const std::int64_t> shape, std::span<T> out, Widening widening = Widening::refuse) const {
         const StoredTensor* t = find(name);
         const bool widens = widening == Widening::allow && std::is_floating_point_v<T>;
-        const std::string expected = std::string(to_string(stored_type<T>())) + (widens ? ", F16 or BF16 " : " ") + shape_text(shape);
+        const bool to_double = std::is_same_v<T, double>;
+        const std::string expected =
+            std::string(to_string(stored_type<T>())) + (!widens ? " " : to_double ? ", F32, F16 or BF16 " : ", F16 or BF16 ") + shape_text(shape);
         if (!t) fail(ErrorCode::checkpoint, where_, "tensor \"" + std::string(name) + "\" is missing; expected " + expected);
-        const bool narrow = widens && (t->type == StoredType::f16 || t->type == StoredType::bf16);
+        const bool narrow = widens && (t->type == StoredType::f16 || t->type == StoredType::bf16 || (to_double && t->type == StoredType::f32));
         if ((t->type != stored_type<T>() && !narrow) || !std::ranges::equal(t->shape, shape) || t->bytes.size() != out.size() * size_of(t->type))
             fail(ErrorCode::checkpoint, where_,
                  "tensor \"" + std::string(name) + "\" does not fit; expected " + expected + ", got " + std::string(to_string(t->type)) + " " +
@@ -64,6 +66,12 @@ public:
             if (!out.empty()) std::memcpy(out.data(), t->bytes.data(), out.size_bytes());
         } else if constexpr (std::is_floating_point_v<T>) {
             for (std::size_t i = 0; i < out.size(); ++i) {
+                if (t->type == StoredType::f32) {
+                    float value = 0;
+                    std::memcpy(&value, t->bytes.data() + sizeof value * i, sizeof value);
+                    out[i] = value;
+                    continue;
+                }
                 std::uint16_t bits = 0;
                 std::memcpy(&bits, t->bytes.data() + 2 * i, sizeof bits);
                 out[i] = t->type == StoredType::f16 ? float{f16::from_bits(bits)} : float{bf16::from_bits(bits)};

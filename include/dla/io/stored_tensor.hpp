@@ -86,7 +86,7 @@ std::vector<Half> rounded(std::span<const T> values) {
     return half;
 }
 
-/// Whether 16-bit floating-point numbers of a file may become wider ones. No value changes, but the file is not what the reader would have written.
+/// Whether floating-point numbers of a file may become wider ones. No value changes, but the file is not what the reader would have written.
 enum class Widening { refuse, allow };
 
 /// Names and texts that a file carries besides its tensors.

@@ -10,35 +10,54 @@
 
 namespace dla {
 
-/// A loss whose type has been forgotten; it meets what a model asks of a loss. Its targets are class numbers or values, as the loss in it takes them.
-class AnyLoss {
+namespace detail {
+
+/// A SampleLoss, which is a function of floats, for outputs and targets of another type.
+template <class T, class Target_ = T>
+struct SampleLossOf {
+    using Target = Target_;
+    using Own = std::conditional_t<std::is_same_v<Target, std::int32_t>, std::int32_t, float>;
+    static constexpr bool on_host = true;
+
+    SampleLoss<Own> own;
+
+    void check(const Shape& out) const { own.check(out); }
+    index_t targets_per_sample(const Shape& out) const { return own.targets_per_sample(out); }
+    template <class P>
+    index_t scratch(const P&, index_t, const Shape&) const {
+        return 0;
+    }
+    template <class P>
+    void evaluate(const Context<P>&, ConstView<P> out, kernel::PtrOf<P, const Target> target, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
+                  View<P> gradient, const WholeBatch<P>& whole = {}) const {
+        const auto floats = []<class From>(const From* from, index_t n) { return std::vector<float>(from, from + n); };
+        std::vector<float> slopes(gradient ? static_cast<std::size_t>(out.size()) : 0);
+        const std::vector<float> outputs = floats(out.data, out.size());
+        const index_t targets = out.batch * targets_per_sample(out.shape);
+        const ConstView<Reference<float>> y(outputs.data(), out.batch, out.shape);
+        const View<Reference<float>> dy = gradient ? View<Reference<float>>(slopes.data(), out.batch, out.shape) : View<Reference<float>>();
+        const WholeBatch<Reference<float>> rows{whole.rows, whole.prepared};
+        if constexpr (std::is_same_v<Own, Target>)
+            own.evaluate(Context<Reference<float>>(), y, target, nullptr, result, dy, rows);
+        else
+            own.evaluate(Context<Reference<float>>(), y, floats(target, targets).data(), nullptr, result, dy, rows);
+        std::ranges::transform(slopes, gradient.data, [](float v) { return static_cast<T>(v); });
+    }
+    void verify(const LossResult&, const Shape&) const {}
+};
+
+/// One of some losses, known when the program runs; it meets what a model asks of a loss. `T` is what lies in the memory of its targets.
+template <class T, class... Losses>
+class OneOfLosses {
 public:
-    using Any = std::variant<CrossEntropy, MeanSquaredError<float>, L1<float>, Huber<float>, SmoothL1<float>, BCEWithLogits<float>, SampleLoss<float>,
-                             SampleLoss<std::int32_t>>;
-    /// The memory of the targets, whatever lies in it: both kinds have four bytes.
-    using Target = float;
+    using Any = std::variant<Losses...>;
+    using Target = T;
 
     template <class Loss>
         requires std::constructible_from<Any, const Loss&>
-    AnyLoss(const Loss& loss) : loss_(loss) {}
-    AnyLoss() : AnyLoss(CrossEntropy{}) {}
+    OneOfLosses(const Loss& loss) : loss_(loss) {}
 
     const Any& get() const { return loss_; }
-    bool takes_labels() const {
-        return std::visit([](const auto& loss) { return std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>; }, loss_);
-    }
-    /// The largest of a sample's outputs is compared with its label.
-    bool counts_correct() const { return std::holds_alternative<CrossEntropy>(loss_); }
-    /// The memory of targets of the kind that the loss takes. Throws Error(model) for the other.
-    std::span<const float> memory_of(const Targets& targets) const {
-        if (takes_labels() != targets.are_labels())
-            fail(ErrorCode::model, "loss",
-                 takes_labels() ? "it takes class numbers as targets, and got values; use MeanSquaredError, Huber, L1 or BCEWithLogits"
-                                : "it takes values as targets, and got class numbers; use CrossEntropy, or give one value for each output");
-        if (!targets.are_labels()) return targets.values;
-        return {reinterpret_cast<const float*>(targets.labels.data()), targets.labels.size()};
-    }
-
     void check(const Shape& out) const {
         std::visit([&](const auto& loss) { loss.check(out); }, loss_);
     }
@@ -46,26 +65,27 @@ public:
         return std::visit([&](const auto& loss) { return loss.targets_per_sample(out); }, loss_);
     }
     const std::vector<double>* weights() const {
-        if (const auto* loss = std::get_if<CrossEntropy>(&loss_)) return &loss->class_weights;
-        if (const auto* loss = std::get_if<BCEWithLogits<float>>(&loss_)) return &loss->pos_weight;
-        return nullptr;
+        return std::visit([](const auto& loss) { return weights_of(loss); }, loss_);
     }
     template <class P>
     index_t scratch(const P& p, index_t rows, const Shape& out) const {
         return std::visit([&](const auto& loss) { return loss.scratch(p, rows, out); }, loss_);
     }
     template <class P>
-    void prepare(const Context<P>& c, index_t rows, const Shape& out, kernel::PtrOf<P, const float> targets, kernel::ConstStatisticPtr<P> weights,
+    void prepare(const Context<P>& c, index_t rows, const Shape& out, kernel::PtrOf<P, const T> targets, kernel::ConstStatisticPtr<P> weights,
                  kernel::PtrOf<P, LossResult> whole) const {
-        if (const auto* loss = std::get_if<CrossEntropy>(&loss_))
-            loss->prepare(c, rows, out, P::template pointer_cast<const std::int32_t>(targets), weights, whole);
-        else {
-            const LossResult nothing;
-            put(c.policy, whole, &nothing, 1);
-        }
+        const auto look = [&](const auto& loss) {
+            if constexpr (looks_ahead<std::decay_t<decltype(loss)>, P>)
+                loss.prepare(c, rows, out, P::template pointer_cast<const std::int32_t>(targets), weights, whole);
+            else {
+                const LossResult nothing;
+                put(c.policy, whole, &nothing, 1);
+            }
+        };
+        std::visit(look, loss_);
     }
     template <class P>
-    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const float> targets, kernel::ConstStatisticPtr<P> weights,
+    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> targets, kernel::ConstStatisticPtr<P> weights,
                   kernel::PtrOf<P, LossResult> result, View<P> gradient, const WholeBatch<P>& whole = {}) const {
         std::visit(
             [&](const auto& loss) {
@@ -83,6 +103,69 @@ public:
 
 private:
     Any loss_;
+};
+
+/// What AnyLoss holds. Its targets' memory is taken for floats, whatever lies in it: both kinds have four bytes.
+using AnyLossBase = OneOfLosses<float, CrossEntropy, MeanSquaredError<float>, L1<float>, Huber<float>, SmoothL1<float>, BCEWithLogits<float>, SampleLoss<float>,
+                                SampleLoss<std::int32_t>>;
+/// The losses of class numbers, and those of values, of a network whose outputs are T.
+template <class T>
+using LabelLoss = OneOfLosses<std::int32_t, CrossEntropy, SampleLossOf<T, std::int32_t>>;
+template <class T>
+using ValueLoss = OneOfLosses<T, MeanSquaredError<T>, L1<T>, Huber<T>, SmoothL1<T>, BCEWithLogits<T>, SampleLossOf<T>>;
+
+}  // namespace detail
+
+/// A loss whose type has been forgotten. Its targets are class numbers or values, as the loss in it takes them.
+class AnyLoss : public detail::AnyLossBase {
+public:
+    using OneOfLosses::OneOfLosses;
+    AnyLoss() : AnyLoss(CrossEntropy{}) {}
+
+    bool takes_labels() const {
+        return std::visit([](const auto& loss) { return std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>; }, get());
+    }
+    /// The largest of a sample's outputs is compared with its label.
+    bool counts_correct() const { return std::holds_alternative<CrossEntropy>(get()); }
+    /// Throws Error(model) for targets of the kind that the loss does not take.
+    void check_kind(const Targets& targets) const {
+        if (takes_labels() != targets.are_labels())
+            fail(ErrorCode::model, "loss",
+                 takes_labels() ? "it takes class numbers as targets, and got values; use MeanSquaredError, Huber, L1 or BCEWithLogits"
+                                : "it takes values as targets, and got class numbers; use CrossEntropy, or give one value for each output");
+    }
+    /// The memory of targets of the kind that the loss takes. Throws as check_kind.
+    std::span<const float> memory_of(const Targets& targets) const {
+        check_kind(targets);
+        if (!targets.are_labels()) return targets.values;
+        return {reinterpret_cast<const float*>(targets.labels.data()), targets.labels.size()};
+    }
+
+    /// Calls use(loss) with the loss for a network whose outputs are T, for class numbers or for values.
+    template <class T, class Use>
+    decltype(auto) with(const Use& use) const {
+        if (const auto* loss = std::get_if<CrossEntropy>(&get())) return use(detail::LabelLoss<T>(*loss));
+        if (const auto* loss = std::get_if<SampleLoss<std::int32_t>>(&get())) return use(detail::LabelLoss<T>(detail::SampleLossOf<T, std::int32_t>{*loss}));
+        return use(std::visit(
+            [](const auto& loss) -> detail::ValueLoss<T> {
+                using Loss = std::decay_t<decltype(loss)>;
+                if constexpr (std::is_same_v<Loss, MeanSquaredError<float>>)
+                    return MeanSquaredError<T>{loss.reduction};
+                else if constexpr (std::is_same_v<Loss, L1<float>>)
+                    return L1<T>{loss.reduction};
+                else if constexpr (std::is_same_v<Loss, Huber<float>>)
+                    return Huber<T>{loss.delta, loss.reduction};
+                else if constexpr (std::is_same_v<Loss, SmoothL1<float>>)
+                    return SmoothL1<T>{loss.beta, loss.reduction};
+                else if constexpr (std::is_same_v<Loss, BCEWithLogits<float>>)
+                    return BCEWithLogits<T>{loss.pos_weight, loss.reduction};
+                else if constexpr (std::is_same_v<Loss, SampleLoss<float>>)
+                    return detail::SampleLossOf<T>{loss};
+                else
+                    return MeanSquaredError<T>{};  // losses of class numbers, which were taken above
+            },
+            get()));
+    }
 };
 
 }  // namespace dla

@@ -22,23 +22,6 @@ typename P::template pointer<const V> to_device(const P& policy, std::span<const
     }
 }
 
-/// The weights that a loss's kernels read, or null: most losses have none.
-template <class Loss>
-const std::vector<double>* weights_of(const Loss& loss) {
-    if constexpr (requires { loss.class_weights; })
-        return &loss.class_weights;
-    else if constexpr (requires { loss.pos_weight; })
-        return &loss.pos_weight;
-    else if constexpr (requires { loss.weights(); })
-        return loss.weights();
-    else
-        return nullptr;
-}
-
-/// Whether a loss looks at all targets of a batch, with its `prepare`, before any sample is computed.
-template <class Loss, class P>
-inline constexpr bool looks_ahead = requires { &Loss::template prepare<P>; };
-
 /// Copies a loss's weights when they change.
 template <class P>
 class LossWeights {

@@ -8,6 +8,8 @@ namespace dla {
 
 namespace detail {
 
+/// `, 5 not in the file (0.weight, 0.bias, 1.weight, 1.bias, ...)`, or nothing for no names.
+DLA_ONCE std::string names_text(const std::vector<std::string>& names, const char* what);
 /// Initial values of parameter number `i` of a table, in PyTorch's order.
 DLA_ONCE std::vector<double> first_values(const ParamRow& row, std::size_t i, Seed seed);
 
@@ -34,7 +36,15 @@ struct CopyReport {
     std::vector<std::string> missing;     ///< in the target, not in the source
     std::vector<std::string> unexpected;  ///< in the source, not in the target
     std::vector<std::string> mismatched;  ///< in both with different sizes
+
+    /// `12 arrays copied, 2 not in the source (1.weight, 1.bias), ...`.
+    [[nodiscard]] std::string text() const;
 };
+/// To any output stream.
+template <class Stream>
+auto operator<<(Stream& out, const CopyReport& report) -> decltype(out << report.text()) {
+    return out << report.text();
+}
 
 /// Copies parameters and buffers from one table to another by path, whatever their policies; sizes must agree. Nothing else is touched.
 template <class P, class Q>

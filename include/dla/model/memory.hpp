@@ -34,14 +34,17 @@ struct NoLoss {
 inline TrainingMemory training_memory(const MemoryPlan& plan, const ParamMemory& parameters) {
     return {plan.batch, parameters, plan.activations, plan.unshared, plan.scratch, plan.leaves};
 }
-/// What the rows of `index` come to; `claimed` says how much control memory kernels take; an optimizer that has not stepped yet will treat all alike.
-/// `copy_bytes`: of the copy of a weight that products read; 0 where they read the masters.
-inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_bytes, index_t copy_bytes, int slots, const ParamMemory& claimed) {
-    const index_t values = align_up(index.value_count * scalar_bytes);
-    return {.weights = values + align_up(index.value_count * copy_bytes),
+/// What the parameters of `table` and an optimizer that remembers `slots` values for each come to; one that has not stepped yet will treat all alike.
+template <class P>
+ParamMemory planned_parameters(const ParamTable<P>& table, int slots) {
+    using T = typename P::master;
+    const auto bytes = [](index_t count, std::size_t size) { return align_up(count * static_cast<index_t>(size)); };
+    const index_t values = bytes(table.value_count, sizeof(T));
+    const ParamMemory claimed = table.memory();
+    return {.weights = values + (ParamTable<P>::weights_are_masters ? 0 : bytes(table.value_count, sizeof(typename P::weight))),
             .gradients = values,
             .optimizer = slots * values,
-            .buffers = 2 * (align_up(index.buffer_count * scalar_bytes) + align_up(static_cast<index_t>(index.counters.size() * sizeof(std::int64_t)))),
+            .buffers = 2 * (bytes(table.buffer_count, sizeof(typename P::statistic)) + bytes(std::ssize(table.counters), sizeof(std::int64_t))),
             .control = claimed.control + (claimed.has_optimizer ? 0 : OptimizerBytes::control_of_run)};
 }
 
@@ -51,10 +54,7 @@ inline ParamMemory planned_parameters(const ParamIndex& index, index_t scalar_by
 /// Adam (`slot_count()` of any optimizer).
 template <class P, class Loss = detail::NoLoss>
 [[nodiscard]] TrainingMemory planned_memory(const BasicModel<P>& model, index_t batch, int slots = 2, const Loss& loss = {}, int micro_batches = 1) {
-    const ParamTable<P>& table = model.parameters();
-    constexpr index_t copy = ParamTable<P>::weights_are_masters ? 0 : sizeof(typename P::weight);
-    const ParamMemory parameters = detail::planned_parameters(table, sizeof(typename P::master), copy, slots, table.memory());
-    return detail::training_memory(model.plan(batch, loss, micro_batches), parameters);
+    return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(model.parameters(), slots));
 }
 
 /// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.

@@ -41,9 +41,7 @@ public:
     /// A second model with the same values: parameters, what is frozen and in eval mode, running statistics, random position. Optimizers know the first alone.
     Model clone() const {
         Model copy(network(), this->input_shape(), Seed{this->position.seed}, this->parameters().policy);
-        copy_weights(this->parameters(), copy.parameters());
-        copy.parameters().copy_modes(this->parameters());
-        copy.position = this->position;
+        copy.take_values(*this);
         return copy;
     }
 

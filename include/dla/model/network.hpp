@@ -19,6 +19,8 @@ public:
     BuiltNetwork(const BuiltNetwork&) = delete;
     BuiltNetwork& operator=(const BuiltNetwork&) = delete;
 
+    /// The same network, not yet built.
+    virtual std::unique_ptr<BuiltNetwork> copy() const = 0;
     bool has_parameters() const { return has_parameters_; }
     /// A tape for one workspace.
     std::shared_ptr<void> new_tape() const { return tape_type_->make(); }
@@ -68,6 +70,8 @@ public:
 
     const Net net;
     LayerState<Net, P> state{};
+
+    [[gnu::cold]] std::unique_ptr<BuiltNetwork<P>> copy() const override { return std::make_unique<BuiltNetworkOf>(net); }
 
 private:
     [[gnu::cold]] void build_layers(Builder<P>& b, const Shape& in) override { state = build_layer<P>(net, b, in); }

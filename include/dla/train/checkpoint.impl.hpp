@@ -18,22 +18,22 @@ inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& in
     std::size_t array = 0, counter = 0;
     for_each_row(
         index,
-        [&](const auto& row) { tensors.push_back({prefix + row.path, StoredType::f32, stored_shape(row.dims), std::as_bytes(std::span(w.arrays[array++]))}); },
+        [&](const auto& row) { tensors.push_back({prefix + row.path, stored_type_of(w.type), stored_shape(row.dims), std::span(w.arrays[array++])}); },
         [&](const CounterRow& row) { tensors.push_back({prefix + row.path, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[counter++], 1))}); });
 }
 /// Throws Error(checkpoint) for values that no training leaves: not finite, a negative variance, a negative count.
-inline Weights read_weights(const SafetensorsFile& file, const ParamIndex& index, const std::string& prefix) {
-    Weights w;
+inline Weights read_weights(const SafetensorsFile& file, const ParamAccess& model, const std::string& prefix) {
+    Weights w{.type = model.value_type()};
     const auto refuse = [&](const std::string& path, const char* what) {
         fail(ErrorCode::checkpoint, file.where(), "tensor \"" + prefix + path + "\" " + what);
     };
     for_each_row(
-        index,
+        model.index(),
         [&](const auto& row) {
-            std::vector<float>& host = w.arrays.emplace_back(static_cast<std::size_t>(row.count));
-            file.copy_to<float>(prefix + row.path, stored_shape(row.dims), host);
-            if (!all_finite(std::span<const float>(host))) refuse(row.path, "holds a value that is not finite");
-            if (row.path.ends_with("running_var") && std::ranges::any_of(host, [](float v) { return v < 0; })) refuse(row.path, "holds a negative variance");
+            std::vector<std::byte>& host = new_array(w.arrays, row.count, w.type);
+            copy_values(file, prefix + row.path, stored_shape(row.dims), w.type, host);
+            if (!all_finite_in(host, w.type)) refuse(row.path, "holds a value that is not finite");
+            if (row.path.ends_with("running_var") && any_negative_in(host, w.type)) refuse(row.path, "holds a negative variance");
         },
         [&](const CounterRow& row) {
             std::int64_t& count = w.counters.emplace_back();
@@ -102,15 +102,15 @@ DLA_ONCE void save_checkpoint(const std::string& path, const AnyModel& model, co
     const ParamIndex& index = model.index();
     const Weights weights = take_weights(model);
     std::vector<StoredTensor> tensors = stored_tensors(index, weights);
-    std::vector<std::vector<float>> slots;
+    std::vector<std::vector<std::byte>> slots;
     if (optimizer) {
-        slots.reserve(index.parameters.size() * 2);
+        slots.reserve(index.parameters.size() * static_cast<std::size_t>(optimizer->slot_count()));
         for (int slot = 0; slot < optimizer->slot_count(); ++slot)
             for (const ParamRow& row : index.parameters) {
-                std::vector<float>& host = slots.emplace_back(static_cast<std::size_t>(row.count));
-                if (optimizer->steps() > 0) model.read(*optimizer, slot, row, host);
-                tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, StoredType::f32,
-                                   detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
+                std::vector<std::byte>& host = detail::new_array(slots, row.count, weights.type);
+                if (optimizer->steps() > 0) model.read(*optimizer, slot, row, std::span(host));
+                tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
+                                   detail::stored_type_of(weights.type), detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
             }
         if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
     }
@@ -181,7 +181,7 @@ DLA_ONCE Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
         fail(ErrorCode::checkpoint, file_.where(), "its state contradicts itself: the file is damaged, or was changed by hand");
 }
 
-DLA_ONCE void Checkpoint::load_weights(AnyModel& model) const { put_weights(model, detail::read_weights(file_, model.index(), "")); }
+DLA_ONCE void Checkpoint::load_weights(AnyModel& model) const { put_weights(model, detail::read_weights(file_, model, "")); }
 
 DLA_ONCE RunState Checkpoint::load_run(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule) const {
     if (!can_resume()) fail(ErrorCode::checkpoint, file_.where(), "holds weights only; resume from a checkpoint named ..._epoch_N or ..._interrupted");
@@ -192,23 +192,24 @@ DLA_ONCE RunState Checkpoint::load_run(AnyModel& model, Optimizer& optimizer, An
     if (!steps_of_parameters_.empty() && steps_of_parameters_.size() != index.parameters.size())
         fail(ErrorCode::checkpoint, file_.where(),
              "has steps of " + std::to_string(steps_of_parameters_.size()) + " parameters; expected " + std::to_string(index.parameters.size()));
-    const Weights weights = detail::read_weights(file_, index, "");
-    if (state.stopping.best_epoch > 0) state.best = detail::read_weights(file_, index, "best.");
-    std::vector<std::vector<float>> slots;
+    const Weights weights = detail::read_weights(file_, model, "");
+    if (state.stopping.best_epoch > 0) state.best = detail::read_weights(file_, model, "best.");
+    const ValueType type = model.value_type();
+    std::vector<std::vector<std::byte>> slots;
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
         for (const ParamRow& row : index.parameters)
-            file_.copy_to<float>(std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
-                                 detail::stored_shape(row.dims), slots.emplace_back(static_cast<std::size_t>(row.count)));
+            detail::copy_values(file_, std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
+                                detail::stored_shape(row.dims), type, detail::new_array(slots, row.count, type));
     std::size_t read = 0;
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
         for (const ParamRow& row : index.parameters) {
             const std::string_view name = optimizer.slot_names()[static_cast<std::size_t>(slot)];
             const bool squares = name == "exp_avg_sq";
-            for (const float v : slots[read++])
-                if (!is_finite(v) || (squares && v < 0))
-                    fail(ErrorCode::checkpoint, file_.where(),
-                         "optimizer." + std::string(name) + "." + row.path + " has a value that " + (squares ? "is negative or not finite" : "is not finite") +
-                             "; the file is damaged, or was changed by hand");
+            const std::vector<std::byte>& values = slots[read++];
+            if (!detail::all_finite_in(values, type) || (squares && detail::any_negative_in(values, type)))
+                fail(ErrorCode::checkpoint, file_.where(),
+                     "optimizer." + std::string(name) + "." + row.path + " has a value that " + (squares ? "is negative or not finite" : "is not finite") +
+                         "; the file is damaged, or was changed by hand");
         }
     schedule.restore(schedule_);
     optimizer.set_steps(optimizer_steps_);
@@ -216,7 +217,7 @@ DLA_ONCE RunState Checkpoint::load_run(AnyModel& model, Optimizer& optimizer, An
     put_weights(model, weights);
     std::size_t next = 0;
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
-        for (const ParamRow& row : index.parameters) model.write(optimizer, slot, row, slots[next++]);
+        for (const ParamRow& row : index.parameters) model.write(optimizer, slot, row, std::span<const std::byte>(slots[next++]));
     return state;
 }
 

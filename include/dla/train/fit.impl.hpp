@@ -80,6 +80,7 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     j["seed"] = static_cast<std::uint64_t>(o.seed);
     j["parameters"] = model.index().parameter_count();
     j["layers"] = to_hex(layers.value());
+    if (model.compute_type() != "f32") j["compute_type"] = model.compute_type();
     std::string text;
     for (const auto& [key, value] : j.items()) text += key + " = " + value.dump() + "\n";
     return text;

@@ -15,16 +15,17 @@ namespace dla {
 
 /// Values of all parameters and buffers, in PyTorch's order, and counters; in the order of the table.
 struct Weights {
-    std::vector<std::vector<float>> arrays;
-    std::vector<std::int64_t> counters;
+    ValueType type = ValueType::f32;
+    std::vector<std::vector<std::byte>> arrays = {};  ///< bytes of values of `type`
+    std::vector<std::int64_t> counters = {};
     bool empty() const { return arrays.empty(); }
     bool operator==(const Weights&) const = default;
 };
 
 /// The values that the model holds now.
-DLA_ONCE Weights take_weights(const AnyModel& model);
-/// Writes them back into a model with the same rows.
-DLA_ONCE void put_weights(AnyModel& model, const Weights& w);
+DLA_ONCE Weights take_weights(const ParamAccess& model);
+/// Writes them back into a model with the same rows and the same type of values.
+DLA_ONCE void put_weights(ParamAccess& model, const Weights& w);
 
 /// Where a run stands, besides weights, optimizer and schedule.
 struct RunState {

@@ -2,33 +2,51 @@
 // How the weights of a model are read and written.
 #pragma once
 
+#include <algorithm>
+
 namespace dla {
 
-DLA_ONCE Weights take_weights(const AnyModel& model) {
-    Weights w;
-    const auto room = [&w](index_t count) -> std::vector<float>& { return w.arrays.emplace_back(static_cast<std::size_t>(count)); };
+DLA_ONCE Weights take_weights(const ParamAccess& model) {
+    Weights w{.type = model.value_type()};
     detail::for_each_row(
-        model.index(), [&](const auto& row) { detail::read_row(model, row, std::span(room(row.count))); },
+        model.index(), [&](const auto& row) { detail::read_row(model, row, std::span(detail::new_array(w.arrays, row.count, w.type))); },
         [&](const CounterRow& row) { w.counters.push_back(model.read(row)); });
     return w;
 }
 
-DLA_ONCE void put_weights(AnyModel& model, const Weights& w) {
+DLA_ONCE void put_weights(ParamAccess& model, const Weights& w) {
+    if (w.type != model.value_type()) fail(ErrorCode::usage, "put_weights", "these weights are of another type than the model's: float and double");
     std::size_t array = 0, counter = 0;
     detail::for_each_row(
-        model.index(), [&](const auto& row) { detail::write_row(model, row, std::span<const float>(w.arrays[array++])); },
+        model.index(), [&](const auto& row) { detail::write_row(model, row, std::span<const std::byte>(w.arrays[array++])); },
         [&](const CounterRow& row) { model.write(row, w.counters[counter++]); });
 }
 
 DLA_ONCE std::string first_difference(const std::string& then, const std::string& now) {
-    std::size_t i = 0, j = 0;
-    while (i < then.size() && j < now.size()) {
-        const std::string a = then.substr(i, then.find('\n', i) - i), b = now.substr(j, now.find('\n', j) - j);
-        if (a != b) return " it has `" + a + "`, now `" + b + "`";
-        i += a.size() + 1;
-        j += b.size() + 1;
+    struct Setting {
+        std::string key, line;  // the key with its section
+        bool operator==(const Setting&) const = default;
+    };
+    const auto settings = [](const std::string& text) {
+        std::vector<Setting> all;
+        std::string section;
+        for (std::size_t i = 0, end = 0; i < text.size(); i = end + 1) {
+            end = std::min(text.find('\n', i), text.size());
+            const std::string line = text.substr(i, end - i);
+            if (line.starts_with("[")) section = line;
+            all.push_back({section + line.substr(0, line.find(" = ")), line});
+        }
+        return all;
+    };
+    const std::vector<Setting> before = settings(then), after = settings(now);
+    for (const Setting& had : before) {
+        if (std::ranges::find(after, had) != after.end()) continue;
+        const auto has = std::ranges::find(after, had.key, &Setting::key);
+        return " it has `" + had.line + "`, now " + (has == after.end() ? "there is no such setting" : "`" + has->line + "`");
     }
-    return i < then.size() || j < now.size() ? " one of the two has more settings" : "";
+    for (const Setting& has : after)
+        if (std::ranges::find(before, has) == before.end()) return " it has no such setting as `" + has.line + "`, which there is now";
+    return then == now ? "" : " its settings stand in another order";
 }
 
 }  // namespace dla

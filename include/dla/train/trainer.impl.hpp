@@ -258,11 +258,11 @@ DLA_ONCE void Trainer::try_metrics() {
 }
 
 DLA_ONCE std::string Trainer::first_bad_buffer() const {
-    std::vector<float> host;
+    std::vector<std::byte> host;
     for (const BufferRow& row : model_.index().buffers) {
-        host.resize(static_cast<std::size_t>(row.count));
-        model_.read(row, host);
-        if (!detail::all_finite(std::span<const float>(host))) return "buffer " + row.path;
+        host.resize(static_cast<std::size_t>(row.count) * size_of(model_.value_type()));
+        model_.read(row, std::span(host));
+        if (!detail::all_finite_in(host, model_.value_type())) return "buffer " + row.path;
     }
     return "";
 }

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// fit refuses what does not fit before anything is trained, and leaves out what cannot be computed.
+#include <doctest/doctest.h>
+
+#include "fit_data.hpp"
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+
+using namespace fit_tests;
+
+TEST_CASE("fit: data and options that do not fit are refused before anything is trained") {
+    const ArrayData values = surface(20), classes = stripes(20);
+    Regressor model(Seed{1});
+    const std::vector<float> before = all_values(model);
+    const auto refused = [&](const AnyData& data, const FitOptions& o) {
+        const std::string why = error_of([&] { fit(model, data, o); });
+        CHECK(all_values(model) == before);
+        return why;
+    };
+    FitOptions o = quiet(1);
+    o.loss = CrossEntropy{};
+    CHECK(refused(values, o) == "error[data] fit: the loss takes class numbers; the targets of the data are values");
+    CHECK(refused(classes, o) == "error[data] fit: the data have 3 classes; the network gives 2 outputs");
+    o.loss = MeanSquaredError<float>{};
+    CHECK(refused(classes, o) == "error[data] fit: the loss takes values; the targets of the data are class numbers");
+    o.loss.reset();
+    const ArrayData wide(Shape{3}, std::vector<float>(6), Shape{2}, std::vector<float>(4));
+    CHECK(refused(wide, o) == "error[data] fit: the network takes samples [2]; those of the data are [3]");
+    const ArrayData thin(Shape{2}, std::vector<float>(6), Shape{1}, std::vector<float>(3));
+    CHECK(contains(refused(thin, o), "the loss compares 2 values for each sample"));
+    o.validation = AnyData(wide);
+    CHECK(contains(refused(values, o), "error[data] fit, validation: the network takes samples [2]"));
+    o.validation_share = 0.5;
+    CHECK(contains(refused(values, o), "give one of validation_share, split and validation"));
+    o.validation.reset();
+    o.validation_share = 1;
+    CHECK(contains(refused(values, o), "validation_share must be at least 0 and less than 1"));
+    o = quiet(0);
+    CHECK(contains(refused(values, o), "epochs must be at least 1"));
+    o = quiet(1);
+    o.resume = true;
+    CHECK(contains(refused(values, o), "resume needs a checkpoint_dir"));
+    o = quiet(1);
+    o.augmentation = cifar10_augmentation;
+    CHECK(contains(refused(values, o), "augmentation and transform are for the images of a Dataset"));
+    o = quiet(1);
+    o.loss = SampleLoss<float>{};
+    CHECK(contains(refused(values, o), "has no function"));
+    CHECK(contains(error_of([&] { accuracy(model, values); }), "class numbers"));
+}
+
+TEST_CASE("fit: last batches that are too small for their parts are left out") {
+    const ArrayData data = surface(27);
+    Regressor model(Seed{1});
+    FitOptions o = quiet(2);
+    o.batch_size = 24;
+    o.micro_batches = 4;
+    CHECK(fit(model, data, o).state.step == 2);
+    o.batch_size = index_t{1} << 40;  // the whole set in a batch, without memory for more
+    o.micro_batches = 1;
+    CHECK(fit(model, data, o).state.step == 2);
+}
+
+TEST_CASE("fit: metrics that cannot be told apart, or that the targets are not for, are refused before anything is trained") {
+    struct Named final : Metric {
+        std::string called;
+        double number = 0;
+        std::string name() const override { return called; }
+        bool higher_is_better() const override { return true; }
+        void reset() override {}
+        void add(std::span<const float>, const Targets&, index_t) override {}
+        double value() const override { return number; }
+    };
+    const auto named = [](const char* name, double value = 0) {
+        auto m = std::make_shared<Named>();
+        m->called = name, m->number = value;
+        return m;
+    };
+    const ArrayData data = surface(60);
+    Regressor model(Seed{1});
+    const std::vector<float> before = all_values(model);
+    FitOptions o = quiet(2);
+    o.validation_share = 0.5;
+    const auto refused = [&](std::vector<std::shared_ptr<Metric>> metrics) {
+        o.metrics = std::move(metrics);
+        const std::string why = error_of([&] { fit(model, data, o); });
+        CHECK(all_values(model) == before);
+        return why;
+    };
+    CHECK(contains(refused({named("val_loss")}), "a metric is called 'val_loss', as another number is"));
+    CHECK(contains(refused({named("a"), named("a")}), "a metric is called 'a'"));
+    CHECK(contains(refused({nullptr}), "a metric is null"));
+    CHECK(contains(refused({std::make_shared<TopK>(1)}), "it takes class numbers"));
+    // One that is infinite is never the best, and a checkpoint that says so is whole.
+    const TemporaryFolder folder;
+    o.checkpoint_dir = folder / "run";
+    o.metrics = {named("ratio", HUGE_VAL)};
+    o.monitor = "ratio";
+    CHECK(fit(model, data, o).state.stopping.best_epoch == 0);
+    CHECK_NOTHROW(Checkpoint(folder / "run/model_epoch_2.safetensors"));
+}
+
+TEST_CASE("fit: labels that are ignored teach nothing and break nothing") {
+    struct Few final : DataSource {
+        std::int32_t every = 4;
+        index_t size() const override { return 64; }
+        Shape input_shape() const override { return Shape{2}; }
+        index_t classes() const override { return 3; }
+        void read(const SamplePosition& at, std::span<float> x) const override { x[0] = static_cast<float>(at.sample % 3), x[1] = 1; }
+        std::int32_t label(index_t s) const override { return every > 0 && s % every == 0 ? static_cast<std::int32_t>(s % 3) : -100; }
+    };
+    const Few data;
+    Classifier model(Seed{1});
+    FitOptions o = quiet(3);
+    o.batch_size = 2;
+    const TrainingResult result = fit(model, data, o);
+    CHECK(result.state.history.size() == 3);
+    CHECK(std::isfinite(result.state.history.back().train_loss));
+    CHECK(contains(error_of([&] { balanced_weights(data, all_samples(data)); }), "the label of sample 1 is out of range; expected 0 to 2"));
+    Few none;
+    none.every = 0;
+    o.validation = AnyData(none);
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "the validation set has no label that counts"));
+}
