@@ -6,11 +6,15 @@
     scripts/api_reference.py --check    fails when it is not what the headers say
 
 A table stands between `<!-- names: HEADERS -->` and `<!-- end of names -->`, HEADERS relative to include/dla. Every header belongs to a
-table or to INTERNAL, and every public name has documentation.
+table or to INTERNAL, and every public name has documentation. Overloads stand below the first declaration of their name; what is deleted, copies,
+or only says with a static_assert why it is refused is left out.
 """
 import pathlib
 import re
 import sys
+
+sys.dont_write_bytecode = True  # a test runs this among the sources
+import declarations
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADERS = ROOT / "include" / "dla"
@@ -24,17 +28,11 @@ core/hash.hpp core/math.hpp core/objects.hpp core/pack.hpp data/cifar.hpp data/g
 inspect/svg_text.hpp inspect/table.hpp io/plot_axis.hpp io/plot_script.hpp io/safetensors_header.hpp io/wire.hpp layers/axis.hpp layers/window.hpp model/batch_memory.hpp model/builder.hpp
 model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp optim/optimizer_memory.hpp train/rows.hpp version.hpp
 """.split()
-NAME = r"[A-Za-z]\w*"
-
 
 # What containers call, and those who use a layer do not.
 OF_LAYERS = set("""needs any name attributes out_shape macs dims build scratch infer forward backward keep prepare prepared_bytes options in_place is_view is_identity
-reads_y rectifies merge check_batch columns rows in size_in_type""".split())
-
-
-class Entry:
-    def __init__(self, name, doc, header, line, declaration):
-        self.name, self.doc, self.header, self.line, self.declaration, self.members = name, doc, header, line, declaration, []
+reads_y rectifies merge check_batch columns rows in size_in_type
+State Tape Plan Scratch needs_on has_parameters has_parameters_on is_container Links Units""".split())
 
 
 def first_sentence(doc):
@@ -43,109 +41,90 @@ def first_sentence(doc):
     return (text[: end.start()] if end else text).rstrip(".:")
 
 
-def declared(line):
-    """The name that a line at namespace scope declares, or None."""
-    m = re.match(r"(?:struct|class|enum class|enum)\s+(?:\[\[.*?\]\] )?(" + NAME + r")(.*)", line)
-    if m:
-        return None if re.match(r"\s*(;|<)", m.group(2)) else m.group(1)
-    m = re.match(r"(?:template <.*> )?(?:concept|using)\s+(" + NAME + r")\s*=", line)
-    if m:
-        return m.group(1)
-    m = re.match(r"(?:\[\[.*?\]\] )*(?:DLA_ONCE )?(?:inline |constexpr |static )*[\w:<>,\s\*&\.\(\)]*?[\s\*&>](" + NAME + r")\s*(\(|=|\{|;)", line)
-    if not m or re.match(r"(template|requires|DLA_TEMPLATE_ONCE|public|private|extern|return|namespace|static_assert|friend)\b", line):
-        return None
-    return None if m.group(1) in ("operator", "const", "noexcept", "default", "delete") or m.group(1) + "::" in line or "::" + m.group(1) + "(" in line else m.group(1)
-
-
-def member(line):
-    """The name that a line of a class declares, or None."""
-    if not re.match(r"    \S", line) or re.match(r"    (//|#|using|template|friend|static_assert|struct|class|enum|requires|return|if|for|explicit|constexpr explicit|~|\}|:)", line):
-        return None
-    m = re.match(r"    (?:\[\[.*?\]\] )*(?:virtual |static |constexpr |inline |mutable )*[\w:<>,\s\*&\.\[\]]*?[\s\*&>](" + NAME + r")\s*(\(|=|\{|;|\[)", line)
-    return m.group(1) if m and m.group(1) not in ("operator", "const", "delete", "default", "noexcept") else None
-
-
-def declaration(lines, at):
-    """What lines[at] declares, without its body, in one line."""
-    first = at
-    while first > 0 and re.match(r"\s*(template <|requires\b)", lines[first - 1]):
-        first -= 1
-    text, depth = "", 0
-    for c in "".join(re.sub(r"\s*//.*", "", line).strip() + " " for line in lines[first:at + 40]):
-        if depth == 0 and c == "{" and (re.search(r"(\)|\bconst|&|\bnoexcept|\boverride|\)\s*:.*)\s*$", text) or re.match(r"(template <.*> )?(struct|class|enum)\b", text)):
-            break
-        if depth == 0 and c == ";":
-            break
-        depth += (c in "([{") - (c in ")]}")
-        text += c
-    if re.match(r"enum class \w+$", text.strip()) and (values := re.match(r"enum class \w+ (\{[^{}]*\});", lines[at])):
-        text += values.group(1)
-    if not lines[at].startswith(" "):
-        text = text.replace("static ", "")
-    text = re.sub(r"\b(DLA_ONCE|inline" + ("|constexpr" if "(" in text or "struct" in text else "") + r"|virtual|explicit|friend|mutable) |\[\[[\w:]+\]\] ?", "", " ".join(text.split()))
-    text = re.sub(r"(?<=\)) : .*$", "", text)
-    return re.sub(r"\brequires ?(\(.*?\)+|requires.*?) (?=(struct|class|[\w:<>&]+ \w+\())", "", text).strip()
+def is_listed(d, header, owner=None):
+    """Whether a declaration is one that a user calls or names."""
+    if owner and (d.name.endswith("_") or d.kind != "enum" and header.startswith(("layers/", "compose/")) and d.name in OF_LAYERS):
+        return False
+    if d.kind != "function":
+        return True
+    if d.deleted or re.match(r"\{\s*static_assert\(sizeof\(\w+\) == 0", d.body):  # refused, with a sentence
+        return False
+    return not (d.constructor and (d.copies or d.empty and d.defaulted) or owner and d.name == "operator=" and re.search(rf"\((const )?{owner.name}\b", d.text))
 
 
 def entries_of(path):
-    header = str(path.relative_to(HEADERS))
-    scope, doc, found, inside, public = [], [], {}, None, True
-    lines = path.read_text().split("\n")
-    for number, line in enumerate(lines, 1):
-        space = re.match(r"(?:inline )?namespace ([\w:\s]*?)\s*\{", line)
-        if space:
-            scope.append(space.group(1).strip())
-            doc = []
+    """[header, declarations of one name] for every public name of a header."""
+    header, found = str(path.relative_to(HEADERS)), declarations.read(path.read_text())
+    hidden = {d.name: d for d in found if "detail" in d.space}
+    names = {}
+    for d in found:
+        if d.space[:1] != ["dla"] or "detail" in d.space or not d.name or not is_listed(d, header):
+            continue
+        # The members of what lies in dla::detail stand where it is named, or derived from.
+        if (base := re.search(r"(?:^using \w+ = | : (?:public )?)detail::(\w+)(<.*>)?", d.text)) and base.group(1) in hidden:
+            d.members = hidden[base.group(1)].members + d.members
+            if d.kind == "type":
+                d.text = d.text[:base.start()] + (re.search(r" : (?!:).*|$", hidden[base.group(1)].text).group())
+        same = names.setdefault((d.name, d.kind == "function"), [])
+        if d.key not in [e.key for e in same]:  # a name may stand on both sides of an #else
+            same.append(d)
+    return header, list(names.values())
+
+
+def shortened(text):
+    """A declaration without the bodies in it where it is long."""
+    at = 0
+    while len(text) > 160 and (at := text.find("{", at)) >= 0:
+        end = declarations.balanced(text, at)
+        if end - at > 20:
+            text = text[:at] + "{ ... }" + text[end:]
+        at += 1
+    return text
+
+
+def line_of(d, depth):
+    text = shortened(d.text)
+    doc = first_sentence(d.doc)
+    return "  " * depth + f"- `{text}`" + (f": {doc}" if doc else "")
+
+
+def members_of(d, header, depth):
+    rows = []
+    for m in d.members:
+        if d.kind == "enum":
+            if "{" not in d.text or m.doc:
+                rows.append(line_of(m, depth))
+        elif is_listed(m, header, d):
+            rows.append(line_of(m, depth))
+            rows += members_of(m, header, depth + 1)
+    return rows
+
+
+def listed(groups):
+    rows, space = [], ["dla"]
+    for header, group in groups:
+        if group[0].space != space:
+            space = group[0].space
+            rows += ["", f"In `{'::'.join(space)}`:", ""] if rows else [f"In `{'::'.join(space)}`:", ""]
+        for d in group:  # the first one with its documentation, overloads below it
+            rows.append(line_of(d, 0 if d is group[0] else 1))
+            rows += members_of(d, header, 1)
+    return "\n".join(rows)
+
+
+def seen_at_a_glance(text):
+    """Names that lines of a header seem to declare in namespace dla: a second look, by rules of thumb, at what the scanner must have found."""
+    scope = []
+    for line in text.split("\n"):
+        if space := re.match(r"(?:inline )?namespace ([\w:\s]*?)\s*\{", line):
+            scope.append(space.group(1))
         elif line.startswith("}  // namespace"):
             scope.pop()
-        elif not "::".join(scope).startswith("dla") or "detail" in "::".join(scope):
+        elif not "::".join(scope).startswith("dla") or "detail" in "::".join(scope) or re.match(r"static_assert|DLA_|using namespace|extern|friend", line):
             continue
-        elif line.startswith("///"):
-            doc.append(line[3:].strip())
-        elif inside and line.startswith("};"):
-            inside = None
-        elif inside:
-            if re.match(r"(private|protected):", line):
-                public = False
-            elif line.startswith("public:"):
-                public = True
-            elif inside.declaration.startswith("enum"):
-                if value := re.match(r"    (\w+)(?: = [^,]*)?,?\s*(?:///< (.*))?$", line):
-                    inside.members.append((value.group(1), value.group(1), value.group(2) or ""))
-            elif public and (kinds := re.match(r"    (enum class (\w+) \{[^{}]*\});", line)):
-                inside.members.append((kinds.group(2), kinds.group(1), ""))
-            elif public and re.match(rf"    (requires\(.*\) |explicit |constexpr )*{inside.name}\(", line) and "static_assert(" not in lines[number] and not re.search(rf"= delete|\(const {inside.name}&\)|\({inside.name}&&|\(\) = default", line):
-                inside.members.append((inside.name, declaration(lines, number - 1), ""))
-            elif public and (name := member(line)) and name != inside.name and not name.endswith("_"):
-                trailing = re.search(r"///< (.*)", line)
-                if not (header.startswith(("layers/", "compose/")) and name in OF_LAYERS):
-                    inside.members.append((name, declaration(lines, number - 1), trailing.group(1) if trailing else ""))
-        elif re.match(r"(template|requires|DLA_TEMPLATE_ONCE)\b", line) and not re.search(r"\b(using|concept)\b", line):
-            continue
-        elif line and not line.startswith((" ", "}", "#", "/")):
-            name = declared(line)
-            trailing = re.search(r"///< (.*)", line)
-            if name and name not in found:
-                found[name] = Entry(name, [trailing.group(1)] if trailing else doc, header, number, declaration(lines, number - 1))
-            if name and re.match(r"(struct|class|enum)\s", line) and not line.rstrip().endswith((";", "}")):
-                inside, public = found[name], line.startswith("struct")
-            if name and (hidden := re.match(r"using \w+ = detail::(\w+)", line)):  # its members stand where it is defined
-                at = next((i for i, l in enumerate(lines) if re.match(rf"struct {hidden.group(1)} {{", l)), None)
-                for i in range(at + 1, lines.index("};", at)) if at is not None else ():
-                    if field := member(lines[i]):
-                        found[name].members.append((field, declaration(lines, i), (re.search(r"///< (.*)", lines[i]) or [None, ""])[1]))
-            doc = []
-        elif not line.startswith(" "):
-            doc = doc if line.startswith(("///", "#")) else []
-    return list(found.values())
-
-
-def listed(entries):
-    rows = []
-    for e in entries:
-        rows.append(f"- `{e.declaration}`: {first_sentence(e.doc)}")
-        rows += [f"  - `{declared}`" + (f": {doc}" if doc else "") for _, declared, doc in e.members]
-    return "\n".join(rows)
+        elif m := re.match(r"(?:template <.*> )?(?:struct|class|enum class|enum|concept|using) (?:\[\[.*?\]\] )?(\w+)(?= *(?:$|\{|=|: |final\b))|[A-Za-z][^=/(]*[ &*](operator\W{1,2}|\w+)(?=\()", line):
+            if name := m.group(1) or "requires" not in line and m.group(2):
+                yield name
 
 
 def main():
@@ -164,11 +143,19 @@ def main():
                 problems.append(f"docs/api.md: no header is called {pattern}")
             for path in paths:
                 covered.add(str(path.relative_to(HEADERS)))
-                entries = [e for e in entries_of(path) if not only or e.name in only]
-                if only and len(entries) != len(only):
+                try:
+                    header, groups = entries_of(path)
+                except declarations.Unread as problem:
+                    problems.append(f"include/dla/{path.relative_to(HEADERS)}:{problem}: scripts/declarations.py cannot read this")
+                    continue
+                for name in () if only else sorted(set(seen_at_a_glance(path.read_text())) - {g[0].name for g in groups}):
+                    problems.append(f"include/dla/{header}: {name} seems to be public, and was not found")
+                groups = [g for g in groups if not only or g[0].name in only]
+                if only and {g[0].name for g in groups} != set(only):
                     problems.append(f"docs/api.md: {pattern} does not have all of {', '.join(only)}")
-                problems.extend(f"include/dla/{e.header}:{e.line}: {e.name} has no documentation" for e in entries if not first_sentence(e.doc))
-                shown += entries
+                problems.extend(f"include/dla/{header}:{g[0].line}: {g[0].name} has no documentation"
+                                for g in groups if not first_sentence(g[0].doc) and not g[0].name.startswith("operator"))
+                shown += [(header, g) for g in groups]
         return f"<!-- names: {m.group(1)} -->\n\n{listed(shown)}\n\n<!-- end of names -->"
 
     filled = re.sub(r"<!-- names: (.*?) -->\n.*?<!-- end of names -->", fill, text, flags=re.S)
@@ -176,7 +163,7 @@ def main():
         header = str(path.relative_to(HEADERS))
         if header.endswith((".inl.hpp", ".impl.hpp")) or header.startswith(("kernels/reference", "kernels/cpu")) or "/" not in header:
             continue
-        if header not in covered and entries_of(path):
+        if header not in covered and entries_of(path)[1]:
             problems.append(f"include/dla/{header}: stands in no table of docs/api.md; add it, or list it as internal in scripts/api_reference.py")
     if "--check" in sys.argv[1:]:
         if filled != text:

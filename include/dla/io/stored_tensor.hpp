@@ -25,6 +25,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors data are 
 enum class StoredType { f32, f64, i32, i64, u8, f16, bf16 };
 #pragma GCC diagnostic pop
 
+/// All of them, in their order.
 inline constexpr StoredType all_stored_types[] = {StoredType::f32, StoredType::f64, StoredType::i32, StoredType::i64,
                                                   StoredType::u8,  StoredType::f16, StoredType::bf16};
 
