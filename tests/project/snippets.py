@@ -3,7 +3,8 @@
 
 A block that declares something stands at namespace scope, another one inside a function. A block with a main function
 ends the file, which is also run; `<!-- new file -->` in the line before a block begins another one. `<!-- refused: REGEX -->`
-says that the compiler refuses the block, after all declarations before it, with a message that matches.
+says that the compiler refuses the block, after all declarations before it, with a message that matches. `<!-- needs: PACKAGES -->`: the block is a file
+of its own, which is compiled where pkg-config knows the packages.
 """
 import os
 import pathlib
@@ -30,17 +31,20 @@ def is_declaration(code):
 
 
 def files_of(document):
-    """(code, line of its last block, refusal or None) of every file that the blocks make."""
+    """(code, line of its last block, refusal or None, packages) of every file that the blocks make."""
     files, declared, code, last = [], "", "", 0
     for line, above, block in blocks(document.read_text()):
         numbered = f'#line {line} "{document.name}"\n{block}\n'
         if refusal := re.fullmatch(r"<!-- refused: (.*) -->", above):
             includes = re.findall(r"^#include.*\n", files[-1][0], re.M) if files and not declared else []
-            files.append(("".join(includes) + declared + numbered, line, refusal.group(1)))
+            files.append(("".join(includes) + declared + numbered, line, refusal.group(1), []))
+            continue
+        if needs := re.fullmatch(r"<!-- needs: (.*) -->", above):
+            files.append((numbered, line, None, needs.group(1).split()))
             continue
         if above == "<!-- new file -->":
             if code:
-                files.append((code, last, None))
+                files.append((code, last, None, []))
             declared = code = ""
         if is_declaration(block):
             code += numbered
@@ -48,13 +52,22 @@ def files_of(document):
             code += f"inline void snippet_{line}() {{\n{numbered}}}\n"
         last = line
         if re.search(r"^int main\(", block, re.M):
-            files.append((code, line, None))
+            files.append((code, line, None, []))
             code = ""
         else:
             declared = code
     if code:
-        files.append((code, last, None))
+        files.append((code, last, None, []))
     return files
+
+
+def flags_of(packages):
+    """What the compiler is told to find packages, or None where one is missing."""
+    try:
+        said = subprocess.run(["pkg-config", "--cflags", *packages], capture_output=True, text=True) if packages else None
+    except FileNotFoundError:
+        return None
+    return [] if said is None else said.stdout.split() if said.returncode == 0 else None
 
 
 def main():
@@ -63,13 +76,17 @@ def main():
     flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror=return-type", f"-I{root / 'include'}", f"-I{root / 'examples' / 'course'}"]
     failed = 0
     files = files_of(root / document)
-    for code, line, refusal in files:
+    for code, line, refusal, packages in files:
+        known = flags_of(packages)
+        if known is None:
+            print(f"{document}:{line}: skipped, there is no {' or no '.join(packages)}")
+            continue
         source = work / f"{pathlib.Path(document).stem}_{line}.cpp"
         source.write_text(code)
         program = source.with_suffix("")
         runs = re.search(r"^int main\(", code, re.M) and not refusal
         target = ["-pthread", "-o", str(program), *os.environ.get("DLA_LINK", "").split()] if runs else ["-fsyntax-only"]
-        result = subprocess.run(compiler + flags + [str(source)] + target, capture_output=True, text=True)
+        result = subprocess.run(compiler + flags + known + [str(source)] + target, capture_output=True, text=True)
         if refusal:
             said = re.sub(r'"\}, Line<\d+>\{"', "", result.stderr)  # clang prints the sentence in pieces
             good = result.returncode != 0 and re.search(refusal, said)
