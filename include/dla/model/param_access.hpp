@@ -15,6 +15,7 @@ namespace dla {
 
 /// The type that a model keeps its parameters and buffers in: float, also of a network that computes in 16 bits, or double.
 enum class ValueType { f32, f64 };
+/// Bytes of a value.
 constexpr std::size_t size_of(ValueType type) { return type == ValueType::f32 ? sizeof(float) : sizeof(double); }
 
 /// Arrays are in PyTorch's order; as bytes they hold row.count values of `value_type()`, which lose nothing; as floats a double is rounded.
