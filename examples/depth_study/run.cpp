@@ -119,19 +119,14 @@ dla::ModelConfig model_of(const StudyOptions& o, int depth, bool residual) {
 /// Trains and tests one network. Returns the signal that interrupted it, or 0.
 int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Progress& progress) {
     const auto began = dla::Progress::Clock::now();
-    const auto& t = o.base.training;
     const dla::Seed seed{e.seed};
     auto model = dla::make_model(model_of(o, e.depth, e.residual), seed, o.setting.threads);
     e.parameters = model->index().parameter_count();
     dla::ExperimentRun run(o.base, data, seed);
-    dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation,
-                         {.checkpoint_dir = "",
-                          .epochs = static_cast<int>(t.num_epochs),
-                          .early_stopping_patience = static_cast<int>(t.early_stopping_patience),
-                          .clip_norm = t.clip_grad_norm,
-                          .micro_batches = static_cast<int>(t.micro_batches),
-                          .stats = true,
-                          .quiet = true});
+    dla::TrainerOptions options = dla::trainer_options(o.base.training);
+    options.stats = true;
+    options.quiet = true;
+    dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation, options);
     trainer.state().seed = e.seed;
     Recorder recorder(e, progress);
     try {

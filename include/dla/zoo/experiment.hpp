@@ -7,6 +7,7 @@
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/optim/any_schedule.hpp>
 #include <dla/optim/make_optimizer.hpp>
+#include <dla/train/trainer_options.hpp>
 
 namespace dla::inline DLA_ABI_TAG {
 
@@ -14,6 +15,9 @@ namespace dla::inline DLA_ABI_TAG {
 DLA_ONCE Optimizer make_optimizer(const TrainingConfig& config);
 /// The schedule of a configuration.
 DLA_ONCE AnySchedule make_schedule(const TrainingConfig& config, index_t steps_per_epoch);
+
+/// Epochs, saving, early stopping, clipping and parts of a configuration. Where files go and what is shown is for the program to say.
+DLA_ONCE TrainerOptions trainer_options(const TrainingConfig& config);
 
 /// What a run of a configuration trains and is tested with. `config` and `data` must outlive it.
 struct ExperimentRun {

@@ -15,14 +15,22 @@ DLA_ONCE Optimizer make_optimizer(const TrainingConfig& c) {
 DLA_ONCE AnySchedule make_schedule(const TrainingConfig& c, index_t steps_per_epoch) {
     AnyScheduleOptions options;
     options.learning_rate = c.learning_rate;
-    if (c.warmup_epochs > 0)
-        options.warmup = LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = ScheduleUnit::step});
+    if (c.warmup_epochs > 0) options.warmup = LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = ScheduleUnit::step});
     const std::int64_t epochs = std::max<std::int64_t>(1, c.num_epochs - c.warmup_epochs);
     if (c.scheduler == "reduce_lr") options.rule = ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
     if (c.scheduler == "cosine") options.rule = CosineSchedule({.length = epochs});
-    if (c.scheduler == "one_cycle")
-        options.rule = OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
+    if (c.scheduler == "one_cycle") options.rule = OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
     return AnySchedule(options);
+}
+
+DLA_ONCE TrainerOptions trainer_options(const TrainingConfig& c) {
+    return {.checkpoint_dir = "",
+            .epochs = static_cast<int>(c.num_epochs),
+            .log_every = static_cast<int>(c.log_every),
+            .save_every = static_cast<int>(c.save_every),
+            .early_stopping_patience = static_cast<int>(c.early_stopping_patience),
+            .clip_norm = c.clip_grad_norm,
+            .micro_batches = static_cast<int>(c.micro_batches)};
 }
 
 DLA_ONCE ExperimentRun::ExperimentRun(const ExperimentConfig& config, const DatasetPair& data, Seed seed)
