@@ -11,6 +11,7 @@
 #include <dla/train/progress.hpp>
 #include <dla/train/run_files.hpp>
 #include <dla/train/run_log.hpp>
+#include <dla/train/run_place.hpp>
 #include <dla/train/run_state.hpp>
 #include <dla/train/signals.hpp>
 #include <dla/train/trainer.hpp>

@@ -62,7 +62,7 @@ TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was 
 
     // What is there is not mixed with something else.
     o.resume = false;
-    CHECK(contains(error_of([&] { fit(model, data, o); }), "an earlier run left model_best.safetensors; go on with it (resume = true)"));
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "an earlier run left model_best.safetensors and 6 more; go on with it (resume = true)"));
     o.resume = true;
     o.batch_size = 16;
     CHECK(contains(error_of([&] { fit(model, data, o); }), "do not belong to this run"));

@@ -2,11 +2,10 @@
 // What fit is made of: loaders, a Trainer, a log.
 #pragma once
 
-#include <dla/io/folder_lock.hpp>
 #include <dla/io/json.hpp>
 #include <dla/kernels/cpu/isa.hpp>
-#include <dla/train/run_files.hpp>
 #include <dla/train/run_log.hpp>
+#include <dla/train/run_place.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -114,22 +113,6 @@ private:
     std::unique_ptr<RunLog> files_;
 };
 
-/// Continues from the furthest checkpoint that is whole, if there is one.
-inline void resume_fit(Trainer& trainer, const FitOptions& o, const std::string& log_folder) {
-    std::vector<std::string> skipped;
-    const std::string run = !o.run_id.empty() || log_folder.empty() ? o.run_id : RunLog::run_of(log_folder);
-    const std::string file = trainer.resume_newest(run, skipped);
-    for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
-    if (!file.empty()) {
-        if (!o.quiet)
-            std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
-        return;
-    }
-    if (!skipped.empty())
-        fail(ErrorCode::checkpoint, o.checkpoint_dir,
-             "the checkpoints of '" + o.name + "' do not belong to this run (see the notes); use the same options and data, another name, or overwrite");
-}
-
 }  // namespace detail
 
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) {
@@ -199,22 +182,12 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     state.data_fingerprint = data.fingerprint();
 
     const std::string log_folder = o.log_dir.empty() ? "" : o.log_dir + "/" + o.name;
-    std::optional<FolderLock> log_lock;
-    std::optional<FileLock> checkpoint_lock;
-    if (!log_folder.empty()) log_lock.emplace(log_folder, "use another name or log_dir");
-    if (!o.checkpoint_dir.empty()) {
-        make_folder(o.checkpoint_dir, "the folder for checkpoints");
-        checkpoint_lock.emplace(o.checkpoint_dir + "/" + o.name + ".lock", "use another name or checkpoint_dir");
-    }
-    const RunFiles earlier(o.checkpoint_dir, log_folder, o.name);
-    if (o.overwrite) earlier.remove();
-    for (const auto* files : {&earlier.checkpoints, &earlier.logs})
-        if (!o.resume && !o.overwrite && !files->empty())
-            fail(ErrorCode::usage, files->front().parent_path().string(),
-                 "an earlier run left " + files->front().filename().string() +
-                     "; go on with it (resume = true), remove it (overwrite = true), or use another name");
-    if (!o.checkpoint_dir.empty() || !log_folder.empty()) state.run = o.run_id.empty() ? new_run_id() : o.run_id;
-    if (o.resume && !earlier.checkpoints.empty()) detail::resume_fit(trainer, o, log_folder);
+    RunPlace place({.name = o.name,
+                    .checkpoint_dir = o.checkpoint_dir,
+                    .log_folder = log_folder,
+                    .earlier = o.resume ? EarlierRun::resume_if_any : o.overwrite ? EarlierRun::overwrite : EarlierRun::refuse,
+                    .run_id = o.run_id});
+    place.begin(trainer, o.quiet);
 
     detail::FitLog log(o.callback, o.quiet);
     if (!log_folder.empty()) log.open(log_folder, state);
