@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Compares plain and residual MLPs of different depth: trains them, measures their gradients, and draws what it found.
+#include "common/command_line.hpp"
 #include "depth_study/report.hpp"
 #include "depth_study/run.hpp"
 
 #include <dla/io/folder_lock.hpp>
-#include <dla/version.hpp>
-
-#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -18,10 +16,7 @@ using depth_study::Results;
 struct Arguments {
     std::vector<int> depths{5, 10, 20, 30, 50, 100};
     int epochs = 0, runs = 1;
-    std::int64_t seed = -1;
     std::string load;
-    bool wants_load = false;
-    std::vector<std::string> overrides;
     experiment::Setting setting;
 };
 
@@ -43,13 +38,12 @@ val_size = 5000
 )";
 
 dla::ExperimentConfig base_config(const Arguments& a) {
-    std::vector<std::string> overrides = a.overrides;
+    std::vector<std::string> overrides = experiment::overrides(a.setting);
     for (const std::string& o : overrides)
         if (o.substr(0, o.find_first_of(".=")).find("model") != std::string::npos)
             dla::fail(dla::ErrorCode::usage, "--set " + o.substr(0, o.find('=')),
                       "the study chooses its models; expected a key of training or dataset; see --depths");
     if (a.epochs > 0) overrides.push_back("training.num_epochs=" + std::to_string(a.epochs));
-    if (a.seed >= 0) overrides.push_back("training.seed=" + std::to_string(a.seed));
     return dla::parse_config(base, "compare_mlp_depth", overrides);
 }
 
@@ -115,7 +109,9 @@ int study(const Arguments& a) {
 int main(int argc, char** argv) {
     Arguments a;
     a.setting.output_dir = "mlp_results";
-    CLI::App app("Compares plain and residual MLPs of different depth. Depth d: hidden layers of 128, 64, then 32 units up to d of them.");
+    experiment::CommandLine line("compare_mlp_depth",
+                                 "Compares plain and residual MLPs of different depth. Depth d: hidden layers of 128, 64, then 32 units up to d of them.");
+    CLI::App& app = line.app;
     const auto number = [](const char* what, int high) { return CLI::Range(1, high, what); };
     CLI::Option* depths =
         app.add_option("--depths", a.depths, "numbers of hidden layers (default: 5 10 20 30 50 100)")->check(number("1 to 1000", depth_study::max_depth));
@@ -127,28 +123,18 @@ int main(int argc, char** argv) {
                        "draw table and figures from a file of results without training; without FILE: from the newer of those in the output folder; "
                        "they go to the output folder, or beside FILE if none is named")
             ->expected(0, 1);
-    CLI::Option* sets =
-        app.add_option("--set", a.overrides, "change a setting of all networks: training.key=value or dataset.key=value (repeatable)")->expected(1)->take_all();
-    CLI::Option* data_dir = app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets (default: $DLA_DATA_DIR, else dataset.data_dir)");
-    CLI::Option* output_dir = app.add_option("--output-dir", a.setting.output_dir, "where results, table and figures go (default: mlp_results)");
-    CLI::Option* seed = app.add_option("--seed", a.seed, "overrides training.seed, 42")
-                            ->check(CLI::Range(std::int64_t{0}, std::int64_t{9'000'000'000'000'000}, "0 to 9000000000000000"));
-    CLI::Option* threads = app.add_option("--threads", a.setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors); results do not depend on it")
-                               ->check(CLI::Range(1, 1024));
-    app.add_flag("--quiet", a.setting.quiet, "only the table");
-    app.set_version_flag("--version", "compare_mlp_depth (dla) " DLA_VERSION_STRING);
+    CLI::Option* sets = line.add_set(a.setting, "change a setting of all networks: training.key=value or dataset.key=value");
+    CLI::Option* data_dir = line.add_data_dir(a.setting);
+    CLI::Option* output_dir = line.add_output_dir(a.setting, "where results, table and figures go (default: mlp_results)");
+    CLI::Option* seed = line.add_seed(a.setting);
+    CLI::Option* threads = line.add_threads(a.setting);
+    line.add_quiet(a.setting, "only the table");
     for (CLI::Option* training : {depths, epochs, runs, sets, data_dir, seed, threads}) loads->excludes(training);
-    try {
-        app.parse(argc, argv);
+    app.final_callback([&] {
         std::vector<int> sorted = a.depths;
         std::sort(sorted.begin(), sorted.end());
         if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
             throw CLI::ValidationError("--depths", "each depth once; got " + std::to_string(*twice) + " twice");
-    } catch (const CLI::ParseError& e) {
-        if (e.get_exit_code() == 0) return app.exit(e);
-        std::fprintf(stderr, "error[usage] compare_mlp_depth: %s; see --help\n", e.what());
-        return 2;
-    }
-    a.wants_load = loads->count() > 0;
-    return experiment::run_program([&] { return a.wants_load ? load(a, output_dir->count() > 0) : study(a); });
+    });
+    return line.run(argc, argv, [&] { return loads->count() > 0 ? load(a, output_dir->count() > 0) : study(a); });
 }

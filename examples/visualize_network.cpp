@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Shows the network of a configuration or a checkpoint: a table of its layers, the memory that training takes, pictures, statistics of a batch.
-#include "common/experiment.hpp"
+#include "common/command_line.hpp"
 
 #include <dla/inspect/grad_stats.hpp>
 #include <dla/inspect/graph.hpp>
-#include <dla/version.hpp>
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -15,7 +12,6 @@ namespace {
 
 struct Arguments {
     std::string config, checkpoint, dot, svg, gradients;
-    std::vector<std::string> overrides;
     dla::index_t batch = 0;
     bool full = false, stats = false;
     experiment::Setting setting;
@@ -23,7 +19,7 @@ struct Arguments {
 
 experiment::SavedNetwork make_network(const Arguments& a) {
     if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting.threads);
-    experiment::SavedNetwork made{.config = dla::load_config(a.config, a.overrides), .model = nullptr};
+    experiment::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr};
     made.model = dla::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting.threads);
     return made;
 }
@@ -38,8 +34,7 @@ std::vector<float> noise(dla::index_t count) {
 /// What another program needs to check our gradients: the weights by their names, `gradient.NAME`, and the batch, images as [N, C, H, W].
 void write_gradients(const std::string& path, const dla::AnyModel& model, const dla::ExperimentConfig& config, const dla::Batch& batch) {
     const dla::Shape& shape = model.input_shape();
-    std::vector<float> images(batch.inputs.size());
-    dla::nhwc_to_nchw(batch.inputs, images, batch.count, shape);
+    const std::vector<float> images = experiment::images_of(batch, shape);
     const dla::Weights weights = dla::take_weights(model);
     std::vector<dla::StoredTensor> tensors = dla::stored_tensors(model.index(), weights);
     tensors.push_back(dla::stored_tensor<float>("batch.images", {batch.count, shape.d[0], shape.d[1], shape.d[2]}, images));
@@ -121,29 +116,22 @@ int visualize(const Arguments& a) {
 int main(int argc, char** argv) {
     Arguments a;
     a.setting.quiet = true;
-    CLI::App app("Shows a network: its layers as a table, the memory of training, pictures, statistics.");
+    experiment::CommandLine line("visualize_network", "Shows a network: its layers as a table, the memory of training, pictures, statistics.");
+    CLI::App& app = line.app;
     app.add_option("--config", a.config, "the network of this experiment, with initial weights");
     app.add_option("--checkpoint", a.checkpoint, "the network of this .safetensors file that train wrote");
-    app.add_option("--set", a.overrides, "change a setting of --config: table.key=value (repeatable)")->expected(1)->take_all();
+    line.add_set(a.setting, "change a setting of --config: table.key=value");
     app.add_option("--batch", a.batch, "samples in a batch (default: training.batch_size)")->check(CLI::Range(1, 65536));
     app.add_option("--dot", a.dot, "also write the network there in the DOT language of Graphviz");
     app.add_option("--svg", a.svg, "also draw the network there; needs no other program");
     app.add_flag("--full", a.full, "show equal layers and blocks one by one");
     app.add_flag("--stats", a.stats, "gradient norms and dead ReLUs of each layer on a batch of training images");
     app.add_option("--gradients", a.gradients, "as --stats, and write weights, batch and gradients there for scripts/load_in_pytorch.py to compare");
-    app.add_option("--data-dir", a.setting.data_dir, "folder of the data sets for --stats (default: $DLA_DATA_DIR, else dataset.data_dir)");
-    app.add_option("--threads", a.setting.threads, "threads (default: OMP_NUM_THREADS, or as many as there are processors)")->check(CLI::Range(1, 1024));
-    app.set_version_flag("--version", "visualize_network (dla) " DLA_VERSION_STRING);
-    const auto refuse = [](const std::string& why) {
-        std::fprintf(stderr, "error[usage] visualize_network: %s; see --help\n", why.c_str());
-        return 2;
-    };
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& e) {
-        return e.get_exit_code() == 0 ? app.exit(e) : refuse(e.what());
-    }
-    if (a.config.empty() == a.checkpoint.empty()) return refuse("expected either --config FILE or --checkpoint FILE");
-    if (a.config.empty() && !a.overrides.empty()) return refuse("--set changes a --config; a checkpoint is shown as it is");
-    return experiment::run_program([&] { return visualize(a); });
+    line.add_data_dir(a.setting);
+    line.add_threads(a.setting);
+    app.final_callback([&] {
+        if (a.config.empty() == a.checkpoint.empty()) throw CLI::ValidationError("expected either --config FILE or --checkpoint FILE");
+        if (a.config.empty() && !a.setting.overrides.empty()) throw CLI::ValidationError("--set changes a --config; a checkpoint is shown as it is");
+    });
+    return line.run(argc, argv, [&] { return visualize(a); });
 }

@@ -39,6 +39,12 @@ std::uint64_t least_bytes(const dla::ModelConfig& m) {
 
 }  // namespace
 
+std::vector<std::string> overrides(const Setting& setting) {
+    std::vector<std::string> all = setting.overrides;
+    if (setting.seed >= 0) all.push_back("training.seed=" + std::to_string(setting.seed));
+    return all;
+}
+
 SavedNetwork load_network(const std::string& file, int threads) {
     const dla::Checkpoint checkpoint(file);
     SavedNetwork saved{.config = config_of(checkpoint), .model = nullptr};
@@ -65,11 +71,18 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
     }
 #endif
     const auto size = static_cast<dla::index_t>(config.dataset.size);
-    dla::DatasetPair data = dla::load_dataset(name, folder, {.digits_train = test_only ? 1 : size, .digits_test = std::clamp<dla::index_t>(size / 6, 1, 10000)});
+    dla::DatasetPair data =
+        dla::load_dataset(name, folder, {.digits_train = test_only ? 1 : size, .digits_test = std::clamp<dla::index_t>(size / 6, 1, 10000)});
     const dla::Shape input(config.model.input_shape[0], config.model.input_shape[1], config.model.input_shape[2]);
     if (!(data.train.shape == input))
         dla::fail(ErrorCode::data, name, dla::text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
     return data;
+}
+
+std::vector<float> images_of(const dla::Batch& batch, const dla::Shape& shape) {
+    std::vector<float> images(batch.inputs.size());
+    dla::nhwc_to_nchw(batch.inputs, images, batch.count, shape);
+    return images;
 }
 
 std::string in_output_dir(const Setting& setting, const std::string& path) {

@@ -14,11 +14,16 @@ namespace experiment {
 
 /// What the programs' options say beyond the configuration.
 struct Setting {
-    std::string data_dir;    ///< empty: $DLA_DATA_DIR, else the configuration's
-    std::string output_dir;  ///< relative paths of the configuration start here
-    int threads = 0;         ///< 0: see dla::thread_count
+    std::string data_dir;                ///< empty: $DLA_DATA_DIR, else the configuration's
+    std::string output_dir;              ///< relative paths of the configuration start here
+    std::vector<std::string> overrides;  ///< of the configuration: table.key=value
+    std::int64_t seed = -1;              ///< overrides training.seed unless it is negative
+    int threads = 0;                     ///< 0: see dla::thread_count
     bool quiet = false;
 };
+
+/// All overrides of the configuration, the seed as the last.
+std::vector<std::string> overrides(const Setting& setting);
 
 /// A trained network and what it was trained by.
 struct SavedNetwork {
@@ -31,6 +36,9 @@ SavedNetwork load_network(const std::string& checkpoint, int threads);
 /// The data set of a configuration, downloaded when it is not there and this build can. Throws dla::Error(data) when the images are not what the model takes.
 /// `test_only`: nobody will look at the training images, so digits are not drawn for them.
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only = false);
+
+/// The values of a batch as other programs have them, [N, C, H, W].
+std::vector<float> images_of(const dla::Batch& batch, const dla::Shape& shape);
 
 /// Joins a relative path to the output folder.
 std::string in_output_dir(const Setting& setting, const std::string& path);
