@@ -28,7 +28,8 @@ int evaluate(const std::string& file, const std::string& logits_file, const expe
     if (!logits_file.empty()) write_outputs(logits_file, test, model->input_shape(), logits);
 
     std::printf("%s: %s, %lld test images of %s\n\n", file.c_str(), run_name(config).c_str(), static_cast<long long>(test.size()), config.dataset.name.c_str());
-    std::printf("%s\ntest accuracy: %.2f %%\n", confusion.text(test.class_names).c_str(), confusion.accuracy());
+    std::printf("Images of each class, and what they were taken for:\n\n%s\ntest accuracy: %.2f %%\n", confusion.text(test.class_names).c_str(),
+                confusion.accuracy());
     return 0;
 }
 

@@ -90,6 +90,6 @@ residual=${config%.toml}_residual.toml
 [ -f "$residual" ] || residual="$config --set model.residual=true"
 echo
 echo "Three things to try next$([ "$start_dir" = "$PWD" ] || echo " (in $PWD)"):"
-[ -f "$checkpoint" ] && echo "  build/examples/evaluate --checkpoint $checkpoint$data_option    # accuracy of each class, confusion matrix"
+[ -f "$checkpoint" ] && echo "  build/examples/evaluate --checkpoint $checkpoint$data_option    # confusion matrix, precision and recall of each class"
 echo "  build/examples/train --config $residual$data_option    # the same network with shortcuts"
 echo "  scripts/test.sh    # builds and runs every test"

@@ -576,6 +576,12 @@ class Outcome(Case):
         for kind in ("final", "best"):
             done = self.ok(self.run_program(EVALUATE, "--checkpoint", self.path("out", "checkpoints", f"{name}_{kind}.safetensors")))
             self.assertTrue(done.stdout.endswith(f"\ntest accuracy: {tested[0]['test_accuracy']:.2f} %\n"), done.stdout)
+            rows = re.findall(r"^(\d) ((?: +\d+){10}) +([\d.]+) +([\d.]+) +([\d.]+)$", done.stdout, re.M)
+            self.assertEqual([row[0] for row in rows], list("0123456789"))
+            matrix = [list(map(int, row[1].split())) for row in rows]
+            self.assertEqual(f"{100 * sum(matrix[c][c] for c in range(10)) / sum(map(sum, matrix)):.2f}", f"{tested[0]['test_accuracy']:.2f}")
+            for c, row in enumerate(rows):
+                self.assertEqual(row[3], f"{matrix[c][c] / sum(matrix[c]):.4f}")  # recall
         self.assertEqual(set(scalars(self.path("out", "runs", name))),
                          {"Loss/train", "Accuracy/train", "Loss/val", "Accuracy/val", "Learning_rate", "Loss/step", "Loss/test", "Accuracy/test"})
 
