@@ -424,20 +424,20 @@ def clip():
     f.write()
 
 
-def state_case(f, name, net, shape, params=None, span=256):
-    """Every array of the state_dict by its path, what one training pass makes of it, and the outputs of inference afterwards."""
+def state_case(f, name, net, shape, params=None, span=256, x=None, inferred=True):
+    """Every array of the state_dict by its path, what one training pass makes of it, and the outputs of inference afterwards if they are others."""
     with torch.no_grad():
         for p in net.parameters():
             p.copy_(grid(*p.shape, span=span))
     before = {"before." + k: v.clone() for k, v in net.state_dict().items()}
-    x = leaf(grid(*shape))
+    x = leaf(grid(*shape) if x is None else x)
     y = net(x)
     dy = grid(*y.shape)
     y.backward(dy)
     after = {"after." + k: v.clone() for k, v in net.state_dict().items() if "running" in k or "tracked" in k}
     gradients = {"gradient." + k: p.grad for k, p in net.named_parameters()}
     net.eval()
-    f.case(name, params or {}, dict(**before, x=x, y=y, dy=dy, dx=x.grad, **gradients, **after, inferred=net(x)))
+    f.case(name, params or {}, dict(**before, x=x, y=y, dy=dy, dx=x.grad, **gradients, **after, inferred=net(x) if inferred else None))
 
 
 def network():
@@ -656,6 +656,45 @@ def group_norm():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu):
+def layers():
+    """Single layers, of odd images with height and width that differ, and a network of most of them. In inference they give what they give in training."""
+    f = File("layers")
+    nn = torch.nn
+
+    def case(kind, net, shape, params, x=None):
+        name = [kind, "x".join(map(str, shape))] + [f"{k} {v}" for k, v in params.items()]
+        state_case(f, " ".join(name), net, shape, dict(kind=kind, **params), span=64, x=x, inferred=False)
+
+    for shape, lrtb in [((2, 3, 4, 5), (1, 2, 3, 4)), ((3, 5, 5, 3), (4, 1, 0, 2)), ((2, 3, 5, 7), (3, -2, -1, 4)), ((2, 9, 3, 6), (-1, -3, 2, -1))]:
+        case("pad", nn.ZeroPad2d(lrtb), shape, dict(zip(("left", "right", "top", "bottom"), lrtb)))
+    for shape, scale, size, mode, align in [
+        ((2, 3, 3, 5), (3, 2), None, "nearest", None), ((3, 5, 5, 4), None, (4, 7), "nearest", None),
+        ((2, 3, 3, 5), (2, 3), None, "bilinear", False), ((2, 3, 3, 5), (2, 3), None, "bilinear", True),
+        ((3, 5, 5, 4), None, (3, 7), "bilinear", False), ((3, 5, 5, 4), None, (3, 7), "bilinear", True),
+    ]:
+        by = dict(zip(("size_h", "size_w"), size)) if scale is None else dict(zip(("scale_h", "scale_w"), scale))
+        net = nn.Upsample(scale_factor=None if scale is None else tuple(map(float, scale)), size=size, mode=mode, align_corners=align)
+        case("upsample", net, shape, dict(mode=mode, align_corners=int(bool(align)), **by))
+    for shape, size in [((2, 3, 7, 9), (5, 4)), ((3, 5, 5, 8), (3, 7)), ((2, 3, 4, 3), (5, 7)), ((2, 3, 7, 4), (3, None))]:
+        case("adaptive", nn.AdaptiveAvgPool2d(size), shape, dict(size_h=size[0], size_w=size[1] or "same"))
+    for shape, groups, eps, affine in [((3, 6, 5, 4), 3, 1e-5, True), ((2, 9, 3, 5), 3, 0.5, True), ((2, 5, 4, 3), 5, 1e-5, True), ((2, 6, 3, 5), 2, 1e-5, False),
+                                       ((3, 6, 7), 2, 1e-5, True), ((3, 10), 2, 1e-5, True)]:
+        case("group_norm", nn.GroupNorm(groups, shape[1], eps, affine), shape, dict(groups=groups, eps=eps, affine=int(affine)))
+    for shape, weights in [((2, 3, 5, 4), 1), ((3, 5, 4, 3), 5), ((2, 9, 3, 5), 9), ((3, 5, 7), 5), ((3, 7), 7)]:
+        case("prelu", nn.PReLU(weights), shape, dict(weights=weights))
+    for kind, net, params in [("elu", nn.ELU(), dict(alpha=1.0)), ("elu", nn.ELU(0.25), dict(alpha=0.25)), ("softplus", nn.Softplus(), dict(beta=1.0, threshold=20.0)),
+                              ("softplus", nn.Softplus(4.0, 3.0), dict(beta=4.0, threshold=3.0)), ("hardswish", nn.Hardswish(), {})]:
+        shape = (3, 5, 2, 7)
+        case(kind, net, shape, params, x=grid(*shape, span=640) + 1 / 256)  # both sides of where Hardswish bends, and never upon it
+    for shape, dim in [((3, 7), 1), ((2, 5, 3), 1), ((2, 5, 3), 2), ((2, 5, 3, 4), 1), ((3, 3, 5, 2), 2), ((2, 3, 2, 5), 3)]:
+        case("log_softmax", nn.LogSoftmax(dim), shape, dict(dim=dim))
+    chain = nn.Sequential(nn.ZeroPad2d((2, 0, 1, 3)), nn.Conv2d(3, 6, (2, 3)), nn.GroupNorm(3, 6), nn.PReLU(6), nn.Upsample(size=(11, 6), mode="bilinear", align_corners=True),
+                          nn.Conv2d(6, 5, 3, padding=1), nn.Hardswish(), nn.Upsample(scale_factor=(1.0, 2.0)), nn.Softplus(2.0), nn.AdaptiveAvgPool2d((4, 5)), nn.GroupNorm(5, 5),
+                          nn.ELU(0.5), nn.PReLU(), nn.ZeroPad2d((-1, 1, 0, -2)), nn.LogSoftmax(1))
+    case("chain", chain, (2, 3, 5, 4), {})
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()
