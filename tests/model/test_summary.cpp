@@ -505,3 +505,35 @@ TEST_CASE("titles are quoted, however odd they are") {
         CHECK(contains(to_svg(model, {.title = bad}), "<tspan font-weight=\"bold\">\ufffd"));
     }
 }
+
+TEST_CASE("the settings of every layer are kept, typed, and what tables show of them is made of these") {
+    using Net = Sequential<Conv2d<3, 8>, BatchNorm2d<8>, Residual<Conv2d<8, 8, 1>, Identity, ReLU>, ZeroPad2d<>, Upsample2d<2>, AvgPool2d<2>, GroupNorm<2>,
+                           PReLU<8>, Dropout>;
+    const Net net({.kernel = {3, 5}, .stride = 2, .padding = 1}, {}, {}, {.left = 1, .top = 2}, {.mode = Interpolation::bilinear}, {}, {}, {}, {});
+    const Model<Net> model(net, Shape{3, 16, 16}, Seed{1});
+    const auto& rows = model.parameters().layers;
+    const auto of = [&](std::string_view path) -> const LayerRow& {
+        return *std::ranges::find_if(rows, [&](const LayerRow& row) { return row.path == path; });
+    };
+    const auto& conv = of("0").attributes;
+    REQUIRE(attribute<Size2>(conv, "kernel") != nullptr);
+    CHECK(*attribute<Size2>(conv, "kernel") == Size2(3, 5));
+    CHECK(*attribute<Size2>(conv, "stride") == Size2(2, 2));
+    CHECK(*attribute<Size2>(conv, "padding") == Size2(1, 1));
+    CHECK(*attribute<index_t>(conv, "out") == 8);
+    CHECK(*attribute<index_t>(conv, "groups") == 1);
+    CHECK(*attribute<bool>(conv, "bias"));
+    CHECK(attribute<index_t>(conv, "bias") == nullptr);  // of another type
+    CHECK(attribute<bool>(conv, "biases") == nullptr);
+    CHECK(of("0").settings == "stride=2, padding=1");  // what is as usual, or in shapes, is kept but not shown
+    CHECK(*attribute<double>(of("1").attributes, "eps") == 1e-5);
+    CHECK(of("1").settings.empty());
+    CHECK(*attribute<std::string>(of("2").attributes, "activation") == "ReLU");
+    CHECK(*attribute<index_t>(of("3").attributes, "left") == 1);
+    CHECK(*attribute<index_t>(of("3").attributes, "top") == 2);
+    CHECK(*attribute<std::string>(of("4").attributes, "mode") == "bilinear");
+    CHECK(*attribute<bool>(of("5").attributes, "count_include_pad"));
+    CHECK(*attribute<index_t>(of("6").attributes, "groups") == 2);
+    CHECK(*attribute<double>(of("8").attributes, "p") == 0.5);
+    for (const LayerRow& row : rows) CHECK(row.settings == to_text(row.attributes));
+}

@@ -69,7 +69,7 @@ TEST_CASE("fit: metrics that cannot be told apart, or that the targets are not f
         std::string name() const override { return called; }
         bool higher_is_better() const override { return true; }
         void reset() override {}
-        void add(std::span<const float>, const Targets&, index_t) override {}
+        void add(std::span<const float>, const Targets&, index_t, std::span<const double>) override {}
         double value() const override { return number; }
     };
     const auto named = [](const char* name, double value = 0) {

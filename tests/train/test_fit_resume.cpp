@@ -37,11 +37,11 @@ TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was 
     o.resume = true;  // there is nothing yet
     for (const int steps : {13, 25, 3}) {
         Stop stop(steps);
-        o.callback = &stop;
+        o.callbacks = {&stop};
         Regressor model(Seed{1});
         CHECK_THROWS_WITH(fit(model, data, o), "stop");
     }
-    o.callback = nullptr;
+    o.callbacks.clear();
     Regressor model(Seed{99});  // what it begins with does not matter any more
     const TrainingResult got = fit(model, data, o);
     CHECK(all_values(model) == all_values(whole));
@@ -85,10 +85,10 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
     o.schedule = CosineSchedule({.length = 4});
     o.checkpoint_dir = folder / "run";
     Stop stop;
-    o.callback = &stop;
+    o.callbacks = {&stop};
     Regressor model(Seed{1});
     CHECK_THROWS_WITH(fit(model, data, o), "stop");
-    o.callback = nullptr;
+    o.callbacks.clear();
     o.resume = true;
     const auto refused = [&](const char* what, const auto& change) {
         CAPTURE(what);
@@ -126,7 +126,7 @@ TEST_CASE("fit: signals are taken where something can be saved, and nowhere else
     FitOptions o = quiet(3);
 
     Raises saved;
-    o.callback = &saved;
+    o.callbacks = {&saved};
     o.checkpoint_dir = folder.path;
     TrainingResult result = fit(model, data, o);
     CHECK(result.interrupted_by == SIGTERM);
@@ -135,7 +135,7 @@ TEST_CASE("fit: signals are taken where something can be saved, and nowhere else
     CHECK(handled == 0);
 
     Raises elsewhere;  // also: the signal before is over
-    o.callback = &elsewhere;
+    o.callbacks = {&elsewhere};
     o.checkpoint_dir.clear();
     result = fit(model, data, o);
     CHECK(result.interrupted_by == 0);
@@ -147,14 +147,14 @@ TEST_CASE("fit: signals are taken where something can be saved, and nowhere else
             if (report.metrics.epoch == 3) std::raise(SIGTERM);
         }
     } late;
-    o.callback = &late;
+    o.callbacks = {&late};
     o.checkpoint_dir = folder.path;
     o.name = "late";
     result = fit(model, data, o);
     CHECK(result.interrupted_by == SIGTERM);
     CHECK(result.state.epoch == 3);
     CHECK(handled == 1);
-    o.callback = nullptr;
+    o.callbacks.clear();
     o.resume = true;
     CHECK(fit(model, data, o).interrupted_by == 0);
     std::signal(SIGTERM, before);

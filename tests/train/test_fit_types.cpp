@@ -42,11 +42,11 @@ void resumes_to_the_bit(StoredType stored) {
     o.resume = true;
     for (const int steps : {7, 9}) {
         Stop stop(steps);
-        o.callback = &stop;
+        o.callbacks = {&stop};
         Model<Net, Shape{2}, P> model(Seed{1});
         CHECK_THROWS_WITH(fit(model, data, o), "stop");
     }
-    o.callback = nullptr;
+    o.callbacks.clear();
     Model<Net, Shape{2}, P> model(Seed{99});
     const TrainingResult got = fit(model, data, o);
     CHECK(bytes_of(model) == bytes_of(whole));

@@ -22,16 +22,23 @@ std::vector<float> scores() {
 const std::vector<std::int32_t> labels{0, 1, 1, 1, 2, 2, 2, 3, 0, 0, 1, 1};
 
 /// The metric of all samples, `batch` at a time.
-double measure(Metric& metric, const std::vector<float>& outputs, const Targets& targets, std::size_t samples, std::size_t batch) {
+double measure(Metric& metric, const std::vector<float>& outputs, const Targets& targets, std::size_t samples, std::size_t batch,
+               std::span<const double> weights = {}) {
     metric.reset();
     const std::size_t n = outputs.size() / samples;
     for (std::size_t i = 0; i < samples; i += batch) {
         const std::size_t count = std::min(batch, samples - i), values = targets.values.size() / samples;
         const std::span<const float> out = std::span(outputs).subspan(i * n, count * n);
         metric.add(out, targets.are_labels() ? Targets(targets.labels.subspan(i, count)) : Targets(targets.values.subspan(i * values, count * values)),
-                   static_cast<index_t>(count));
+                   static_cast<index_t>(count), weights.empty() ? weights : weights.subspan(i, count));
     }
     return metric.value();
+}
+/// Weights of samples, quarters from 1/4 to 5/4.
+std::vector<double> quarters(int samples) {
+    std::vector<double> w;
+    for (int i = 0; i < samples; ++i) w.push_back(((3 * i + 1) % 5 + 1) / 4.0);
+    return w;
 }
 
 }  // namespace
@@ -68,6 +75,69 @@ TEST_CASE("metrics of classes are scikit-learn's") {
           "3      0  0  1  0     0.0000  0.0000  0.0000\n");
     const std::vector<std::string> names{"cat", "dog"};
     CHECK(matrix.text(names).starts_with("label  cat  dog  2  3"));
+}
+
+TEST_CASE("metrics of weighted samples are scikit-learn's") {
+    const std::vector<double> of_12 = quarters(12), of_10 = quarters(10);
+    std::vector<float> target, out;
+    for (int i = 0; i < 20; ++i) {
+        target.push_back(static_cast<float>((5 * i * i + 2 * i) % 13) / 4);
+        out.push_back(target.back() + static_cast<float>((3 * i * i + i) % 7 - 3) / 8);
+    }
+    for (const std::size_t batch : {1u, 3u, 12u}) {
+        CAPTURE(batch);
+        using Kind = ClassScore::Kind;
+        const auto score = [&](Metric&& metric) { return measure(metric, scores(), labels, 12, batch, of_12); };
+        CHECK(score(TopK(1)) == doctest::Approx(18.91891891891892).epsilon(1e-12));
+        CHECK(score(TopK(2)) == doctest::Approx(40.54054054054054).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::precision)) == doctest::Approx(0.328125).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::recall)) == doctest::Approx(0.20982142857142858).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::f1)) == doctest::Approx(0.1642512077294686).epsilon(1e-12));
+        const auto value = [&](Metric&& metric) { return measure(metric, out, target, 10, batch, of_10); };
+        CHECK(value(MeanAbsoluteError()) == doctest::Approx(0.14791666666666667).epsilon(1e-12));
+        CHECK(value(RootMeanSquaredError()) == doctest::Approx(0.20854156260403664).epsilon(1e-12));
+        CHECK(value(R2()) == doctest::Approx(0.958933525308303).epsilon(1e-12));
+    }
+    ConfusionMatrix matrix;
+    matrix.add(scores(), labels, of_12);
+    CHECK(matrix.count(1, 2) == 1.25);
+    CHECK(matrix.text().starts_with("label     0     1     2     3  precision  recall      f1\n0      1.25     0  0.50     0"));
+    // A sample that does not count at all is not there, though its values be far away.
+    R2 with, without;
+    with.add(std::vector<float>{1, 2, 900}, std::vector<float>{1, 3, 5}, 3, std::vector<double>{1, 2, 0});
+    without.add(std::vector<float>{1, 2, 2}, std::vector<float>{1, 3, 3}, 3);
+    CHECK(with.value() == doctest::Approx(without.value()).epsilon(1e-12));
+}
+
+TEST_CASE("scores of yes and no, one by one, are scikit-learn's") {
+    std::vector<float> target, out;
+    for (int i = 0; i < 20; ++i) {
+        target.push_back((i * i + 3 * i) % 7 < 3 ? 1.0f : 0.0f);
+        out.push_back(static_cast<float>((4 * i * i + 5 * i) % 11 - 4) / 2);
+    }
+    const std::vector<double> weights = quarters(10);
+    using Kind = BinaryScore::Kind;
+    const double expected[][2] = {{30, 33.33333333333333},
+                                  {0.16666666666666666, 0.16216216216216217},
+                                  {0.3333333333333333, 0.4},
+                                  {0.2222222222222222, 0.23076923076923078},
+                                  {0.125, 0.13043478260869565}};
+    for (const std::size_t batch : {1u, 4u, 10u})
+        for (const Kind kind : {Kind::accuracy, Kind::precision, Kind::recall, Kind::f1, Kind::iou}) {
+            BinaryScore score(kind);
+            CAPTURE(score.name());
+            CHECK(measure(score, out, target, 10, batch) == doctest::Approx(expected[static_cast<int>(kind)][0]).epsilon(1e-12));
+            CHECK(measure(score, out, target, 10, batch, weights) == doctest::Approx(expected[static_cast<int>(kind)][1]).epsilon(1e-12));
+        }
+    BinaryScore of_probabilities(Kind::accuracy, 0.5), iou(Kind::iou), precision(Kind::precision);
+    const std::vector<float> half{0.4f, 0.6f}, yes{1, 1}, no{0, 0};
+    CHECK(measure(of_probabilities, half, yes, 2, 2) == 50);
+    CHECK(measure(iou, {-1, -1}, no, 2, 2) == 0);  // without a denominator
+    CHECK(measure(precision, {-1, -1}, yes, 2, 2) == 0);
+    CHECK(std::isnan(BinaryScore().value()));
+    std::ostringstream text;
+    text << of_probabilities << ", " << iou;
+    CHECK(text.str() == "binary_accuracy 50, iou 0");
 }
 
 TEST_CASE("labels that are to be ignored do not count, and a class that never occurs changes no mean") {
@@ -124,4 +194,13 @@ TEST_CASE("targets that a metric cannot take are refused") {
                    "expected as many of each as before"));
     CHECK(contains(error_of([] { TopK(0); }), "k must be at least 1"));
     CHECK(contains(error_of([] { ConfusionMatrix().add(-1, 2); }), "out of range"));
+    const std::vector<double> one{1}, negative{1, -1}, infinite{1, INFINITY};
+    const std::vector<std::int32_t> two{0, 1};
+    CHECK(contains(error_of([&] { TopK(1).add(out, two, 2, one); }), "got 1 weights; expected one for each of 2 samples, or none"));
+    CHECK(contains(error_of([&] { ConfusionMatrix().add(out, two, negative); }), "weights of samples must be finite and not negative"));
+    CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, out, 2, infinite); }), "MeanAbsoluteError: weights of samples must be finite"));
+    CHECK(contains(error_of([&] { R2().add(out, out, 2, one); }), "R2: got 1 weights"));
+    CHECK(contains(error_of([&] { RootMeanSquaredError().add(out, out, 2, one); }), "got 1 weights"));
+    CHECK(contains(error_of([&] { BinaryScore().add(out, out, 2, one); }), "got 1 weights"));
+    CHECK(contains(error_of([&] { BinaryScore().add(out, out, 3); }), "got 4 outputs of 3 samples"));
 }

@@ -73,11 +73,8 @@ inline std::string detail_text(const ParamIndex& index, const LayerRow& row) {
 }
 /// The value of a setting, such as `ReLU` of `activation=ReLU`; empty when there is none of this name.
 inline std::string setting(const LayerRow& row, std::string_view name) {
-    const std::string all = ", " + row.settings + ",", key = ", " + std::string(name) + "=";
-    const std::size_t at = all.find(key);
-    if (at == std::string::npos) return "";
-    const std::size_t begin = at + key.size();
-    return all.substr(begin, all.find(',', begin) - begin);
+    const auto* text = attribute<std::string>(row.attributes, name);
+    return text ? *text : "";
 }
 /// A branch that passes its input on.
 inline bool passes_on(const LayerNode& node) { return node.row && node.row->type == "Identity"; }

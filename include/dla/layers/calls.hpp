@@ -104,8 +104,8 @@ constexpr bool rectifies() {
 
 /// What tables and pictures show of a layer besides its shapes.
 struct LayerFacts {
-    Text type;      ///< `Conv2d`; of a layer without `settings` its whole name
-    Text settings;  ///< what shapes do not say: `stride=2, padding=1`
+    Text type;  ///< `Conv2d`; of a layer without `attributes` its whole name
+    std::vector<Attribute> attributes = {};
     index_t macs = 0;
     Merge merge = Merge::none;
     bool rectifies = false;
@@ -113,12 +113,12 @@ struct LayerFacts {
 template <class L>
 [[gnu::cold]] LayerFacts facts_of(const L& layer, const Shape& in) {
     const Text name = layer.name();
-    LayerFacts facts{.type = name, .settings = {}, .macs = macs(layer, in), .merge = merge_of<L>(), .rectifies = rectifies<L>()};
-    if constexpr (requires(AttributeText v) { layer.attributes(v); }) {
-        AttributeText attributes;
-        layer.attributes(attributes);
+    LayerFacts facts{.type = name, .attributes = {}, .macs = macs(layer, in), .merge = merge_of<L>(), .rectifies = rectifies<L>()};
+    if constexpr (requires(AttributeList v) { layer.attributes(v); }) {
+        AttributeList list;
+        layer.attributes(list);
         facts.type = Text(name.view().substr(0, name.view().find('<')));
-        facts.settings = attributes.text;
+        facts.attributes = std::move(list.all);
     }
     return facts;
 }

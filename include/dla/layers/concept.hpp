@@ -3,9 +3,9 @@
 #pragma once
 
 #include <dla/core/error.hpp>
+#include <dla/layers/attribute.hpp>
 #include <dla/layers/param.hpp>
 
-#include <cstdio>
 #include <type_traits>
 
 namespace dla {
@@ -24,11 +24,6 @@ struct InPlace {
 
 /// How a container joins what its children, which lie side by side, make of its input; none: they lie one behind the other.
 enum class Merge { none, add, concat, multiply };
-
-/// Said of an attribute of a layer that its shapes, or those of its weights, show already.
-struct InShapes {};
-/// What `attributes` hands to a visitor for a setting that shapes show.
-inline constexpr InShapes in_shapes;
 
 /// Stands for the State or the Tape of a layer that has none.
 struct Nothing {};
@@ -92,32 +87,6 @@ consteval bool has_parameters() {
     else
         return !std::is_empty_v<typename StateOf<L, P>::type>;
 }
-
-/// Visits a layer's attributes and writes those that shapes do not say and that are not as usual: `stride=2, padding=1`.
-struct AttributeText {
-    Text text;
-    template <class T>
-    [[gnu::cold]] void operator()(const char* name, const T& value) {
-        text.append(text.empty() ? "" : ", ").append(name).append("=");
-        if constexpr (std::is_same_v<T, bool>) {
-            text.append(value ? "true" : "false");
-        } else if constexpr (std::is_floating_point_v<T>) {
-            char digits[32];
-            std::snprintf(digits, sizeof digits, "%g", static_cast<double>(value));
-            text.append(digits);
-        } else if constexpr (requires { value.h == value.w; }) {
-            text.append(value.h == value.w ? dla::text(value.h) : dla::text("(", value.h, ", ", value.w, ")"));
-        } else {
-            text.append(value);
-        }
-    }
-    template <class T>
-    [[gnu::cold]] void operator()(const char* name, const T& value, const std::type_identity_t<T>& usual) {
-        if (!(value == usual)) (*this)(name, value);
-    }
-    template <class T>
-    void operator()(const char*, const T&, InShapes) {}
-};
 
 /// Stands in for the builder when concepts are checked.
 template <class P>

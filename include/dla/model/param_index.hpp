@@ -43,6 +43,7 @@ struct LayerRow {
     std::string path, name;
     std::string type;      ///< the name without the numbers that shapes say too: `Conv2d`
     std::string settings;  ///< what shapes do not say: `stride=2, padding=1`
+    std::vector<Attribute> attributes = {};  ///< all settings, typed
     Shape in, out;
     index_t macs = 0;  ///< multiply-adds of one sample; of a container its own, without those of what it holds
     int depth = 0;

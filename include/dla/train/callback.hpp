@@ -5,6 +5,8 @@
 #include <dla/inspect/grad_stats.hpp>
 #include <dla/train/metrics.hpp>
 
+#include <utility>
+
 namespace dla {
 
 /// One finished epoch, before the next one begins.
@@ -23,7 +25,7 @@ inline const char* rate_unit(const Shape& input) { return input.rank == 3 ? "img
 /// The epoch in a line, without a line break: losses, accuracies and metrics where there are some, a star for the best epoch so far.
 DLA_ONCE std::string epoch_line(const EpochReport& report);
 
-/// Derive from it to follow a run; what is not of interest may be left out. What a callback throws ends the run.
+/// Derive from it to follow a run; what is not of interest may be left out. What a callback throws ends the run at once, and a `stop` after the epoch.
 class TrainingCallback {
 public:
     virtual ~TrainingCallback() = default;
@@ -32,6 +34,14 @@ public:
     /// After every TrainerOptions::log_every-th step since the run began.
     virtual void step(std::int64_t step, int epoch, double loss, double learning_rate) { (void)step, (void)epoch, (void)loss, (void)learning_rate; }
     virtual void epoch(const EpochReport& report) { (void)report; }
+
+    /// To be called by a callback: training ends with the epoch that is under way or just over, as if early stopping had ended it.
+    void stop() { stop_ = true; }
+    /// Whether it was called since the last time somebody asked.
+    bool take_stop() { return std::exchange(stop_, false); }
+
+private:
+    bool stop_ = false;
 };
 
 }  // namespace dla

@@ -69,6 +69,8 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
 struct EvaluationOptions {
     std::optional<AnyLoss> loss = {};  ///< as FitOptions::loss
     std::vector<std::shared_ptr<Metric>> metrics = {};
+    /// How much each sample of the data counts in the metrics, not negative; empty: all alike. Loss and accuracy do not look at it.
+    std::vector<double> sample_weights = {};
     index_t batch_size = 256;
 };
 /// Loss, accuracy and metrics of all samples in inference mode. Throws Error(data) when data and network do not fit.

@@ -94,7 +94,9 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const E
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("evaluate", model, data, &loss);
     const auto loader = data.loader(data.samples(), evaluation_options(o.batch_size, 0));
-    const RunningMean mean = Trainer::evaluate(model, loss, *loader, o.metrics);
+    if (!o.sample_weights.empty() && std::ssize(o.sample_weights) != data.size())
+        fail(ErrorCode::data, "evaluate", text("got ", o.sample_weights.size(), " weights; expected one for each of ", data.size(), " samples").view());
+    const RunningMean mean = Trainer::evaluate(model, loss, *loader, o.metrics, o.sample_weights);
     Evaluation e{.loss = mean.loss(),
                  .accuracy = loss.counts_correct() ? mean.accuracy() : std::numeric_limits<double>::quiet_NaN(),
                  .samples = data.size(),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/train/evaluate.hpp>
+#include <dla/train/run_schedule.hpp>
 
 #include <optional>
 
@@ -14,7 +15,7 @@ struct FitOptions {
     index_t batch_size = 128;
     std::optional<AnyLoss> loss = {};         ///< default: CrossEntropy for class numbers, MeanSquaredError for values
     std::optional<Optimizer> optimizer = {};  ///< default: Adam with its own defaults; may have groups of parameters
-    std::optional<ScheduleRule> schedule = {};
+    std::optional<RunSchedule> schedule = {};  ///< CosineOptions{} and OneCycleOptions{} without a length: the whole run
     std::optional<LinearWarmup> warmup = {};  ///< in front of the schedule
 
     double validation_share = 0;                        ///< of the samples, chosen by the seed and not trained on; 0 to less than 1
@@ -26,6 +27,8 @@ struct FitOptions {
 
     Augmentation augmentation = {};  ///< of a Dataset's images, in training
     bool balanced = false;           ///< samples are drawn so that all classes come up alike, see balanced_weights
+    /// Or with chances in proportion to these, one for each sample of the data, see LoaderOptions::weights; empty: each once in an epoch.
+    std::vector<double> sampling_weights = {};
     double clip_norm = 0;            ///< of the gradients; 0: no clipping
     int micro_batches = 1;           ///< parts in which a batch is computed, a power of two
     Seed seed{42};                   ///< of the order, the split, augmentation and dropout
@@ -37,9 +40,11 @@ struct FitOptions {
     bool resume = false;              ///< goes on from the newest checkpoint in `checkpoint_dir` if there is one: the same bits as without the interruption
     bool overwrite = false;           ///< removes what an earlier run of this name left there; without either that is an error
     std::string run_id = {};          ///< identity of the run, which its files carry; empty: random, so that two runs' checkpoints differ in these bytes
+    int log_every = 10;               ///< steps between lines for single steps
+    bool stats = false;               ///< statistics of gradients after each epoch, see TrainerOptions::stats
     std::string log_dir = {};         ///< gets LOG_DIR/NAME with metrics.jsonl, TensorBoard events and the training curve; empty: none
-    TrainingCallback* callback = nullptr;
-    bool quiet = false;  ///< no lines on the terminal
+    std::vector<TrainingCallback*> callbacks = {};  ///< told in this order; they must outlive the call
+    bool quiet = false;                             ///< no lines on the terminal
 };
 
 /// Trains the model on the data: `fit(model, data, {.epochs = 20})`. Afterwards it holds the weights of the best epoch, or, where nothing is validated or

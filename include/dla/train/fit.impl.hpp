@@ -72,6 +72,11 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     j["augmentation"] = {a.padding, a.flip, a.cutout, a.contrast, a.brightness};
     j["transforms"] = {data.transforms(), o.validation && o.validation->transforms()};
     j["balanced"] = o.balanced;
+    if (!o.sampling_weights.empty()) {
+        Fnv1a chances;
+        chances.add_words(o.sampling_weights.data(), o.sampling_weights.size() * sizeof(double));
+        j["sampling_weights"] = to_hex(chances.value());
+    }
     j["clip_norm"] = o.clip_norm;
     j["micro_batches"] = o.micro_batches;
     j["early_stopping_patience"] = o.early_stopping_patience;
@@ -88,27 +93,31 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
 /// Lines on the terminal, the log on disk, and the user's own callback.
 class FitLog final : public TrainingCallback {
 public:
-    FitLog(TrainingCallback* own, bool quiet) : own_(own), quiet_(quiet) {}
+    FitLog(const std::vector<TrainingCallback*>& own, bool quiet) : own_(own), quiet_(quiet) {}
     void open(const std::string& folder, const RunState& from) { files_ = std::make_unique<RunLog>(folder, true, from); }
     RunLog* files() { return files_.get(); }
 
     void progress(int epoch, std::int64_t done, std::int64_t total) override {
-        if (own_) own_->progress(epoch, done, total);
+        for (TrainingCallback* own : own_) own->progress(epoch, done, total), pass_on(*own);
     }
     void step(std::int64_t step, int epoch, double loss, double learning_rate) override {
         if (files_) files_->step(step, epoch, loss, learning_rate);
-        if (own_) own_->step(step, epoch, loss, learning_rate);
+        for (TrainingCallback* own : own_) own->step(step, epoch, loss, learning_rate), pass_on(*own);
     }
     void epoch(const EpochReport& report) override {
         if (files_) files_->epoch(report);
-        if (own_) own_->epoch(report);
+        for (TrainingCallback* own : own_) own->epoch(report), pass_on(*own);
         if (quiet_) return;
         std::printf("%s\n", epoch_line(report).c_str());
         std::fflush(stdout);
     }
 
 private:
-    TrainingCallback* own_;
+    void pass_on(TrainingCallback& own) {
+        if (own.take_stop()) stop();
+    }
+
+    const std::vector<TrainingCallback*>& own_;
     bool quiet_;
     std::unique_ptr<RunLog> files_;
 };
@@ -128,6 +137,9 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(o.micro_batches >= 1, "micro_batches must be a power of two");
     require(!o.optimizer || o.optimizer->steps() == 0, "the optimizer has taken steps already; give it a new one");
     require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
+    require(std::ranges::find(o.callbacks, nullptr) == o.callbacks.end(), "a callback is null");
+    require(o.sampling_weights.empty() || std::ssize(o.sampling_weights) == data.size(), "sampling_weights needs one for each sample of the data");
+    require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
     require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);
@@ -152,6 +164,8 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     }
     LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .seed = o.seed, .workers = o.workers};
     if (o.balanced) training.weights = data.balanced_weights(split.train);
+    if (!o.sampling_weights.empty())
+        for (const std::uint32_t sample : split.train) training.weights.push_back(o.sampling_weights[sample]);
     // A last batch that is too small for normalisation, or for its parts, is left out.
     if (std::ssize(split.train) % o.batch_size < model.least_batch() * o.micro_batches) training.last_batch = LastBatch::drop;
     const LoaderOptions evaluation = evaluation_options(o.batch_size, o.workers);
@@ -162,18 +176,20 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
 
     Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
     AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
-    if (o.schedule) schedule_options.rule = *o.schedule;
+    if (o.schedule) schedule_options.rule = o.schedule->of(o.epochs, train->batches(), o.warmup);
     AnySchedule schedule(schedule_options);
     Trainer trainer(model, optimizer, schedule, loss, *train, validation.get(),
                     {.name = o.name,
                      .checkpoint_dir = o.checkpoint_dir,
                      .epochs = o.epochs,
+                     .log_every = o.log_every,
                      .save_every = o.save_every,
                      .early_stopping_patience = o.early_stopping_patience,
                      .monitor = o.monitor,
                      .metrics = o.metrics,
                      .clip_norm = o.clip_norm,
                      .micro_batches = o.micro_batches,
+                     .stats = o.stats,
                      .quiet = o.quiet});
     RunState& state = trainer.state();
     state.config = detail::fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get());
@@ -189,7 +205,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
                     .run_id = o.run_id});
     place.begin(trainer, o.quiet);
 
-    detail::FitLog log(o.callback, o.quiet);
+    detail::FitLog log(o.callbacks, o.quiet);
     if (!log_folder.empty()) log.open(log_folder, state);
     TrainingResult result = trainer.run(log);
     if (result.interrupted_by != 0 && !result.checkpoint.empty() && !o.quiet)

@@ -13,7 +13,7 @@
 
 namespace dla {
 
-/// One number of an evaluation. Derive from it for measures of your own.
+/// One number of an evaluation. Derive from it for measures of your own. Those of the library take weights as scikit-learn takes `sample_weight`.
 class Metric {
 public:
     virtual ~Metric() = default;
@@ -21,10 +21,13 @@ public:
     virtual std::string name() const = 0;
     virtual bool higher_is_better() const = 0;
     virtual void reset() = 0;
-    /// The outputs of a batch of so many samples, those of a sample one after the other, and its targets.
-    virtual void add(std::span<const float> outputs, const Targets& targets, index_t samples) = 0;
+    /// The outputs of a batch of so many samples, those of a sample one after the other, and its targets. `weights` says how much each sample counts; empty:
+    /// all alike. A metric of your own that knows no weights should refuse them.
+    virtual void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) = 0;
     virtual double value() const = 0;  ///< NaN before anything was added
 };
+/// `f1 0.9312`.
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const Metric& metric);
 
 /// Share of the samples, in percent, whose label is among the `k` largest outputs (of equal ones the first counts as larger). Labels below 0 do not count.
 class TopK final : public Metric {
@@ -35,24 +38,26 @@ public:
     std::string name() const override { return k_ == 1 ? "accuracy" : "top" + std::to_string(k_); }
     bool higher_is_better() const override { return true; }
     void reset() override { right_ = count_ = 0; }
-    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
     double value() const override;
 
 private:
-    index_t k_, right_ = 0, count_ = 0;
+    index_t k_;
+    double right_ = 0, count_ = 0;
 };
 
 /// How often samples of each class were taken for each: rows are labels, columns predictions (the largest output, the first of equals). Labels below 0 do not
 /// count. Scores are those of scikit-learn; a ratio without a denominator is 0.
 class ConfusionMatrix {
 public:
-    /// Throws Error(data) for a label that is no class.
-    void add(std::span<const float> outputs, std::span<const std::int32_t> labels);
-    void add(std::int32_t label, std::int32_t predicted);
+    /// Throws Error(data) for a label that is no class, and for weights that are negative, not finite, or not one for each label.
+    void add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights = {});
+    void add(std::int32_t label, std::int32_t predicted, double weight = 1);
 
     index_t classes() const { return classes_; }
-    index_t count(index_t label, index_t predicted) const { return counts_[static_cast<std::size_t>(label * classes_ + predicted)]; }
-    index_t total() const;
+    /// How many there were, or the sum of their weights.
+    double count(index_t label, index_t predicted) const { return counts_[static_cast<std::size_t>(label * classes_ + predicted)]; }
+    double total() const;
     double accuracy() const;  ///< percent, as everywhere; NaN of nothing
     double precision(index_t c) const;
     double recall(index_t c) const;
@@ -66,13 +71,13 @@ public:
     std::string text(std::span<const std::string> names = {}) const;
 
 private:
-    index_t of_label(index_t c) const;
-    index_t of_prediction(index_t c) const;
+    double of_label(index_t c) const;
+    double of_prediction(index_t c) const;
     double macro(double (ConfusionMatrix::*score)(index_t) const) const;
     void grow(index_t classes);
 
     index_t classes_ = 0;
-    std::vector<index_t> counts_;
+    std::vector<double> counts_;
 };
 inline std::ostream& operator<<(std::ostream& out, const ConfusionMatrix& matrix) { return out << matrix.text(); }
 
@@ -84,8 +89,8 @@ public:
     std::string name() const override { return kind_ == Kind::precision ? "precision" : kind_ == Kind::recall ? "recall" : "f1"; }
     bool higher_is_better() const override { return true; }
     void reset() override { matrix_ = {}; }
-    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override {
-        static_cast<void>(samples), matrix_.add(outputs, targets.labels);
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override {
+        static_cast<void>(samples), matrix_.add(outputs, targets.labels, weights);
     }
     double value() const override;
     const ConfusionMatrix& matrix() const { return matrix_; }
@@ -95,18 +100,37 @@ private:
     ConfusionMatrix matrix_;
 };
 
+/// Score of outputs that are logits of yes and no, one by one, as of masks or of several labels at once (BCEWithLogits): yes where the output is above
+/// `threshold`, and where the target is above 1/2. Accuracy in percent; the others from 0 to 1, 0 without a denominator (sklearn.metrics.precision_score,
+/// recall_score, f1_score, jaccard_score with average="binary", over all values of all samples).
+class BinaryScore final : public Metric {
+public:
+    enum class Kind { accuracy, precision, recall, f1, iou };
+    explicit BinaryScore(Kind kind = Kind::accuracy, double threshold = 0) : kind_(kind), threshold_(threshold) {}
+    /// `binary_accuracy`, ..., and `iou`.
+    std::string name() const override;
+    bool higher_is_better() const override { return true; }
+    void reset() override { counts_[0] = counts_[1] = counts_[2] = counts_[3] = 0; }
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
+    double value() const override;
+
+private:
+    Kind kind_;
+    double threshold_;
+    double counts_[4] = {};  // no taken for no, no for yes, yes for no, yes for yes
+};
+
 /// Mean of |output - target| over all values.
 class MeanAbsoluteError final : public Metric {
 public:
     std::string name() const override { return "mae"; }
     bool higher_is_better() const override { return false; }
     void reset() override { sum_ = 0, count_ = 0; }
-    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
     double value() const override;
 
 private:
-    double sum_ = 0;
-    index_t count_ = 0;
+    double sum_ = 0, count_ = 0;
 };
 
 /// Square root of the mean of (output - target)^2 over all values.
@@ -115,12 +139,11 @@ public:
     std::string name() const override { return "rmse"; }
     bool higher_is_better() const override { return false; }
     void reset() override { sum_ = 0, count_ = 0; }
-    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
     double value() const override;
 
 private:
-    double sum_ = 0;
-    index_t count_ = 0;
+    double sum_ = 0, count_ = 0;
 };
 
 /// 1 - sum (target - output)^2 / sum (target - mean target)^2, the mean over the values of a sample (sklearn.metrics.r2_score); of targets that do
@@ -130,13 +153,12 @@ public:
     std::string name() const override { return "r2"; }
     bool higher_is_better() const override { return true; }
     void reset() override { columns_.clear(); }
-    void add(std::span<const float> outputs, const Targets& targets, index_t samples) override;
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
     double value() const override;
 
 private:
     struct Column {
-        double error = 0, mean = 0, spread = 0;  // sums of squares, around the running mean
-        index_t count = 0;
+        double error = 0, mean = 0, spread = 0, weight = 0;  // sums of squares, around the running mean
     };
     std::vector<Column> columns_;
 };

@@ -28,7 +28,7 @@ public:
     /// `run` (empty: any) do not serve. What was passed over is added to `skipped`, with the reasons. Throws Error(checkpoint) as resumable_checkpoints does.
     std::string resume_newest(const std::string& run, std::vector<std::string>& skipped);
 
-    /// Trains until the epochs are over, early stopping, or SIGINT or SIGTERM, where there is a folder for checkpoints or the caller has a SignalGuard; then
+    /// Trains until the epochs are over, early stopping, a callback's `stop`, or SIGINT or SIGTERM, where there is a folder for checkpoints or the caller has a SignalGuard; then
     /// the model holds the best weights (the last ones after a signal, and where nothing is monitored). Throws Error(numeric) when the loss is not finite,
     /// naming step and first bad layer; checkpoints on disk stay as they are.
     TrainingResult run(TrainingCallback& log);
@@ -42,8 +42,9 @@ public:
     /// name no folder for checkpoints.
     std::string save_final(double test_accuracy);
 
-    /// Loss and accuracy of every sample of a loader, in inference mode; `metrics` are measured anew.
-    static RunningMean evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {});
+    /// Loss and accuracy of every sample of a loader, in inference mode; `metrics` are measured anew, with the weights of the data's samples if there are some.
+    static RunningMean evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {},
+                                std::span<const double> sample_weights = {});
 
     std::string path(const std::string& suffix) const { return options_.checkpoint_dir + "/" + options_.name + suffix + ".safetensors"; }
 
@@ -51,7 +52,8 @@ private:
     /// Runs the epoch that is under way to its end; gives the signal that interrupted it, or 0.
     int train_epoch(TrainingCallback& log, Progress& progress);
 
-    void finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result);
+    /// Validates, reports and saves; whether a callback wants no more.
+    bool finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result);
 
     void set_monitor();
 

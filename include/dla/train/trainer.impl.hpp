@@ -91,7 +91,8 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
     Progress progress(options_.quiet);
     progress.set_unit(rate_unit(model_.input_shape()));
     TrainingResult result;
-    while (state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
+    bool stopped = false;  // by a callback
+    while (!stopped && state_.epoch < options_.epochs && !state_.stopping.should_stop(options_.early_stopping_patience)) {
         int signal = train_.batches() == 1 ? SignalGuard::caught() : 0;  // where no step lies inside an epoch, between two of them
         if (signal == 0) signal = train_epoch(log, progress);
         if (signal != 0) {
@@ -102,7 +103,7 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
             result.state = state_;
             return result;
         }
-        finish_epoch(log, progress, result);
+        stopped = finish_epoch(log, progress, result);
     }
     result.stopped_early = state_.epoch < options_.epochs;
     result.interrupted_by = SignalGuard::caught();  // after the last step: nothing is left to do, but whoever sent it is obeyed
@@ -122,15 +123,20 @@ DLA_ONCE std::string Trainer::save_final(double test_accuracy) {
     return file;
 }
 
-DLA_ONCE RunningMean Trainer::evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics) {
+DLA_ONCE RunningMean Trainer::evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics,
+                                       std::span<const double> sample_weights) {
     RunningMean mean;
     std::vector<float> outputs;
+    std::vector<double> weights;
     for (const auto& metric : metrics) metric->reset();
     loader.start_epoch(0);
     while (const Batch* batch = loader.next()) {
         if (!metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
         mean.add(model.evaluate(loss, batch->inputs, batch->targets(), outputs));
-        for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count);
+        weights.clear();
+        if (!sample_weights.empty())
+            for (const std::uint32_t sample : batch->samples) weights.push_back(sample_weights[sample]);
+        for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count, weights);
     }
     return mean;
 }
@@ -161,7 +167,7 @@ DLA_ONCE int Trainer::train_epoch(TrainingCallback& log, Progress& progress) {
     return 0;
 }
 
-DLA_ONCE void Trainer::finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result) {
+DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result) {
     const double seconds = progress.seconds(), rate = progress.rate();
     EpochMetrics m{.epoch = state_.epoch + 1, .train_loss = state_.running.loss(), .learning_rate = optimizer_.learning_rate()};
     m.val_loss = m.val_accuracy = m.train_accuracy = std::numeric_limits<double>::quiet_NaN();
@@ -202,7 +208,8 @@ DLA_ONCE void Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
         if (!options_.checkpoint_dir.empty()) save_checkpoint(path("_best"), model_, state_);
     }
     log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
-    const bool last = state_.epoch == options_.epochs || state_.stopping.should_stop(options_.early_stopping_patience);
+    const bool stopped = log.take_stop();
+    const bool last = stopped || state_.epoch == options_.epochs || state_.stopping.should_stop(options_.early_stopping_patience);
     if (last || (options_.save_every > 0 && state_.epoch % options_.save_every == 0)) {
         state_.kind = "epoch";
         save(result, "_epoch_" + std::to_string(state_.epoch));
@@ -211,6 +218,7 @@ DLA_ONCE void Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
             std::filesystem::remove(path("_interrupted"), ignored);  // the run is past it
         }
     }
+    return stopped;
 }
 
 DLA_ONCE void Trainer::set_monitor() {

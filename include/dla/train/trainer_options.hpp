@@ -34,8 +34,16 @@ struct TrainerOptions {
 struct TrainingResult {
     RunState state;
     int interrupted_by = 0;  ///< the signal, or 0; after the last step one changes nothing but this
-    bool stopped_early = false;
+    bool stopped_early = false;  ///< before all epochs, by early stopping or a callback
     std::string checkpoint;  ///< the last one written; empty: none
 };
+/// `train loss 0.0123, train accuracy 99.80 %, val loss 0.0456, ...`: what was measured.
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const EpochMetrics& m);
+/// `20 epochs, the best 17: train loss 0.0123, val loss 0.0456, val accuracy 98.31 %`, and what ended it before its time.
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const TrainingResult& result);
 
 }  // namespace dla
+
+#if DLA_BODIES
+#include <dla/train/trainer_options.impl.hpp>
+#endif
