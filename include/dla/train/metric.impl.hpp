@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <set>
 
 namespace dla {
 
@@ -39,6 +40,16 @@ inline void check_weights(const char* who, std::span<const double> weights, std:
         if (!(w >= 0 && is_finite(w))) fail(ErrorCode::data, who, "weights of samples must be finite and not negative");
 }
 inline double weight_of(std::span<const double> weights, std::size_t sample) { return weights.empty() ? 1 : weights[sample]; }
+
+/// Throws Error(usage) unless every metric is there and has a name that nothing else has.
+inline void check_names(const std::vector<std::shared_ptr<Metric>>& metrics) {
+    std::set<std::string> taken{"nothing", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
+    for (const auto& metric : metrics) {
+        if (!metric) fail(ErrorCode::usage, "trainer", "a metric is null");
+        if (!taken.insert(metric->name()).second)
+            fail(ErrorCode::usage, "trainer", "a metric is called '" + metric->name() + "', as another number is; give it a name of its own");
+    }
+}
 
 }  // namespace detail
 

@@ -11,24 +11,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <utility>
 
 namespace dla {
-
-namespace detail {
-
-/// Throws Error(usage) unless every metric is there and has a name that nothing else has.
-inline void check_names(const std::vector<std::shared_ptr<Metric>>& metrics) {
-    std::set<std::string> taken{"nothing", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
-    for (const auto& metric : metrics) {
-        if (!metric) fail(ErrorCode::usage, "trainer", "a metric is null");
-        if (!taken.insert(metric->name()).second)
-            fail(ErrorCode::usage, "trainer", "a metric is called '" + metric->name() + "', as another number is; give it a name of its own");
-    }
-}
-
-}  // namespace detail
 
 DLA_ONCE Trainer::Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options)
     : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(std::move(loss)), train_(train), validation_(validation), options_(std::move(options)) {
