@@ -53,6 +53,12 @@ public:
     /// What an optimizer remembers of a parameter of this model; see Optimizer::read.
     virtual void read(const Optimizer& optimizer, int slot, const ParamRow& row, std::span<std::byte> host) const = 0;
     virtual void write(Optimizer& optimizer, int slot, const ParamRow& row, std::span<const std::byte> host) = 0;
+    void read(const Optimizer& optimizer, int slot, const ParamRow& row, std::span<float> host) const {
+        as_floats(host, [&](std::span<std::byte> bytes) { read(optimizer, slot, row, bytes); });
+    }
+    void write(Optimizer& optimizer, int slot, const ParamRow& row, std::span<const float> host) {
+        from_floats(host, [&](std::span<const std::byte> bytes) { write(optimizer, slot, row, bytes); });
+    }
     virtual void freeze(std::string_view pattern, bool frozen = true) = 0;
     virtual void set_eval(std::string_view pattern, bool eval = true) = 0;
 

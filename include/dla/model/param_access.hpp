@@ -50,7 +50,7 @@ protected:
     ParamAccess(const ParamAccess&) = default;
     ParamAccess& operator=(const ParamAccess&) = default;
 
-private:
+    /// What read_bytes(bytes) reads, or write_bytes(bytes) writes, as floats.
     template <class Read>
     void as_floats(std::span<float> host, const Read& read_bytes) const {
         if (value_type() == ValueType::f32) return read_bytes(std::as_writable_bytes(host));
