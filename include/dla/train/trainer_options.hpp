@@ -13,12 +13,12 @@ namespace dla {
 
 /// Everything that a Trainer can be told.
 struct TrainerOptions {
-    std::string name = "model";                  ///< of the run: prefix of checkpoint files, folder of its events
-    std::string checkpoint_dir = "checkpoints";  ///< empty: no checkpoints
+    std::string name = "model";       ///< of the run: prefix of checkpoint files, folder of its events
+    std::string checkpoint_dir = {};  ///< empty: no checkpoints
     int epochs = 20;
     int log_every = 10;               ///< steps between lines for single steps
-    int save_every = 5;               ///< epochs between checkpoints; the best weights are written whenever they improve
-    int early_stopping_patience = 5;  ///< epochs without a better value of what is monitored; 0: never stop early
+    int save_every = 1;               ///< epochs between checkpoints; the best weights are written whenever they improve
+    int early_stopping_patience = 0;  ///< epochs without a better value of what is monitored; 0: never stop early
     /// Decides which weights are best: val_accuracy, val_loss, train_loss or the name of a metric. Empty: val_accuracy of a classifier, val_loss of others;
     /// where nothing is validated train_loss, or nothing if training does not stop early either. A ReduceOnPlateau follows it where it is set here (or
     /// where that maximizes), and otherwise val_loss, or train_loss.
