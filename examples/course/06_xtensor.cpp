@@ -5,10 +5,17 @@
 #include <dla/nn.hpp>
 #include <dla/train.hpp>
 
+#if __has_include(<xtensor/core/xmath.hpp>)  // since 0.26
+#include <xtensor/core/xmath.hpp>
+#include <xtensor/io/xnpy.hpp>
+#include <xtensor/misc/xsort.hpp>
+#include <xtensor/views/xview.hpp>
+#else
 #include <xtensor/xmath.hpp>
 #include <xtensor/xnpy.hpp>
 #include <xtensor/xsort.hpp>
 #include <xtensor/xview.hpp>
+#endif
 
 #include <cmath>
 #include <cstdio>
