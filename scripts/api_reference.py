@@ -37,7 +37,7 @@ State Tape Plan Scratch needs_on has_parameters has_parameters_on is_container L
 
 def first_sentence(doc):
     text = " ".join(doc).strip()
-    end = re.search(r"(?<!e\.g)(?<!i\.e)(?<!\.)\.(?= |$)", text)
+    end = re.search(r"(?<!e\.g)(?<!i\.e)(?<! al)(?<!\.)\.(?= |$)", text)
     return (text[: end.start()] if end else text).rstrip(".:")
 
 

@@ -16,10 +16,9 @@ using support::Data;
 using support::image;
 using support::same_bits;
 
-TEST_CASE("predict and evaluate from eight threads, with batches of their own, have the bits of one thread") {
-    Cpu<float> policy;
-    policy.threads = 1;
-    const std::unique_ptr<const AnyModel> model = any_model(Model<support::ResNet, image, Cpu<float>>(support::resnet(), Seed{5}, policy));
+namespace {
+
+void check_from_eight_threads(const std::unique_ptr<const AnyModel>& model) {
     const CrossEntropy plain, weighted{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5}};
     constexpr std::size_t count = 8;
     std::vector<Data<float>> data;
@@ -48,6 +47,28 @@ TEST_CASE("predict and evaluate from eight threads, with batches of their own, h
         });
     for (std::thread& thread : threads) thread.join();
     for (const auto& n : wrong) CHECK(n == 0);
+}
+
+}  // namespace
+
+TEST_CASE("predict and evaluate from eight threads, with batches of their own, have the bits of one thread") {
+    Cpu<float> policy;
+    policy.threads = 1;
+    check_from_eight_threads(any_model(Model<support::ResNet, image, Cpu<float>>(support::resnet(), Seed{5}, policy)));
+    check_from_eight_threads(any_model(Model<support::Cnn, image, Reference<double>>(Seed{5})));
+}
+
+TEST_CASE("a model that is looked at may be assigned another one") {
+    Model<support::Mlp, image, Cpu<float>> model(Seed{5});
+    const auto any = any_model(model);
+    const Data<float> data(6);
+    model = Model<support::Mlp, image, Cpu<float>>(Seed{6});
+    std::vector<float> seen(18), bias(static_cast<std::size_t>(any->index().parameters[0].count)), expected = bias;
+    any->predict(data.images, seen);
+    CHECK(seen == model.predict(data.images));
+    any->read(ParamPart::value, any->index().parameters[0], std::span(bias));
+    model.parameters().read(ParamPart::value, model.parameters().parameters[0], expected);
+    CHECK(bias == expected);
 }
 
 TEST_CASE("a call that is refused leaves nothing behind, and weights told by one loss do not stay for the next") {

@@ -72,7 +72,7 @@ class Consumers:
             (once / name).write_text(text)
         commands = re.search(r"```sh\n(g\+\+ .*?)```", page, re.S).group(1).splitlines()
         for command in commands:
-            words = command.split("#")[0].replace("-I include", f"-I{self.root / 'include'}").replace("-O3", "-O0 -DDLA_NO_SIMD").split()
+            words = command.split("#")[0].replace("-I include", f"-I{self.root / 'include'}").replace("-O3", "-O0").replace(" -c ", " -DDLA_NO_SIMD -c ").split()
             run(self.compiler + words[1:], cwd=once)
         said = run([once / "app"]).strip()
         undefined = run(["nm", "-C", "--undefined-only", once / "net.o"])

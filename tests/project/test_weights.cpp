@@ -206,6 +206,26 @@ TEST_CASE("a model whose type is forgotten has the files of its own, and is writ
     other.parameters().read(ParamPart::value, other.parameters().parameter("0.weight"), got);
     CHECK(got[0] == static_cast<double>(float{f16(1.0f / 3)}));
     CHECK(contains(error_of([&] { put_weights(*any_model(other), take_weights(*any)); }), "are of another type"));
+    Weights cut = take_weights(*any);
+    cut.arrays.pop_back();
+    CHECK(contains(error_of([&] { put_weights(*fresh, cut); }), "are of another network"));
+    cut = take_weights(*any);
+    cut.arrays[0].resize(8);
+    CHECK(contains(error_of([&] { put_weights(*fresh, cut); }), "are of another network"));
+    cut = take_weights(*any);
+    cut.counters.clear();
+    CHECK(contains(error_of([&] { put_weights(*fresh, cut); }), "are of another network"));
+    // From one to the other, rounded once.
+    save_weights<float>(folder / "f32.safetensors", precise);
+    Model<Sequential<Conv2d<2, 3, 3>, BatchNorm2d<3>, ReLU>, image> floats(Seed{6});
+    CHECK(load_weights(folder / "f32.safetensors", floats).unused.empty());
+    std::vector<float> rounded_thirds(54);
+    floats.parameters().read(ParamPart::value, floats.parameters().parameter("0.weight"), rounded_thirds);
+    CHECK(rounded_thirds == std::vector<float>(54, static_cast<float>(1.0 / 3)));
+    save_weights<double>(folder / "wide.safetensors", floats);
+    load_weights(folder / "wide.safetensors", other);
+    other.parameters().read(ParamPart::value, other.parameters().parameter("0.weight"), got);
+    CHECK(got == std::vector<double>(54, static_cast<double>(static_cast<float>(1.0 / 3))));
 
     std::ostringstream table, typed, report;
     table << *any;

@@ -105,6 +105,10 @@ TEST_CASE("fit: a callback that has seen enough ends the run after its epoch, an
     plain.callbacks = {&early};
     plain.log_every = 1;
     CHECK(fit(stopped, data, plain).state.epoch == 2);
+    early.stop();  // before a run: not of that
+    plain.callbacks = {&early};
+    early.at_step = 0;
+    CHECK(fit(stopped, data, plain).state.epoch == 6);
     plain.callbacks = {&early, nullptr};
     CHECK(contains(error_of([&] { fit(stopped, data, plain); }), "a callback is null"));
 }

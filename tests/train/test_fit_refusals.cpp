@@ -6,6 +6,10 @@
 #include <support/error_of.hpp>
 #include <support/temporary_folder.hpp>
 
+#include <cmath>
+#include <filesystem>
+#include <set>
+#include <string>
 
 using namespace fit_tests;
 
@@ -99,6 +103,38 @@ TEST_CASE("fit: metrics that cannot be told apart, or that the targets are not f
     o.monitor = "ratio";
     CHECK(fit(model, data, o).state.stopping.best_epoch == 0);
     CHECK_NOTHROW(Checkpoint(folder / "run/model_epoch_2.safetensors"));
+}
+
+TEST_CASE("fit: what is refused has not removed an earlier run") {
+    const ArrayData data = surface();
+    const TemporaryFolder folder;
+    FitOptions o = quiet(2);
+    o.checkpoint_dir = folder / "c";
+    o.log_dir = folder / "logs";
+    Regressor model(Seed{1});
+    fit(model, data, o);
+    const auto files = [&] {
+        std::set<std::string> all;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path))
+            if (entry.path().extension() != ".lock") all.insert(entry.path().string());
+        return all;
+    };
+    const auto before = files();
+    CHECK(before.size() > 3);
+    o.overwrite = true;
+    FitOptions metric = o, schedule = o;
+    metric.metrics = {std::make_shared<TopK>(1)};
+    metric.validation_share = 0.2;
+    CHECK(contains(error_of([&] { fit(model, data, metric); }), "it takes class numbers"));
+    CHECK(files() == before);
+    schedule.optimizer = Sgd({.learning_rate = 0.01});
+    schedule.schedule = OneCycleOptions{};
+    CHECK(contains(error_of([&] { fit(model, data, schedule); }), "momentum cannot be switched on or off"));
+    CHECK(files() == before);
+    CHECK_NOTHROW(fit(model, data, o));
+    o.sampling_weights.assign(400, 1);
+    o.sampling_weights[3] = NAN;
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "sampling_weights must be finite and not negative"));
 }
 
 TEST_CASE("fit: labels that are ignored teach nothing and break nothing") {

@@ -84,6 +84,9 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
     o.optimizer = Adam({.learning_rate = 0.01});
     o.schedule = CosineSchedule({.length = 4});
     o.checkpoint_dir = folder / "run";
+    o.validation_share = 0.1;
+    o.metrics = {std::make_shared<BinaryScore>(BinaryScore::Kind::recall, -5)};
+    o.clip_norm = 1;
     Stop stop;
     o.callbacks = {&stop};
     Regressor model(Seed{1});
@@ -104,6 +107,16 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
     refused("a rate of a group", [](FitOptions& c) { c.optimizer = Adam({.learning_rate = 0.01, .groups = {{.path = "*", .learning_rate = 0.02}}}); });
     refused("a number of the schedule", [](FitOptions& c) { c.schedule = CosineSchedule({.length = 5}); });
     refused("a warm-up", [](FitOptions& c) { c.warmup = LinearWarmup({.start_factor = 0.1, .length = 1}); });
+    refused("a metric's threshold", [](FitOptions& c) { c.metrics = {std::make_shared<BinaryScore>(BinaryScore::Kind::recall, 5)}; });
+    refused("a metric", [](FitOptions& c) { c.metrics = {std::make_shared<R2>()}; });
+    refused("clipping", [](FitOptions& c) { c.clip_norm = 2; });
+    refused("parts", [](FitOptions& c) { c.micro_batches = 2; });
+    refused("the validation set", [](FitOptions& c) { c.validation_share = 0.2; });
+    refused("patience", [](FitOptions& c) { c.early_stopping_patience = 3; });
+    refused("epochs", [](FitOptions& c) { c.epochs = 5; });
+    Regressor frozen(Seed{1});
+    frozen.parameters().freeze("0.*");
+    CHECK(contains(error_of([&] { fit(frozen, data, o); }), "do not belong to this run"));
     const ArrayData fewer = surface(396);
     Regressor other(Seed{1});
     CHECK(contains(error_of([&] { fit(other, fewer, o); }), "do not belong to this run"));

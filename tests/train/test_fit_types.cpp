@@ -74,6 +74,20 @@ TEST_CASE("fit: a model in double resumes to the last bit of its doubles") {
     CHECK(std::ranges::count_if(weights, [](double w) { return w != static_cast<double>(static_cast<float>(w)); }) > 28);
 }
 
+TEST_CASE("fit: statistics leave a model in double as it is, to the last bit of its gradients") {
+    Model<Net, Shape{2}, Cpu<double>> plain(Seed{1}), watched(Seed{1});
+    FitOptions o = quiet(2);
+    fit(plain, surface(200), o);
+    o.stats = true;
+    fit(watched, surface(200), o);
+    CHECK(bytes_of(plain) == bytes_of(watched));
+    for (const ParamRow& row : plain.parameters().parameters) {
+        std::vector<double> a(static_cast<std::size_t>(row.count)), b = a;
+        plain.parameters().read(ParamPart::gradient, row, a), watched.parameters().read(ParamPart::gradient, row, b);
+        CHECK(a == b);
+    }
+}
+
 TEST_CASE("fit: a model in bf16 resumes to the last bit of its masters") { resumes_to_the_bit<Cpu<bf16>>(StoredType::f32); }
 
 TEST_CASE("fit: a classifier in double and in bf16 learns as one in float, and says so of its classes") {

@@ -102,6 +102,11 @@ TEST_CASE("metrics of weighted samples are scikit-learn's") {
     matrix.add(scores(), labels, of_12);
     CHECK(matrix.count(1, 2) == 1.25);
     CHECK(matrix.text().starts_with("label     0     1     2     3  precision  recall      f1\n0      1.25     0  0.50     0"));
+    // But its class is: scikit-learn 1.9 gives 2/3.
+    ConfusionMatrix three;
+    three.add(std::vector<float>{1, 0, 0, 0, 1, 0, 0, 0, 1}, std::vector<std::int32_t>{0, 1, 2}, std::vector<double>{1, 1, 0});
+    CHECK(three.macro_f1() == doctest::Approx(2.0 / 3).epsilon(1e-12));
+    CHECK(three.macro_recall() == doctest::Approx(2.0 / 3).epsilon(1e-12));
     // A sample that does not count at all is not there, though its values be far away.
     R2 with, without;
     with.add(std::vector<float>{1, 2, 900}, std::vector<float>{1, 3, 5}, 3, std::vector<double>{1, 2, 0});
@@ -138,6 +143,8 @@ TEST_CASE("scores of yes and no, one by one, are scikit-learn's") {
     std::ostringstream text;
     text << of_probabilities << ", " << iou;
     CHECK(text.str() == "binary_accuracy 50, iou 0");
+    CHECK(BinaryScore(Kind::iou, 0.25, "strict").name() == "strict");
+    CHECK(BinaryScore(Kind::iou, 0.25).settings() != BinaryScore(Kind::iou).settings());
 }
 
 TEST_CASE("labels that are to be ignored do not count, and a class that never occurs changes no mean") {

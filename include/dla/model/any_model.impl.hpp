@@ -54,7 +54,7 @@ class AnyModelOf final : public AnyModel {
     using T = typename P::scalar;
 
 public:
-    explicit AnyModelOf(Held&& model) : model_(std::forward<Held>(model)), access_(model_.parameters()) {}
+    explicit AnyModelOf(Held&& model) : model_(std::forward<Held>(model)) {}
     ~AnyModelOf() override {
         if (std::is_reference_v<Held> && hooked_) model_.on_gradients = nullptr;  // which would call what is gone
     }
@@ -62,7 +62,7 @@ public:
     const Shape& input_shape() const override { return model_.input_shape(); }
     const Shape& output_shape() const override { return model_.output_shape(); }
     const ParamIndex& index() const override { return table(); }
-    ValueType value_type() const override { return access_.value_type(); }
+    ValueType value_type() const override { return value_type_of<P>(); }
     index_t least_batch() const override { return table().least_batch(); }
     std::string_view compute_type() const override {
         if constexpr (computes_in_float) return "f32";
@@ -106,12 +106,12 @@ public:
         if (hook) model_.on_gradients = [this, hook = std::move(hook)](ParamTable<P>&) { hook(*this); };
     }
     using AnyModel::read, AnyModel::write;
-    void read(ParamPart part, const ParamRow& row, std::span<std::byte> host) const override { access_.read(part, row, host); }
-    void write(ParamPart part, const ParamRow& row, std::span<const std::byte> host) override { access_.write(part, row, host); }
-    void read(const BufferRow& row, std::span<std::byte> host) const override { access_.read(row, host); }
-    void write(const BufferRow& row, std::span<const std::byte> host) override { access_.write(row, host); }
-    std::int64_t read(const CounterRow& row) const override { return access_.read(row); }
-    void write(const CounterRow& row, std::int64_t value) override { access_.write(row, value); }
+    void read(ParamPart part, const ParamRow& row, std::span<std::byte> host) const override { access().read(part, row, host); }
+    void write(ParamPart part, const ParamRow& row, std::span<const std::byte> host) override { access().write(part, row, host); }
+    void read(const BufferRow& row, std::span<std::byte> host) const override { access().read(row, host); }
+    void write(const BufferRow& row, std::span<const std::byte> host) override { access().write(row, host); }
+    std::int64_t read(const CounterRow& row) const override { return access().read(row); }
+    void write(const CounterRow& row, std::int64_t value) override { access().write(row, value); }
     void read(const Optimizer& optimizer, int slot, const ParamRow& row, std::span<std::byte> host) const override {
         optimizer.read(table(), slot, row, values_in<typename P::master>(host));
     }
@@ -152,6 +152,8 @@ private:
 
     ParamTable<P>& table() { return model_.parameters(); }
     const ParamTable<P>& table() const { return model_.parameters(); }
+    /// Of the table that the model has now: one that is looked at may be assigned another.
+    ParamAccessOf<P> access() const { return ParamAccessOf<P>(const_cast<AnyModelOf&>(*this).table()); }
     using Inference = InferenceWorkspace<P>;
 
     LossResult look(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, Observer<Reference<T>>* observer) {
@@ -219,7 +221,6 @@ private:
     }
 
     Held model_;
-    ParamAccessOf<P> access_;
     bool hooked_ = false;
     mutable Pool pool_;
 };

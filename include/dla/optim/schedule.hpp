@@ -49,7 +49,7 @@ public:
 
 /// Options of CosineSchedule.
 struct CosineOptions {
-    std::int64_t length = 0;  ///< units from the base rate down to min_learning_rate; PyTorch's T_max; there is no default
+    std::int64_t length = 0;  ///< units from the base rate down to min_learning_rate; PyTorch's T_max; 0 is refused, but by RunSchedule, which fills it in
     double min_learning_rate = 0;
     ScheduleUnit unit = ScheduleUnit::epoch;
 };
@@ -73,7 +73,7 @@ public:
 
 /// Options of OneCycle.
 struct OneCycleOptions {
-    std::int64_t length = 0;  ///< all training steps of the run; PyTorch's total_steps; there is no default
+    std::int64_t length = 0;  ///< all training steps of the run; PyTorch's total_steps; 0 is refused, but by RunSchedule
     double pct_start = 0.3;   ///< fraction of the run that climbs
     double div_factor = 25, final_div_factor = 1e4;
     bool cycle_momentum = true;  ///< momentum (Adam: beta1) goes from max_momentum to base_momentum and back

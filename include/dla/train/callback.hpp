@@ -35,7 +35,7 @@ public:
     virtual void step(std::int64_t step, int epoch, double loss, double learning_rate) { (void)step, (void)epoch, (void)loss, (void)learning_rate; }
     virtual void epoch(const EpochReport& report) { (void)report; }
 
-    /// To be called by a callback: training ends with the epoch that is under way or just over, as if early stopping had ended it.
+    /// To be called by a callback: training ends with the epoch that is under way or just over, and everything is saved; `resume` would go on from there.
     void stop() { stop_ = true; }
     /// Whether it was called since the last time somebody asked.
     bool take_stop() { return std::exchange(stop_, false); }

@@ -69,7 +69,7 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
 struct EvaluationOptions {
     std::optional<AnyLoss> loss = {};  ///< as FitOptions::loss
     std::vector<std::shared_ptr<Metric>> metrics = {};
-    /// How much each sample of the data counts in the metrics, not negative; empty: all alike. Loss and accuracy do not look at it.
+    /// How much each sample of the data counts in metrics and accuracy, not negative; empty: all alike. The loss does not look at it.
     std::vector<double> sample_weights = {};
     index_t batch_size = 256;
 };

@@ -94,11 +94,15 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const E
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("evaluate", model, data, &loss);
     const auto loader = data.loader(data.samples(), evaluation_options(o.batch_size, 0));
-    if (!o.sample_weights.empty() && std::ssize(o.sample_weights) != data.size())
-        fail(ErrorCode::data, "evaluate", text("got ", o.sample_weights.size(), " weights; expected one for each of ", data.size(), " samples").view());
-    const RunningMean mean = Trainer::evaluate(model, loss, *loader, o.metrics, o.sample_weights);
+    detail::check_names(o.metrics);
+    std::vector<std::shared_ptr<Metric>> metrics = o.metrics;
+    const auto weighted = std::make_shared<TopK>(1);
+    if (loss.counts_correct() && !o.sample_weights.empty()) metrics.push_back(weighted);
+    const RunningMean mean = Trainer::evaluate(model, loss, *loader, metrics, o.sample_weights);
     Evaluation e{.loss = mean.loss(),
-                 .accuracy = loss.counts_correct() ? mean.accuracy() : std::numeric_limits<double>::quiet_NaN(),
+                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN()
+                             : o.sample_weights.empty() ? mean.accuracy()
+                                                        : weighted->value(),
                  .samples = data.size(),
                  .metrics = {}};
     for (const auto& metric : o.metrics) e.metrics.push_back({metric->name(), metric->value()});

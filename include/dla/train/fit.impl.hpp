@@ -84,6 +84,9 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     j["seed"] = static_cast<std::uint64_t>(o.seed);
     j["parameters"] = model.index().parameter_count();
     j["layers"] = to_hex(layers.value());
+    for (const auto& metric : o.metrics) j["metrics"].push_back(metric->name() + (metric->settings().empty() ? "" : " " + metric->settings()));
+    for (const ParamRow& row : model.index().parameters)
+        if (!row.trainable) j["frozen"].push_back(row.path);
     if (model.compute_type() != "f32") j["compute_type"] = model.compute_type();
     std::string text;
     for (const auto& [key, value] : j.items()) text += key + " = " + value.dump() + "\n";
@@ -139,6 +142,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
     require(std::ranges::find(o.callbacks, nullptr) == o.callbacks.end(), "a callback is null");
     require(o.sampling_weights.empty() || std::ssize(o.sampling_weights) == data.size(), "sampling_weights needs one for each sample of the data");
+    require(std::ranges::all_of(o.sampling_weights, [](double w) { return w >= 0 && is_finite(w); }), "sampling_weights must be finite and not negative");
     require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
     require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
     const AnyLoss loss = detail::loss_for(o.loss, data);
@@ -205,6 +209,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
                     .run_id = o.run_id});
     place.begin(trainer, o.quiet);
 
+    for (TrainingCallback* callback : o.callbacks) callback->take_stop();  // of another run
     detail::FitLog log(o.callbacks, o.quiet);
     if (!log_folder.empty()) log.open(log_folder, state);
     TrainingResult result = trainer.run(log);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace dla {
@@ -20,9 +21,11 @@ public:
     /// As logs and `monitor` call it: letters, digits and _.
     virtual std::string name() const = 0;
     virtual bool higher_is_better() const = 0;
+    /// What else decides its value, e.g. a threshold: a run that is resumed must have the same.
+    virtual std::string settings() const { return {}; }
     virtual void reset() = 0;
     /// The outputs of a batch of so many samples, those of a sample one after the other, and its targets. `weights` says how much each sample counts; empty:
-    /// all alike. A metric of your own that knows no weights should refuse them.
+    /// all alike, as in `fit` always.
     virtual void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) = 0;
     virtual double value() const = 0;  ///< NaN before anything was added
 };
@@ -78,6 +81,7 @@ private:
 
     index_t classes_ = 0;
     std::vector<double> counts_;
+    std::vector<bool> seen_;  // as a label or a prediction, whatever it weighed
 };
 inline std::ostream& operator<<(std::ostream& out, const ConfusionMatrix& matrix) { return out << matrix.text(); }
 
@@ -106,9 +110,11 @@ private:
 class BinaryScore final : public Metric {
 public:
     enum class Kind { accuracy, precision, recall, f1, iou };
-    explicit BinaryScore(Kind kind = Kind::accuracy, double threshold = 0) : kind_(kind), threshold_(threshold) {}
-    /// `binary_accuracy`, ..., and `iou`.
+    /// Its name is `binary_accuracy`, ..., or `iou`, unless you give another: two of one kind need two.
+    explicit BinaryScore(Kind kind = Kind::accuracy, double threshold = 0, std::string name = {})
+        : kind_(kind), threshold_(threshold), name_(std::move(name)) {}
     std::string name() const override;
+    std::string settings() const override { return std::to_string(threshold_); }
     bool higher_is_better() const override { return true; }
     void reset() override { counts_[0] = counts_[1] = counts_[2] = counts_[3] = 0; }
     void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
@@ -117,6 +123,7 @@ public:
 private:
     Kind kind_;
     double threshold_;
+    std::string name_;
     double counts_[4] = {};  // no taken for no, no for yes, yes for no, yes for yes
 };
 

@@ -84,6 +84,7 @@ DLA_ONCE void ConfusionMatrix::grow(index_t classes) {
     for (index_t a = 0; a < classes_; ++a)
         for (index_t b = 0; b < classes_; ++b) counts[static_cast<std::size_t>(a * classes + b)] = count(a, b);
     counts_ = std::move(counts);
+    seen_.resize(static_cast<std::size_t>(classes));
     classes_ = classes;
 }
 DLA_ONCE void ConfusionMatrix::add(std::int32_t label, std::int32_t predicted, double weight) {
@@ -93,6 +94,7 @@ DLA_ONCE void ConfusionMatrix::add(std::int32_t label, std::int32_t predicted, d
              dla::text("a class is out of range; expected 0 to ", (1 << 14) - 1, ", got ", label, " taken for ", predicted).view());
     grow(index_t{std::max(label, predicted)} + 1);
     counts_[static_cast<std::size_t>(label * classes_ + predicted)] += weight;
+    seen_[static_cast<std::size_t>(label)] = seen_[static_cast<std::size_t>(predicted)] = true;
 }
 DLA_ONCE void ConfusionMatrix::add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights) {
     const std::size_t n = detail::outputs_of_sample("ConfusionMatrix", outputs, labels.size());
@@ -143,7 +145,7 @@ DLA_ONCE double ConfusionMatrix::macro(double (ConfusionMatrix::*score)(index_t)
     double sum = 0;
     index_t seen = 0;
     for (index_t c = 0; c < classes_; ++c)
-        if (of_label(c) + of_prediction(c) > 0) sum += (this->*score)(c), ++seen;
+        if (seen_[static_cast<std::size_t>(c)]) sum += (this->*score)(c), ++seen;
     return seen == 0 ? detail::no_metric : sum / static_cast<double>(seen);
 }
 DLA_ONCE std::string ConfusionMatrix::text(std::span<const std::string> names) const {
@@ -184,7 +186,7 @@ DLA_ONCE double ClassScore::value() const {
 
 DLA_ONCE std::string BinaryScore::name() const {
     constexpr const char* names[] = {"binary_accuracy", "binary_precision", "binary_recall", "binary_f1", "iou"};
-    return names[static_cast<int>(kind_)];
+    return name_.empty() ? names[static_cast<int>(kind_)] : name_;
 }
 DLA_ONCE void BinaryScore::add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights) {
     const std::size_t n = detail::values_of_sample("BinaryScore", outputs, targets, samples);

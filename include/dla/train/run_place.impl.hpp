@@ -63,6 +63,7 @@ DLA_ONCE std::string RunPlace::resume_furthest(Trainer& trainer) const {
 }
 
 DLA_ONCE std::string RunPlace::begin(Trainer& trainer, bool quiet) {
+    trainer.check();  // before anything is removed
     trainer.state().run = run_;
     if (options_.earlier == EarlierRun::overwrite) earlier_.remove();
     if (options_.earlier != EarlierRun::resume && options_.earlier != EarlierRun::resume_if_any) return "";

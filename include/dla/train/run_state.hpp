@@ -24,7 +24,7 @@ struct Weights {
 
 /// The values that the model holds now.
 DLA_ONCE Weights take_weights(const ParamAccess& model);
-/// Writes them back into a model with the same rows and the same type of values.
+/// Writes them back into a model with the same rows and the same type of values. Throws Error(usage) for others.
 DLA_ONCE void put_weights(ParamAccess& model, const Weights& w);
 
 /// Where a run stands, besides weights, optimizer and schedule.

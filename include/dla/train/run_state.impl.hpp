@@ -17,6 +17,17 @@ DLA_ONCE Weights take_weights(const ParamAccess& model) {
 DLA_ONCE void put_weights(ParamAccess& model, const Weights& w) {
     if (w.type != model.value_type()) fail(ErrorCode::usage, "put_weights", "these weights are of another type than the model's: float and double");
     std::size_t array = 0, counter = 0;
+    bool fits = true;
+    detail::for_each_row(
+        model.index(),
+        [&](const auto& row) {
+            const std::size_t bytes = static_cast<std::size_t>(row.count) * size_of(w.type);
+            fits = fits && array < w.arrays.size() && w.arrays[array].size() == bytes;
+            ++array;
+        },
+        [&](const CounterRow&) { ++counter; });
+    if (!fits || array != w.arrays.size() || counter != w.counters.size()) fail(ErrorCode::usage, "put_weights", "these weights are of another network");
+    array = counter = 0;
     detail::for_each_row(
         model.index(), [&](const auto& row) { detail::write_row(model, row, std::span<const std::byte>(w.arrays[array++])); },
         [&](const CounterRow& row) { model.write(row, w.counters[counter++]); });

@@ -28,6 +28,9 @@ public:
     /// `run` (empty: any) do not serve. What was passed over is added to `skipped`, with the reasons. Throws Error(checkpoint) as resumable_checkpoints does.
     std::string resume_newest(const std::string& run, std::vector<std::string>& skipped);
 
+    /// Throws now what `run` would throw before its first step; changes nothing but memory that is claimed, and rate and momentum of the optimizer.
+    void check();
+
     /// Trains until the epochs are over, early stopping, a callback's `stop`, or SIGINT or SIGTERM, where there is a folder for checkpoints or the caller has a
     /// SignalGuard; then the model holds the best weights (the last ones after a signal, and where nothing is monitored). Throws Error(numeric) when the loss
     /// is not finite, naming step and first bad layer; checkpoints on disk stay as they are.

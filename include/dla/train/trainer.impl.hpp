@@ -38,11 +38,10 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
     if (found.monitor != state_.monitor || found.higher_is_better != state_.higher_is_better)
         fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
     state_ = checkpoint.load_run(model_, optimizer_, schedule_);
-    if (state_.isa != isa) {
+    if (state_.isa != isa)
         std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n",
                      state_.isa.c_str(), isa.c_str());
-        state_.isa = isa;
-    }
+    state_.isa = isa;
 }
 
 DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<std::string>& skipped) {
@@ -57,8 +56,7 @@ DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<
     return "";
 }
 
-DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
-    if (!options_.checkpoint_dir.empty()) make_folder(options_.checkpoint_dir, "the folder for checkpoints");
+DLA_ONCE void Trainer::check() {
     const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
     model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
     if (validation_ && !options_.metrics.empty()) try_metrics();
@@ -70,6 +68,13 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
              "the last batch of an epoch has " + std::to_string(last) + (last == 1 ? " sample; " : " samples; ") + std::to_string(options_.micro_batches) +
                  (options_.micro_batches == 1 ? " part" : " parts") + " of this network's training need at least " + std::to_string(least) +
                  "; drop it (LastBatch::drop), or use another batch size or fewer parts");
+    if (!schedule_.finished()) schedule_.apply(optimizer_);
+}
+
+DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
+    if (!options_.checkpoint_dir.empty()) make_folder(options_.checkpoint_dir, "the folder for checkpoints");
+    check();
+    log.take_stop();  // of another run
     if (options_.stats) take_fixed_batch();
     std::optional<SignalGuard> signals;  // only where something can be saved: elsewhere a signal ends the process, as it does others
     if (!options_.checkpoint_dir.empty()) signals.emplace();
@@ -113,6 +118,9 @@ DLA_ONCE RunningMean Trainer::evaluate(const AnyModel& model, const AnyLoss& los
     RunningMean mean;
     std::vector<float> outputs;
     std::vector<double> weights;
+    if (!sample_weights.empty() && std::ssize(sample_weights) != loader.source().size())
+        fail(ErrorCode::data, "evaluate",
+             text("got ", sample_weights.size(), " weights; expected one for each of ", loader.source().size(), " samples of the data").view());
     for (const auto& metric : metrics) metric->reset();
     loader.start_epoch(0);
     while (const Batch* batch = loader.next()) {
@@ -182,10 +190,13 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
     const bool best = state_.stopping.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
     progress.clear();
     if (options_.stats) {
-        const auto gradients = parameter_values(model_, ParamPart::gradient);  // of the last step, for those who look at the model next
+        std::vector<std::vector<std::byte>> gradients;  // of the last step, for those who look at the model next
+        for (const ParamRow& row : model_.index().parameters)
+            model_.read(ParamPart::gradient, row, std::span(detail::new_array(gradients, row.count, model_.value_type())));
         stats_ = grad_stats(model_, loss_, fixed_inputs_, fixed_targets());
         add_updates(stats_, model_, before_);
-        for (std::size_t i = 0; i < gradients.size(); ++i) model_.write(ParamPart::gradient, model_.index().parameters[i], gradients[i]);
+        for (std::size_t i = 0; i < gradients.size(); ++i)
+            model_.write(ParamPart::gradient, model_.index().parameters[i], std::span<const std::byte>(gradients[i]));
     }
     if (best) {
         state_.best = take_weights(model_);

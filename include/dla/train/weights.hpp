@@ -22,9 +22,11 @@ DLA_ONCE void save_arrays(const std::string& path, const ParamAccess& model, std
 }  // namespace detail
 
 /// Writes all parameters, buffers and counters atomically: `save_weights("net.safetensors", model)`. `As` = bf16 or f16 rounds the values (to nearest, ties
-/// to even) into half the bytes: `save_weights<bf16>(...)`. Throws Error(io).
+/// to even) into half the bytes: `save_weights<bf16>(...)`; float and double write these whatever the model's. Throws Error(io).
 template <class As = void>
 void save_weights(const std::string& path, const ParamAccess& model, const StoredMetadata& metadata = {}) {
+    static_assert(std::is_void_v<As> || std::is_same_v<As, float> || std::is_same_v<As, double> || std::is_same_v<As, f16> || std::is_same_v<As, bf16>,
+                  "dla: weights are saved as float, double, dla::f16 or dla::bf16");
     if constexpr (std::is_void_v<As>)
         detail::save_arrays(path, model, std::nullopt, metadata);
     else

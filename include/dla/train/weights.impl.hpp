@@ -14,11 +14,16 @@ namespace dla {
 
 namespace detail {
 
-/// Floats or doubles rounded once.
-template <class Half>
-std::vector<std::byte> rounded_bytes(std::span<const std::byte> values, ValueType type) {
-    const std::vector<Half> half = type == ValueType::f32 ? rounded<Half>(values_in<float>(values)) : rounded<Half>(values_in<double>(values));
-    const auto bytes = std::as_bytes(std::span(half));
+/// Floats or doubles as numbers of another type, rounded once.
+template <class To>
+std::vector<std::byte> converted_bytes(std::span<const std::byte> values, ValueType type) {
+    const auto converted = []<class From>(std::span<const From> from) {
+        std::vector<To> to(from.size());
+        std::ranges::transform(from, to.begin(), [](From v) { return static_cast<To>(v); });
+        return to;
+    };
+    const std::vector<To> to = type == ValueType::f32 ? converted(values_in<float>(values)) : converted(values_in<double>(values));
+    const auto bytes = std::as_bytes(std::span(to));
     return {bytes.begin(), bytes.end()};
 }
 
@@ -34,8 +39,10 @@ DLA_ONCE void save_arrays(const std::string& path, const ParamAccess& model, std
         [&](const auto& row) {
             std::vector<std::byte>& host = new_array(arrays, row.count, own);
             read_row(model, row, std::span(host));
-            if (type == StoredType::bf16) host = rounded_bytes<bf16>(host, own);
-            if (type == StoredType::f16) host = rounded_bytes<f16>(host, own);
+            if (type == StoredType::bf16) host = converted_bytes<bf16>(host, own);
+            if (type == StoredType::f16) host = converted_bytes<f16>(host, own);
+            if (type == StoredType::f32 && own != ValueType::f32) host = converted_bytes<float>(host, own);
+            if (type == StoredType::f64 && own != ValueType::f64) host = converted_bytes<double>(host, own);
             tensors.push_back({row.path, type, stored_shape(row.dims), std::as_bytes(std::span(host))});
         },
         [&](const CounterRow& row) {

@@ -7,6 +7,7 @@
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/optim/any_schedule.hpp>
 #include <dla/optim/make_optimizer.hpp>
+#include <dla/train/run_schedule.hpp>
 #include <dla/train/trainer_options.hpp>
 
 namespace dla::inline DLA_ABI_TAG {

@@ -16,10 +16,10 @@ DLA_ONCE AnySchedule make_schedule(const TrainingConfig& c, index_t steps_per_ep
     AnyScheduleOptions options;
     options.learning_rate = c.learning_rate;
     if (c.warmup_epochs > 0) options.warmup = LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = ScheduleUnit::step});
-    const std::int64_t epochs = std::max<std::int64_t>(1, c.num_epochs - c.warmup_epochs);
+    const auto of_run = [&](const RunSchedule& schedule) { return schedule.of(static_cast<int>(c.num_epochs), steps_per_epoch, options.warmup); };
     if (c.scheduler == "reduce_lr") options.rule = ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
-    if (c.scheduler == "cosine") options.rule = CosineSchedule({.length = epochs});
-    if (c.scheduler == "one_cycle") options.rule = OneCycle({.length = epochs * steps_per_epoch, .cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
+    if (c.scheduler == "cosine") options.rule = of_run(CosineOptions{});
+    if (c.scheduler == "one_cycle") options.rule = of_run(OneCycleOptions{.cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
     return AnySchedule(options);
 }
 
