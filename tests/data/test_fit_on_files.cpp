@@ -4,6 +4,7 @@
 
 #include <dla/data.hpp>
 #include <dla/data/image_folder.hpp>
+#include <dla/io/npy.hpp>
 #include <dla/nn.hpp>
 #include <dla/train.hpp>
 #include <support/temporary_folder.hpp>

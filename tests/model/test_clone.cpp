@@ -40,6 +40,9 @@ TEST_CASE("shapes and models are written to streams") {
     std::ostringstream out;
     out << Shape{3, 32, 32} << ' ' << Shape{} << ' ' << Shape{Dyn};
     CHECK(out.str() == "[3, 32, 32] [unknown] [Dyn]");
+    std::ostringstream numbers;  // which could become shapes
+    numbers << 1.5 << ' ' << 2.5f << ' ' << 3L << ' ' << 4;
+    CHECK(numbers.str() == "1.5 2.5 3 4");
     Model<support::Mlp, image> model(Seed{3});
     std::ostringstream table;
     table << model;

@@ -4,6 +4,7 @@
 
 #include <dla/core/text.hpp>
 
+#include <concepts>
 #include <cstdint>
 #include <limits>
 
@@ -118,8 +119,9 @@ constexpr bool compatible(const Shape& a, const Shape& b) {
     return t.append(s.rank == 3 && !s.is_image() ? "] (contiguous)" : "]");
 }
 
-template <class Stream>
-auto operator<<(Stream& out, const Shape& s) -> decltype(out << to_text(s).view()) {
+/// For Shapes alone: a number becomes one too easily, and `stream << 1.5` would be ambiguous.
+template <class Stream, std::same_as<Shape> S>
+auto operator<<(Stream& out, const S& s) -> decltype(out << to_text(s).view()) {
     return out << to_text(s).view();
 }
 
