@@ -6,6 +6,8 @@
 #include <dla/nn.hpp>
 #include <dla/train.hpp>
 
+#include <stdexcept>
+
 namespace fit_tests {
 
 using namespace dla;
@@ -54,5 +56,14 @@ inline FitOptions quiet(int epochs) {
     o.quiet = true;
     return o;
 }
+
+/// Breaks a run off after so many steps, as an error would.
+struct Stop : TrainingCallback {
+    int after;
+    explicit Stop(int steps) : after(steps) {}
+    void progress(int, std::int64_t, std::int64_t) override {
+        if (--after == 0) throw std::runtime_error("stop");
+    }
+};
 
 }  // namespace fit_tests

@@ -12,13 +12,6 @@
 using namespace fit_tests;
 
 TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was never stopped") {
-    struct Stop : TrainingCallback {
-        int after;
-        explicit Stop(int steps) : after(steps) {}
-        void progress(int, std::int64_t, std::int64_t) override {
-            if (--after == 0) throw std::runtime_error("stop");
-        }
-    };
     const ArrayData data = surface();
     const TemporaryFolder folder;
     FitOptions o = quiet(6);
@@ -71,12 +64,6 @@ TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was 
 }
 
 TEST_CASE("fit: what a resumed run must have in common is everything that can be compared") {
-    struct Stop : TrainingCallback {
-        int after = 15;
-        void progress(int, std::int64_t, std::int64_t) override {
-            if (--after == 0) throw std::runtime_error("stop");
-        }
-    };
     const ArrayData data = surface();
     const TemporaryFolder folder;
     FitOptions o = quiet(4);
@@ -87,7 +74,7 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
     o.validation_share = 0.1;
     o.metrics = {std::make_shared<BinaryScore>(BinaryScore::Kind::recall, -5)};
     o.clip_norm = 1;
-    Stop stop;
+    Stop stop(15);
     o.callbacks = {&stop};
     Regressor model(Seed{1});
     CHECK_THROWS_WITH(fit(model, data, o), "stop");

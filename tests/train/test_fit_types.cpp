@@ -18,13 +18,6 @@ template <class P>
 std::vector<std::vector<std::byte>> bytes_of(BasicModel<P>& model) {
     return take_weights(*any_model(model)).arrays;
 }
-struct Stop : TrainingCallback {
-    int after;
-    explicit Stop(int steps) : after(steps) {}
-    void progress(int, std::int64_t, std::int64_t) override {
-        if (--after == 0) throw std::runtime_error("stop");
-    }
-};
 
 template <class P>
 void resumes_to_the_bit(StoredType stored) {

@@ -79,12 +79,13 @@ StoredTensor stored_tensor(std::string name, std::vector<std::int64_t> shape, st
 template <class T>
 StoredTensor stored_tensor(std::string, std::vector<std::int64_t>, const std::vector<std::type_identity_t<T>>&&) = delete;
 
-/// `values` rounded once, to nearest with ties to even, to write them in half the bytes: `stored_tensor<bf16>(name, shape, half)` of `rounded<bf16>(values)`.
-template <class Half, class T>
-std::vector<Half> rounded(std::span<const T> values) {
-    std::vector<Half> half(values.size());
-    for (std::size_t i = 0; i < half.size(); ++i) half[i] = Half(values[i]);
-    return half;
+/// `values` as numbers of another type, rounded once, to nearest with ties to even. To write them in half the bytes: `stored_tensor<bf16>(name, shape, half)`
+/// of `rounded<bf16>(values)`.
+template <class To, class T>
+std::vector<To> rounded(std::span<const T> values) {
+    std::vector<To> to(values.size());
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] = static_cast<To>(values[i]);
+    return to;
 }
 
 /// Whether floating-point numbers of a file may become wider ones. No value changes, but the file is not what the reader would have written.

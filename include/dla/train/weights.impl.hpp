@@ -17,12 +17,7 @@ namespace detail {
 /// Floats or doubles as numbers of another type, rounded once.
 template <class To>
 std::vector<std::byte> converted_bytes(std::span<const std::byte> values, ValueType type) {
-    const auto converted = []<class From>(std::span<const From> from) {
-        std::vector<To> to(from.size());
-        std::ranges::transform(from, to.begin(), [](From v) { return static_cast<To>(v); });
-        return to;
-    };
-    const std::vector<To> to = type == ValueType::f32 ? converted(values_in<float>(values)) : converted(values_in<double>(values));
+    const std::vector<To> to = type == ValueType::f32 ? rounded<To>(values_in<float>(values)) : rounded<To>(values_in<double>(values));
     const auto bytes = std::as_bytes(std::span(to));
     return {bytes.begin(), bytes.end()};
 }
