@@ -7,7 +7,8 @@ usage() {
     cat <<'TEXT'
 usage: scripts/test.sh [--no-install] [--nightly] [--build-dir DIR] [--help]
 Installs compiler, libraries and test tools with apt (--no-install: does not), builds everything in
-build-test/ (--build-dir) and runs every test; --nightly adds the long ones.
+build-test/ (--build-dir) and runs every test; --nightly adds the long ones, and what takes
+long to build: other compilers, other flags in one program, each header with its bodies, benchmarks.
 Tests that need the real data look for it in $DLA_DATA_DIR and skip without it.
 TEXT
 }
@@ -35,13 +36,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/packages.sh
 
 if [ "$install" = yes ]; then
-    # python3-numpy and the rest of the optional ones: tests that use them skip where they are not.
+    # Tests that use what is optional skip where it is not.
+    optional=(graphviz libeigen3-dev libxtensor-dev)
+    [ "$nightly" = no ] || optional+=(clang-19 libbenchmark-dev)
     install_packages g++ meson ninja-build pkg-config python3 git libcli11-dev libtomlplusplus-dev nlohmann-json3-dev doctest-dev \
-        zlib1g-dev libcurl4-openssl-dev libssl-dev ca-certificates libpng-dev libjpeg-dev gnuplot-nox fonts-dejavu-core -- clang-19 graphviz \
-        libbenchmark-dev libeigen3-dev libxtensor-dev
+        zlib1g-dev libcurl4-openssl-dev libssl-dev ca-certificates libpng-dev libjpeg-dev gnuplot-nox fonts-dejavu-core -- "${optional[@]}"
 fi
 
 options=(--buildtype=release -Dtests=enabled -Dexamples=enabled -Dbenchmarks=auto)
+if [ "$nightly" = yes ]; then options+=(-Dnightly=true); else options+=(-Dnightly=false); fi
 if [ -f "$build/build.ninja" ]; then
     meson configure "$build" "${options[@]}"
 else

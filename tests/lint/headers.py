@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every header compiles alone, twice in a row and without a warning, and <dla/nn.hpp> stays light. Usage: headers.py SOURCE_ROOT COMPILER [ARGUMENT...]
+"""Every header compiles alone, twice in a row and without a warning, and <dla/nn.hpp> stays light. Usage: headers.py [--bodies] SOURCE_ROOT COMPILER [ARGUMENT...]
+The bodies of what depends on no network are compiled of what users include (<dla/nn.hpp> and its like), with --bodies of each header that has any.
 A header that another one includes before anything else is compiled with it: nothing stands in front of it there, either.
 Arguments in $DLA_HEADER_ARGS (include folders, feature definitions) are passed on. Headers whose third-party library is missing are named and skipped."""
 import concurrent.futures
@@ -19,7 +20,9 @@ OPTIONAL = {"interop/eigen.hpp": "Eigen/Core", "interop/eigen_policy.hpp": "Eige
 
 
 def main():
-    root, command = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    every_body = sys.argv[1] == "--bodies"
+    root, *command = sys.argv[2:] if every_body else sys.argv[1:]
+    root = pathlib.Path(root)
     include = root / "include"
     base = [*command, "-std=c++20", f"-I{include}", *shlex.split(os.environ.get("DLA_HEADER_ARGS", ""))]
     environment = {**os.environ, "LC_ALL": "C"}
@@ -43,11 +46,13 @@ def main():
     def has_bodies(name):
         return (include / "dla" / name.replace(".hpp", ".impl.hpp")).exists()
 
+    def is_inside_kernels(name):
+        return name.startswith("kernels/cpu/") and name.rpartition("/")[2] not in ("declarations.hpp", "isa.hpp", "parallel.hpp")
+
     def compile_alone(name, with_bodies):
         """Without the bodies of what depends on no network, which bring further headers; where asked for also with them."""
         source = f"#include <dla/{name}>\n#include <dla/{name}>\n"
-        inner = name.startswith("kernels/cpu/") and name not in ("kernels/cpu/declarations.hpp", "kernels/cpu/bf16/declarations.hpp", "kernels/cpu/isa.hpp", "kernels/cpu/parallel.hpp")
-        for extra in ([] if inner else [["-DDLA_KERNELS_EXTERN"]]) + ([[]] if with_bodies else []):
+        for extra in ([] if is_inside_kernels(name) else [["-DDLA_KERNELS_EXTERN"]]) + ([[]] if with_bodies else []):
             result = run([*WARNINGS, "-fsyntax-only", *extra], source)
             if result.returncode != 0:
                 break
@@ -65,9 +70,9 @@ def main():
     roots = [n for n in names if n not in led]
     reached = {n for name in roots for n in chain(name)}
     assert reached >= set(names), f"not compiled: {set(names) - reached}"
-    # Bodies take long. Kernels and what users include have them compiled; of the rest as few as it takes to have each header's bodies once with nothing in front.
-    whole = {n for n in roots if n.startswith("kernels/cpu/") or "/" not in n}
-    left = {n for n in names if has_bodies(n)} - {n for name in whole for n in chain(name)}
+    # Bodies take long. Of what users do not include by name as few files as it takes to have each header's bodies once with nothing in front.
+    whole = {n for n in roots if is_inside_kernels(n) or "/" not in n}
+    left = {n for n in names if every_body and has_bodies(n)} - {n for name in whole for n in chain(name)}
     for name in sorted(roots, key=lambda n: -len(left.intersection(chain(n)))):
         if left.intersection(chain(name)):
             whole.add(name)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Builds a small program that uses the library in every way the README names: plain compiler, Meson subproject, pkg-config, CMake."""
+"""Builds a small program that uses the library in every way the README names: plain compiler, Meson subproject, pkg-config, CMake.
+Usage: consumers.py [--kernels] SOURCE_ROOT WORK_DIR -- COMPILER [ARGUMENT...]; --kernels: the subproject builds its kernels as well (minutes)."""
 import concurrent.futures
 import json
 import os
@@ -48,8 +49,8 @@ class Consumers:
     """One way to use the library each. They share nothing, so they run side by side. Kernels for one instruction set (DLA_NO_SIMD) do where kernels are not
     the point."""
 
-    def __init__(self, root, work, compiler):
-        self.root, self.work, self.compiler = root, work, compiler
+    def __init__(self, root, work, compiler, with_kernels):
+        self.root, self.work, self.compiler, self.with_kernels = root, work, compiler, with_kernels
         self.environment = {**os.environ, "CXX": " ".join(compiler)}
         self.meson = shutil.which("meson")
         self.version = re.search(r'DLA_VERSION_STRING "(.*)"', (root / "include/dla/version.hpp").read_text()).group(1)
@@ -105,9 +106,10 @@ class Consumers:
         run([self.meson, "setup", "--wipe", sub / "build", sub, "--wrap-mode=nodownload", "-Dcpp_args=-DDLA_NO_SIMD"], env=self.environment)
         targets = {t["name"]: t for t in json.loads(run([self.meson, "introspect", "--targets", sub / "build"]))}
         assert set(targets) == {"app", "dla-kernels"}, f"a subproject with kernels builds {sorted(targets)}"
-        run(["ninja", "-j1", "-C", sub / "build"])
-        assert run([sub / "build" / "app"]).strip() == self.version
-        return "Meson subproject: ok, and only the program itself is built, or the program and the kernels where it asks for them"
+        if self.with_kernels:
+            run(["ninja", "-j1", "-C", sub / "build"])
+            assert run([sub / "build" / "app"]).strip() == self.version
+        return "Meson subproject: ok, and only the program itself is to be built, or the program and the kernels where it asks for them"
 
     def installed(self):
         destination = self.work / "destination"
@@ -142,10 +144,12 @@ class Consumers:
 
 
 def main():
-    work = pathlib.Path(sys.argv[2])
+    options, (_, *compiler) = sys.argv[1:sys.argv.index("--")], sys.argv[sys.argv.index("--"):]
+    with_kernels = options[0] == "--kernels"
+    root, work = map(pathlib.Path, options[1:] if with_kernels else options)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    consumers = Consumers(pathlib.Path(sys.argv[1]), work, sys.argv[sys.argv.index("--") + 1:])
+    consumers = Consumers(root, work, compiler, with_kernels)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for said in [pool.submit(f) for f in (consumers.once, consumers.subproject, consumers.installed, consumers.plain)]:
             print(said.result())

@@ -93,9 +93,9 @@ def main():
         totals = "Ok: 11\\nExpected Fail: 1\\nFail: 2\\nUnexpected Pass: 0\\nSkipped: 3\\nTimeout: 1\\n"
         status, said, calls = stage(present="all", totals=totals, test_status=3).run("test.sh")
         assert status == 3 and said.splitlines()[-1] == "12 passed, 3 failed, 3 skipped", said
-        assert "--no-suite nightly" in calls
+        assert "--no-suite nightly" in calls and "-Dnightly=false" in calls
         status, said, calls = stage(present="all").run("test.sh", "--nightly")
-        assert status == 0 and said.splitlines()[-1] == "2 passed, 0 failed, 0 skipped" and "--no-suite" not in calls, said
+        assert status == 0 and said.splitlines()[-1] == "2 passed, 0 failed, 0 skipped" and "--no-suite" not in calls and "-Dnightly=true" in calls, said
         assert stage(present="all", totals="nothing").run("test.sh")[0] == 1  # no test at all is no success
 
     # Links and files that the documents name.
