@@ -131,9 +131,9 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     Recorder recorder(e, progress);
     try {
         if (const int signal = trainer.run(recorder).interrupted_by) return signal;
-        const dla::RunningMean test = dla::Trainer::evaluate(*model, run.loss, run.test);
-        e.test_loss = test.loss();
-        e.test_accuracy = test.accuracy();
+        const dla::Evaluation test = dla::Trainer::evaluate(*model, run.loss, run.test);
+        e.test_loss = test.loss;
+        e.test_accuracy = test.accuracy;
         for (const dla::ParamStats& p : trainer.measure_stats().parameters)
             if (p.kind == dla::ParamKind::weight) e.layers.push_back({p.path, p.gradient_norm});
     } catch (const Error& error) {

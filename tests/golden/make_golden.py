@@ -695,6 +695,19 @@ def layers():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers):
+def unflatten():
+    """Features that become images: a decoder, and images that were flattened before."""
+    f = File("unflatten")
+    nn = torch.nn
+    decoder = nn.Sequential(nn.Linear(5, 24), nn.ReLU(), nn.Unflatten(1, (2, 3, 4)), nn.ConvTranspose2d(2, 3, 3, 2, 1), nn.Sigmoid())
+    state_case(f, "decoder", decoder, (3, 5), dict(kind="decoder"), span=64)
+    alone = nn.Sequential(nn.Unflatten(1, (3, 2, 5)), nn.Softplus())
+    state_case(f, "alone", alone, (2, 30), dict(kind="alone"), span=64, inferred=False)
+    back = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Tanh(), nn.Unflatten(1, (3, 2, 3)), nn.Conv2d(3, 2, 2), nn.Flatten(), nn.Linear(4, 3))
+    state_case(f, "back", back, (2, 2, 4, 5), dict(kind="back"), span=64)
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

@@ -114,6 +114,20 @@ TEST_CASE("refusals of group normalisation") {
           "Flatten");
 }
 
+TEST_CASE("refusals of features that are to become an image") {
+    static_assert(Unflatten<2, 3, 4>{}.out_shape(Shape{24}).shape == Shape{2, 3, 4});
+    static_assert(Unflatten<Dyn, 3, 4>{}.out_shape(Shape{60}).shape == Shape{5, 3, 4});
+    static_assert(Unflatten<2, 3, Dyn>{}.out_shape(Shape{Dyn}).shape == Shape{2, 3, Dyn});
+    static_assert(Unflatten<2, 3, 4>{}.out_shape(Flatten{}.out_shape(Shape{2, 3, 4}).shape).shape == Shape{2, 3, 4});
+    static_assert(Unflatten<2, 3, 4>{}.out_shape(Shape{}).shape == Shape{2, 3, 4});
+    CHECK(why(Unflatten<2, 3, 4>{}, Shape{20}) == "Unflatten<2, 3, 4> refuses input [20]: expected 24 features");
+    CHECK(why(Unflatten<Dyn, 3, 4>{}, Shape{20}) == "Unflatten<Dyn, 3, 4> refuses input [20]: expected a multiple of 12 features");
+    CHECK(why(Unflatten<2, 3, 4>{}, Shape{2, 12}) == "Unflatten<2, 3, 4> refuses input [2, 12] (24 values): expected features in one axis; put Flatten in front");
+    CHECK(why(Unflatten<2, 4, 3>{}, Flatten{}.out_shape(Shape{2, 3, 4}).shape) ==
+          "Unflatten<2, 4, 3> refuses input [24]: these are the features of an image [2, 3, 4], in its order in memory; only that image can be made of them, "
+          "or put a Linear in between");
+}
+
 TEST_CASE("refusals of layers that resize images") {
     using Upsample = Upsample2d<>;
     static_assert(Upsample2d<2>{}.out_shape(Shape{3, 4, 5}).shape == Shape{3, 8, 10});

@@ -150,6 +150,8 @@ void for_each_plain_case(F&& f) {
     f("ToChannelsLast, nothing to do", dla::ToChannelsLast{}, Shape{2, 3, 4}, 2);
     f("ToContiguous", dla::ToContiguous{}, Shape{2, 3, 4}, 2);
     f("Flatten contiguous axes", dla::Flatten{}, Shape{2, 3, 4}.contiguous(), 2);
+    f("Unflatten", dla::Unflatten<2, 3, 4>{}, Shape{24}, 2);
+    f("Unflatten with a size that follows", dla::Unflatten<3, dla::Dyn, 5>{}, Shape{30}, 3);
     f("Identity", dla::Identity{}, Shape{2, 3, 4}, 2);
 }
 

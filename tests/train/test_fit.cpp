@@ -154,8 +154,115 @@ TEST_CASE("a look at a model leaves nothing behind in it, and a network of one o
     train_step(model, sgd, CrossEntropy{}, std::vector<float>{1, 2}, std::vector<std::int32_t>{0});
     CHECK(calls == 1);
     const Model<Sequential<Linear<2, 1>>, Shape{2}> logit(Seed{1});
-    CHECK(contains(error_of([&] { predict_classes(logit, std::vector<float>{1, 2}); }), "the Sigmoid of a single logit is the probability"));
+    CHECK(contains(error_of([&] { predict_classes(logit, std::vector<float>{1, 2}); }), "of logits of yes and no, predict_label_probabilities gives the probabilities"));
     CHECK(contains(error_of([&] { predict_probabilities(logit, std::vector<float>{1, 2}); }), "gives a score for each of two classes or more"));
+}
+
+TEST_CASE("probabilities of several labels at once are those of each by itself") {
+    Classifier model(Seed{1});
+    const ArrayData data(Shape{2}, {1, 2, -3, 0.5f}, Shape{3}, std::vector<float>(6));
+    const std::vector<float> logits = predict(model, data), shares = predict_label_probabilities(model, data);
+    REQUIRE(shares.size() == 6);
+    for (std::size_t i = 0; i < 6; ++i) CHECK(shares[i] == doctest::Approx(1 / (1 + std::exp(-static_cast<double>(logits[i])))).epsilon(1e-6));
+    CHECK(predict_label_probabilities(*any_model(model), data.inputs()) == shares);
+    const Model<Sequential<Linear<2, 1>>, Shape{2}> one(Seed{1});
+    CHECK(predict_label_probabilities(one, data.inputs()).size() == 2);
+}
+
+namespace {
+
+/// The same samples, each as often as its weight says.
+ArrayData repeated(const ArrayData& data, const std::vector<double>& weights) {
+    std::vector<float> x, y;
+    std::vector<std::int32_t> labels;
+    const auto in = static_cast<std::size_t>(data.input_shape().size()), out = static_cast<std::size_t>(data.target_shape().size());
+    for (std::size_t i = 0; i < weights.size(); ++i)
+        for (int k = 0; k < static_cast<int>(weights[i]); ++k) {
+            x.insert(x.end(), data.inputs().begin() + static_cast<std::ptrdiff_t>(i * in), data.inputs().begin() + static_cast<std::ptrdiff_t>((i + 1) * in));
+            if (data.classes() > 0)
+                labels.push_back(data.labels()[i]);
+            else
+                y.insert(y.end(), data.targets().begin() + static_cast<std::ptrdiff_t>(i * out), data.targets().begin() + static_cast<std::ptrdiff_t>((i + 1) * out));
+        }
+    return data.classes() > 0 ? ArrayData(data.input_shape(), std::move(x), std::move(labels)) : ArrayData(data.input_shape(), std::move(x), data.target_shape(), std::move(y));
+}
+
+}  // namespace
+
+TEST_CASE("samples that weigh more count as if they were there more often, in loss, accuracy and metrics") {
+    std::vector<double> weights;
+    for (int i = 0; i < 60; ++i) weights.push_back(i * 7 % 4);  // 0 to 3
+    const Model<Sequential<Linear<2, 5>, Tanh, Linear<5, 3>>, Shape{2}> classifier(Seed{3});
+    const Model<Sequential<Linear<2, 5>, Tanh, Linear<5, 2>>, Shape{2}> regressor(Seed{3});
+    const auto both = [&](const auto& model, const ArrayData& data, const AnyLoss& loss, const std::shared_ptr<Metric>& metric, index_t batch) {
+        const ArrayData more = repeated(data, weights);
+        const Evaluation weighted = evaluate(model, data, {.loss = loss, .metrics = {metric}, .sample_weights = weights, .batch_size = batch});
+        const Evaluation plain = evaluate(model, more, {.loss = loss, .metrics = {metric}, .batch_size = 1000});
+        CHECK(weighted.loss == doctest::Approx(plain.loss).epsilon(1e-6));
+        CHECK(weighted.loss != evaluate(model, data, {.loss = loss}).loss);
+        if (loss.counts_correct())
+            CHECK(weighted.accuracy == doctest::Approx(plain.accuracy));
+        else
+            CHECK(std::isnan(weighted.accuracy));
+        CHECK(weighted.metrics.at(0).value == doctest::Approx(plain.metrics.at(0).value).epsilon(1e-6));
+        CHECK(weighted.samples == 60);
+    };
+    const auto f1 = std::make_shared<ClassScore>();
+    const auto mae = std::make_shared<MeanAbsoluteError>();
+    for (const index_t batch : {7, 60}) {
+        CAPTURE(batch);
+        both(classifier, stripes(60), CrossEntropy{}, f1, batch);
+        both(classifier, stripes(60), CrossEntropy{.label_smoothing = 0.1, .ignore_index = 1, .class_weights = {1, 2, 0.25}}, f1, batch);
+        both(regressor, surface(60), MeanSquaredError<float>{}, mae, batch);
+        both(regressor, surface(60), Huber<float>{.delta = 0.25}, mae, batch);
+        both(regressor, surface(60), BCEWithLogits<float>{.pos_weight = {2, 3}}, mae, batch);
+        both(regressor, surface(60), SampleLoss<float>{[](auto y, auto t, auto) { return static_cast<double>((y[0] - t[0]) * (y[0] - t[0]) + std::abs(y[1] - t[1])); }}, mae, batch);
+    }
+    both(classifier, stripes(60), CrossEntropy{.reduction = Reduction::sum}, f1, 60);
+    both(regressor, surface(60), L1<float>{.reduction = Reduction::sum}, mae, 60);
+
+    const auto refused = [&](std::vector<double> w) {
+        return error_of([&] { evaluate(classifier, stripes(60), {.sample_weights = std::move(w)}); });
+    };
+    CHECK(refused({1, 2}) == "error[data] evaluate: got 2 weights; expected one for each of 60 samples, or none");
+    CHECK(contains(refused(std::vector<double>(60)), "the weights of all samples are 0; there is nothing to measure"));
+    weights[5] = -1;
+    CHECK(contains(refused(weights), "weights of samples must be finite and not negative"));
+}
+
+TEST_CASE("fit: what is validated on may have weights") {
+    const ArrayData data = stripes(120);
+    FitOptions o = quiet(2);
+    o.validation_share = 0.25;
+    o.metrics = {std::make_shared<ClassScore>()};
+    for (std::size_t i = 0; i < 120; ++i) o.validation_weights.push_back(static_cast<double>(i % 5));
+    Classifier model(Seed{3});
+    const EpochMetrics last = fit(model, data, o).state.history.back();
+    // The best epoch's weights are in the model now; both epochs were measured on the same samples.
+    FitOptions none = o;
+    none.validation_weights.clear();
+    Classifier same(Seed{3});
+    const EpochMetrics plain = fit(same, data, none).state.history.back();
+    CHECK(last.train_loss == plain.train_loss);
+    CHECK(last.val_loss != plain.val_loss);
+
+    FitOptions apart = quiet(1);
+    apart.validation = data;
+    apart.validation_weights = o.validation_weights;
+    Classifier third(Seed{3});
+    const EpochMetrics m = fit(third, data, apart).state.history.back();
+    const Evaluation e = evaluate(third, data, {.sample_weights = o.validation_weights});
+    CHECK(m.val_loss == doctest::Approx(e.loss).epsilon(1e-6));
+    CHECK(m.val_accuracy == e.accuracy);
+
+    apart.validation_weights.assign(120, 0);
+    const std::vector<float> before = all_values(third);
+    CHECK(contains(error_of([&] { fit(third, data, apart); }), "the weights of all samples are 0"));
+    apart.validation_weights = {1};
+    CHECK(contains(error_of([&] { fit(third, data, apart); }), "got 1 weights; expected one for each of 120 samples"));
+    apart.validation.reset();
+    CHECK(contains(error_of([&] { fit(third, data, apart); }), "validation_weights need something to validate on"));
+    CHECK(all_values(third) == before);
 }
 
 TEST_CASE("fit: targets lie in memory as the outputs do") {
@@ -198,7 +305,7 @@ TEST_CASE("fit: a split of one's own is what is trained and validated on") {
     fit(third, data, given);
     given.resume = true;
     given.split = random_split(50, 13, Seed{8});
-    CHECK(contains(error_of([&] { fit(third, data, given); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(third, data, given); }), "none of the checkpoints of 'model' serves"));
 }
 
 TEST_CASE("a source is told whether its samples are trained on") {

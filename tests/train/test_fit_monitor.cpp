@@ -178,7 +178,7 @@ TEST_CASE("fit: chances of one's own draw the samples, and change what a resumed
     CHECK(all_values(again) == all_values(model));
     o.resume = true;
     o.sampling_weights[1] = 1;
-    CHECK(contains(error_of([&] { fit(again, data, o); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(again, data, o); }), "none of the checkpoints of 'model' serves"));
     o.balanced = true;
     CHECK(contains(error_of([&] { fit(again, data, o); }), "give one of balanced and sampling_weights"));
     o.balanced = false;

@@ -54,6 +54,22 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
     CHECK(contains(error_of([&] { accuracy(model, values); }), "class numbers"));
 }
 
+TEST_CASE("fit: metrics that nothing would measure and warm-ups longer than the run are refused") {
+    const ArrayData data = surface(64);
+    Regressor model(Seed{1});
+    FitOptions o = quiet(3);
+    o.metrics = {std::make_shared<R2>()};
+    CHECK(error_of([&] { fit(model, data, o); }) ==
+          "error[usage] trainer: metrics are measured on validation data, and there are none; to `fit`, give validation_share, split or validation");
+    o.metrics.clear();
+    o.warmup = LinearWarmup({.length = 4});
+    CHECK(error_of([&] { fit(model, data, o); }) == "error[usage] fit: the warm-up takes 4 epochs, and the run has 3; shorten it");
+    o.warmup = LinearWarmup({.length = 7, .unit = ScheduleUnit::step});  // two batches an epoch
+    CHECK(error_of([&] { fit(model, data, o); }) == "error[usage] fit: the warm-up takes 7 steps, and the run has 6; shorten it");
+    o.warmup = LinearWarmup({.length = 6, .unit = ScheduleUnit::step});
+    CHECK_NOTHROW(fit(model, data, o));
+}
+
 TEST_CASE("fit: last batches that are too small for their parts are left out") {
     const ArrayData data = surface(27);
     Regressor model(Seed{1});

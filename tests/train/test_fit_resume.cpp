@@ -38,6 +38,12 @@ TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was 
     Regressor model(Seed{99});  // what it begins with does not matter any more
     const TrainingResult got = fit(model, data, o);
     CHECK(all_values(model) == all_values(whole));
+    CHECK(expected.resumed_from.empty());
+    CHECK(got.resumed_from.starts_with(folder / "broken/model_epoch_"));
+    CHECK(error_of([&] { got.state.history[0].value("R2"); }) ==
+          "error[usage] EpochMetrics: no number is called 'R2'; expected train_loss, train_accuracy, val_loss, val_accuracy, r2");
+    put_weights(model, take_weights(whole));
+    CHECK(take_weights(model) == take_weights(*any_model(whole)));
     REQUIRE(got.state.history.size() == expected.state.history.size());
     for (std::size_t i = 0; i < got.state.history.size(); ++i) {
         CHECK(got.state.history[i].train_loss == expected.state.history[i].train_loss);
@@ -58,7 +64,7 @@ TEST_CASE("fit: resuming a model of one's own gives the bytes of a run that was 
     CHECK(contains(error_of([&] { fit(model, data, o); }), "an earlier run left model_best.safetensors and 6 more; go on with it (resume = true)"));
     o.resume = true;
     o.batch_size = 16;
-    CHECK(contains(error_of([&] { fit(model, data, o); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(model, data, o); }), "none of the checkpoints of 'model' serves"));
     o.resume = false, o.overwrite = true;
     CHECK_NOTHROW(fit(model, data, o));
 }
@@ -85,7 +91,7 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
         FitOptions other = o;
         change(other);
         Regressor again(Seed{1});
-        CHECK(contains(error_of([&] { fit(again, data, other); }), "do not belong to this run"));
+        CHECK(contains(error_of([&] { fit(again, data, other); }), "none of the checkpoints of 'model' serves"));
     };
     refused("monitor", [](FitOptions& c) { c.monitor = "train_loss"; });
     refused("seed", [](FitOptions& c) { c.seed = Seed{7}; });
@@ -103,10 +109,10 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
     refused("epochs", [](FitOptions& c) { c.epochs = 5; });
     Regressor frozen(Seed{1});
     frozen.parameters().freeze("0.*");
-    CHECK(contains(error_of([&] { fit(frozen, data, o); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(frozen, data, o); }), "none of the checkpoints of 'model' serves"));
     const ArrayData fewer = surface(396);
     Regressor other(Seed{1});
-    CHECK(contains(error_of([&] { fit(other, fewer, o); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(other, fewer, o); }), "none of the checkpoints of 'model' serves"));
     CHECK_NOTHROW(fit(model, data, o));
 }
 
@@ -174,7 +180,7 @@ TEST_CASE("fit: data may be a temporary, and runs may have a name of their own")
     CHECK(bytes("a") == bytes("b"));
     o.resume = true;
     o.run_id = "other";
-    CHECK(contains(error_of([&] { fit(again, surface(), o); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(again, surface(), o); }), "none of the checkpoints of 'model' serves"));
     for (const char* bad : {"2024/11", "a b", "..", "ü"}) {
         o.run_id = bad;
         CHECK(contains(error_of([&] { fit(again, surface(), o); }), "run_id takes up to 64 letters, digits, _ and -"));

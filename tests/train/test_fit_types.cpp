@@ -52,7 +52,7 @@ void resumes_to_the_bit(StoredType stored) {
     }
     // A network of the same parameters that computes in other numbers is another run.
     Model<Net, Shape{2}> floats(Seed{1});
-    CHECK(contains(error_of([&] { fit(floats, data, o); }), "do not belong to this run"));
+    CHECK(contains(error_of([&] { fit(floats, data, o); }), "none of the checkpoints of 'model' serves"));
 }
 
 }  // namespace

@@ -188,10 +188,16 @@ TEST_CASE("metrics of values are scikit-learn's") {
     CHECK(measure(r2, far_out, far, 8, 3) == doctest::Approx(1 - 8 * 0.25 / 42).epsilon(1e-9));
 }
 
+TEST_CASE("a threshold is among the settings of a score to its last bit") {
+    CHECK(BinaryScore(BinaryScore::Kind::f1, 0.1).settings() != BinaryScore(BinaryScore::Kind::f1, std::nextafter(0.1, 1)).settings());
+    CHECK(BinaryScore(BinaryScore::Kind::f1, 0.1).settings() == BinaryScore(BinaryScore::Kind::f1, 0.1).settings());
+}
+
 TEST_CASE("targets that a metric cannot take are refused") {
     const std::vector<float> out{1, 2, 3, 4};
     CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}, 2); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
     CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "it takes class numbers"));
+    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: got 4 outputs for 0 targets; it takes class numbers"));
     CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}, 2); }), "it takes a value for each output"));
     CHECK(contains(error_of([&] {
                        R2 r2;

@@ -91,12 +91,12 @@ TEST_CASE("a loader's loss does not depend on how it is cut into batches, also w
     for (const bool weighted : {false, true}) {
         CAPTURE(weighted);
         loss.class_weights = weighted ? std::vector<double>{0.1, 9, 1, 0, 3, 0.5, 1, 1, 20, 2} : std::vector<double>{};
-        const RunningMean whole = mean(90);
+        const Evaluation whole = mean(90);
         for (const int batch : {1, 7, 32}) {
             CAPTURE(batch);
-            const RunningMean parts = mean(batch);
-            CHECK(parts.loss() == doctest::Approx(whole.loss()).epsilon(1e-6));  // float logits may round otherwise in another batch size
-            CHECK(parts.accuracy() == whole.accuracy());
+            const Evaluation parts = mean(batch);
+            CHECK(parts.loss == doctest::Approx(whole.loss).epsilon(1e-6));  // float logits may round otherwise in another batch size
+            CHECK(parts.accuracy == whole.accuracy);
         }
     }
 }

@@ -56,20 +56,11 @@ private:
     std::shared_ptr<const void> own_;  // what was a temporary
 };
 
-/// What a model is worth on some data.
-struct Evaluation {
-    double loss = 0;
-    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
-    index_t samples = 0;
-    std::vector<NamedNumber> metrics;
-};
-DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
-
 /// What `evaluate` measures.
 struct EvaluationOptions {
     std::optional<AnyLoss> loss = {};  ///< as FitOptions::loss
     std::vector<std::shared_ptr<Metric>> metrics = {};
-    /// How much each sample of the data counts in metrics and accuracy, not negative; empty: all alike. The loss does not look at it.
+    /// How much each sample of the data counts in loss, accuracy and metrics: not negative, not all 0; empty: all alike.
     std::vector<double> sample_weights = {};
     index_t batch_size = 256;
 };
@@ -83,9 +74,13 @@ DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, 
 /// network does not give a score for each of two classes or more.
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs);
-/// exp(y) / sum exp(y) of each sample's outputs y. Throws as predict_classes.
+/// exp(y) / sum exp(y) of each sample's outputs y: one class of several. Throws as predict_classes.
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs);
+/// 1 / (1 + exp(-y)) of each output y by itself: of logits of yes and no, as networks give them that were trained with BCEWithLogits (several labels of a
+/// sample at once, the pixels of a mask, a single class).
+DLA_ONCE std::vector<float> predict_label_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
+DLA_ONCE std::vector<float> predict_label_probabilities(const AnyModel& model, std::span<const float> inputs);
 
 namespace detail {
 
@@ -117,6 +112,10 @@ std::vector<std::int32_t> predict_classes(const BasicModel<P>& model, const Inpu
 template <class P, class Inputs>
 std::vector<float> predict_probabilities(const BasicModel<P>& model, const Inputs& inputs) {
     return predict_probabilities(*detail::looked_at(model), inputs);
+}
+template <class P, class Inputs>
+std::vector<float> predict_label_probabilities(const BasicModel<P>& model, const Inputs& inputs) {
+    return predict_label_probabilities(*detail::looked_at(model), inputs);
 }
 
 }  // namespace dla

@@ -3,11 +3,10 @@
 #pragma once
 
 #include <dla/data/fingerprint.hpp>
+#include <dla/kernels/reference/eltwise.hpp>
 #include <dla/kernels/reference/softmax.hpp>
 
 #include <algorithm>
-#include <cstdio>
-#include <limits>
 
 namespace dla {
 
@@ -76,37 +75,12 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
 
 }  // namespace detail
 
-DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
-    char number[64];
-    std::snprintf(number, sizeof number, "loss %.4f", e.loss);
-    out << number;
-    if (!is_nan(e.accuracy)) {
-        std::snprintf(number, sizeof number, ", accuracy %.2f %%", e.accuracy);
-        out << number;
-    }
-    for (const NamedNumber& m : e.metrics) {
-        std::snprintf(number, sizeof number, " %.4g", m.value);
-        out << ", " << m.name << number;
-    }
-    return out << " (" << e.samples << " samples)";
-}
 DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& o) {
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("evaluate", model, data, &loss);
     const auto loader = data.loader(data.samples(), evaluation_options(o.batch_size, 0));
     detail::check_names(o.metrics);
-    std::vector<std::shared_ptr<Metric>> metrics = o.metrics;
-    const auto weighted = std::make_shared<TopK>(1);
-    if (loss.counts_correct() && !o.sample_weights.empty()) metrics.push_back(weighted);
-    const RunningMean mean = Trainer::evaluate(model, loss, *loader, metrics, o.sample_weights);
-    Evaluation e{.loss = mean.loss(),
-                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN()
-                             : o.sample_weights.empty() ? mean.accuracy()
-                                                        : weighted->value(),
-                 .samples = data.size(),
-                 .metrics = {}};
-    for (const auto& metric : o.metrics) e.metrics.push_back({metric->name(), metric->value()});
-    return e;
+    return Trainer::evaluate(model, loss, *loader, o.metrics, o.sample_weights);
 }
 DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data) { return evaluate(model, data, {.loss = CrossEntropy{}}).accuracy; }
 
@@ -141,7 +115,7 @@ inline const AnyModel& classifier(const AnyModel& model) {
     if (model.output_shape().rank != 1 || model.output_shape().size() < 2)
         fail(ErrorCode::model, "predict",
              text("takes a network that gives a score for each of two classes or more; this one gives ", to_text(model.output_shape()),
-                  "; the Sigmoid of a single logit is the probability of its class")
+                  "; of logits of yes and no, predict_label_probabilities gives the probabilities")
                  .view());
     return model;
 }
@@ -149,6 +123,11 @@ inline std::vector<std::int32_t> largest(std::span<const float> outputs, index_t
     std::vector<std::int32_t> classes;
     for (auto at = outputs.begin(); at != outputs.end(); at += each) classes.push_back(static_cast<std::int32_t>(std::max_element(at, at + each) - at));
     return classes;
+}
+/// In place.
+inline std::vector<float> sigmoid(std::vector<float> outputs) {
+    activation_forward(Reference<float>{}, Activation::sigmoid, {}, std::ssize(outputs), outputs.data(), outputs.data());
+    return outputs;
 }
 inline std::vector<float> softmax(const std::vector<float>& outputs, index_t each) {
     std::vector<float> shares(outputs.size());
@@ -169,6 +148,12 @@ DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const A
 }
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs) {
     return detail::softmax(detail::outputs_of(detail::classifier(model), inputs), model.output_shape().size());
+}
+DLA_ONCE std::vector<float> predict_label_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
+    return detail::sigmoid(predict(model, data, batch_size));
+}
+DLA_ONCE std::vector<float> predict_label_probabilities(const AnyModel& model, std::span<const float> inputs) {
+    return detail::sigmoid(detail::outputs_of(model, inputs));
 }
 
 }  // namespace dla

@@ -22,6 +22,8 @@ struct FitOptions {
     std::optional<Split> split = {};                    ///< or a split of your own, e.g. that by which the data were standardised
     std::optional<AnyData> validation = {};             ///< or data of their own
     std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation data after each epoch
+    /// How much each sample of what is validated on counts there, see EvaluationOptions::sample_weights: one for each sample of `validation`, or of the data.
+    std::vector<double> validation_weights = {};
     std::string monitor = {};                           ///< what is to become best, see TrainerOptions::monitor
     int early_stopping_patience = 0;                    ///< epochs without a better value of what is monitored; 0: never stop early
 

@@ -72,11 +72,13 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     j["augmentation"] = {a.padding, a.flip, a.cutout, a.contrast, a.brightness};
     j["transforms"] = {data.transforms(), o.validation && o.validation->transforms()};
     j["balanced"] = o.balanced;
-    if (!o.sampling_weights.empty()) {
-        Fnv1a chances;
-        chances.add_words(o.sampling_weights.data(), o.sampling_weights.size() * sizeof(double));
-        j["sampling_weights"] = to_hex(chances.value());
-    }
+    const auto note = [&](const char* key, const std::vector<double>& weights) {
+        Fnv1a hash;
+        hash.add_words(weights.data(), weights.size() * sizeof(double));
+        if (!weights.empty()) j[key] = to_hex(hash.value());
+    };
+    note("sampling_weights", o.sampling_weights);
+    note("validation_weights", o.validation_weights);
     j["clip_norm"] = o.clip_norm;
     j["micro_batches"] = o.micro_batches;
     j["early_stopping_patience"] = o.early_stopping_patience;
@@ -144,6 +146,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(o.sampling_weights.empty() || std::ssize(o.sampling_weights) == data.size(), "sampling_weights needs one for each sample of the data");
     require(std::ranges::all_of(o.sampling_weights, [](double w) { return w >= 0 && is_finite(w); }), "sampling_weights must be finite and not negative");
     require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
+    require(o.validation_weights.empty() || o.validation || o.split || o.validation_share > 0, "validation_weights need something to validate on");
     require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);
@@ -181,6 +184,13 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
     AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
     if (o.schedule) schedule_options.rule = o.schedule->of(o.epochs, train->batches(), o.warmup);
+    if (o.warmup) {
+        const bool in_steps = o.warmup->options.unit == ScheduleUnit::step;
+        const std::int64_t run = in_steps ? std::int64_t{o.epochs} * train->batches() : o.epochs;
+        if (o.warmup->options.length > run)
+            fail(ErrorCode::usage, "fit",
+                 text("the warm-up takes ", o.warmup->options.length, in_steps ? " steps" : " epochs", ", and the run has ", run, "; shorten it").view());
+    }
     AnySchedule schedule(schedule_options);
     Trainer trainer(model, optimizer, schedule, loss, *train, validation.get(),
                     {.name = o.name,
@@ -191,6 +201,7 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
                      .early_stopping_patience = o.early_stopping_patience,
                      .monitor = o.monitor,
                      .metrics = o.metrics,
+                     .validation_weights = o.validation_weights,
                      .clip_norm = o.clip_norm,
                      .micro_batches = o.micro_batches,
                      .stats = o.stats,
@@ -207,12 +218,13 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
                     .log_folder = log_folder,
                     .earlier = o.resume ? EarlierRun::resume_if_any : o.overwrite ? EarlierRun::overwrite : EarlierRun::refuse,
                     .run_id = o.run_id});
-    place.begin(trainer, o.quiet);
+    const std::string resumed_from = place.begin(trainer, o.quiet);
 
     for (TrainingCallback* callback : o.callbacks) callback->take_stop();  // of another run
     detail::FitLog log(o.callbacks, o.quiet);
     if (!log_folder.empty()) log.open(log_folder, state);
     TrainingResult result = trainer.run(log);
+    result.resumed_from = resumed_from;
     if (result.interrupted_by != 0 && !result.checkpoint.empty() && !o.quiet)
         std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d after epoch %d, batch %lld; everything is in %s; `resume` goes on with it\n",
                      o.name.c_str(), result.interrupted_by, result.state.epoch, static_cast<long long>(result.state.batch), result.checkpoint.c_str());

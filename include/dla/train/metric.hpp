@@ -25,7 +25,7 @@ public:
     virtual std::string settings() const { return {}; }
     virtual void reset() = 0;
     /// The outputs of a batch of so many samples, those of a sample one after the other, and its targets. `weights` says how much each sample counts; empty:
-    /// all alike, as in `fit` always.
+    /// all alike.
     virtual void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) = 0;
     virtual double value() const = 0;  ///< NaN before anything was added
 };
@@ -54,7 +54,9 @@ private:
 class ConfusionMatrix {
 public:
     /// Throws Error(data) for a label that is no class, and for weights that are negative, not finite, or not one for each label.
-    void add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights = {});
+    void add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights = {}) {
+        add("ConfusionMatrix", outputs, labels, weights);
+    }
     void add(std::int32_t label, std::int32_t predicted, double weight = 1);
 
     index_t classes() const { return classes_; }
@@ -74,6 +76,9 @@ public:
     std::string text(std::span<const std::string> names = {}) const;
 
 private:
+    friend class ClassScore;
+    /// `who`: is named in errors.
+    void add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights);
     double of_label(index_t c) const;
     double of_prediction(index_t c) const;
     double macro(double (ConfusionMatrix::*score)(index_t) const) const;
@@ -94,7 +99,7 @@ public:
     bool higher_is_better() const override { return true; }
     void reset() override { matrix_ = {}; }
     void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override {
-        static_cast<void>(samples), matrix_.add(outputs, targets.labels, weights);
+        static_cast<void>(samples), matrix_.add("ClassScore", outputs, targets.labels, weights);
     }
     double value() const override;
     const ConfusionMatrix& matrix() const { return matrix_; }
@@ -114,7 +119,7 @@ public:
     explicit BinaryScore(Kind kind = Kind::accuracy, double threshold = 0, std::string name = {})
         : kind_(kind), threshold_(threshold), name_(std::move(name)) {}
     std::string name() const override;
-    std::string settings() const override { return std::to_string(threshold_); }
+    std::string settings() const override;
     bool higher_is_better() const override { return true; }
     void reset() override { counts_[0] = counts_[1] = counts_[2] = counts_[3] = 0; }
     void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;

@@ -96,14 +96,14 @@ DLA_ONCE void ConfusionMatrix::add(std::int32_t label, std::int32_t predicted, d
     counts_[static_cast<std::size_t>(label * classes_ + predicted)] += weight;
     seen_[static_cast<std::size_t>(label)] = seen_[static_cast<std::size_t>(predicted)] = true;
 }
-DLA_ONCE void ConfusionMatrix::add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights) {
-    const std::size_t n = detail::outputs_of_sample("ConfusionMatrix", outputs, labels.size());
-    detail::check_weights("ConfusionMatrix", weights, labels.size());
+DLA_ONCE void ConfusionMatrix::add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights) {
+    const std::size_t n = detail::outputs_of_sample(who, outputs, labels.size());
+    detail::check_weights(who, weights, labels.size());
     if (n > 0 && n < (1 << 14)) grow(static_cast<index_t>(n));
     for (std::size_t i = 0; i < labels.size(); ++i) {
         if (labels[i] < 0) continue;
         if (static_cast<std::size_t>(labels[i]) >= n)
-            fail(ErrorCode::data, "ConfusionMatrix",
+            fail(ErrorCode::data, who,
                  dla::text("sample ", i, " has the label ", labels[i], "; expected 0 to ", static_cast<index_t>(n) - 1).view());
         const auto first = outputs.begin() + static_cast<std::ptrdiff_t>(i * n);
         add(labels[i], static_cast<std::int32_t>(std::max_element(first, first + static_cast<std::ptrdiff_t>(n)) - first), detail::weight_of(weights, i));
@@ -187,6 +187,11 @@ DLA_ONCE double ClassScore::value() const {
 DLA_ONCE std::string BinaryScore::name() const {
     constexpr const char* names[] = {"binary_accuracy", "binary_precision", "binary_recall", "binary_f1", "iou"};
     return name_.empty() ? names[static_cast<int>(kind_)] : name_;
+}
+DLA_ONCE std::string BinaryScore::settings() const {
+    char number[32];
+    std::snprintf(number, sizeof number, "%.17g", threshold_);
+    return number;
 }
 DLA_ONCE void BinaryScore::add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights) {
     const std::size_t n = detail::values_of_sample("BinaryScore", outputs, targets, samples);

@@ -2,11 +2,13 @@
 // What is measured while training: sums over an epoch, a row for each epoch, the best epoch and when to stop.
 #pragma once
 
+#include <dla/core/error.hpp>
 #include <dla/core/finite.hpp>
 #include <dla/kernels/types.hpp>
 #include <dla/optim/any_schedule.hpp>
 
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,15 +44,23 @@ struct EpochMetrics {
     double learning_rate = 0;               ///< of the epoch's last step
     std::vector<NamedNumber> metrics = {};  ///< of the validation set: what TrainerOptions::metrics ask for
 
-    /// The number of this name: `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy`, or that of a metric; NaN when there is none.
-    double value(std::string_view name) const {
+    /// The number of this name: `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy`, or that of a metric; nothing when there is none.
+    std::optional<double> find(std::string_view name) const {
         if (name == "val_loss") return val_loss;
         if (name == "val_accuracy") return val_accuracy;
         if (name == "train_loss") return train_loss;
         if (name == "train_accuracy") return train_accuracy;
         for (const NamedNumber& m : metrics)
             if (m.name == name) return m.value;
-        return std::numeric_limits<double>::quiet_NaN();
+        return std::nullopt;
+    }
+    /// The same. Throws Error(usage) when there is none.
+    double value(std::string_view name) const {
+        if (const auto found = find(name)) return *found;
+        std::string others;
+        for (const NamedNumber& m : metrics) others += ", " + m.name;
+        fail(ErrorCode::usage, "EpochMetrics",
+             "no number is called '" + std::string(name) + "'; expected train_loss, train_accuracy, val_loss, val_accuracy" + others);
     }
 };
 

@@ -54,7 +54,8 @@ DLA_ONCE std::string RunPlace::resume_furthest(Trainer& trainer) const {
     if (!file.empty()) return file;
     if (!skipped.empty())
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,
-             "the checkpoints of '" + options_.name + "' do not belong to this run (see the notes); use the same options and data, start over (" +
+             "none of the checkpoints of '" + options_.name + "' serves; the furthest: " + skipped.front() +
+                 (skipped.size() > 1 ? " (" + std::to_string(skipped.size() - 1) + " more in the notes)" : "") + "; use the same options and data, start over (" +
                  options_.to_overwrite + "), or " + options_.other_checkpoints);
     if (options_.earlier == EarlierRun::resume)
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,
@@ -72,8 +73,13 @@ DLA_ONCE std::string RunPlace::begin(Trainer& trainer, bool quiet) {
         file = resume_furthest(trainer);
     else
         trainer.resume(Checkpoint(file));
-    if (!file.empty() && !quiet)
+    if (quiet) return file;
+    if (file.empty())
+        std::printf("no checkpoint of '%s' in %s yet: the run begins with the weights that the model holds\n", options_.name.c_str(),
+                    options_.checkpoint_dir.c_str());
+    else
         std::printf("resuming from %s (epoch %d, step %lld)\n", file.c_str(), trainer.state().epoch, static_cast<long long>(trainer.state().step));
+    std::fflush(stdout);
     return file;
 }
 

@@ -26,6 +26,16 @@ struct Weights {
 DLA_ONCE Weights take_weights(const ParamAccess& model);
 /// Writes them back into a model with the same rows and the same type of values. Throws Error(usage) for others.
 DLA_ONCE void put_weights(ParamAccess& model, const Weights& w);
+// The same of a model whose type is known.
+template <class P>
+Weights take_weights(const BasicModel<P>& model) {
+    return take_weights(static_cast<const ParamAccess&>(ParamAccessOf<P>(const_cast<ParamTable<P>&>(model.parameters()))));  // which is only read
+}
+template <class P>
+void put_weights(BasicModel<P>& model, const Weights& w) {
+    ParamAccessOf<P> access(model.parameters());
+    put_weights(static_cast<ParamAccess&>(access), w);
+}
 
 /// Where a run stands, besides weights, optimizer and schedule.
 struct RunState {
@@ -40,7 +50,7 @@ struct RunState {
     std::int64_t step = 0;  ///< steps in all
     RunningMean running;    ///< of the epoch under way
     EarlyStopping stopping;
-    std::string monitor = "val_accuracy";  ///< what `stopping` watches, see EpochMetrics::value
+    std::string monitor = "val_accuracy";  ///< what `stopping` watches, see EpochMetrics::find; where nothing is, "nothing"
     bool higher_is_better = true;
     std::vector<EpochMetrics> history;
     std::optional<double> test_accuracy;  ///< percent, once the run is over

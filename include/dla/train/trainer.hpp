@@ -16,7 +16,7 @@ public:
     /// All arguments but the loss and the options must outlive the trainer.
     Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader& validation, TrainerOptions options)
         : Trainer(model, optimizer, schedule, std::move(loss), train, &validation, std::move(options)) {}
-    /// `validation` may be null: then nothing is validated. Throws Error(usage) when there is nothing of the name that is monitored.
+    /// `validation` may be null: then nothing is validated. Throws Error(usage) when there is nothing of the name that is monitored, or metrics without it.
     Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options);
 
     /// Configuration, seed and fingerprints that checkpoints carry; set before `run`.
@@ -45,9 +45,10 @@ public:
     /// name no folder for checkpoints.
     std::string save_final(double test_accuracy);
 
-    /// Loss and accuracy of every sample of a loader, in inference mode; `metrics` are measured anew, with the weights of the data's samples if there are some.
-    static RunningMean evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {},
-                                std::span<const double> sample_weights = {});
+    /// Loss, accuracy and metrics of every sample of a loader, in inference mode, with weights of the data's samples if there are some. Throws Error(data) for
+    /// weights that do not fit the data or are all 0.
+    static Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {},
+                               std::span<const double> sample_weights = {});
 
     std::string path(const std::string& suffix) const { return options_.checkpoint_dir + "/" + options_.name + suffix + ".safetensors"; }
 

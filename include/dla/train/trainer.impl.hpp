@@ -4,6 +4,7 @@
 
 #include <dla/core/finite.hpp>
 #include <dla/io/folder_lock.hpp>
+#include <dla/kernels/reference.hpp>
 #include <dla/train/progress.hpp>
 #include <dla/train/run_files.hpp>
 #include <dla/train/signals.hpp>
@@ -14,6 +15,50 @@
 #include <utility>
 
 namespace dla {
+
+namespace detail {
+
+/// Throws Error(data) for weights that do not fit the data that the loader reads, and where all that it reads weigh nothing.
+inline void check_sample_weights(const Loader& loader, std::span<const double> weights) {
+    if (weights.empty()) return;
+    check_weights("evaluate", weights, static_cast<std::size_t>(loader.source().size()));
+    if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
+        fail(ErrorCode::data, "evaluate", "the weights of all samples are 0; there is nothing to measure");
+}
+/// The loss of a batch whose samples count by weights: each by itself, from the outputs that were computed for all of them.
+inline LossResult weighted_loss(const AnyLoss& any, LossResult batch, const Shape& out, std::span<const float> outputs, const Targets& targets,
+                                std::span<const double> weights) {
+    using P = Reference<float>;
+    const bool mean = std::visit([](const auto& loss) { return loss.reduction == Reduction::mean; }, any.get());
+    double sum = 0, weight = 0;
+    any.with<float>([&](const auto& loss) {
+        const auto* target = [&] {
+            if constexpr (std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>)
+                return targets.labels.data();
+            else
+                return targets.values.data();
+        }();
+        std::vector<typename P::statistic> own;  // of the classes
+        if (const auto* given = loss.weights()) own.assign(given->begin(), given->end());
+        std::vector<std::byte> scratch(static_cast<std::size_t>(loss.scratch(P{}, 1, out)));
+        Context<P> c;
+        c.scratch = scratch.data();
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            LossResult one;
+            const auto row = static_cast<index_t>(i);
+            loss.evaluate(c, ConstView<P>(outputs.data() + row * out.size(), 1, out), target + row * loss.targets_per_sample(out), own.empty() ? nullptr : own.data(),
+                          &one, View<P>{});
+            if (one.counted == 0 || one.weight == 0 || weights[i] == 0) continue;
+            sum += weights[i] * one.loss * (mean ? one.weight : 1);
+            weight += weights[i] * one.weight;
+        }
+    });
+    if (mean) batch.weight = weight;
+    batch.loss = mean && weight != 0 ? sum / weight : sum;
+    return batch;
+}
+
+}  // namespace detail
 
 DLA_ONCE Trainer::Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options)
     : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(std::move(loss)), train_(train), validation_(validation), options_(std::move(options)) {
@@ -59,6 +104,7 @@ DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<
 DLA_ONCE void Trainer::check() {
     const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
     model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
+    if (validation_) detail::check_sample_weights(*validation_, options_.validation_weights);
     if (validation_ && !options_.metrics.empty()) try_metrics();
     const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
     const index_t least = model_.least_batch() * options_.micro_batches;
@@ -113,25 +159,34 @@ DLA_ONCE std::string Trainer::save_final(double test_accuracy) {
     return file;
 }
 
-DLA_ONCE RunningMean Trainer::evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics,
-                                       std::span<const double> sample_weights) {
+DLA_ONCE Evaluation Trainer::evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics,
+                                      std::span<const double> sample_weights) {
+    const bool weighted = !sample_weights.empty();
+    detail::check_sample_weights(loader, sample_weights);
     RunningMean mean;
+    TopK correct(1);
     std::vector<float> outputs;
     std::vector<double> weights;
-    if (!sample_weights.empty() && std::ssize(sample_weights) != loader.source().size())
-        fail(ErrorCode::data, "evaluate",
-             text("got ", sample_weights.size(), " weights; expected one for each of ", loader.source().size(), " samples of the data").view());
     for (const auto& metric : metrics) metric->reset();
     loader.start_epoch(0);
     while (const Batch* batch = loader.next()) {
-        if (!metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
-        mean.add(model.evaluate(loss, batch->inputs, batch->targets(), outputs));
-        weights.clear();
-        if (!sample_weights.empty())
+        if (weighted || !metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
+        LossResult result = model.evaluate(loss, batch->inputs, batch->targets(), outputs);
+        if (weighted) {
+            weights.clear();
             for (const std::uint32_t sample : batch->samples) weights.push_back(sample_weights[sample]);
+            result = detail::weighted_loss(loss, result, model.output_shape(), outputs, batch->targets(), weights);
+            if (loss.counts_correct()) correct.add(outputs, batch->targets(), batch->count, weights);
+        }
+        mean.add(result);
         for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count, weights);
     }
-    return mean;
+    Evaluation e{.loss = mean.loss(),
+                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : weighted ? correct.value() : mean.accuracy(),
+                 .samples = std::ssize(loader.sample_indices()),
+                 .counted = mean.count};
+    for (const auto& metric : metrics) e.metrics.push_back({metric->name(), metric->value()});
+    return e;
 }
 
 DLA_ONCE int Trainer::train_epoch(TrainingCallback& log, Progress& progress) {
@@ -167,11 +222,11 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
     if (loss_.counts_correct()) m.train_accuracy = state_.running.accuracy();
     std::int64_t validated = 0;
     if (validation_) {
-        const RunningMean validation = evaluate(model_, loss_, *validation_, options_.metrics);
-        m.val_loss = validation.loss();
-        validated = validation.count;
-        if (loss_.counts_correct()) m.val_accuracy = validation.accuracy();
-        for (const auto& metric : options_.metrics) m.metrics.push_back({metric->name(), metric->value()});
+        const Evaluation validation = evaluate(model_, loss_, *validation_, options_.metrics, options_.validation_weights);
+        m.val_loss = validation.loss;
+        m.val_accuracy = validation.accuracy;
+        m.metrics = validation.metrics;
+        validated = validation.counted;
     }
     // Before anything is saved: a checkpoint of such weights would be the newest one to resume from. Running statistics overflow before a loss does.
     if (validation_ && validated == 0) fail(ErrorCode::data, "trainer", "the validation set has no label that counts; all are ignored");
@@ -187,7 +242,7 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
     state_.history.push_back(m);
     schedule_.after_epoch(m.value(watched_));
     if (const std::string warning = schedule_.warning(); !warning.empty() && !std::exchange(warned_, true)) std::fprintf(stderr, "note: %s\n", warning.c_str());
-    const bool best = state_.stopping.update(m.epoch, m.value(state_.monitor), state_.higher_is_better);
+    const bool best = state_.stopping.update(m.epoch, m.find(state_.monitor).value_or(std::numeric_limits<double>::quiet_NaN()), state_.higher_is_better);
     progress.clear();
     if (options_.stats) {
         std::vector<std::vector<std::byte>> gradients;  // of the last step, for those who look at the model next
@@ -227,6 +282,9 @@ DLA_ONCE void Trainer::set_monitor() {
     else
         name = options_.early_stopping_patience > 0 ? "train_loss" : "nothing";
     detail::check_names(options_.metrics);
+    if (!validation_ && !options_.metrics.empty())
+        fail(ErrorCode::usage, "trainer",
+             "metrics are measured on validation data, and there are none; to `fit`, give validation_share, split or validation");
     // A schedule that waits for progress follows what is monitored where the user has said what, or it wants larger values; else the loss.
     watched_ = validation_ ? "val_loss" : "train_loss";
     const bool follows = schedule_.watches() && (!options_.monitor.empty() || schedule_.maximizes());
@@ -237,10 +295,8 @@ DLA_ONCE void Trainer::set_monitor() {
     const bool known = name == "train_loss" || (classifies && name == "train_accuracy") ||
                        (validation_ && (name == "val_loss" || (classifies && name == "val_accuracy") || metric != options_.metrics.end()));
     if (!known) {
-        std::string others = " or the name of one of the metrics, which need a validation set";
-        if (validation_ && !options_.metrics.empty()) others.clear();
-        for (const auto& m : options_.metrics)
-            if (validation_) others += ", " + m->name();
+        std::string others = options_.metrics.empty() ? " or the name of one of the metrics, which need a validation set" : "";
+        for (const auto& m : options_.metrics) others += ", " + m->name();
         fail(ErrorCode::usage, "trainer",
              "cannot monitor '" + name + "'; expected train_loss" + (classifies ? ", train_accuracy" : "") + (validation_ ? ", val_loss" : "") +
                  (validation_ && classifies ? ", val_accuracy" : "") + others);

@@ -24,11 +24,23 @@ struct TrainerOptions {
     /// where that maximizes), and otherwise val_loss, or train_loss.
     std::string monitor = {};
     std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation set after each epoch
+    /// How much each sample of the validation data counts in its loss, accuracy and metrics, see EvaluationOptions::sample_weights.
+    std::vector<double> validation_weights = {};
     double clip_norm = 0;                               ///< 0: no clipping
     int micro_batches = 1;                              ///< parts in which a batch is computed, a power of two
     bool stats = false;  ///< give callbacks the statistics of one fixed training batch (of one part, if there are several) after each epoch
     bool quiet = false;
 };
+
+/// What a model is worth on some data.
+struct Evaluation {
+    double loss = 0;
+    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
+    index_t samples = 0;
+    index_t counted = 0;  ///< of these, whose label is not ignored
+    std::vector<NamedNumber> metrics = {};
+};
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
 
 /// How a run ended.
 struct TrainingResult {
@@ -36,6 +48,7 @@ struct TrainingResult {
     int interrupted_by = 0;  ///< the signal, or 0; after the last step one changes nothing but this
     bool stopped_early = false;  ///< before all epochs, by early stopping or a callback
     std::string checkpoint;  ///< the last one written; empty: none
+    std::string resumed_from;  ///< the checkpoint that the run went on with; empty: it began anew (`fit`)
 };
 /// `train loss 0.0123, train accuracy 99.80 %, val loss 0.0456, ...`: what was measured.
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const EpochMetrics& m);
