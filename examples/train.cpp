@@ -64,9 +64,9 @@ int train(const Arguments& a) {
         std::printf("interrupted; everything is in %s; continue with the same command and --resume\n", result.checkpoint.c_str());
         return 128 + result.interrupted_by;
     }
-    const dla::Evaluation test = dla::Trainer::evaluate(*model, run.loss, run.test);
+    const dla::Evaluation test = dla::evaluate(*model, run.loss, run.test);
     log.test(test, result.state.epoch, result.state.step);
-    const std::string final_file = trainer.save_final(test.accuracy);
+    const std::string final_file = trainer.save_final(test);
     const dla::PlotResult plot = log.plot(result.state, name);
     if (!a.setting.quiet) {
         if (result.stopped_early)

@@ -131,7 +131,7 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     Recorder recorder(e, progress);
     try {
         if (const int signal = trainer.run(recorder).interrupted_by) return signal;
-        const dla::Evaluation test = dla::Trainer::evaluate(*model, run.loss, run.test);
+        const dla::Evaluation test = dla::evaluate(*model, run.loss, run.test);
         e.test_loss = test.loss;
         e.test_accuracy = test.accuracy;
         for (const dla::ParamStats& p : trainer.measure_stats().parameters)

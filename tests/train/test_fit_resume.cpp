@@ -110,6 +110,9 @@ TEST_CASE("fit: what a resumed run must have in common is everything that can be
     Regressor frozen(Seed{1});
     frozen.parameters().freeze("0.*");
     CHECK(contains(error_of([&] { fit(frozen, data, o); }), "none of the checkpoints of 'model' serves"));
+    Regressor eval(Seed{1});
+    eval.parameters().set_eval("1");
+    CHECK(contains(error_of([&] { fit(eval, data, o); }), "it has no such setting as `eval = [\"1\"]`, which there is now"));
     const ArrayData fewer = surface(396);
     Regressor other(Seed{1});
     CHECK(contains(error_of([&] { fit(other, fewer, o); }), "none of the checkpoints of 'model' serves"));

@@ -240,7 +240,7 @@ class Case(unittest.TestCase):
 class Resume(Case):
     def check_log(self, out, name, whole):
         """Every epoch and every logged step once, with the values of the uninterrupted run; TensorBoard shows the same."""
-        timing = ("images_per_second", "seconds")
+        timing = ("samples_per_second", "seconds")
         strip = [{k: v for k, v in line.items() if k not in timing} for line in self.metrics(out, name)]
         self.assertEqual(strip, [{k: v for k, v in line.items() if k not in timing} for line in self.metrics(whole, name)])
         self.assertEqual(sum(line["type"] == "test" for line in strip), 1)

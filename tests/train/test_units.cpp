@@ -86,7 +86,7 @@ TEST_CASE("a loader's loss does not depend on how it is cut into batches, also w
     CrossEntropy loss;
     const auto mean = [&](int batch) {
         Loader loader(digits, all_samples(digits), evaluation_options(batch));
-        return Trainer::evaluate(*model, loss, loader);
+        return evaluate(*model, loss, loader);
     };
     for (const bool weighted : {false, true}) {
         CAPTURE(weighted);
@@ -167,7 +167,7 @@ TEST_CASE("a trainer without a folder for checkpoints writes and removes no file
     TrainingCallback nobody;
     const TrainingResult result = trainer.run(nobody);
     CHECK(result.checkpoint.empty());
-    CHECK(trainer.save_final(50).empty());
+    CHECK(trainer.save_final({.accuracy = 50}).empty());
     CHECK(file_text(other) == "somebody else's");
     CHECK(std::distance(std::filesystem::directory_iterator(folder.path), {}) == 1);
 }
@@ -259,7 +259,7 @@ TEST_CASE("the log of a resumed run has every line once") {
         first = file_text(lines);
         epoch(log, 2);
         whole = file_text(lines);
-        log.test({.loss_sum = 1, .weight = 2, .correct = 1, .count = 2}, 2, 8);
+        log.test({.loss = 0.5, .accuracy = 50}, 2, 8);
     }
     SUBCASE("killed in epoch 2, resumed at its start") {
         RunLog log(run, true, at(4, 1));

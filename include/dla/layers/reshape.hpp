@@ -97,7 +97,8 @@ struct Unflatten {
     static_assert(Channels == Dyn || Channels > 0, "dla: Unflatten<C, H, W> takes sizes above 0, or Dyn");
     static_assert(Height == Dyn || Height > 0, "dla: Unflatten<C, H, W> takes sizes above 0, or Dyn");
     static_assert(Width == Dyn || Width > 0, "dla: Unflatten<C, H, W> takes sizes above 0, or Dyn");
-    static_assert((Channels == Dyn) + (Height == Dyn) + (Width == Dyn) <= 1, "dla: Unflatten<C, H, W>: only one size follows from the others; write two of them");
+    static_assert((Channels == Dyn) + (Height == Dyn) + (Width == Dyn) <= 1,
+                  "dla: Unflatten<C, H, W>: only one size follows from the others; write two of them");
 
     static constexpr Needs needs{};
 

@@ -56,6 +56,12 @@ public:
     template <class Loss>
         requires std::constructible_from<Any, const Loss&>
     OneOfLosses(const Loss& loss) : loss_(loss) {}
+    template <class Loss>
+        requires(!std::constructible_from<Any, const Loss&> && requires { typename Loss::Target; } && !std::is_same_v<typename Loss::Target, T>)
+    OneOfLosses(const Loss&) {
+        static_assert(std::is_same_v<typename Loss::Target, T>,
+                      "dla: fit, Trainer and AnyModel take losses of float, whatever the model computes in: BCEWithLogits<float>, not <double>");
+    }
 
     const Any& get() const { return loss_; }
     void check(const Shape& out) const {

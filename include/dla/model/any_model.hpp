@@ -61,6 +61,7 @@ public:
     }
     virtual void freeze(std::string_view pattern, bool frozen = true) = 0;
     virtual void set_eval(std::string_view pattern, bool eval = true) = 0;
+    virtual std::vector<std::string> eval_layers() const = 0;
 
     /// Gradients of a batch, computed as a training step would and left in `ParamPart::gradient`, without a step: parameters, buffers, counters and the
     /// random position stay as they are. `observer` (may be null) sees host copies of every layer's output and input gradient.

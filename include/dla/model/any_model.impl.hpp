@@ -120,6 +120,7 @@ public:
     }
     void freeze(std::string_view pattern, bool frozen) override { table().freeze(pattern, frozen); }
     void set_eval(std::string_view pattern, bool eval) override { table().set_eval(pattern, eval); }
+    std::vector<std::string> eval_layers() const override { return table().eval_layers(); }
 
     LossResult inspect(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, Observer<Reference<float>>* observer) override {
         if constexpr (computes_in_float) {

@@ -146,6 +146,13 @@ public:
         if (found == 0)
             fail(ErrorCode::model, pattern, "no layer that trains otherwise than it infers (BatchNorm, Dropout) matches; see the paths in summary(model)");
     }
+    /// Paths of the layers that train as they infer (set_eval).
+    std::vector<std::string> eval_layers() const {
+        std::vector<std::string> paths;
+        for (std::size_t i = 0; i < modes.size(); ++i)
+            if (modes_[i]) paths.push_back(modes[i].path);
+        return paths;
+    }
     /// What is frozen and what is in eval mode becomes as in the table of an equal network.
     void copy_modes(const ParamTable& from) {
         for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i].trainable = from.parameters[i].trainable;

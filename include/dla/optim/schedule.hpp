@@ -60,7 +60,8 @@ public:
     CosineOptions options;
     explicit CosineSchedule(const CosineOptions& o) : options(o) {
         if (o.length < 1)
-            fail(ErrorCode::usage, "CosineSchedule", text("length must be at least 1; got ", o.length, "; give the number of epochs or steps (to `fit`, CosineOptions{} is the whole run)").view());
+            fail(ErrorCode::usage, "CosineSchedule",
+                 text("length must be at least 1; got ", o.length, "; give the number of epochs or steps (to `fit`, CosineOptions{} is the whole run)").view());
         if (!(o.min_learning_rate >= 0 && is_finite(o.min_learning_rate)))
             fail(ErrorCode::usage, "CosineSchedule", "min_learning_rate must be finite and not negative");
     }
@@ -89,7 +90,8 @@ public:
     explicit OneCycle(const OneCycleOptions& o) : options(o) {
         if (o.length < 1)
             fail(ErrorCode::usage, "OneCycle",
-                 text("length must be at least 1; got ", o.length, "; give the number of training steps of the whole run (to `fit`, OneCycleOptions{} is that)").view());
+                 text("length must be at least 1; got ", o.length, "; give the number of training steps of the whole run (to `fit`, OneCycleOptions{} is that)")
+                     .view());
         if (!(o.pct_start >= 0 && o.pct_start <= 1)) fail(ErrorCode::usage, "OneCycle", "pct_start must lie in [0, 1]");
         if (!(o.div_factor > 0 && o.final_div_factor > 0)) fail(ErrorCode::usage, "OneCycle", "div_factor and final_div_factor must be above 0");
         for (const double m : {o.base_momentum, o.max_momentum})

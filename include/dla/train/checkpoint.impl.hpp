@@ -172,7 +172,7 @@ DLA_ONCE Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
         consistent = m.epoch == static_cast<int>(i) + 1 && percent(m.train_accuracy) && percent(m.val_accuracy) && !(m.learning_rate < 0);
     }
     EarlyStopping replayed;
-    for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.find(state_.monitor).value_or(std::numeric_limits<double>::quiet_NaN()), state_.higher_is_better);
+    for (const EpochMetrics& m : state_.history) replayed.update(m.epoch, m.find(state_.monitor), state_.higher_is_better);
     consistent = consistent && (state_.history.empty() || replayed == best) && is_finite(state_.running.loss_sum);
     const bool percents = best.best_epoch > 0 && state_.monitor == RunState{}.monitor;
     consistent = consistent && (!percents || percent(best.best)) && percent(state_.test_accuracy.value_or(0)) && state_.running.correct <= state_.running.count;

@@ -2,8 +2,10 @@
 // Evaluation and prediction in a line each, for any model and any data.
 #pragma once
 
+#include <dla/data/loader.hpp>
+#include <dla/model/any_model.hpp>
 #include <dla/train/metric.hpp>
-#include <dla/train/trainer.hpp>
+#include <dla/train/metrics.hpp>
 
 #include <concepts>
 #include <memory>
@@ -56,6 +58,16 @@ private:
     std::shared_ptr<const void> own_;  // what was a temporary
 };
 
+/// What a model is worth on some data.
+struct Evaluation {
+    double loss = 0;
+    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
+    index_t samples = 0;
+    index_t counted = 0;  ///< of these, whose label is not ignored
+    std::vector<NamedNumber> metrics = {};
+};
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
+
 /// What `evaluate` measures.
 struct EvaluationOptions {
     std::optional<AnyLoss> loss = {};  ///< as FitOptions::loss
@@ -64,8 +76,11 @@ struct EvaluationOptions {
     std::vector<double> sample_weights = {};
     index_t batch_size = 256;
 };
-/// Loss, accuracy and metrics of all samples in inference mode. Throws Error(data) when data and network do not fit.
+/// Loss, accuracy and metrics of all samples in inference mode. Throws Error(data) when data and network, or data and weights, do not fit.
 DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& options = {});
+/// The same of the samples of a loader; metrics are measured anew. `sample_weights`: one for each sample of the data that it reads.
+DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {},
+                             std::span<const double> sample_weights = {});
 /// Share of the samples, in percent, whose largest output is their class.
 DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data);
 /// The network's outputs for all samples, one after the other.

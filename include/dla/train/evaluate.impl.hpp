@@ -3,10 +3,11 @@
 #pragma once
 
 #include <dla/data/fingerprint.hpp>
-#include <dla/kernels/reference/eltwise.hpp>
-#include <dla/kernels/reference/softmax.hpp>
+#include <dla/kernels/reference.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <limits>
 
 namespace dla {
 
@@ -75,12 +76,101 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
 
 }  // namespace detail
 
+namespace detail {
+
+/// Throws Error(data) for weights that do not fit the data that the loader reads, and where all that it reads weigh nothing.
+inline void check_sample_weights(const Loader& loader, std::span<const double> weights) {
+    if (weights.empty()) return;
+    check_weights("evaluate", weights, static_cast<std::size_t>(loader.source().size()));
+    if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
+        fail(ErrorCode::data, "evaluate", "the weights of all samples are 0; there is nothing to measure");
+}
+/// The loss of a batch whose samples count by weights: each by itself, from the outputs that were computed for all of them.
+inline LossResult weighted_loss(const AnyLoss& any, LossResult batch, const Shape& out, std::span<const float> outputs, const Targets& targets,
+                                std::span<const double> weights) {
+    using P = Reference<float>;
+    const bool mean = std::visit([](const auto& loss) { return loss.reduction == Reduction::mean; }, any.get());
+    double sum = 0, weight = 0;
+    any.with<float>([&](const auto& loss) {
+        const auto* target = [&] {
+            if constexpr (std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>)
+                return targets.labels.data();
+            else
+                return targets.values.data();
+        }();
+        std::vector<typename P::statistic> own;  // of the classes
+        if (const auto* given = loss.weights()) own.assign(given->begin(), given->end());
+        std::vector<std::byte> scratch(static_cast<std::size_t>(loss.scratch(P{}, 1, out)));
+        Context<P> c;
+        c.scratch = scratch.data();
+        for (std::size_t i = 0; i < weights.size(); ++i) {
+            LossResult one;
+            const auto row = static_cast<index_t>(i);
+            loss.evaluate(c, ConstView<P>(outputs.data() + row * out.size(), 1, out), target + row * loss.targets_per_sample(out),
+                          own.empty() ? nullptr : own.data(), &one, View<P>{});
+            if (one.counted == 0 || one.weight == 0 || weights[i] == 0) continue;
+            sum += weights[i] * one.loss * (mean ? one.weight : 1);
+            weight += weights[i] * one.weight;
+        }
+    });
+    if (mean) batch.weight = weight;
+    batch.loss = mean && weight != 0 ? sum / weight : sum;
+    return batch;
+}
+
+}  // namespace detail
+
+DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
+    char number[64];
+    std::snprintf(number, sizeof number, "loss %.4f", e.loss);
+    out << number;
+    if (!is_nan(e.accuracy)) {
+        std::snprintf(number, sizeof number, ", accuracy %.2f %%", e.accuracy);
+        out << number;
+    }
+    for (const NamedNumber& m : e.metrics) {
+        std::snprintf(number, sizeof number, " %.4g", m.value);
+        out << ", " << m.name << number;
+    }
+    return out << " (" << e.samples << " samples)";
+}
+
+DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics,
+                             std::span<const double> sample_weights) {
+    const bool weighted = !sample_weights.empty();
+    detail::check_sample_weights(loader, sample_weights);
+    RunningMean mean;
+    TopK correct(1);
+    std::vector<float> outputs;
+    std::vector<double> weights;
+    for (const auto& metric : metrics) metric->reset();
+    loader.start_epoch(0);
+    while (const Batch* batch = loader.next()) {
+        if (weighted || !metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
+        LossResult result = model.evaluate(loss, batch->inputs, batch->targets(), outputs);
+        if (weighted) {
+            weights.clear();
+            for (const std::uint32_t sample : batch->samples) weights.push_back(sample_weights[sample]);
+            result = detail::weighted_loss(loss, result, model.output_shape(), outputs, batch->targets(), weights);
+            if (loss.counts_correct()) correct.add(outputs, batch->targets(), batch->count, weights);
+        }
+        mean.add(result);
+        for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count, weights);
+    }
+    Evaluation e{.loss = mean.loss(),
+                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : weighted ? correct.value() : mean.accuracy(),
+                 .samples = std::ssize(loader.sample_indices()),
+                 .counted = mean.count};
+    for (const auto& metric : metrics) e.metrics.push_back({metric->name(), metric->value()});
+    return e;
+}
+
 DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyData& data, const EvaluationOptions& o) {
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("evaluate", model, data, &loss);
     const auto loader = data.loader(data.samples(), evaluation_options(o.batch_size, 0));
     detail::check_names(o.metrics);
-    return Trainer::evaluate(model, loss, *loader, o.metrics, o.sample_weights);
+    return evaluate(model, loss, *loader, o.metrics, o.sample_weights);
 }
 DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data) { return evaluate(model, data, {.loss = CrossEntropy{}}).accuracy; }
 

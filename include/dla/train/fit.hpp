@@ -2,8 +2,10 @@
 // Training in a line, for any model and any data.
 #pragma once
 
+#include <dla/train/callback.hpp>
 #include <dla/train/evaluate.hpp>
 #include <dla/train/run_schedule.hpp>
+#include <dla/train/trainer_options.hpp>
 
 #include <optional>
 
@@ -52,7 +54,8 @@ struct FitOptions {
 /// Trains the model on the data: `fit(model, data, {.epochs = 20})`. Afterwards it holds the weights of the best epoch, or, where nothing is validated or
 /// monitored, the last ones. With a checkpoint_dir SIGINT and SIGTERM end it after the step, when everything is saved (`interrupted_by`; a line on stderr
 /// says so); without one they end the process. The same options, seed and data give the same bits.
-/// What `resume` compares with the run before is all of these and what is frozen, but not what functions compute (SampleLoss, transforms), nor set_eval.
+/// What `resume` compares with the run before is all of these, what is frozen and what is in eval mode, but not what functions compute (SampleLoss,
+/// transforms).
 /// Throws Error(data) when data and network do not fit, Error(usage) for options that contradict each other, Error(numeric) when the loss overflows.
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions options = {});
 template <class P>

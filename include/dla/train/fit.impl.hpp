@@ -89,6 +89,7 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     for (const auto& metric : o.metrics) j["metrics"].push_back(metric->name() + (metric->settings().empty() ? "" : " " + metric->settings()));
     for (const ParamRow& row : model.index().parameters)
         if (!row.trainable) j["frozen"].push_back(row.path);
+    for (const std::string& path : model.eval_layers()) j["eval"].push_back(path);
     if (model.compute_type() != "f32") j["compute_type"] = model.compute_type();
     std::string text;
     for (const auto& [key, value] : j.items()) text += key + " = " + value.dump() + "\n";

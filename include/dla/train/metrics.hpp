@@ -70,10 +70,10 @@ struct EarlyStopping {
     int best_epoch = 0;
     int epochs_without_improvement = 0;
 
-    /// Notes an epoch; true when it is the best so far.
-    bool update(int epoch, double value, bool higher_is_better = true) {
-        if (best_epoch == 0 ? is_finite(value) : !is_finite(value) ? false : higher_is_better ? value > best : value < best) {
-            best = value;
+    /// Notes an epoch; true when it is the best so far. One without the number that is watched, or with one that is not finite, is none.
+    bool update(int epoch, std::optional<double> value, bool higher_is_better = true) {
+        if (value && is_finite(*value) && (best_epoch == 0 || (higher_is_better ? *value > best : *value < best))) {
+            best = *value;
             best_epoch = epoch;
             epochs_without_improvement = 0;
             return true;

@@ -4,6 +4,7 @@
 
 #include <dla/io/plot_page.hpp>
 #include <dla/train/callback.hpp>
+#include <dla/train/evaluate.hpp>
 #include <dla/train/run_state.hpp>
 
 #include <memory>
@@ -27,7 +28,8 @@ public:
 
     void epoch(const EpochReport& report) override;
 
-    void test(const RunningMean& test, int epoch, std::int64_t step);
+    /// What the model is worth in the end, on data of which the run has seen nothing.
+    void test(const Evaluation& test, int epoch, std::int64_t step);
 
     /// Draws loss, accuracy and learning rate over the epochs to training_curve.png, or says why not.
     PlotResult plot(const RunState& state, const std::string& title) const;

@@ -200,7 +200,7 @@ DLA_ONCE void RunLog::epoch(const EpochReport& report) {
     line["type"] = "epoch";
     line["step"] = report.step;
     line["best"] = report.best;
-    line["images_per_second"] = std::round(report.samples_per_second);
+    line["samples_per_second"] = std::round(report.samples_per_second);
     line["seconds"] = std::round(report.seconds * 1000) / 1000;
     files_->lines.append(line);
     files_->events.scalar("Loss/train", m.train_loss, m.epoch);
@@ -218,10 +218,18 @@ DLA_ONCE void RunLog::epoch(const EpochReport& report) {
     std::fflush(stdout);
 }
 
-DLA_ONCE void RunLog::test(const RunningMean& test, int epoch, std::int64_t step) {
-    files_->lines.append({{"type", "test"}, {"step", step}, {"epoch", epoch}, {"test_loss", test.loss()}, {"test_accuracy", test.accuracy()}});
-    files_->events.scalar("Loss/test", test.loss(), epoch);
-    files_->events.scalar("Accuracy/test", test.accuracy(), epoch);
+DLA_ONCE void RunLog::test(const Evaluation& test, int epoch, std::int64_t step) {
+    Json line = {{"type", "test"}, {"step", step}, {"epoch", epoch}, {"test_loss", test.loss}};
+    files_->events.scalar("Loss/test", test.loss, epoch);
+    if (!is_nan(test.accuracy)) {
+        line["test_accuracy"] = test.accuracy;
+        files_->events.scalar("Accuracy/test", test.accuracy, epoch);
+    }
+    for (const NamedNumber& n : test.metrics) {
+        line["metrics"][n.name] = n.value;
+        if (is_finite(n.value)) files_->events.scalar("Metric_test/" + n.name, n.value, epoch);
+    }
+    files_->lines.append(line);
     files_->events.flush();
     files_->lines.sync();
 }

@@ -55,8 +55,8 @@ DLA_ONCE std::string RunPlace::resume_furthest(Trainer& trainer) const {
     if (!skipped.empty())
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,
              "none of the checkpoints of '" + options_.name + "' serves; the furthest: " + skipped.front() +
-                 (skipped.size() > 1 ? " (" + std::to_string(skipped.size() - 1) + " more in the notes)" : "") + "; use the same options and data, start over (" +
-                 options_.to_overwrite + "), or " + options_.other_checkpoints);
+                 (skipped.size() > 1 ? " (" + std::to_string(skipped.size() - 1) + " more in the notes)" : "") +
+                 "; use the same options and data, start over (" + options_.to_overwrite + "), or " + options_.other_checkpoints);
     if (options_.earlier == EarlierRun::resume)
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,
              "no checkpoint " + options_.name + "_epoch_N or " + options_.name + "_interrupted to resume from; start anew without " + options_.to_resume);

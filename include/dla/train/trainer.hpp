@@ -5,6 +5,7 @@
 #include <dla/data/loader.hpp>
 #include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
+#include <dla/train/evaluate.hpp>
 #include <dla/train/trainer_options.hpp>
 
 namespace dla {
@@ -41,14 +42,9 @@ public:
     /// The fixed batch again, with the weights that the model holds now: after `run`, the best ones. Only when the options ask for statistics.
     GradStats measure_stats();
 
-    /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set. Gives its path, empty when the options
-    /// name no folder for checkpoints.
-    std::string save_final(double test_accuracy);
-
-    /// Loss, accuracy and metrics of every sample of a loader, in inference mode, with weights of the data's samples if there are some. Throws Error(data) for
-    /// weights that do not fit the data or are all 0.
-    static Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {},
-                               std::span<const double> sample_weights = {});
+    /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set where it is one of classes. Gives its
+    /// path, empty when the options name no folder for checkpoints.
+    std::string save_final(const Evaluation& test);
 
     std::string path(const std::string& suffix) const { return options_.checkpoint_dir + "/" + options_.name + suffix + ".safetensors"; }
 

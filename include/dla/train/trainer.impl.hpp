@@ -4,7 +4,6 @@
 
 #include <dla/core/finite.hpp>
 #include <dla/io/folder_lock.hpp>
-#include <dla/kernels/reference.hpp>
 #include <dla/train/progress.hpp>
 #include <dla/train/run_files.hpp>
 #include <dla/train/signals.hpp>
@@ -15,50 +14,6 @@
 #include <utility>
 
 namespace dla {
-
-namespace detail {
-
-/// Throws Error(data) for weights that do not fit the data that the loader reads, and where all that it reads weigh nothing.
-inline void check_sample_weights(const Loader& loader, std::span<const double> weights) {
-    if (weights.empty()) return;
-    check_weights("evaluate", weights, static_cast<std::size_t>(loader.source().size()));
-    if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
-        fail(ErrorCode::data, "evaluate", "the weights of all samples are 0; there is nothing to measure");
-}
-/// The loss of a batch whose samples count by weights: each by itself, from the outputs that were computed for all of them.
-inline LossResult weighted_loss(const AnyLoss& any, LossResult batch, const Shape& out, std::span<const float> outputs, const Targets& targets,
-                                std::span<const double> weights) {
-    using P = Reference<float>;
-    const bool mean = std::visit([](const auto& loss) { return loss.reduction == Reduction::mean; }, any.get());
-    double sum = 0, weight = 0;
-    any.with<float>([&](const auto& loss) {
-        const auto* target = [&] {
-            if constexpr (std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>)
-                return targets.labels.data();
-            else
-                return targets.values.data();
-        }();
-        std::vector<typename P::statistic> own;  // of the classes
-        if (const auto* given = loss.weights()) own.assign(given->begin(), given->end());
-        std::vector<std::byte> scratch(static_cast<std::size_t>(loss.scratch(P{}, 1, out)));
-        Context<P> c;
-        c.scratch = scratch.data();
-        for (std::size_t i = 0; i < weights.size(); ++i) {
-            LossResult one;
-            const auto row = static_cast<index_t>(i);
-            loss.evaluate(c, ConstView<P>(outputs.data() + row * out.size(), 1, out), target + row * loss.targets_per_sample(out), own.empty() ? nullptr : own.data(),
-                          &one, View<P>{});
-            if (one.counted == 0 || one.weight == 0 || weights[i] == 0) continue;
-            sum += weights[i] * one.loss * (mean ? one.weight : 1);
-            weight += weights[i] * one.weight;
-        }
-    });
-    if (mean) batch.weight = weight;
-    batch.loss = mean && weight != 0 ? sum / weight : sum;
-    return batch;
-}
-
-}  // namespace detail
 
 DLA_ONCE Trainer::Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options)
     : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(std::move(loss)), train_(train), validation_(validation), options_(std::move(options)) {
@@ -150,43 +105,13 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
 
 DLA_ONCE GradStats Trainer::measure_stats() { return grad_stats(model_, loss_, fixed_inputs_, fixed_targets()); }
 
-DLA_ONCE std::string Trainer::save_final(double test_accuracy) {
+DLA_ONCE std::string Trainer::save_final(const Evaluation& test) {
     if (options_.checkpoint_dir.empty()) return "";
     state_.kind = "final";
-    state_.test_accuracy = test_accuracy;
+    if (!is_nan(test.accuracy)) state_.test_accuracy = test.accuracy;
     const std::string file = path("_final");
     save_checkpoint(file, model_, state_);
     return file;
-}
-
-DLA_ONCE Evaluation Trainer::evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics,
-                                      std::span<const double> sample_weights) {
-    const bool weighted = !sample_weights.empty();
-    detail::check_sample_weights(loader, sample_weights);
-    RunningMean mean;
-    TopK correct(1);
-    std::vector<float> outputs;
-    std::vector<double> weights;
-    for (const auto& metric : metrics) metric->reset();
-    loader.start_epoch(0);
-    while (const Batch* batch = loader.next()) {
-        if (weighted || !metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
-        LossResult result = model.evaluate(loss, batch->inputs, batch->targets(), outputs);
-        if (weighted) {
-            weights.clear();
-            for (const std::uint32_t sample : batch->samples) weights.push_back(sample_weights[sample]);
-            result = detail::weighted_loss(loss, result, model.output_shape(), outputs, batch->targets(), weights);
-            if (loss.counts_correct()) correct.add(outputs, batch->targets(), batch->count, weights);
-        }
-        mean.add(result);
-        for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count, weights);
-    }
-    Evaluation e{.loss = mean.loss(),
-                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : weighted ? correct.value() : mean.accuracy(),
-                 .samples = std::ssize(loader.sample_indices()),
-                 .counted = mean.count};
-    for (const auto& metric : metrics) e.metrics.push_back({metric->name(), metric->value()});
-    return e;
 }
 
 DLA_ONCE int Trainer::train_epoch(TrainingCallback& log, Progress& progress) {
@@ -242,7 +167,7 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
     state_.history.push_back(m);
     schedule_.after_epoch(m.value(watched_));
     if (const std::string warning = schedule_.warning(); !warning.empty() && !std::exchange(warned_, true)) std::fprintf(stderr, "note: %s\n", warning.c_str());
-    const bool best = state_.stopping.update(m.epoch, m.find(state_.monitor).value_or(std::numeric_limits<double>::quiet_NaN()), state_.higher_is_better);
+    const bool best = state_.stopping.update(m.epoch, m.find(state_.monitor), state_.higher_is_better);
     progress.clear();
     if (options_.stats) {
         std::vector<std::vector<std::byte>> gradients;  // of the last step, for those who look at the model next

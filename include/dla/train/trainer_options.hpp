@@ -32,16 +32,6 @@ struct TrainerOptions {
     bool quiet = false;
 };
 
-/// What a model is worth on some data.
-struct Evaluation {
-    double loss = 0;
-    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
-    index_t samples = 0;
-    index_t counted = 0;  ///< of these, whose label is not ignored
-    std::vector<NamedNumber> metrics = {};
-};
-DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
-
 /// How a run ended.
 struct TrainingResult {
     RunState state;

@@ -24,21 +24,6 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const EpochMetrics& m) {
     return out;
 }
 
-DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
-    char number[64];
-    std::snprintf(number, sizeof number, "loss %.4f", e.loss);
-    out << number;
-    if (!is_nan(e.accuracy)) {
-        std::snprintf(number, sizeof number, ", accuracy %.2f %%", e.accuracy);
-        out << number;
-    }
-    for (const NamedNumber& m : e.metrics) {
-        std::snprintf(number, sizeof number, " %.4g", m.value);
-        out << ", " << m.name << number;
-    }
-    return out << " (" << e.samples << " samples)";
-}
-
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const TrainingResult& result) {
     const RunState& state = result.state;
     out << state.epoch << (state.epoch == 1 ? " epoch" : " epochs");
