@@ -46,7 +46,7 @@ fi
 options=(--buildtype=release -Dtests=enabled -Dexamples=enabled -Dbenchmarks=auto)
 if [ "$nightly" = yes ]; then options+=(-Dnightly=true); else options+=(-Dnightly=false); fi
 if [ -f "$build/build.ninja" ]; then
-    meson configure "$build" "${options[@]}"
+    meson setup --reconfigure "$build" "${options[@]}"  # also where the folder is older than an option
 else
     meson setup "$build" "${options[@]}"
 fi

@@ -705,6 +705,8 @@ def unflatten():
     state_case(f, "alone", alone, (2, 30), dict(kind="alone"), span=64, inferred=False)
     back = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Tanh(), nn.Unflatten(1, (3, 2, 3)), nn.Conv2d(3, 2, 2), nn.Flatten(), nn.Linear(4, 3))
     state_case(f, "back", back, (2, 2, 4, 5), dict(kind="back"), span=64)
+    other = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Identity(), nn.Flatten(), nn.Unflatten(1, (2, 3, 3)), nn.Conv2d(2, 2, 2))
+    state_case(f, "other", other, (2, 2, 4, 5), dict(kind="other"), span=64)
     f.write()
 
 

@@ -168,10 +168,11 @@ TEST_CASE("transposed convolutions agree with PyTorch") {
 
 TEST_CASE("features that become images lie as PyTorch's") {
     const auto c = golden::load("unflatten");
-    REQUIRE(c.size() == 3);
+    REQUIRE(c.size() == 4);
     check(c.at(0), Sequential<Linear<5, 24>, ReLU, Unflatten<2, 3, 4>, ConvTranspose2d<2, 3, 3, 2, 1>, Sigmoid>{});
     check(c.at(1), Sequential<Unflatten<3, Dyn, 5>, Softplus>{});
     check(c.at(2), Sequential<Conv2d<2, 3, 3, 1, 0>, Flatten, Tanh, Unflatten<Dyn, 2, 3>, Conv2d<3, 2, 2, 1, 0>, Flatten, Linear<4, 3>>{});
+    check(c.at(3), Sequential<Conv2d<2, 3, 3, 1, 0>, ToContiguous, Flatten, Unflatten<2, 3, 3>, Conv2d<2, 2, 2, 1, 0>>{});
 }
 
 TEST_CASE("layers agree with PyTorch") {

@@ -218,6 +218,24 @@ TEST_CASE("samples that weigh more count as if they were there more often, in lo
         both(regressor, surface(60), BCEWithLogits<float>{.pos_weight = {2, 3}}, mae, batch);
         both(regressor, surface(60), SampleLoss<float>{[](auto y, auto t, auto) { return static_cast<double>((y[0] - t[0]) * (y[0] - t[0]) + std::abs(y[1] - t[1])); }}, mae, batch);
     }
+    for (const std::int32_t ignored : {0, 1, 2}) {
+        const CrossEntropy loss{.ignore_index = ignored};
+        std::vector<double> alike(60, 1), one(60);
+        const Evaluation plain = evaluate(classifier, stripes(60), {.loss = loss}), ones = evaluate(classifier, stripes(60), {.loss = loss, .sample_weights = alike});
+        CHECK(ones.accuracy == plain.accuracy);
+        CHECK(ones.counted == plain.counted);
+        for (std::size_t i = 0; i < 60; ++i) one[i] = stripes(60).labels()[i] == ignored ? 1 : 0;  // what counts weighs nothing
+        CHECK(evaluate(classifier, stripes(60), {.loss = loss, .sample_weights = one}).counted == 0);
+        FitOptions o = quiet(1);
+        o.loss = loss;
+        o.validation = stripes(60);
+        o.validation_weights = one;
+        Classifier model(Seed{3});
+        CHECK(contains(error_of([&] { fit(model, stripes(60), o); }), "the validation set has no label that counts; all are ignored or weigh nothing"));
+    }
+    const ArrayData data = stripes(60);
+    Loader loader(data, evaluation_options(16));
+    CHECK(evaluate(classifier, CrossEntropy{}, loader, {}, weights).loss == doctest::Approx(evaluate(classifier, data, {.sample_weights = weights}).loss).epsilon(1e-6));
     both(classifier, stripes(60), CrossEntropy{.reduction = Reduction::sum}, f1, 60);
     both(regressor, surface(60), L1<float>{.reduction = Reduction::sum}, mae, 60);
 
@@ -261,6 +279,8 @@ TEST_CASE("fit: what is validated on may have weights") {
     apart.validation_weights = {1};
     CHECK(contains(error_of([&] { fit(third, data, apart); }), "got 1 weights; expected one for each of 120 samples"));
     apart.validation.reset();
+    CHECK(contains(error_of([&] { fit(third, data, apart); }), "validation_weights need something to validate on"));
+    apart.split = Split{all_samples(data), {}};
     CHECK(contains(error_of([&] { fit(third, data, apart); }), "validation_weights need something to validate on"));
     CHECK(all_values(third) == before);
 }

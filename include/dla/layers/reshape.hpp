@@ -120,7 +120,7 @@ struct Unflatten {
         const Shape image{Channels == Dyn ? rest : Channels, Height == Dyn ? rest : Height, Width == Dyn ? rest : Width};
         if (s.is_flattened_image() && (s.d[1] != image.d[1] || s.d[2] != image.d[2]))
             return refuse("these are the features of an image ", to_text(Shape{features / (s.d[1] * s.d[2]), s.d[1], s.d[2]}),
-                          ", in its order in memory; only that image can be made of them, or put a Linear in between");
+                          ", in its order in memory, and only that image can be made of them; for another put ToContiguous in front of Flatten");
         return image;
     }
     template <class P>

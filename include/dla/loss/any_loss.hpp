@@ -56,12 +56,6 @@ public:
     template <class Loss>
         requires std::constructible_from<Any, const Loss&>
     OneOfLosses(const Loss& loss) : loss_(loss) {}
-    template <class Loss>
-        requires(!std::constructible_from<Any, const Loss&> && requires { typename Loss::Target; } && !std::is_same_v<typename Loss::Target, T>)
-    OneOfLosses(const Loss&) {
-        static_assert(std::is_same_v<typename Loss::Target, T>,
-                      "dla: fit, Trainer and AnyModel take losses of float, whatever the model computes in: BCEWithLogits<float>, not <double>");
-    }
 
     const Any& get() const { return loss_; }
     void check(const Shape& out) const {
@@ -127,6 +121,13 @@ class AnyLoss : public detail::AnyLossBase {
 public:
     using OneOfLosses::OneOfLosses;
     AnyLoss() : AnyLoss(CrossEntropy{}) {}
+    /// A sentence where a loss of other numbers is given.
+    template <class Loss>
+        requires(!std::constructible_from<Any, const Loss&> && requires { requires !std::is_integral_v<typename Loss::Target>; Loss::reduction; })
+    AnyLoss(const Loss&) {
+        static_assert(std::is_same_v<typename Loss::Target, float>,
+                      "dla: fit, Trainer and AnyModel take losses of float, whatever the model computes in: BCEWithLogits<float>, not <double>");
+    }
 
     bool takes_labels() const {
         return std::visit([](const auto& loss) { return std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>; }, get());

@@ -63,7 +63,7 @@ struct Evaluation {
     double loss = 0;
     double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
     index_t samples = 0;
-    index_t counted = 0;  ///< of these, whose label is not ignored
+    index_t counted = 0;  ///< of these, whose label is not ignored and which weigh something
     std::vector<NamedNumber> metrics = {};
 };
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
@@ -111,6 +111,11 @@ std::unique_ptr<const AnyModel> looked_at(const BasicModel<P>& model) {
 template <class P>
 Evaluation evaluate(const BasicModel<P>& model, const AnyData& data, const EvaluationOptions& options = {}) {
     return evaluate(*detail::looked_at(model), data, options);
+}
+template <class P>
+Evaluation evaluate(const BasicModel<P>& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics = {},
+                    std::span<const double> sample_weights = {}) {
+    return evaluate(*detail::looked_at(model), loss, loader, metrics, sample_weights);
 }
 template <class P>
 double accuracy(const BasicModel<P>& model, const AnyData& data) {

@@ -78,6 +78,12 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
 
 namespace detail {
 
+/// The weights of a batch's samples, from those of all samples of the data.
+inline void weights_of_batch(const Batch& batch, std::span<const double> of_data, std::vector<double>& weights) {
+    weights.clear();
+    if (!of_data.empty())
+        for (const std::uint32_t sample : batch.samples) weights.push_back(of_data[sample]);
+}
 /// Throws Error(data) for weights that do not fit the data that the loader reads, and where all that it reads weigh nothing.
 inline void check_sample_weights(const Loader& loader, std::span<const double> weights) {
     if (weights.empty()) return;
@@ -85,11 +91,17 @@ inline void check_sample_weights(const Loader& loader, std::span<const double> w
     if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
         fail(ErrorCode::data, "evaluate", "the weights of all samples are 0; there is nothing to measure");
 }
-/// The loss of a batch whose samples count by weights: each by itself, from the outputs that were computed for all of them.
-inline LossResult weighted_loss(const AnyLoss& any, LossResult batch, const Shape& out, std::span<const float> outputs, const Targets& targets,
-                                std::span<const double> weights) {
+/// What the samples of a batch give that count by weights.
+struct WeightedResult {
+    LossResult loss;                  // `counted`: samples that count and weigh something
+    double correct = 0, counted = 0;  // sums of weights
+};
+/// Each sample by itself, from the outputs that were computed for all of them.
+inline WeightedResult weighted(const AnyLoss& any, const LossResult& batch, const Shape& out, std::span<const float> outputs, const Targets& targets,
+                               std::span<const double> weights) {
     using P = Reference<float>;
     const bool mean = std::visit([](const auto& loss) { return loss.reduction == Reduction::mean; }, any.get());
+    WeightedResult all;
     double sum = 0, weight = 0;
     any.with<float>([&](const auto& loss) {
         const auto* target = [&] {
@@ -108,14 +120,18 @@ inline LossResult weighted_loss(const AnyLoss& any, LossResult batch, const Shap
             const auto row = static_cast<index_t>(i);
             loss.evaluate(c, ConstView<P>(outputs.data() + row * out.size(), 1, out), target + row * loss.targets_per_sample(out),
                           own.empty() ? nullptr : own.data(), &one, View<P>{});
-            if (one.counted == 0 || one.weight == 0 || weights[i] == 0) continue;
+            if (one.counted == 0 || weights[i] == 0) continue;
+            ++all.loss.counted;
+            all.counted += weights[i];
+            all.correct += weights[i] * static_cast<double>(one.correct);
+            if (one.weight == 0) continue;
             sum += weights[i] * one.loss * (mean ? one.weight : 1);
             weight += weights[i] * one.weight;
         }
     });
-    if (mean) batch.weight = weight;
-    batch.loss = mean && weight != 0 ? sum / weight : sum;
-    return batch;
+    all.loss.loss = mean && weight != 0 ? sum / weight : sum;
+    all.loss.weight = mean ? weight : batch.weight;
+    return all;
 }
 
 }  // namespace detail
@@ -140,25 +156,27 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader&
     const bool weighted = !sample_weights.empty();
     detail::check_sample_weights(loader, sample_weights);
     RunningMean mean;
-    TopK correct(1);
+    double correct = 0, counted = 0;  // by weight
     std::vector<float> outputs;
     std::vector<double> weights;
     for (const auto& metric : metrics) metric->reset();
     loader.start_epoch(0);
     while (const Batch* batch = loader.next()) {
         if (weighted || !metrics.empty()) outputs.resize(static_cast<std::size_t>(batch->count * model.output_shape().size()));
-        LossResult result = model.evaluate(loss, batch->inputs, batch->targets(), outputs);
+        const LossResult result = model.evaluate(loss, batch->inputs, batch->targets(), outputs);
         if (weighted) {
-            weights.clear();
-            for (const std::uint32_t sample : batch->samples) weights.push_back(sample_weights[sample]);
-            result = detail::weighted_loss(loss, result, model.output_shape(), outputs, batch->targets(), weights);
-            if (loss.counts_correct()) correct.add(outputs, batch->targets(), batch->count, weights);
+            detail::weights_of_batch(*batch, sample_weights, weights);
+            const detail::WeightedResult w = detail::weighted(loss, result, model.output_shape(), outputs, batch->targets(), weights);
+            mean.add(w.loss);
+            correct += w.correct, counted += w.counted;
+        } else {
+            mean.add(result);
+            correct += static_cast<double>(result.correct), counted += static_cast<double>(result.counted);
         }
-        mean.add(result);
         for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count, weights);
     }
     Evaluation e{.loss = mean.loss(),
-                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : weighted ? correct.value() : mean.accuracy(),
+                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : counted == 0 ? 0 : 100 * correct / counted,
                  .samples = std::ssize(loader.sample_indices()),
                  .counted = mean.count};
     for (const auto& metric : metrics) e.metrics.push_back({metric->name(), metric->value()});

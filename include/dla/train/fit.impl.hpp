@@ -147,7 +147,6 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(o.sampling_weights.empty() || std::ssize(o.sampling_weights) == data.size(), "sampling_weights needs one for each sample of the data");
     require(std::ranges::all_of(o.sampling_weights, [](double w) { return w >= 0 && is_finite(w); }), "sampling_weights must be finite and not negative");
     require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
-    require(o.validation_weights.empty() || o.validation || o.split || o.validation_share > 0, "validation_weights need something to validate on");
     require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <limits>
 #include <set>
 
@@ -189,6 +190,7 @@ DLA_ONCE std::string BinaryScore::name() const {
     return name_.empty() ? names[static_cast<int>(kind_)] : name_;
 }
 DLA_ONCE std::string BinaryScore::settings() const {
+    if (const std::string six = std::to_string(threshold_); std::strtod(six.c_str(), nullptr) == threshold_) return six;  // as earlier versions wrote it
     char number[32];
     std::snprintf(number, sizeof number, "%.17g", threshold_);
     return number;

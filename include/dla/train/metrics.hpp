@@ -44,7 +44,8 @@ struct EpochMetrics {
     double learning_rate = 0;               ///< of the epoch's last step
     std::vector<NamedNumber> metrics = {};  ///< of the validation set: what TrainerOptions::metrics ask for
 
-    /// The number of this name: `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy`, or that of a metric; nothing when there is none.
+    /// The number of this name: `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy`, or that of a metric, NaN where it was not
+    /// measured; nothing when there is no such name.
     std::optional<double> find(std::string_view name) const {
         if (name == "val_loss") return val_loss;
         if (name == "val_accuracy") return val_accuracy;
@@ -54,7 +55,7 @@ struct EpochMetrics {
             if (m.name == name) return m.value;
         return std::nullopt;
     }
-    /// The same. Throws Error(usage) when there is none.
+    /// The same. Throws Error(usage) when there is no such name.
     double value(std::string_view name) const {
         if (const auto found = find(name)) return *found;
         std::string others;

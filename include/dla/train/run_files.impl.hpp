@@ -69,6 +69,8 @@ DLA_ONCE void RunFiles::remove() const {
 DLA_ONCE std::vector<std::string> resumable_checkpoints(const std::string& folder, const std::string& prefix, const std::string& config, const std::string& run,
                                                         std::vector<std::string>& skipped) {
     std::vector<std::pair<std::int64_t, std::string>> found;
+    std::vector<std::pair<std::int64_t, std::string>> not_meant;  // by the steps that they are far
+    std::vector<std::string> unreadable;
     std::set<std::string> runs;
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
@@ -77,17 +79,21 @@ DLA_ONCE std::vector<std::string> resumable_checkpoints(const std::string& folde
         if (name == prefix + "_best.safetensors" || name == prefix + "_final.safetensors") continue;
         try {
             const Checkpoint checkpoint(entry.path().string());
-            if (checkpoint.state().config != config)
-                skipped.push_back(entry.path().string() + ": written with another configuration:" + first_difference(checkpoint.state().config, config));
-            else if (!run.empty() && checkpoint.state().run != run)
-                skipped.push_back(entry.path().string() + ": written by another run");
+            const RunState& state = checkpoint.state();
+            if (state.config != config)
+                not_meant.emplace_back(state.step, entry.path().string() + ": written with another configuration:" + first_difference(state.config, config));
+            else if (!run.empty() && state.run != run)
+                not_meant.emplace_back(state.step, entry.path().string() + ": written by another run");
             else if (checkpoint.can_resume())
-                found.emplace_back(checkpoint.state().step, entry.path().string()), runs.insert(checkpoint.state().run);
+                found.emplace_back(state.step, entry.path().string()), runs.insert(state.run);
         } catch (const Error& e) {
-            skipped.push_back(e.without_code());
+            unreadable.push_back(e.without_code());
         }
     }
-    std::sort(skipped.begin(), skipped.end());
+    std::sort(not_meant.begin(), not_meant.end(), std::greater<>());
+    std::sort(unreadable.begin(), unreadable.end());
+    for (auto& [step, why] : not_meant) skipped.push_back(std::move(why));
+    skipped.insert(skipped.end(), unreadable.begin(), unreadable.end());
     if (runs.size() > 1) {
         std::string names;
         for (const std::string& r : runs) names += (names.empty() ? "" : ", ") + (r.empty() ? std::string("one without a name") : r);

@@ -25,9 +25,9 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
     if (found.config != state_.config)
         fail(ErrorCode::checkpoint, checkpoint.where(),
              "was written with another configuration:" + first_difference(found.config, state_.config) +
-                 "; use the same values, or start anew without --resume");
+                 "; use the same values, or start anew");
     if (found.data_fingerprint != state_.data_fingerprint)
-        fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew without --resume");
+        fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew");
     if (found.seed != state_.seed)
         fail(ErrorCode::checkpoint, checkpoint.where(), "was written with seed " + std::to_string(found.seed) + "; got " + std::to_string(state_.seed));
     if (found.batch >= train_.batches() || found.epoch > options_.epochs || found.step != found.epoch * train_.batches() + found.batch)
@@ -45,14 +45,17 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
 }
 
 DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<std::string>& skipped) {
+    std::vector<std::string> refused;
     for (const std::string& file : resumable_checkpoints(options_.checkpoint_dir, options_.name, state_.config, run, skipped)) {
         try {
             resume(Checkpoint(file));
+            skipped.insert(skipped.begin(), refused.begin(), refused.end());
             return file;
         } catch (const Error& e) {
-            skipped.push_back(e.without_code());
+            refused.push_back(e.without_code());
         }
     }
+    skipped.insert(skipped.begin(), refused.begin(), refused.end());
     return "";
 }
 
@@ -154,7 +157,9 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
         validated = validation.counted;
     }
     // Before anything is saved: a checkpoint of such weights would be the newest one to resume from. Running statistics overflow before a loss does.
-    if (validation_ && validated == 0) fail(ErrorCode::data, "trainer", "the validation set has no label that counts; all are ignored");
+    if (validation_ && validated == 0)
+        fail(ErrorCode::data, "trainer",
+             std::string("the validation set has no label that counts; all are ignored") + (options_.validation_weights.empty() ? "" : " or weigh nothing"));
     const std::string bad = validation_ && !is_finite(m.val_loss) ? "the validation loss" : first_bad_buffer();
     if (!bad.empty()) {
         Loader& loader = validation_ ? *validation_ : train_;
@@ -210,6 +215,7 @@ DLA_ONCE void Trainer::set_monitor() {
     if (!validation_ && !options_.metrics.empty())
         fail(ErrorCode::usage, "trainer",
              "metrics are measured on validation data, and there are none; to `fit`, give validation_share, split or validation");
+    if (!validation_ && !options_.validation_weights.empty()) fail(ErrorCode::usage, "trainer", "validation_weights need something to validate on");
     // A schedule that waits for progress follows what is monitored where the user has said what, or it wants larger values; else the loss.
     watched_ = validation_ ? "val_loss" : "train_loss";
     const bool follows = schedule_.watches() && (!options_.monitor.empty() || schedule_.maximizes());
@@ -239,7 +245,9 @@ DLA_ONCE void Trainer::try_metrics() {
     validation_->start_epoch(0);
     const Batch& batch = *validation_->next();
     const std::vector<float> outputs(static_cast<std::size_t>(batch.count * model_.output_shape().size()));
-    for (const auto& metric : options_.metrics) metric->reset(), metric->add(outputs, batch.targets(), batch.count);
+    std::vector<double> weights;
+    detail::weights_of_batch(batch, options_.validation_weights, weights);
+    for (const auto& metric : options_.metrics) metric->reset(), metric->add(outputs, batch.targets(), batch.count, weights);
 }
 
 DLA_ONCE std::string Trainer::first_bad_buffer() const {
