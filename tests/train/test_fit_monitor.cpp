@@ -154,8 +154,10 @@ TEST_CASE("fit: a schedule of the whole run needs no length") {
         CHECK(seen == rates(b));
         CHECK(seen.back() < 1e-5);  // where the run ends the rate is near its lowest
     }
-    a.warmup = LinearWarmup({.length = 9});  // longer than the run
+    a.warmup = LinearWarmup({.length = 5});  // the whole run: nothing is left to fall
     CHECK_NOTHROW(rates(a));
+    a.warmup = LinearWarmup({.length = 9});
+    CHECK(contains(error_of([&] { rates(a); }), "the warm-up takes 9 epochs, and the run has 5"));
 }
 
 TEST_CASE("fit: chances of one's own draw the samples, and change what a resumed run must be") {
