@@ -74,10 +74,6 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
              text("the targets of the data are ", to_text(targets), " and the network's outputs ", to_text(out), ": in another order in memory").view());
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// The weights of a batch's samples, from those of all samples of the data.
 inline void weights_of_batch(const Batch& batch, std::span<const double> of_data, std::vector<double>& weights) {
     weights.clear();

@@ -108,21 +108,25 @@ template <class F>
     f(std::integral_constant<int, 2>{});
 }
 
-/// Positions of an image, at(row, column), and whole vectors of channels; transformed to to[q * step + channel], q < 36. Columns are transformed as they are
-/// read and rows as they are written: the registers hold no more. What the next tile reads and this one does not, `ahead` of here, is sent for: it may lie in
-/// memory.
+/// Positions of an image, at(row, column); transformed to to[q * step + channel], q < 36. Writes whole vectors. Columns are transformed as they are read and
+/// rows as they are written: the registers hold no more. What the next tile reads and this one does not, `ahead` of here, is sent for: it may lie in memory.
 template <class Transform, class At>
 [[gnu::always_inline]] inline void winograd_channels(const At& at, index_t ahead, index_t channels, float* to, index_t step) {
     constexpr int size = 4 + Transform::more;
     for (index_t c = 0; c < channels; c += lanes) {
         Vec e[36];
+        const index_t here = channels - c;
 #pragma GCC unroll 6
         for (int k = 0; k < size; ++k) {
             Vec d[size];
+            if (here < lanes) {
+                for (int r = 0; r < size; ++r) d[r] = load_within(at(r, k) + c, here);
+            } else {
 #pragma GCC unroll 6
-            for (int r = size - 4; k >= size - 4 && r < size; ++r) __builtin_prefetch(at(r, k) + c + ahead);
+                for (int r = size - 4; k >= size - 4 && r < size; ++r) __builtin_prefetch(at(r, k) + c + ahead);
 #pragma GCC unroll 6
-            for (int r = 0; r < size; ++r) d[r] = load(at(r, k) + c);
+                for (int r = 0; r < size; ++r) d[r] = load(at(r, k) + c);
+            }
             Transform::template transform<4>(d, 1, e + k, 6);
         }
 #pragma GCC unroll 6
@@ -139,11 +143,12 @@ template <class Transform, class At>
 [[gnu::always_inline]] inline void winograd_edge_channels(const At& at, index_t rows, index_t columns, index_t channels, float* to, index_t step) {
     for (index_t c = 0; c < channels; c += lanes) {
         Vec e[36] = {};
+        const index_t here = channels - c;
         winograd_of(rows, [&](auto results) __attribute__((always_inline)) {
             constexpr int size = results() + Transform::more;
             for (int k = 0; k < static_cast<int>(columns) + Transform::more; ++k) {
                 Vec d[size];
-                for (int r = 0; r < size; ++r) d[r] = load(at(r, k) + c);
+                for (int r = 0; r < size; ++r) d[r] = here < lanes ? load_within(at(r, k) + c, here) : load(at(r, k) + c);
                 Transform::template transform<results()>(d, 1, e + k, 6);
             }
         });
@@ -159,10 +164,8 @@ template <class Transform, class At>
         });
     }
 }
-inline constexpr index_t winograd_block = 512;  // channels
-alignas(64) inline constexpr float winograd_zeros[winograd_block] = {};
-/// A tile's positions of an image, of which the rows and columns within the window lie in it and the others are zeros. Writes whole vectors. Whole: 4 x 4
-/// results. Functions of their own, so that the one does not take the other's registers.
+/// A tile's positions of an image, of which the rows and columns within the window lie in it and the others are zeros. Whole: 4 x 4 results. Functions of their
+/// own, so that the one does not take the other's registers.
 template <class Transform, bool Whole>
 [[gnu::noinline]] inline void winograd_patch(const float* image, const WinogradWindow& w, index_t channels, float* to, index_t step) {
     constexpr int size = 4 + Transform::more;
@@ -173,27 +176,19 @@ template <class Transform, bool Whole>
             winograd_edge_channels<Transform>(at, w.rows, w.columns, here, place, step);
     };
     const index_t high = Whole ? size : w.rows + Transform::more, wide = Whole ? size : w.columns + Transform::more;
-    const index_t vectors = channels - channels % lanes;
-    index_t c = 0;
     if (w.row0 == 0 && w.column0 == 0 && w.row1 >= high && w.column1 >= wide) {
-        transform([=](int r, int k) __attribute__((always_inline)) { return image + r * w.down + k * w.right; }, vectors, to);
-        c = vectors;
+        const auto at = [=](int r, int k) __attribute__((always_inline)) { return image + r * w.down + k * w.right; };
+        return transform(at, channels, to);
     }
-    // Through pointers: to zeros beside the image, and to copies of the last channels where they are no whole vector.
-    Vec rest[size * size];
-    for (index_t here = 0; c < channels; c += here) {
-        here = c < vectors ? std::min(vectors - c, winograd_block) : lanes;
+    constexpr index_t block = 512;  // channels of zeros
+    static constexpr float zeros[block] = {};
+    for (index_t c = 0; c < channels; c += block) {
         const float* pixels[size * size];
-        for (const float*& pixel : pixels) pixel = winograd_zeros;
+        for (const float*& pixel : pixels) pixel = zeros;
         for (index_t r = w.row0; r < w.row1; ++r)
-            for (index_t k = w.column0; k < w.column1; ++k) {
-                const index_t i = r * size + k;
-                pixels[i] = image + r * w.down + k * w.right + c;
-                if (c < vectors) continue;
-                rest[i] = load_within(pixels[i], channels - c);
-                pixels[i] = reinterpret_cast<const float*>(rest + i);
-            }
-        transform([&](int r, int k) __attribute__((always_inline)) { return pixels[r * size + k]; }, here, to + c);
+            for (index_t k = w.column0; k < w.column1; ++k) pixels[r * size + k] = image + r * w.down + k * w.right + c;
+        const auto at = [&](int r, int k) __attribute__((always_inline)) { return pixels[r * size + k]; };
+        transform(at, std::min(channels - c, block), to + c);
     }
 }
 template <class Transform>
