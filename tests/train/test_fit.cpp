@@ -277,7 +277,7 @@ TEST_CASE("fit: what is validated on may have weights") {
     const std::vector<float> before = all_values(third);
     CHECK(contains(error_of([&] { fit(third, data, apart); }), "the weights of all samples are 0"));
     apart.validation_weights = {1};
-    CHECK(contains(error_of([&] { fit(third, data, apart); }), "got 1 weights; expected one for each of 120 samples"));
+    CHECK(contains(error_of([&] { fit(third, data, apart); }), "validation_weights: got 1 weights; expected one for each of 120 samples"));
     apart.validation.reset();
     CHECK(contains(error_of([&] { fit(third, data, apart); }), "validation_weights need something to validate on"));
     apart.split = Split{all_samples(data), {}};

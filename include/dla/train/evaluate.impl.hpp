@@ -81,11 +81,11 @@ inline void weights_of_batch(const Batch& batch, std::span<const double> of_data
         for (const std::uint32_t sample : batch.samples) weights.push_back(of_data[sample]);
 }
 /// Throws Error(data) for weights that do not fit the data that the loader reads, and where all that it reads weigh nothing.
-inline void check_sample_weights(const Loader& loader, std::span<const double> weights) {
+inline void check_sample_weights(const char* who, const Loader& loader, std::span<const double> weights) {
     if (weights.empty()) return;
-    check_weights("evaluate", weights, static_cast<std::size_t>(loader.source().size()));
+    check_weights(who, weights, static_cast<std::size_t>(loader.source().size()));
     if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
-        fail(ErrorCode::data, "evaluate", "the weights of all samples are 0; there is nothing to measure");
+        fail(ErrorCode::data, who, "the weights of all samples are 0; there is nothing to measure");
 }
 /// What the samples of a batch give that count by weights.
 struct WeightedResult {
@@ -150,7 +150,7 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e) {
 DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics,
                              std::span<const double> sample_weights) {
     const bool weighted = !sample_weights.empty();
-    detail::check_sample_weights(loader, sample_weights);
+    detail::check_sample_weights("evaluate", loader, sample_weights);
     RunningMean mean;
     double correct = 0, counted = 0;  // by weight
     std::vector<float> outputs;

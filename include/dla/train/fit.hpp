@@ -48,7 +48,7 @@ struct FitOptions {
     bool stats = false;               ///< statistics of gradients after each epoch, see TrainerOptions::stats
     std::string log_dir = {};         ///< gets LOG_DIR/NAME with metrics.jsonl, TensorBoard events and the training curve; empty: none
     std::vector<TrainingCallback*> callbacks = {};  ///< told in this order; they must outlive the call
-    bool quiet = false;                             ///< no lines on the terminal
+    bool quiet = false;                             ///< no lines on the terminal but notes on stderr
 };
 
 /// Trains the model on the data: `fit(model, data, {.epochs = 20})`. Afterwards it holds the weights of the best epoch, or, where nothing is validated or

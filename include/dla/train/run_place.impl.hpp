@@ -55,7 +55,7 @@ DLA_ONCE std::string RunPlace::resume_furthest(Trainer& trainer) const {
     if (!skipped.empty())
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,
              "none of the checkpoints of '" + options_.name + "' serves; the furthest: " + skipped.front() +
-                 (skipped.size() > 1 ? " (" + std::to_string(skipped.size() - 1) + " more in the notes)" : "") +
+                 (skipped.size() > 1 ? " (" + std::to_string(skipped.size() - 1) + " more, see the notes on stderr)" : "") +
                  "; use the same options and data, start over (" + options_.to_overwrite + "), or " + options_.other_checkpoints);
     if (options_.earlier == EarlierRun::resume)
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,

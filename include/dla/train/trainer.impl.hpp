@@ -62,7 +62,7 @@ DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<
 DLA_ONCE void Trainer::check() {
     const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
     model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
-    if (validation_) detail::check_sample_weights(*validation_, options_.validation_weights);
+    if (validation_) detail::check_sample_weights("validation_weights", *validation_, options_.validation_weights);
     if (validation_ && !options_.metrics.empty()) try_metrics();
     const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
     const index_t least = model_.least_batch() * options_.micro_batches;
