@@ -122,7 +122,8 @@ TEST_CASE("refusals of features that are to become an image") {
     static_assert(Unflatten<2, 3, 4>{}.out_shape(Shape{}).shape == Shape{2, 3, 4});
     CHECK(why(Unflatten<2, 3, 4>{}, Shape{20}) == "Unflatten<2, 3, 4> refuses input [20]: expected 24 features");
     CHECK(why(Unflatten<Dyn, 3, 4>{}, Shape{20}) == "Unflatten<Dyn, 3, 4> refuses input [20]: expected a multiple of 12 features");
-    CHECK(why(Unflatten<2, 3, 4>{}, Shape{2, 12}) == "Unflatten<2, 3, 4> refuses input [2, 12] (24 values): expected features in one axis; put Flatten in front");
+    CHECK(why(Unflatten<2, 3, 4>{}, Shape{2, 12}) ==
+          "Unflatten<2, 3, 4> refuses input [2, 12] (24 values): expected features in one axis; put Flatten in front");
     CHECK(why(Unflatten<2, 4, 3>{}, Flatten{}.out_shape(Shape{2, 3, 4}).shape) ==
           "Unflatten<2, 4, 3> refuses input [24]: these are the features of an image [2, 3, 4], in its order in memory, and only that image can be made of "
           "them; for another put ToContiguous in front of Flatten");

@@ -154,7 +154,8 @@ TEST_CASE("a look at a model leaves nothing behind in it, and a network of one o
     train_step(model, sgd, CrossEntropy{}, std::vector<float>{1, 2}, std::vector<std::int32_t>{0});
     CHECK(calls == 1);
     const Model<Sequential<Linear<2, 1>>, Shape{2}> logit(Seed{1});
-    CHECK(contains(error_of([&] { predict_classes(logit, std::vector<float>{1, 2}); }), "of logits of yes and no, predict_label_probabilities gives the probabilities"));
+    CHECK(contains(error_of([&] { predict_classes(logit, std::vector<float>{1, 2}); }),
+                   "of logits of yes and no, predict_label_probabilities gives the probabilities"));
     CHECK(contains(error_of([&] { predict_probabilities(logit, std::vector<float>{1, 2}); }), "gives a score for each of two classes or more"));
 }
 
@@ -182,9 +183,11 @@ ArrayData repeated(const ArrayData& data, const std::vector<double>& weights) {
             if (data.classes() > 0)
                 labels.push_back(data.labels()[i]);
             else
-                y.insert(y.end(), data.targets().begin() + static_cast<std::ptrdiff_t>(i * out), data.targets().begin() + static_cast<std::ptrdiff_t>((i + 1) * out));
+                y.insert(y.end(), data.targets().begin() + static_cast<std::ptrdiff_t>(i * out),
+                         data.targets().begin() + static_cast<std::ptrdiff_t>((i + 1) * out));
         }
-    return data.classes() > 0 ? ArrayData(data.input_shape(), std::move(x), std::move(labels)) : ArrayData(data.input_shape(), std::move(x), data.target_shape(), std::move(y));
+    return data.classes() > 0 ? ArrayData(data.input_shape(), std::move(x), std::move(labels))
+                              : ArrayData(data.input_shape(), std::move(x), data.target_shape(), std::move(y));
 }
 
 }  // namespace
@@ -216,12 +219,14 @@ TEST_CASE("samples that weigh more count as if they were there more often, in lo
         both(regressor, surface(60), MeanSquaredError<float>{}, mae, batch);
         both(regressor, surface(60), Huber<float>{.delta = 0.25}, mae, batch);
         both(regressor, surface(60), BCEWithLogits<float>{.pos_weight = {2, 3}}, mae, batch);
-        both(regressor, surface(60), SampleLoss<float>{[](auto y, auto t, auto) { return static_cast<double>((y[0] - t[0]) * (y[0] - t[0]) + std::abs(y[1] - t[1])); }}, mae, batch);
+        both(regressor, surface(60),
+             SampleLoss<float>{[](auto y, auto t, auto) { return static_cast<double>((y[0] - t[0]) * (y[0] - t[0]) + std::abs(y[1] - t[1])); }}, mae, batch);
     }
     for (const std::int32_t ignored : {0, 1, 2}) {
         const CrossEntropy loss{.ignore_index = ignored};
         std::vector<double> alike(60, 1), one(60);
-        const Evaluation plain = evaluate(classifier, stripes(60), {.loss = loss}), ones = evaluate(classifier, stripes(60), {.loss = loss, .sample_weights = alike});
+        const Evaluation plain = evaluate(classifier, stripes(60), {.loss = loss}),
+                         ones = evaluate(classifier, stripes(60), {.loss = loss, .sample_weights = alike});
         CHECK(ones.accuracy == plain.accuracy);
         CHECK(ones.counted == plain.counted);
         for (std::size_t i = 0; i < 60; ++i) one[i] = stripes(60).labels()[i] == ignored ? 1 : 0;  // what counts weighs nothing
@@ -235,13 +240,12 @@ TEST_CASE("samples that weigh more count as if they were there more often, in lo
     }
     const ArrayData data = stripes(60);
     Loader loader(data, evaluation_options(16));
-    CHECK(evaluate(classifier, CrossEntropy{}, loader, {}, weights).loss == doctest::Approx(evaluate(classifier, data, {.sample_weights = weights}).loss).epsilon(1e-6));
+    CHECK(evaluate(classifier, CrossEntropy{}, loader, {}, weights).loss ==
+          doctest::Approx(evaluate(classifier, data, {.sample_weights = weights}).loss).epsilon(1e-6));
     both(classifier, stripes(60), CrossEntropy{.reduction = Reduction::sum}, f1, 60);
     both(regressor, surface(60), L1<float>{.reduction = Reduction::sum}, mae, 60);
 
-    const auto refused = [&](std::vector<double> w) {
-        return error_of([&] { evaluate(classifier, stripes(60), {.sample_weights = std::move(w)}); });
-    };
+    const auto refused = [&](std::vector<double> w) { return error_of([&] { evaluate(classifier, stripes(60), {.sample_weights = std::move(w)}); }); };
     CHECK(refused({1, 2}) == "error[data] evaluate: got 2 weights; expected one for each of 60 samples, or none");
     CHECK(contains(refused(std::vector<double>(60)), "the weights of all samples are 0; there is nothing to measure"));
     weights[5] = -1;
@@ -256,7 +260,6 @@ TEST_CASE("fit: what is validated on may have weights") {
     for (std::size_t i = 0; i < 120; ++i) o.validation_weights.push_back(static_cast<double>(i % 5));
     Classifier model(Seed{3});
     const EpochMetrics last = fit(model, data, o).state.history.back();
-    // The best epoch's weights are in the model now; both epochs were measured on the same samples.
     FitOptions none = o;
     none.validation_weights.clear();
     Classifier same(Seed{3});

@@ -113,9 +113,9 @@ TEST_CASE("run place: resuming says from what, or why not") {
         CHECK(RunLog::run_of(o.log_folder) == id);
         const auto before = contents(folder.path);
         CHECK(error_of([&] { run(o, "a = 2\n"); }) ==
-              "error[checkpoint] " + o.checkpoint_dir +
-                  ": none of the checkpoints of 'net' serves; the furthest: " + o.checkpoint_dir +
-                  "/net_epoch_2.safetensors: written with another configuration: it has `a = 1`, now `a = 2` (1 more, see the notes on stderr); use the same options and data, start over (overwrite = true), or use another name or checkpoint_dir");
+              "error[checkpoint] " + o.checkpoint_dir + ": none of the checkpoints of 'net' serves; the furthest: " + o.checkpoint_dir +
+                  "/net_epoch_2.safetensors: written with another configuration: it has `a = 1`, now `a = 2` (1 more, see the notes on stderr); use the same "
+                  "options and data, start over (overwrite = true), or use another name or checkpoint_dir");
         CHECK(contents(folder.path) == before);
     }
     o.run_id = "other";
