@@ -8,7 +8,8 @@ usage() {
 usage: scripts/test.sh [--no-install] [--nightly] [--build-dir DIR] [--help]
 Installs compiler, libraries and test tools with apt (--no-install: does not), builds everything in
 build-test/ (--build-dir) and runs every test; --nightly adds the long ones, and what takes
-long to build: other compilers, other flags in one program, each header with its bodies, benchmarks.
+long to build: other compilers, other flags in one program, each header alone, random branching
+networks, fused layers at each instruction set, benchmarks.
 Tests that need the real data look for it in $DLA_DATA_DIR and skip without it.
 TEXT
 }

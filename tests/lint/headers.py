@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Every header compiles alone, twice in a row and without a warning, and <dla/nn.hpp> stays light. Usage: headers.py [--bodies] SOURCE_ROOT COMPILER [ARGUMENT...]
-The bodies of what depends on no network are compiled of what users include (<dla/nn.hpp> and its like), with --bodies of each header that has any.
+"""Headers compile alone, twice in a row and without a warning, and <dla/nn.hpp> stays light. Usage: headers.py [--all] SOURCE_ROOT COMPILER [ARGUMENT...]
+Those that documents and examples include, without the bodies of what depends on no network; with --all each header, and what has bodies with them, too.
 A header that another one includes before anything else is compiled with it: nothing stands in front of it there, either.
 Arguments in $DLA_HEADER_ARGS (include folders, feature definitions) are passed on. Headers whose third-party library is missing are named and skipped."""
 import concurrent.futures
@@ -20,8 +20,8 @@ OPTIONAL = {"interop/eigen.hpp": "Eigen/Core", "interop/eigen_policy.hpp": "Eige
 
 
 def main():
-    every_body = sys.argv[1] == "--bodies"
-    root, *command = sys.argv[2:] if every_body else sys.argv[1:]
+    every = sys.argv[1] == "--all"
+    root, *command = sys.argv[2:] if every else sys.argv[1:]
     root = pathlib.Path(root)
     include = root / "include"
     base = [*command, "-std=c++20", f"-I{include}", *shlex.split(os.environ.get("DLA_HEADER_ARGS", ""))]
@@ -66,13 +66,16 @@ def main():
     names = sorted(p.relative_to(include / "dla").as_posix() for p in (include / "dla").rglob("*.hpp") if not p.name.endswith((".inl.hpp", ".impl.hpp")))
     skipped = [n for n in names if is_missing(n)]
     names = [n for n in names if n not in skipped]
+    if not every:
+        text = "".join(p.read_text() for p in [root / "README.md", *root.glob("docs/*.md"), *root.glob("examples/**/*.[ch]pp")])
+        names = sorted({*re.findall(r"#include <dla/(.*\.hpp)>", text), *LIGHT}.intersection(names))
     led = {n for name in names for n in chain(name)[1:]}
     roots = [n for n in names if n not in led]
     reached = {n for name in roots for n in chain(name)}
     assert reached >= set(names), f"not compiled: {set(names) - reached}"
     # Bodies take long. Of what users do not include by name as few files as it takes to have each header's bodies once with nothing in front.
-    whole = {n for n in roots if is_inside_kernels(n) or "/" not in n}
-    left = {n for n in names if every_body and has_bodies(n)} - {n for name in whole for n in chain(name)}
+    whole = {n for n in roots if every and (is_inside_kernels(n) or "/" not in n)}
+    left = {n for n in names if every and has_bodies(n)} - {n for name in whole for n in chain(name)}
     for name in sorted(roots, key=lambda n: -len(left.intersection(chain(n)))):
         if left.intersection(chain(name)):
             whole.add(name)

@@ -28,9 +28,5 @@ std::string train_in_b();
 int main() {
     const std::string here = train_once(), there = train_in_b();
     if (here != there) return std::printf("the two translation units disagree: %s and %s\n", here.c_str(), there.c_str()), 1;
-    const std::string numbers = std::to_string(DLA_VERSION_MAJOR) + "." + std::to_string(DLA_VERSION_MINOR) + "." + std::to_string(DLA_VERSION_PATCH);
-    if (numbers != MESON_VERSION || std::string(DLA_VERSION_STRING) != MESON_VERSION)
-        return std::printf("version.hpp says %s and %s, the build says %s\n", numbers.c_str(), DLA_VERSION_STRING, MESON_VERSION), 1;
-    if (DLA_VERSION != DLA_VERSION_MAJOR * 10000 + DLA_VERSION_MINOR * 100 + DLA_VERSION_PATCH) return std::puts("DLA_VERSION does not follow from its parts"), 1;
     return 0;
 }
