@@ -4,6 +4,7 @@
 
 usage: compare.py TRAIN_STEP [--python PYTHON ...] [--models mlp deep ...] [--modes train infer latency] [--rounds 5] [--seconds 2] [--threads 2]
                   [--batches N ...] [--widths F ...] [--eager] [--json FILE]
+TRAIN_STEP is the program of that name, or layer_step with the models of layer_networks.hpp (--models with_gelu ...).
 PYTHON are interpreters that have torch (default: python3); each is tried eager and, from 2.0 on, compiled, with fused Adam where it has that, in both memory
 formats for convolutional networks, and ONNX Runtime for inference where it can be imported. `latency` is inference of one sample. All programs stay open and
 measure in turns; a setting that took more than 1.4 times as long as the fastest in two rounds is left out of the others. The figure is the median of the
@@ -93,7 +94,7 @@ class Peer:
         self.version, self.onnx, self.modern = version.split("+")[0], onnx == "True", int(version.split(".")[0]) >= 2
 
     def settings(self, model, mode, eager):
-        formats = [[], ["--channels-last"]] if model.startswith("cnn") else [[]]
+        formats = [[], ["--channels-last"]] if model.startswith(("cnn", "with_")) else [[]]
         adam = ["--fused"] if self.modern and mode == "train" else []
         for compiled, memory in itertools.product([[], ["--compile"]] if self.modern and not eager else [[]], formats):
             yield compiled + adam + memory

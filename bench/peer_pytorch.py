@@ -3,7 +3,8 @@
 """Time of one training step or one inference of the experiments' networks in PyTorch or ONNX Runtime: the counterpart of bench/train_step.
 
 usage: peer_pytorch.py MODEL MODE [--threads 2] [--batch N] [--seconds 4] [--width F] [--channels-last] [--compile] [--fused] [--onnx] [--serve]
-MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist. MODE: train | infer.
+MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist, or a layer in a small network, see LAYERS.
+MODE: train | infer.
 Prints one JSON line: median and smallest milliseconds of a step, and the memory that the process came to need beyond its libraries.
 With --serve one when it is warm, and one for each line of stdin, which says how many seconds to measure.
 --fused: Adam in one kernel. --onnx: inference by ONNX Runtime.
@@ -19,6 +20,7 @@ import time
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 here = os.path.dirname(os.path.abspath(__file__))
 spec = importlib.util.spec_from_file_location("load_in_pytorch", os.path.join(here, "..", "scripts", "load_in_pytorch.py"))
@@ -26,8 +28,43 @@ load_in_pytorch = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(load_in_pytorch)
 
 
+class Joined(torch.nn.Module):
+    """x joined with what a branch makes of it."""
+
+    def __init__(self, join, branch):
+        super().__init__()
+        self.join, self.branch = join, branch
+
+    def forward(self, x):
+        return self.join(x, self.branch(x))
+
+
+def gate(c):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c, c // 4, 1), nn.ReLU(), nn.Conv2d(c // 4, c, 1), nn.Sigmoid())
+
+
+# Layers behind c channels of 32 x 32, and how many channels they leave: the networks of bench/layer_networks.hpp.
+LAYERS = {
+    "nothing": lambda c: (nn.Identity(), c), "gelu": lambda c: (nn.GELU(), c), "elu": lambda c: (nn.ELU(), c), "softplus": lambda c: (nn.Softplus(), c),
+    "hardswish": lambda c: (nn.Hardswish(), c), "silu": lambda c: (nn.SiLU(), c), "sigmoid": lambda c: (nn.Sigmoid(), c), "tanh": lambda c: (nn.Tanh(), c),
+    "prelu": lambda c: (nn.PReLU(), c), "dropout": lambda c: (nn.Dropout(), c), "batch_norm": lambda c: (nn.BatchNorm2d(c), c),
+    "group_norm": lambda c: (nn.GroupNorm(8, c), c), "layer_norm": lambda c: (nn.LayerNorm([c, 32, 32]), c),
+    "conv": lambda c: (nn.Conv2d(c, c, 3, padding=1), c), "conv_transpose": lambda c: (nn.ConvTranspose2d(c, c, 3, padding=1), c),
+    "conv_transpose_2x2": lambda c: (nn.ConvTranspose2d(c, c // 2, 2, stride=2), c // 2), "upsample": lambda c: (nn.Upsample(scale_factor=2), c),
+    "upsample_bilinear": lambda c: (nn.Upsample(scale_factor=2, mode="bilinear"), c), "max_pool": lambda c: (nn.MaxPool2d(2), c),
+    "avg_pool": lambda c: (nn.AvgPool2d(2), c), "adaptive_avg_pool": lambda c: (nn.AdaptiveAvgPool2d(7), c), "zero_pad": lambda c: (nn.ZeroPad2d(1), c),
+    "residual": lambda c: (Joined(torch.add, nn.Conv2d(c, c, 1)), c), "concat": lambda c: (Joined(lambda a, b: torch.cat([a, b], 1), nn.Conv2d(c, c, 1)), 2 * c),
+    "squeeze_excitation": lambda c: (Joined(torch.mul, gate(c)), c),
+}
+
+
 def network(name, width):
     """The network and the shape of a sample."""
+    if name.startswith("with_"):
+        channels = int(32 * width)
+        layer, left = LAYERS[name.removeprefix("with_")](channels)
+        return nn.Sequential(nn.Conv2d(3, channels, 1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(left, 10)), [3, 32, 32]
+
     def wide(sizes):
         return [max(1, int(n * width)) for n in sizes]
 
@@ -73,9 +110,10 @@ def main():
     torch.manual_seed(0)
     before = memory("VmRSS:")
     model, shape = network(a.model, a.width)
-    batch = a.batch or (256 if a.model.startswith("cnn") else 128)
+    images = a.model.startswith(("cnn", "with_"))
+    batch = a.batch or (64 if a.model.startswith("with_") else 256 if images else 128)
     x, y = torch.randn(batch, *shape), torch.randint(0, 10, (batch,))
-    if a.channels_last and a.model.startswith("cnn"):
+    if a.channels_last and images:
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4, **({"fused": True} if a.fused else {}))
     model.train(a.mode == "train")

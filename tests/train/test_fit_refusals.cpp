@@ -29,6 +29,16 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
     o.loss = MeanSquaredError<float>{};
     CHECK(refused(classes, o) == "error[data] fit: the loss takes values; the targets of the data are class numbers");
     o.loss.reset();
+    // Images with classes, where the network gives back images or features.
+    const Dataset digits = make_digits(12, Seed{1});
+    const std::string itself = "the targets of the data are class numbers; for a network that gives back its inputs, give ArrayData with the inputs as targets, too";
+    Model<Conv2d<1, 1, 3>, Shape{1, 28, 28}> images(Seed{1});
+    CHECK(error_of([&] { fit(images, digits, o); }) == "error[data] fit: the loss takes class numbers, the network gives [1, 28, 28]; " + itself);
+    o.loss = MeanSquaredError<float>{};
+    CHECK(error_of([&] { fit(images, digits, o); }) == "error[data] fit: the loss takes values; " + itself);
+    o.loss.reset();
+    images.parameters().freeze("*");
+    CHECK(error_of([&] { fit(images, digits, o); }) == "error[usage] fit: all parameters are frozen; nothing is left to train");
     const ArrayData wide(Shape{3}, std::vector<float>(6), Shape{2}, std::vector<float>(4));
     CHECK(refused(wide, o) == "error[data] fit: the network takes samples [2]; those of the data are [3]");
     const ArrayData thin(Shape{2}, std::vector<float>(6), Shape{1}, std::vector<float>(3));

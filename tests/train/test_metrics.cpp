@@ -147,6 +147,51 @@ TEST_CASE("scores of yes and no, one by one, are scikit-learn's") {
     CHECK(BinaryScore(Kind::iou, 0.25).settings() != BinaryScore(Kind::iou).settings());
 }
 
+TEST_CASE("scores of several labels, each by itself, are scikit-learn's, with weights and without") {
+    std::vector<float> out = scores(), target;
+    for (float& v : out) v -= 4;
+    for (int i = 0; i < 12; ++i)
+        for (int j = 0; j < 4; ++j) target.push_back((i * (j + 2) + j) % 3 == 0 ? 1.0f : 0.0f);  // label 1 never
+    using Kind = LabelScore::Kind;
+    struct Case {
+        Kind kind;
+        const char* name;
+        double mean, weighted, each[4];
+    };
+    const Case cases[] = {{Kind::precision, "label_precision", 0.19374999999999998, 0.1765527950310559, {0.375, 0, 0.2, 0.2}},
+                          {Kind::recall, "label_recall", 0.3125, 0.28273809523809523, {0.75, 0, 0.25, 0.25}},
+                          {Kind::f1, "label_f1", 0.2361111111111111, 0.21381205001894654, {0.5, 0, 0.2222222222222222, 0.2222222222222222}}};
+    for (const Case& c : cases) {
+        LabelScore score(c.kind);
+        CHECK(score.name() == c.name);
+        CHECK(score.higher_is_better());
+        for (const std::size_t batch : {1u, 5u, 12u}) {
+            CHECK(measure(score, out, target, 12, batch, quarters(12)) == doctest::Approx(c.weighted).epsilon(1e-12));
+            CHECK(measure(score, out, target, 12, batch) == doctest::Approx(c.mean).epsilon(1e-12));
+            REQUIRE(score.labels() == 4);
+            for (index_t label = 0; label < 4; ++label) CHECK(score.of(label) == doctest::Approx(c.each[label]).epsilon(1e-12));
+        }
+    }
+    LabelScore at_half(Kind::recall, 0.5), none;
+    CHECK(measure(at_half, {0.4f, 0.6f}, std::vector<float>{1, 1}, 2, 2) == 0.5);
+    CHECK(at_half.settings() != LabelScore(Kind::recall).settings());
+    CHECK(std::isnan(none.value()));
+    CHECK(error_of([&] { (void)at_half.of(1); }) == "error[usage] LabelScore: there is no label 1; expected 0 to 0");
+    const std::vector<float> four{1, 1, 1, 1};
+    CHECK(contains(error_of([&] { at_half.add(four, four, 2); }), "expected as many of each as before"));
+    CHECK(contains(error_of([&] { none.add(four, four, 2, std::vector<double>{1}); }), "got 1 weights"));
+    CHECK(std::isnan(measure(none, four, four, 2, 2, std::vector<double>{0, 0})));
+}
+
+TEST_CASE("a metric of the other kind of targets names those that are right") {
+    const std::vector<float> out{1, 2, 3, 4};
+    const std::vector<std::int32_t> two{0, 1};
+    CHECK(error_of([&] { BinaryScore().add(out, two, 2); }) ==
+          "error[data] BinaryScore: got 4 outputs and 0 target values; it takes a value for each output (for class numbers: TopK, ClassScore)");
+    CHECK(error_of([&] { ClassScore().add(out, out, 2); }) ==
+          "error[data] ClassScore: got 4 outputs for 0 class numbers; it takes one for each sample (for values of 0 and 1: BinaryScore)");
+}
+
 TEST_CASE("labels that are to be ignored do not count, and a class that never occurs changes no mean") {
     TopK top(1);
     const std::vector<float> out{1, 0, 0, 0, 1, 0};
@@ -196,8 +241,8 @@ TEST_CASE("a threshold is among the settings of a score to its last bit") {
 TEST_CASE("targets that a metric cannot take are refused") {
     const std::vector<float> out{1, 2, 3, 4};
     CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}, 2); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
-    CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "it takes class numbers"));
-    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: got 4 outputs for 0 targets; it takes class numbers"));
+    CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "for 0 class numbers"));
+    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: got 4 outputs for 0 class numbers; it takes one for each sample"));
     CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}, 2); }), "it takes a value for each output"));
     CHECK(contains(error_of([&] {
                        R2 r2;

@@ -446,6 +446,11 @@ TEST_CASE("the first difference of two configurations names the setting, in its 
     CHECK(first_difference("a = 1\nb = 2\n", "a = 1\nb = 2\n").empty());
     CHECK(first_difference("a = 1\nb = 2\n", "a = 1\nb = 3\n") == " it has `b = 2`, now `b = 3`");
     CHECK(first_difference("a = 1\nb = 2\n", "b = 2\n") == " it has `a = 1`, now there is no such setting");
+    const std::string hash = "w = \"0123456789abcdef\"\n", other = "w = \"0123456789abcdee\"\n";
+    CHECK(first_difference(hash, other) == " its `w` is another");
+    CHECK(first_difference(hash, "") == " now there is no `w`");
+    CHECK(first_difference("", hash) == " it has no `w`, which there is now");
+    CHECK(first_difference(hash, "w = \"a word\"\n") == " it has `w = \"0123456789abcdef\"`, now `w = \"a word\"`");
     CHECK(first_difference("b = 2\n", "a = 1\nb = 2\n") == " it has no such setting as `a = 1`, which there is now");
     CHECK(first_difference("[x]\nn = 1\n[y]\nn = 2\n", "[x]\nn = 1\n[y]\nn = 4\n") == " it has `n = 2`, now `n = 4`");
     CHECK(first_difference("a = 1\nb = 2", "b = 2\na = 1\n") == " its settings stand in another order");

@@ -5,7 +5,6 @@
 #include <dla/core/finite.hpp>
 
 #include <algorithm>
-#include <mutex>
 
 namespace dla {
 
@@ -71,7 +70,7 @@ public:
     std::unique_ptr<AnyModel> clone() const override { return any_model(model_.clone()); }
     void reserve(index_t batch, const AnyLoss& loss, int micro_batches) override {
         model_.reserve(batch, loss, false, micro_batches);
-        pool_.put(take(batch, loss));
+        model_.reserve_inference(batch, loss);
     }
     MemoryPlan plan(index_t batch, const AnyLoss& loss, int micro_batches) const override { return model_.plan(batch, loss, micro_batches); }
     ParamMemory plan_parameters(int slots) const override { return planned_parameters(table(), slots); }
@@ -82,22 +81,17 @@ public:
         return in_own_types(loss, inputs, targets, [&](const auto& own, auto x, auto t) { return dla::train_step(model_, optimizer, own, x, t, options); });
     }
     LossResult evaluate(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, std::span<float> outputs) const override {
-        auto workspace = take(static_cast<index_t>(inputs.size()) / std::max<index_t>(1, input_shape().size()), loss);
-        const LossResult result = in_own_types(loss, inputs, targets, [&](const auto& own, auto x, auto t) {
-            return into(outputs, [&](std::span<T> y) { return model_.evaluate(own, x, t, *workspace, y); });
+        return in_own_types(loss, inputs, targets, [&](const auto& own, auto x, auto t) {
+            return into(outputs, [&](std::span<T> y) { return model_.evaluate(own, x, t, y); });
         });
-        pool_.put(std::move(workspace));
-        return result;
     }
     void predict(std::span<const float> inputs, std::span<float> outputs) const override {
-        auto workspace = take(static_cast<index_t>(outputs.size()) / output_shape().size(), AnyLoss{});
         if constexpr (computes_in_float) {
-            model_.predict(inputs, outputs, *workspace);
+            model_.predict(inputs, outputs);
         } else {
             const std::vector<T> x = own(inputs);
-            into(outputs, [&](std::span<T> y) { return model_.predict(std::span<const T>(x), y, *workspace), 0; });
+            into(outputs, [&](std::span<T> y) { return model_.predict(std::span<const T>(x), y), 0; });
         }
-        pool_.put(std::move(workspace));
     }
     RandomPosition& position() override { return model_.position; }
     void on_gradients(std::function<void(AnyModel&)> hook) override {
@@ -155,7 +149,6 @@ private:
     const ParamTable<P>& table() const { return model_.parameters(); }
     /// Of the table that the model has now: one that is looked at may be assigned another.
     ParamAccessOf<P> access() const { return ParamAccessOf<P>(const_cast<AnyModelOf&>(*this).table()); }
-    using Inference = InferenceWorkspace<P>;
 
     LossResult look(const AnyLoss& loss, std::span<const float> inputs, const Targets& targets, Observer<Reference<T>>* observer) {
         return in_own_types(loss, inputs, targets, [&](const auto& own, auto x, auto t) { return dla::inspect(model_, own, x, t, observer); });
@@ -193,37 +186,8 @@ private:
         }
     }
 
-    /// Workspaces that no thread uses at the moment.
-    class Pool {
-    public:
-        std::unique_ptr<Inference> get() {
-            const std::lock_guard lock(mutex_);
-            if (free_.empty()) return std::make_unique<Inference>();
-            auto workspace = std::move(free_.back());
-            free_.pop_back();
-            return workspace;
-        }
-        void put(std::unique_ptr<Inference> workspace) {
-            const std::lock_guard lock(mutex_);
-            free_.push_back(std::move(workspace));
-        }
-
-    private:
-        std::mutex mutex_;
-        std::vector<std::unique_ptr<Inference>> free_;
-    };
-    /// A workspace for up to `batch` samples, for this thread until it is put back.
-    std::unique_ptr<Inference> take(index_t batch, const AnyLoss& loss) const {
-        auto workspace = pool_.get();
-        const index_t scratch = loss.scratch(table().policy, batch, output_shape());
-        if (batch > workspace->capacity() || scratch > workspace->scratch_bytes())
-            *workspace = model_.inference_workspace(std::max(batch, workspace->capacity()), std::max(scratch, workspace->scratch_bytes()));
-        return workspace;
-    }
-
     Held model_;
     bool hooked_ = false;
-    mutable Pool pool_;
 };
 
 }  // namespace detail

@@ -2,8 +2,9 @@
 // A network with its parameters, as prediction sees it: const, from any number of threads.
 #pragma once
 
-#include <dla/model/workspace.hpp>
+#include <dla/model/workspace_pool.hpp>
 
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -24,9 +25,11 @@ public:
     const ParamTable<P>& parameters() const { return *table_; }
 
     /// Class scores (or whatever the network gives) of `inputs` in inference mode: `output_shape().size()` values for each sample.
-    /// May be called from any number of threads at a time; allocates its own workspace.
+    /// May be called from any number of threads at a time; its workspace is kept for the next call, up to 256 MB.
     std::vector<T> predict(std::span<const T> inputs) const;
-    /// As above without allocating; each thread brings its own workspace.
+    /// As above into the caller's memory: the next call with as many samples allocates nothing.
+    void predict(std::span<const T> inputs, std::span<T> out) const;
+    /// As above where each thread brings its own workspace: no call allocates.
     void predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const;
     Inference inference_workspace(index_t batch, index_t scratch = 0) const;
 
@@ -38,13 +41,24 @@ public:
         return workspace;
     }
 
-    /// Loss and correct predictions in inference mode; const and thread-safe like predict. Allocates its own workspace.
+    /// Loss and correct predictions in inference mode; const and thread-safe like predict, with a workspace as there. `outputs`, if not empty, get what the
+    /// network gives.
     template <class Loss>
-    LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) const {
-        Inference workspace = inference_workspace(batch_of(inputs.size()), loss);
-        return evaluate(loss, inputs, targets, workspace);
+    LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, std::span<T> outputs = {}) const {
+        const index_t batch = batch_of(inputs.size());
+        auto workspace = take_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
+        const LossResult result = evaluate(loss, inputs, targets, *workspace, outputs);
+        pool_->put(std::move(workspace));
+        return result;
     }
-    /// As above without allocating; `outputs`, if not empty, get what the network gives.
+    /// Claims the memory of one thread's predictions and evaluations on up to `batch` samples, however much it is.
+    template <class Loss>
+    void reserve_inference(index_t batch, const Loss& loss) {
+        auto workspace = take_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
+        pool_->keep(workspace->bytes());
+        pool_->put(std::move(workspace));
+    }
+    /// As above where each thread brings its own workspace: no call allocates.
     template <class Loss>
     LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, Inference& workspace,
                         std::span<T> outputs = {}) const;
@@ -55,7 +69,10 @@ protected:
     Predictor& operator=(Predictor&&) noexcept;
     ~Predictor();
 
-    View<P> infer(std::span<const T> inputs, index_t batch, Inference& workspace) const;
+    /// A workspace for up to `batch` samples, for this thread until it is put back.
+    std::unique_ptr<Inference> take_workspace(index_t batch, index_t scratch) const;
+    /// What the network gives, which also stands in `out` unless that is empty.
+    View<P> infer(std::span<const T> inputs, index_t batch, Inference& workspace, std::span<T> out) const;
     index_t batch_of(std::size_t values) const;
     template <class Loss>
     index_t check_batch(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) const {
@@ -73,6 +90,7 @@ protected:
     Shape input_, output_;
     std::unique_ptr<BuiltNetwork<P>> net_;
     std::unique_ptr<ParamTable<P>> table_;  // its address outlives a move of the model
+    std::unique_ptr<WorkspacePool<P>> pool_ = std::make_unique<WorkspacePool<P>>();
 };
 
 template <class P>
@@ -89,18 +107,28 @@ Predictor<P>::~Predictor() = default;
 
 template <class P>
 std::vector<typename P::scalar> Predictor<P>::predict(std::span<const T> inputs) const {
-    const index_t batch = batch_of(inputs.size());
-    Inference workspace = inference_workspace(batch);
-    std::vector<T> out(static_cast<std::size_t>(batch * output_.size()));
-    predict(inputs, out, workspace);
+    std::vector<T> out(static_cast<std::size_t>(batch_of(inputs.size()) * output_.size()));
+    predict(inputs, out);
     return out;
+}
+template <class P>
+void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out) const {
+    auto workspace = take_workspace(batch_of(inputs.size()), 0);
+    predict(inputs, out, *workspace);
+    pool_->put(std::move(workspace));
 }
 template <class P>
 void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const {
     const index_t batch = batch_of(inputs.size());
     check_room(std::ssize(out), batch);
-    const View<P> y = infer(inputs, batch, workspace);
-    fetch(table_->policy, out.data(), y.data, y.size());
+    infer(inputs, batch, workspace, out);
+}
+template <class P>
+std::unique_ptr<InferenceWorkspace<P>> Predictor<P>::take_workspace(index_t batch, index_t scratch) const {
+    auto workspace = pool_->take();
+    if (batch > workspace->capacity() || scratch > workspace->scratch_bytes())
+        *workspace = inference_workspace(std::max(batch, workspace->capacity()), std::max(scratch, workspace->scratch_bytes()));
+    return workspace;
 }
 template <class P>
 InferenceWorkspace<P> Predictor<P>::inference_workspace(index_t batch, index_t scratch) const {
@@ -114,8 +142,7 @@ LossResult Predictor<P>::evaluate(const Loss& loss, std::span<const T> inputs, s
     if (loss.scratch(table_->policy, batch, output_) > workspace.scratch_bytes())
         fail(ErrorCode::model, "evaluate", "the workspace has no scratch memory for this loss; make it with inference_workspace(batch, loss)");
     check_room(outputs.empty() ? batch * output_.size() : std::ssize(outputs), batch);
-    const View<P> y = infer(inputs, batch, workspace);
-    if (!outputs.empty()) fetch(table_->policy, outputs.data(), y.data, y.size());
+    const View<P> y = infer(inputs, batch, workspace, outputs);
     Context<P> c;
     c.policy = table_->policy;
     c.scratch = workspace.scratch();
@@ -127,15 +154,22 @@ LossResult Predictor<P>::evaluate(const Loss& loss, std::span<const T> inputs, s
     return result;
 }
 template <class P>
-View<P> Predictor<P>::infer(std::span<const T> inputs, index_t batch, Inference& workspace) const {
+View<P> Predictor<P>::infer(std::span<const T> inputs, index_t batch, Inference& workspace, std::span<T> out) const {
     if (batch > workspace.capacity()) fail(ErrorCode::model, "predict", text("the workspace holds ", workspace.capacity(), " samples; got ", batch).view());
     Context<P> c;
     c.policy = table_->policy;
     c.prepared = workspace.prepared(*table_, *net_, input_, output_);
     c.scratch = workspace.scratch();
     c.stack = workspace.stack();
-    const View<P> y(workspace.output(), batch, output_);
+    View<P> y(workspace.output(), batch, output_);
+    bool in_place = out.empty();
+    if constexpr (P::shares_host) {
+        const std::less<const T*> before;
+        const bool overlaps = before(out.data(), inputs.data() + inputs.size()) && before(inputs.data(), out.data() + out.size());
+        if (!in_place && !overlaps) y.data = out.data(), in_place = true;
+    }
     net_->infer(c, ConstView<P>(to_device<P>(c.policy, inputs, workspace.inputs), batch, input_), y);
+    if (!in_place) fetch(c.policy, out.data(), y.data, y.size());
     return y;
 }
 template <class P>

@@ -148,6 +148,8 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(std::ranges::all_of(o.sampling_weights, [](double w) { return w >= 0 && is_finite(w); }), "sampling_weights must be finite and not negative");
     require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
     require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
+    const std::vector<ParamRow>& parameters = model.index().parameters;
+    require(parameters.empty() || std::ranges::any_of(parameters, &ParamRow::trainable), "all parameters are frozen; nothing is left to train");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);
     if (o.validation) detail::check_fit("fit, validation", model, *o.validation, &loss);

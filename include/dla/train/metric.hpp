@@ -2,9 +2,8 @@
 // What is measured on a validation or test set besides the loss; accumulated over batches, so that their sizes change nothing.
 #pragma once
 
-#include <dla/core/error.hpp>
-#include <dla/core/shape.hpp>
 #include <dla/core/targets.hpp>
+#include <dla/train/confusion_matrix.hpp>
 
 #include <memory>
 #include <ostream>
@@ -49,47 +48,6 @@ private:
     double right_ = 0, count_ = 0;
 };
 
-/// How often samples of each class were taken for each: rows are labels, columns predictions (the largest output, the first of equals). Labels below 0 do not
-/// count. Scores are those of scikit-learn; a ratio without a denominator is 0.
-class ConfusionMatrix {
-public:
-    /// Throws Error(data) for a label that is no class, and for weights that are negative, not finite, or not one for each label.
-    void add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights = {}) {
-        add("ConfusionMatrix", outputs, labels, weights);
-    }
-    void add(std::int32_t label, std::int32_t predicted, double weight = 1);
-
-    index_t classes() const { return classes_; }
-    /// How many there were, or the sum of their weights.
-    double count(index_t label, index_t predicted) const { return counts_[static_cast<std::size_t>(label * classes_ + predicted)]; }
-    double total() const;
-    double accuracy() const;  ///< percent, as everywhere; NaN of nothing
-    double precision(index_t c) const;
-    double recall(index_t c) const;
-    double f1(index_t c) const;
-    /// Means over the classes that occur as a label or a prediction.
-    double macro_precision() const { return macro(&ConfusionMatrix::precision); }
-    double macro_recall() const { return macro(&ConfusionMatrix::recall); }
-    double macro_f1() const { return macro(&ConfusionMatrix::f1); }
-
-    /// As a table, with precision, recall and f1 of each class; names of classes where there are some.
-    std::string text(std::span<const std::string> names = {}) const;
-
-private:
-    friend class ClassScore;
-    /// `who`: is named in errors.
-    void add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights);
-    double of_label(index_t c) const;
-    double of_prediction(index_t c) const;
-    double macro(double (ConfusionMatrix::*score)(index_t) const) const;
-    void grow(index_t classes);
-
-    index_t classes_ = 0;
-    std::vector<double> counts_;
-    std::vector<bool> seen_;  // as a label or a prediction, whatever it weighed
-};
-inline std::ostream& operator<<(std::ostream& out, const ConfusionMatrix& matrix) { return out << matrix.text(); }
-
 /// Macro-averaged score of a classifier, from 0 to 1 (sklearn.metrics.precision_score, recall_score, f1_score with average="macro").
 class ClassScore final : public Metric {
 public:
@@ -130,6 +88,31 @@ private:
     double threshold_;
     std::string name_;
     double counts_[4] = {};  // no taken for no, no for yes, yes for no, yes for yes
+};
+
+/// Score of several labels at once, each by itself, from 0 to 1, and their mean (sklearn.metrics.precision_score, recall_score, f1_score with average=None
+/// and average="macro"): outputs are logits, yes where one is above `threshold`, and where the target is above 1/2; 0 without a denominator.
+class LabelScore final : public Metric {
+public:
+    enum class Kind { precision, recall, f1 };
+    /// It is called `label_precision`, `label_recall` or `label_f1`.
+    explicit LabelScore(Kind kind = Kind::f1, double threshold = 0) : kind_(kind), threshold_(threshold) {}
+    std::string name() const override;
+    std::string settings() const override;
+    bool higher_is_better() const override { return true; }
+    void reset() override { counts_.clear(); }
+    void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override;
+    double value() const override;
+    index_t labels() const { return std::ssize(counts_); }  ///< 0 before anything was added
+    double of(index_t label) const;                         ///< of one label. Throws Error(usage) when there is no such label
+
+private:
+    struct Count {
+        double total = 0, wanted = 0, got = 0, right = 0;  // sums of weights
+    };
+    Kind kind_;
+    double threshold_;
+    std::vector<Count> counts_;
 };
 
 /// Mean of |output - target| over all values.

@@ -2,46 +2,27 @@
 // How metrics count.
 #pragma once
 
-#include <dla/core/finite.hpp>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
 #include <set>
 
 namespace dla {
 
 namespace detail {
 
-inline constexpr double no_metric = std::numeric_limits<double>::quiet_NaN();
-
-/// Outputs of one sample. Throws Error(data) when the numbers do not fit.
-inline std::size_t outputs_of_sample(const char* who, std::span<const float> outputs, std::size_t samples) {
-    if (samples == 0 && outputs.empty()) return 0;
-    if (samples == 0 || outputs.size() % samples != 0)
-        fail(ErrorCode::data, who, text("got ", outputs.size(), " outputs for ", samples, " targets; it takes class numbers, one for each sample").view());
-    return outputs.size() / samples;
-}
 /// Outputs of one sample, at least 1. Throws Error(data) when the numbers do not fit.
 inline std::size_t values_of_sample(const char* who, std::span<const float> outputs, const Targets& targets, index_t samples) {
     if (outputs.size() != targets.values.size())
         fail(ErrorCode::data, who,
-             text("got ", outputs.size(), " outputs and ", targets.values.size(), " target values; it takes a value for each output").view());
+             text("got ", outputs.size(), " outputs and ", targets.values.size(), " target values; it takes a value for each output",
+                  targets.labels.empty() ? "" : " (for class numbers: TopK, ClassScore)")
+                 .view());
     const auto n = static_cast<std::size_t>(std::max<index_t>(samples, 1));
     if (outputs.size() % n != 0) fail(ErrorCode::data, who, text("got ", outputs.size(), " outputs of ", samples, " samples").view());
     return std::max<std::size_t>(outputs.size() / n, 1);
 }
-inline void check_weights(const char* who, std::span<const double> weights, std::size_t samples) {
-    if (weights.empty()) return;
-    if (weights.size() != samples)
-        fail(ErrorCode::data, who, text("got ", weights.size(), " weights; expected one for each of ", samples, " samples, or none").view());
-    for (const double w : weights)
-        if (!(w >= 0 && is_finite(w))) fail(ErrorCode::data, who, "weights of samples must be finite and not negative");
-}
-inline double weight_of(std::span<const double> weights, std::size_t sample) { return weights.empty() ? 1 : weights[sample]; }
-
 /// Throws Error(usage) unless every metric is there and has a name that nothing else has.
 inline void check_names(const std::vector<std::shared_ptr<Metric>>& metrics) {
     std::set<std::string> taken{"nothing", "train_loss", "train_accuracy", "val_loss", "val_accuracy"};
@@ -79,108 +60,6 @@ DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets, 
 }
 DLA_ONCE double TopK::value() const { return count_ == 0 ? detail::no_metric : 100.0 * right_ / count_; }
 
-DLA_ONCE void ConfusionMatrix::grow(index_t classes) {
-    if (classes <= classes_) return;
-    std::vector<double> counts(static_cast<std::size_t>(classes * classes));
-    for (index_t a = 0; a < classes_; ++a)
-        for (index_t b = 0; b < classes_; ++b) counts[static_cast<std::size_t>(a * classes + b)] = count(a, b);
-    counts_ = std::move(counts);
-    seen_.resize(static_cast<std::size_t>(classes));
-    classes_ = classes;
-}
-DLA_ONCE void ConfusionMatrix::add(std::int32_t label, std::int32_t predicted, double weight) {
-    detail::check_weights("ConfusionMatrix", std::span(&weight, 1), 1);
-    if (label < 0 || predicted < 0 || std::max(label, predicted) >= (1 << 14))
-        fail(ErrorCode::data, "ConfusionMatrix",
-             dla::text("a class is out of range; expected 0 to ", (1 << 14) - 1, ", got ", label, " taken for ", predicted).view());
-    grow(index_t{std::max(label, predicted)} + 1);
-    counts_[static_cast<std::size_t>(label * classes_ + predicted)] += weight;
-    seen_[static_cast<std::size_t>(label)] = seen_[static_cast<std::size_t>(predicted)] = true;
-}
-DLA_ONCE void ConfusionMatrix::add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights) {
-    const std::size_t n = detail::outputs_of_sample(who, outputs, labels.size());
-    detail::check_weights(who, weights, labels.size());
-    if (n > 0 && n < (1 << 14)) grow(static_cast<index_t>(n));
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-        if (labels[i] < 0) continue;
-        if (static_cast<std::size_t>(labels[i]) >= n)
-            fail(ErrorCode::data, who,
-                 dla::text("sample ", i, " has the label ", labels[i], "; expected 0 to ", static_cast<index_t>(n) - 1).view());
-        const auto first = outputs.begin() + static_cast<std::ptrdiff_t>(i * n);
-        add(labels[i], static_cast<std::int32_t>(std::max_element(first, first + static_cast<std::ptrdiff_t>(n)) - first), detail::weight_of(weights, i));
-    }
-}
-DLA_ONCE double ConfusionMatrix::total() const {
-    double sum = 0;
-    for (const double n : counts_) sum += n;
-    return sum;
-}
-DLA_ONCE double ConfusionMatrix::of_label(index_t c) const {
-    double sum = 0;
-    for (index_t b = 0; b < classes_; ++b) sum += count(c, b);
-    return sum;
-}
-DLA_ONCE double ConfusionMatrix::of_prediction(index_t c) const {
-    double sum = 0;
-    for (index_t a = 0; a < classes_; ++a) sum += count(a, c);
-    return sum;
-}
-DLA_ONCE double ConfusionMatrix::accuracy() const {
-    double right = 0;
-    for (index_t c = 0; c < classes_; ++c) right += count(c, c);
-    return total() == 0 ? detail::no_metric : 100 * right / total();
-}
-DLA_ONCE double ConfusionMatrix::precision(index_t c) const {
-    const double n = of_prediction(c);
-    return n == 0 ? 0 : count(c, c) / n;
-}
-DLA_ONCE double ConfusionMatrix::recall(index_t c) const {
-    const double n = of_label(c);
-    return n == 0 ? 0 : count(c, c) / n;
-}
-DLA_ONCE double ConfusionMatrix::f1(index_t c) const {
-    const double n = of_label(c) + of_prediction(c);
-    return n == 0 ? 0 : 2 * count(c, c) / n;
-}
-DLA_ONCE double ConfusionMatrix::macro(double (ConfusionMatrix::*score)(index_t) const) const {
-    double sum = 0;
-    index_t seen = 0;
-    for (index_t c = 0; c < classes_; ++c)
-        if (seen_[static_cast<std::size_t>(c)]) sum += (this->*score)(c), ++seen;
-    return seen == 0 ? detail::no_metric : sum / static_cast<double>(seen);
-}
-DLA_ONCE std::string ConfusionMatrix::text(std::span<const std::string> names) const {
-    const auto name = [&](index_t c) { return static_cast<std::size_t>(c) < names.size() ? names[static_cast<std::size_t>(c)] : std::to_string(c); };
-    std::vector<std::vector<std::string>> rows{{"label"}};
-    for (index_t c = 0; c < classes_; ++c) rows[0].push_back(name(c));
-    for (const char* score : {"precision", "recall", "f1"}) rows[0].emplace_back(score);
-    for (index_t a = 0; a < classes_; ++a) {
-        auto& row = rows.emplace_back();
-        row.push_back(name(a));
-        for (index_t b = 0; b < classes_; ++b) {
-            char number[32];
-            std::snprintf(number, sizeof number, count(a, b) == std::floor(count(a, b)) ? "%.0f" : "%.2f", count(a, b));
-            row.emplace_back(number);
-        }
-        for (const double v : {precision(a), recall(a), f1(a)}) {
-            char digits[32];
-            std::snprintf(digits, sizeof digits, "%.4f", v);
-            row.emplace_back(digits);
-        }
-    }
-    std::vector<std::size_t> width(rows[0].size());
-    for (const auto& row : rows)
-        for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
-    std::string out;
-    for (const auto& row : rows) {
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            const std::string room(width[i] - row[i].size(), ' ');
-            out += (i ? "  " : "") + (i ? room + row[i] : row[i] + room);
-        }
-        out += '\n';
-    }
-    return out;
-}
 DLA_ONCE double ClassScore::value() const {
     return kind_ == Kind::precision ? matrix_.macro_precision() : kind_ == Kind::recall ? matrix_.macro_recall() : matrix_.macro_f1();
 }
@@ -216,6 +95,44 @@ DLA_ONCE double BinaryScore::value() const {
         case Kind::iou: break;
     }
     return ratio(yes, yes + false_yes + false_no);
+}
+
+DLA_ONCE std::string LabelScore::name() const { return kind_ == Kind::precision ? "label_precision" : kind_ == Kind::recall ? "label_recall" : "label_f1"; }
+DLA_ONCE std::string LabelScore::settings() const {
+    char number[32];
+    std::snprintf(number, sizeof number, "%.17g", threshold_);
+    return number;
+}
+DLA_ONCE void LabelScore::add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights) {
+    const std::size_t n = detail::values_of_sample("LabelScore", outputs, targets, samples);
+    detail::check_weights("LabelScore", weights, outputs.size() / n);
+    if (outputs.empty()) return;
+    if (counts_.empty()) counts_.resize(n);
+    if (counts_.size() != n)
+        fail(ErrorCode::data, "LabelScore", text("got ", outputs.size(), " outputs of ", samples, " samples; expected as many of each as before").view());
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        Count& c = counts_[i % n];
+        const bool wanted = targets.values[i] > 0.5f, got = static_cast<double>(outputs[i]) > threshold_;
+        const double weight = detail::weight_of(weights, i / n);
+        c.total += weight;
+        if (wanted) c.wanted += weight;
+        if (got) c.got += weight;
+        if (wanted && got) c.right += weight;
+    }
+}
+DLA_ONCE double LabelScore::of(index_t label) const {
+    if (label < 0 || label >= labels())
+        fail(ErrorCode::usage, "LabelScore", text("there is no label ", label, "; expected 0 to ", labels() - 1).view());
+    const Count& c = counts_[static_cast<std::size_t>(label)];
+    if (c.total == 0) return detail::no_metric;
+    const double right = kind_ == Kind::f1 ? 2 * c.right : c.right;
+    const double all = kind_ == Kind::precision ? c.got : kind_ == Kind::recall ? c.wanted : c.got + c.wanted;
+    return all == 0 ? 0 : right / all;
+}
+DLA_ONCE double LabelScore::value() const {
+    double sum = 0;
+    for (index_t label = 0; label < labels(); ++label) sum += of(label);
+    return labels() == 0 ? detail::no_metric : sum / static_cast<double>(labels());
 }
 
 DLA_ONCE void MeanAbsoluteError::add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights) {

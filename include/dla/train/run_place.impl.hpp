@@ -50,7 +50,8 @@ DLA_ONCE std::string RunPlace::resume_furthest(Trainer& trainer) const {
     std::vector<std::string> skipped;
     const std::string run = !options_.run_id.empty() || options_.log_folder.empty() ? options_.run_id : RunLog::run_of(options_.log_folder);
     std::string file = trainer.resume_newest(run, skipped);
-    for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
+    if (!file.empty() || skipped.size() > 1)  // the error says what a single one has
+        for (const std::string& reason : skipped) std::fprintf(stderr, "note: skipped %s\n", reason.c_str());
     if (!file.empty()) return file;
     if (!skipped.empty())
         fail(ErrorCode::checkpoint, options_.checkpoint_dir,

@@ -37,6 +37,11 @@ DLA_ONCE std::string first_difference(const std::string& then, const std::string
     struct Setting {
         std::string key, line;  // the key with its section
         bool operator==(const Setting&) const = default;
+        /// Of what is too long to write: it says nothing to a reader.
+        bool is_hash() const {
+            const std::string value = line.size() > key.size() ? line.substr(line.rfind(" = ") + 3) : "";
+            return value.size() == 18 && value.front() == '"' && value.find_first_not_of("0123456789abcdef", 1) == 17 && value.back() == '"';
+        }
     };
     const auto settings = [](const std::string& text) {
         std::vector<Setting> all;
@@ -53,10 +58,12 @@ DLA_ONCE std::string first_difference(const std::string& then, const std::string
     for (const Setting& had : before) {
         if (std::ranges::find(after, had) != after.end()) continue;
         const auto has = std::ranges::find(after, had.key, &Setting::key);
-        return " it has `" + had.line + "`, now " + (has == after.end() ? "there is no such setting" : "`" + has->line + "`");
+        if (has == after.end()) return had.is_hash() ? " now there is no `" + had.key + "`" : " it has `" + had.line + "`, now there is no such setting";
+        return had.is_hash() && has->is_hash() ? " its `" + had.key + "` is another" : " it has `" + had.line + "`, now `" + has->line + "`";
     }
     for (const Setting& has : after)
-        if (std::ranges::find(before, has) == before.end()) return " it has no such setting as `" + has.line + "`, which there is now";
+        if (std::ranges::find(before, has) == before.end())
+            return has.is_hash() ? " it has no `" + has.key + "`, which there is now" : " it has no such setting as `" + has.line + "`, which there is now";
     return then == now ? "" : " its settings stand in another order";
 }
 

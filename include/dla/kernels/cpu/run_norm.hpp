@@ -45,6 +45,28 @@ struct RunMoments {
 
 inline Chunks layer_norm_chunks(index_t rows, index_t columns) { return cut(rows, columns, 1, 64); }
 inline index_t most_layer_norm_chunks(index_t rows, index_t columns) { return most_pieces(rows, columns, 1, 64); }
+/// Of rows this wide, as of whole images, sums of each chunk's own would be more memory than what they are sums of: strips of columns add up all rows instead.
+inline bool layer_norm_in_strips(index_t columns) { return columns > 4096; }
+inline constexpr index_t layer_norm_strip = 512;
+
+inline void layer_norm_parameter_gradients(const Cpu<float>& p, index_t rows, index_t columns, const float* x, const float* mean, const float* invstd,
+                                           const float* dy, float* dw, float* db) {
+    const auto row = select_isa(base::layer_norm_row, avx2::layer_norm_row, avx512::layer_norm_row);
+    const auto flush = select_isa(base::flush_gradient_sums, avx2::flush_gradient_sums, avx512::flush_gradient_sums);
+    parallel_for(p.threads, ceil_div(columns, layer_norm_strip), [&](index_t i, int) {
+        const index_t first = i * layer_norm_strip, count = std::min(layer_norm_strip, columns - first);
+        alignas(64) float product[layer_norm_strip] = {}, sum[layer_norm_strip] = {};
+        alignas(64) double products[layer_norm_strip] = {}, sums[layer_norm_strip] = {};
+        for (index_t r = 0; r < rows; ++r) {
+            row(count, x + r * columns + first, dy + r * columns + first, mean[r], invstd[r], nullptr, product, sum, nullptr);
+            if (r + 1 == rows || (r + 1) % norm_block == 0) flush(layer_norm_strip, sum, product, sums, products);
+        }
+        for (index_t c = 0; c < count; ++c) {
+            dw[first + c] = static_cast<float>(static_cast<double>(dw[first + c]) + products[c]);
+            db[first + c] = static_cast<float>(static_cast<double>(db[first + c]) + sums[c]);
+        }
+    });
+}
 
 /// f(channel) for all channels, several to a task: each has its sums to itself, whatever the number of threads.
 template <class F>
@@ -119,6 +141,7 @@ inline void run_norm_backward(const Cpu<float>& p, const NormDims& d, const floa
 namespace dla {
 
 DLA_ONCE index_t layer_norm_scratch(const Cpu<float>&, index_t rows, index_t columns) {
+    if (detail::layer_norm_in_strips(columns)) return 0;
     const index_t pieces = std::max<index_t>(1, detail::most_layer_norm_chunks(rows, columns)), padded = detail::padded_channels(columns);
     return 2 * detail::bytes_of<double>(pieces * padded) + detail::bytes_of<float>(pieces * 2 * padded);
 }
@@ -143,10 +166,18 @@ DLA_ONCE void layer_norm_forward(const Cpu<float>& p, index_t rows, index_t colu
 DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index_t rows, index_t columns, const float* x, const float* w, const float* mean,
                                   const float* invstd, const float* dy, float* dx, float* dw, float* db) {
     const detail::Chunks chunks = detail::layer_norm_chunks(rows, columns);
+    const auto row = detail::select_isa(detail::base::layer_norm_row, detail::avx2::layer_norm_row, detail::avx512::layer_norm_row);
+    if (detail::layer_norm_in_strips(columns)) {
+        if (dw) detail::layer_norm_parameter_gradients(p, rows, columns, x, mean, invstd, dy, dw, db);  // first, for dx may be dy
+        detail::parallel_for(p.threads, dx ? chunks.count : 0, [&](index_t i, int) {
+            for (index_t r = chunks.begin(i); r < chunks.begin(i) + chunks.length(i); ++r)
+                row(columns, x + r * columns, dy + r * columns, mean[r], invstd[r], w, nullptr, nullptr, dx + r * columns);
+        });
+        return;
+    }
     const index_t padded = detail::padded_channels(columns);
     auto *products = detail::take<double>(scratch, chunks.count * padded), *sums = detail::take<double>(scratch, chunks.count * padded);
     auto* work = detail::take<float>(scratch, chunks.count * 2 * padded);
-    const auto row = detail::select_isa(detail::base::layer_norm_row, detail::avx2::layer_norm_row, detail::avx512::layer_norm_row);
     const auto flush = detail::select_isa(detail::base::flush_gradient_sums, detail::avx2::flush_gradient_sums, detail::avx512::flush_gradient_sums);
     detail::parallel_for(p.threads, chunks.count, [&](index_t i, int) {
         float *product = work + i * 2 * padded, *sum = product + padded;
