@@ -110,4 +110,12 @@ private:
     ParamTable<P>* table_;
 };
 
+namespace detail {
+/// Looks at a table that nobody may write; it is const, so that only what reads can be called.
+template <class P>
+const ParamAccessOf<P> read_access(const ParamTable<P>& table) {
+    return ParamAccessOf<P>(const_cast<ParamTable<P>&>(table));
+}
+}  // namespace detail
+
 }  // namespace dla

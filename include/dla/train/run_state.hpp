@@ -29,7 +29,8 @@ DLA_ONCE void put_weights(ParamAccess& model, const Weights& w);
 // The same of a model whose type is known.
 template <class P>
 Weights take_weights(const BasicModel<P>& model) {
-    return take_weights(static_cast<const ParamAccess&>(ParamAccessOf<P>(const_cast<ParamTable<P>&>(model.parameters()))));  // which is only read
+    const auto access = detail::read_access(model.parameters());
+    return take_weights(static_cast<const ParamAccess&>(access));
 }
 template <class P>
 void put_weights(BasicModel<P>& model, const Weights& w) {

@@ -62,7 +62,8 @@ DLA_ONCE LoadWeightsReport load_weights(const std::string& path, ParamAccess& mo
 // The same of a model whose type is known, and of its parameters.
 template <class As = void, class P>
 void save_weights(const std::string& path, const ParamTable<P>& table, const StoredMetadata& metadata = {}) {
-    save_weights<As>(path, static_cast<const ParamAccess&>(ParamAccessOf<P>(const_cast<ParamTable<P>&>(table))), metadata);  // which is only read
+    const auto access = detail::read_access(table);
+    save_weights<As>(path, static_cast<const ParamAccess&>(access), metadata);
 }
 template <class As = void, class P>
 void save_weights(const std::string& path, const BasicModel<P>& model, const StoredMetadata& metadata = {}) {
