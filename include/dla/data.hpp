@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/data/augment.hpp>
+#include <dla/data/classes.hpp>
 #include <dla/data/csv.hpp>
 #include <dla/data/dataset.hpp>
 #include <dla/data/digits.hpp>

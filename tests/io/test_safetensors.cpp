@@ -164,11 +164,10 @@ TEST_CASE("16-bit numbers become wider ones when that is asked for, every one of
         }
         CHECK(wrong == 0);
         // Not unless asked, not into integers, not in another shape.
-        CHECK(contains(error_of([&] { file.copy_to<float>("a", shape, out); }), "tensor \"a\" does not fit; expected F32 [65536], got " + type + " [65536]; Widening::allow takes it"));
+        CHECK(contains(error_of([&] { file.copy_to<float>("a", shape, out); }), "tensor \"a\" does not fit; expected F32 [65536], got " + type + " [65536]"));
         std::vector<std::int32_t> integers(65536);
         CHECK(contains(error_of([&] { file.copy_to<std::int32_t>("a", shape, integers, dla::Widening::allow); }), "expected I32 [65536], got " + type));
         const std::int64_t other[] = {256, 256};
-        CHECK(!contains(error_of([&] { file.copy_to<float>("a", other, out); }), "Widening"));
         CHECK(contains(error_of([&] { file.copy_to<float>("a", other, out, dla::Widening::allow); }), "expected F32, F16 or BF16 [256, 256], got " + type));
         CHECK(contains(error_of([&] { file.copy_to<float>("a", shape, std::span(out).first(100), dla::Widening::allow); }), "does not fit"));
         // In their own type they come as they lie there.

@@ -122,6 +122,8 @@ TEST_CASE("refusals of features that are to become an image") {
     static_assert(Unflatten<2, 3, 4>{}.out_shape(Shape{}).shape == Shape{2, 3, 4});
     CHECK(why(Unflatten<2, 3, 4>{}, Shape{20}) == "Unflatten<2, 3, 4> refuses input [20]: expected 24 features");
     CHECK(why(Unflatten<2, 3, 4>{}, Shape{36}) == "Unflatten<2, 3, 4> refuses input [36]: expected 24 features; did you mean Unflatten<3, 3, 4>?");
+    CHECK(why(Unflatten<2, 3, 4>{}, Shape{9, 2, 2}.flattened()) == "Unflatten<2, 3, 4> refuses input [36]: expected 24 features");
+    CHECK(why(Unflatten<2, 3, 4>{}, Shape{0}) == "Unflatten<2, 3, 4> refuses input [0]: expected 24 features");
     CHECK(why(Unflatten<Dyn, 3, 4>{}, Shape{20}) == "Unflatten<Dyn, 3, 4> refuses input [20]: expected a multiple of 12 features");
     CHECK(why(Unflatten<2, 3, 4>{}, Shape{2, 12}) ==
           "Unflatten<2, 3, 4> refuses input [2, 12] (24 values): expected features in one axis; put Flatten in front");

@@ -25,6 +25,7 @@ BELOW = {
 }
 # The only macros: switches of core/config.hpp, the version, and these.
 MACROS = re.compile(r"DLA_\w+$")
+INLINE = re.compile(r"(\[\[[\w:, ]*\]\] )?(DLA_ONCE|DLA_TEMPLATE_ONCE|inline|constexpr|consteval|static_assert|static constexpr|static inline|using|namespace|struct|class|enum|extern|concept|friend|requires)\b")
 MACRO_FILES = {"core/config.hpp", "version.hpp"}
 FOREIGN_MACROS = {"TOML_ASSERT", "EIGEN_DONT_PARALLELIZE"}  # what a third-party header wants to be told
 FORBIDDEN_BELOW_TRAIN = re.compile(r"#include <(iostream|regex|filesystem|nlohmann/|toml|Eigen/|xtensor/)")
@@ -87,10 +88,25 @@ def check_header(include, path):
         yield f"{bad.group(0)}...> in what <dla/nn.hpp> reaches"
     if not name.startswith(LIBM_MAY_BE_CALLED_IN) and (bad := LIBM.search(code)):
         yield f"{bad.group(0)} differs between processors; use <dla/core/math.hpp>"
+    yield from defined_twice(code)
     if not folder:
         rest = re.sub(r"^\s*#.*$", "", code, flags=re.M).strip()
         if rest:
             yield "an umbrella holds nothing but includes"
+
+
+def defined_twice(code):
+    """Functions that a second translation unit would define again: what is neither inline nor a template. They begin a line, members of classes do not."""
+    lines = code.split("\n")
+    for number, line in enumerate(lines):
+        if not re.match(r"[A-Za-z_\[][^;={}]*\(", line) or INLINE.match(line):
+            continue
+        before = lines[number - 1].strip() if number else ""
+        if before.startswith(("template", "requires", "[[")) or before.endswith((",", "(", "&&", "||", ">")):
+            continue
+        rest = "\n".join(lines[number:number + 12])
+        if re.match(r"[^;{]*\{", rest):
+            yield f"line {number + 1}: a function that is neither inline nor a template: {line[:60]}"
 
 
 def cycles(include):

@@ -115,19 +115,57 @@ TEST_CASE("threads that predict at a time get memory of their own") {
     for (const Values& y : results) CHECK(same(y, expected));
 }
 
-TEST_CASE("memory is kept up to a bound, or as much as was reserved") {
+TEST_CASE("memory is kept up to a bound together, or as much as was reserved") {
     using P = Reference<float>;
-    using Net = Sequential<Linear<4, 1024>, Linear<1024, 2>>;
-    Model<Net, Shape{4}, P> model(Seed{1});
-    WorkspacePool<P> pool;
-    const auto kept = [&](index_t batch) {
-        pool.put(std::make_unique<InferenceWorkspace<P>>(model.inference_workspace(batch)));
-        return pool.take()->capacity() == batch;
+    Model<Sequential<Linear<4, 1024>, Linear<1024, 2>>, Shape{4}, P> model(Seed{1});
+    const auto batch = [](index_t samples) { return Values(static_cast<std::size_t>(4 * samples)); };
+    const auto allocates = [&](index_t samples) {
+        const Values x = batch(samples);
+        Values y(static_cast<std::size_t>(2 * samples));
+        const long before = support::allocations();
+        model.predict(x, y);
+        return support::allocations() != before;
     };
-    CHECK(kept(100));
-    const index_t many = 80000;  // 4 kB each
-    REQUIRE(model.inference_workspace(many).bytes() > index_t{300} << 20);
-    CHECK(!kept(many));
-    pool.keep(model.inference_workspace(many).bytes());
-    CHECK(kept(many));
+    const index_t bound = index_t{256} << 20, many = 80000;  // 4 kB each
+    CHECK(allocates(100));
+    CHECK(!allocates(100));
+    const index_t kept = model.inference_bytes();
+    CHECK(kept > 0);
+    REQUIRE(model.inference_workspace(many).bytes() > bound);
+    CHECK(allocates(many));
+    CHECK(model.inference_bytes() == kept);  // the large one took no other's place
+    CHECK(!allocates(100));
+    model.reserve_inference(many, MeanSquaredError{});
+    CHECK(!allocates(many));
+    CHECK(model.inference_bytes() > bound);
+    model.release_inference();
+    CHECK(model.inference_bytes() == 0);
+    CHECK(allocates(100));
+
+    // Several at a time share the bound.
+    WorkspacePool<P> pool;
+    const auto third = [&](const auto&) { return model.inference_workspace(many / 4); };
+    const auto never = [](const auto&) { return false; };
+    {
+        const auto a = pool.take(never, third), b = pool.take(never, third), c = pool.take(never, third), d = pool.take(never, third);
+        CHECK(pool.bytes() == 0);
+    }
+    CHECK(pool.bytes() <= bound);
+    CHECK(pool.bytes() > bound / 2);
+}
+
+TEST_CASE("what is refused leaves the memory that is kept, and claims none") {
+    const Model<support::Cnn, image> model(support::Cnn{}, Seed{5});
+    support::Data<float> data(8);
+    const std::span<const float> images(data.images);
+    Values y(8 * 3), few(5);
+    model.evaluate(CrossEntropy{}, images, std::span<const std::int32_t>(data.labels), y);
+    const index_t kept = model.inference_bytes();
+    data.labels[3] = 17;
+    CHECK_THROWS_AS(model.evaluate(CrossEntropy{}, images, std::span<const std::int32_t>(data.labels), y), Error);
+    CHECK(model.inference_bytes() == kept);
+    const Values many(static_cast<std::size_t>(500 * image.size()));
+    CHECK_THROWS_AS(model.predict(many, std::span(few)), Error);
+    CHECK_THROWS_AS(model.evaluate(CrossEntropy{}, many, std::span<const std::int32_t>(data.labels)), Error);
+    CHECK(model.inference_bytes() == kept);
 }

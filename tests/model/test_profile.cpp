@@ -65,7 +65,7 @@ TEST_CASE("a profile names the members of a group that has a container among the
     Model<Net> model(Net{}, Shape{16}, Seed{1});
     const Profile p = profile(model, CrossEntropy{}, some_inputs(6 * 16), labels, 1);
     CHECK(rows_of(p) == leaves(model));
-    CHECK(layer_text(model.parameters(), p.layers[0]) == "0  Linear<16, 8>, BatchNorm1d<>, ReLU");
+    CHECK(layer_text(model.parameters(), p.layers[0]) == "0-1.1  Linear<16, 8>, BatchNorm1d<>, ReLU");
 }
 
 TEST_CASE("a profile lists a layer that is frozen") {

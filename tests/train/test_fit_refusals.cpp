@@ -31,14 +31,26 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
     o.loss.reset();
     // Images with classes, where the network gives back images or features.
     const Dataset digits = make_digits(12, Seed{1});
-    const std::string itself = "the targets of the data are class numbers; for a network that gives back its inputs, give ArrayData with the inputs as targets, too";
+    const std::string itself = "the targets of the data are class numbers: for a network that gives back its inputs, give ArrayData with the inputs as "
+                               "targets, too";
     Model<Conv2d<1, 1, 3>, Shape{1, 28, 28}> images(Seed{1});
-    CHECK(error_of([&] { fit(images, digits, o); }) == "error[data] fit: the loss takes class numbers, the network gives [1, 28, 28]; " + itself);
+    CHECK(error_of([&] { fit(images, digits, o); }) ==
+          "error[model] CrossEntropy: takes logits [classes]; got [1, 28, 28]; did you forget Flatten?; " + itself);
     o.loss = MeanSquaredError<float>{};
     CHECK(error_of([&] { fit(images, digits, o); }) == "error[data] fit: the loss takes values; " + itself);
+    o.loss = SampleLoss<std::int32_t>{[](auto y, auto, auto dy) {
+        for (std::size_t i = 0; i < dy.size(); ++i) dy[i] = y[i];
+        return 0.0;
+    }};
+    CHECK(error_of([&] { fit(images, digits, o); }) == "no error");  // it may make of images and class numbers what it likes
     o.loss.reset();
     images.parameters().freeze("*");
+    o.loss = SampleLoss<std::int32_t>{[](auto, auto, auto) { return 0.0; }};
     CHECK(error_of([&] { fit(images, digits, o); }) == "error[usage] fit: all parameters are frozen; nothing is left to train");
+    Model<Sequential<BatchNorm2d<1>, Flatten, Linear<784, 10>>, Shape{1, 28, 28}> measures(Seed{1});
+    measures.parameters().freeze("*");
+    o.loss.reset();
+    CHECK(error_of([&] { fit(measures, digits, o); }) == "no error");  // running statistics
     const ArrayData wide(Shape{3}, std::vector<float>(6), Shape{2}, std::vector<float>(4));
     CHECK(refused(wide, o) == "error[data] fit: the network takes samples [2]; those of the data are [3]");
     const ArrayData thin(Shape{2}, std::vector<float>(6), Shape{1}, std::vector<float>(3));
@@ -62,6 +74,34 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
     o.loss = SampleLoss<float>{};
     CHECK(contains(refused(values, o), "has no function"));
     CHECK(contains(error_of([&] { accuracy(model, values); }), "class numbers"));
+}
+
+TEST_CASE("fit: metrics of logits want a loss that makes some, and masks of bytes are no masks") {
+    const std::vector<float> x(40);
+    std::vector<float> masks(40);
+    for (std::size_t i = 0; i < masks.size(); i += 3) masks[i] = 1;
+    Model<Linear<2, 2>, Shape{2}> model(Seed{1});
+    FitOptions o = quiet(1);
+    o.validation_share = 0.5;
+    const auto why = [&](const std::vector<float>& targets) {
+        const ArrayData data(Shape{2}, x, Shape{2}, targets);
+        return error_of([&] { fit(model, data, o); });
+    };
+    for (const std::shared_ptr<Metric>& metric : {std::shared_ptr<Metric>(std::make_shared<BinaryScore>(BinaryScore::Kind::iou)),
+                                                  std::shared_ptr<Metric>(std::make_shared<LabelScore>())}) {
+        o.metrics = {metric};
+        o.loss.reset();
+        CHECK(contains(why(masks), metric->name() + " is measured of outputs that are logits"));
+        o.loss = MeanSquaredError<float>{};  // who says so means it
+        CHECK(why(masks) == "no error");
+        o.loss = BCEWithLogits<float>{};
+        CHECK(why(masks) == "no error");
+    }
+    for (float& m : masks) m *= 255;
+    CHECK(why(masks) == "error[data] fit: BCEWithLogits takes targets from 0 to 1; one of sample 0 is 255; divide bytes by 255");
+    masks.assign(40, 0.5f);
+    masks[7] = -0.25f;
+    CHECK(why(masks) == "error[data] fit: BCEWithLogits takes targets from 0 to 1; one of sample 3 is -0.25");
 }
 
 TEST_CASE("fit: metrics that nothing would measure and warm-ups longer than the run are refused") {

@@ -68,13 +68,13 @@ TEST_CASE("metrics of classes are scikit-learn's") {
     std::ostringstream text;
     text << matrix;
     CHECK(text.str() ==
-          "label  0  1  2  3  precision  recall      f1\n"
-          "0      2  0  1  0     0.3333  0.6667  0.4444\n"
-          "1      2  1  1  1     1.0000  0.2000  0.3333\n"
-          "2      2  0  0  1     0.0000  0.0000  0.0000\n"
-          "3      0  0  1  0     0.0000  0.0000  0.0000\n");
+          "label \\ predicted  0  1  2  3  precision  recall      f1\n"
+          "0                  2  0  1  0     0.3333  0.6667  0.4444\n"
+          "1                  2  1  1  1     1.0000  0.2000  0.3333\n"
+          "2                  2  0  0  1     0.0000  0.0000  0.0000\n"
+          "3                  0  0  1  0     0.0000  0.0000  0.0000\n");
     const std::vector<std::string> names{"cat", "dog"};
-    CHECK(matrix.text(names).starts_with("label  cat  dog  2  3"));
+    CHECK(matrix.text(names).starts_with("label \\ predicted  cat  dog  2  3"));
 }
 
 TEST_CASE("metrics of weighted samples are scikit-learn's") {
@@ -101,7 +101,7 @@ TEST_CASE("metrics of weighted samples are scikit-learn's") {
     ConfusionMatrix matrix;
     matrix.add(scores(), labels, of_12);
     CHECK(matrix.count(1, 2) == 1.25);
-    CHECK(matrix.text().starts_with("label     0     1     2     3  precision  recall      f1\n0      1.25     0  0.50     0"));
+    CHECK(matrix.text().starts_with("label \\ predicted     0     1     2     3  precision  recall      f1\n0                  1.25     0  0.50     0"));
     // But its class is: scikit-learn 1.9 gives 2/3.
     ConfusionMatrix three;
     three.add(std::vector<float>{1, 0, 0, 0, 1, 0, 0, 0, 1}, std::vector<std::int32_t>{0, 1, 2}, std::vector<double>{1, 1, 0});
@@ -176,6 +176,8 @@ TEST_CASE("scores of several labels, each by itself, are scikit-learn's, with we
     CHECK(measure(at_half, {0.4f, 0.6f}, std::vector<float>{1, 1}, 2, 2) == 0.5);
     CHECK(at_half.settings() != LabelScore(Kind::recall).settings());
     CHECK(std::isnan(none.value()));
+    CHECK(error_of([&] { (void)none.of(0); }) == "error[usage] LabelScore: nothing was added yet");
+    CHECK(LabelScore(Kind::f1, 0, "mine").name() == "mine");
     CHECK(error_of([&] { (void)at_half.of(1); }) == "error[usage] LabelScore: there is no label 1; expected 0 to 0");
     const std::vector<float> four{1, 1, 1, 1};
     CHECK(contains(error_of([&] { at_half.add(four, four, 2); }), "expected as many of each as before"));
@@ -189,7 +191,7 @@ TEST_CASE("a metric of the other kind of targets names those that are right") {
     CHECK(error_of([&] { BinaryScore().add(out, two, 2); }) ==
           "error[data] BinaryScore: got 4 outputs and 0 target values; it takes a value for each output (for class numbers: TopK, ClassScore)");
     CHECK(error_of([&] { ClassScore().add(out, out, 2); }) ==
-          "error[data] ClassScore: got 4 outputs for 0 class numbers; it takes one for each sample (for values of 0 and 1: BinaryScore)");
+          "error[data] ClassScore: got 4 outputs for 0 class numbers; it takes class numbers, one for each sample (for 0 and 1: BinaryScore)");
 }
 
 TEST_CASE("labels that are to be ignored do not count, and a class that never occurs changes no mean") {
@@ -242,7 +244,7 @@ TEST_CASE("targets that a metric cannot take are refused") {
     const std::vector<float> out{1, 2, 3, 4};
     CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}, 2); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
     CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "for 0 class numbers"));
-    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: got 4 outputs for 0 class numbers; it takes one for each sample"));
+    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: got 4 outputs for 0 class numbers; it takes class numbers"));
     CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}, 2); }), "it takes a value for each output"));
     CHECK(contains(error_of([&] {
                        R2 r2;

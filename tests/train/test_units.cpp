@@ -448,6 +448,8 @@ TEST_CASE("the first difference of two configurations names the setting, in its 
     CHECK(first_difference("a = 1\nb = 2\n", "b = 2\n") == " it has `a = 1`, now there is no such setting");
     const std::string hash = "w = \"0123456789abcdef\"\n", other = "w = \"0123456789abcdee\"\n";
     CHECK(first_difference(hash, other) == " its `w` is another");
+    CHECK(first_difference("[a_section]\n" + hash, "[a_section]\n" + other) == " its `w` is another");
+    CHECK(first_difference("[a]\nk = 1\n[b]\nk = 2\n", "[a]\nk = 1\n[b]\nk = 3\n") == " it has `k = 2`, now `k = 3`");
     CHECK(first_difference(hash, "") == " now there is no `w`");
     CHECK(first_difference("", hash) == " it has no `w`, which there is now");
     CHECK(first_difference(hash, "w = \"a word\"\n") == " it has `w = \"0123456789abcdef\"`, now `w = \"a word\"`");

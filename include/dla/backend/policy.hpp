@@ -25,7 +25,8 @@ namespace dla {
 ///           to device), `copy_out` (device to host), `copy` (within the device) and `fill` (every byte alike) work on `bytes` bytes, in the order in which
 ///           they and kernels were called. `copy_in` has read the host's bytes when it returns; what `copy_out` brings is there after `wait(record())`, which
 ///           waits for all that was asked for before `record`, or after `synchronize()`, which waits for everything. `shares_host` is true if kernels read
-///           the host's memory where it is. Optional: `resolve(p)` gives the policy with what depends on the moment (a default number of threads) fixed.
+///           and write the host's memory where it is (what they write is there after such a wait). Optional: `resolve(p)` gives the policy with what depends
+///           on the moment (a default number of threads) fixed.
 template <class P>
 concept Policy = std::copyable<P> && std::default_initializable<P> &&
     requires(const P p, typename P::template pointer<std::byte> device, const void* source, void* target, index_t bytes, unsigned char value) {

@@ -62,6 +62,8 @@ public:
     ErrorCode code() const noexcept { return code_; }
     /// The sentence without `error[CODE] `, for one that is part of another.
     std::string without_code() const;
+    /// The same error with more at the end of its sentence.
+    Error with(std::string_view more) const;
 
 private:
     ErrorCode code_;

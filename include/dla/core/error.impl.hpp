@@ -12,6 +12,12 @@ DLA_ONCE std::string Error::without_code() const {
     return std::string(text.substr(text.find("] ") + 2));
 }
 
+DLA_ONCE Error Error::with(std::string_view more) const {
+    const std::string text = without_code();
+    const std::size_t end = text.find(": ");
+    return Error(code_, text.substr(0, end), text.substr(end + 2) + std::string(more));
+}
+
 DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence) { throw Error(code, where, sentence); }
 
 }  // namespace dla

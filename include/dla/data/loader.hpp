@@ -114,10 +114,6 @@ private:
     std::unique_ptr<Workshop> workshop_;
 };
 
-/// Weights with which all classes of these samples come up alike: 1 / how many of them there are. Throws Error(data) where targets are no class numbers.
-DLA_ONCE std::vector<double> balanced_weights(const DataSource& data, std::span<const std::uint32_t> samples);
-DLA_ONCE std::vector<double> balanced_weights(const Dataset& data, std::span<const std::uint32_t> samples);
-
 }  // namespace dla
 
 #if DLA_BODIES

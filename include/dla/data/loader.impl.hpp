@@ -144,11 +144,14 @@ struct Loader::Workshop {
         const std::span<const std::uint32_t> chosen(order.data() + first, static_cast<std::size_t>(count));
         for (std::size_t i = 0; i < chosen.size(); ++i) {
             if (i + 1 < chosen.size()) data.expect(index_t{chosen[i + 1]});  // samples come in any order, so no processor foresees the next
-            if (target == 0)
+            const SamplePosition at{static_cast<std::uint64_t>(options.seed), epoch, chosen[i], options.training};
+            const std::span<float> input(slot.inputs.get() + i * sample, sample);
+            if (target > 0) {
+                data.read_both(at, input, std::span(slot.values).subspan(i * target, target));
+            } else {
                 slot.labels[i] = data.label(index_t{chosen[i]});
-            else
-                data.target(index_t{chosen[i]}, std::span(slot.values).subspan(i * target, target));
-            data.read({static_cast<std::uint64_t>(options.seed), epoch, chosen[i], options.training}, {slot.inputs.get() + i * sample, sample});
+                data.read(at, input);
+            }
         }
         slot.batch = {{slot.inputs.get(), chosen.size() * sample},
                       std::span(slot.labels).first(target == 0 ? chosen.size() : 0),
@@ -174,7 +177,8 @@ DLA_ONCE Loader::Loader(std::shared_ptr<const DataSource> source, const Dataset*
     require(options_.workers >= 0 && options_.workers <= 256, "the number of workers must be 0 to 256, got " + std::to_string(options_.workers));
     require(options_.prefetch >= 1 && options_.prefetch <= 1024, "the number of batches ahead must be 1 to 1024, got " + std::to_string(options_.prefetch));
     require(images_ || (options_.augmentation == Augmentation{} && !options_.transform),
-            "augmentation and transform are for the images of a Dataset; a source of its own does in read() what is to be done to its samples");
+            "augmentation and transform are for the images of a Dataset; a source of its own does in read(), or in read_both() where a target goes with it, "
+            "what is to be done to its samples (ArrayData: transform, pair_transform)");
     require(options_.weights.empty() || options_.weights.size() == samples_.size(),
             "got " + std::to_string(options_.weights.size()) + " weights; expected one for each of " + std::to_string(samples_.size()) + " samples");
     double sum = 0;
@@ -267,23 +271,6 @@ DLA_ONCE std::unique_ptr<Loader> Loader::in_order(index_t batch_size, std::size_
     if (!images_) return std::make_unique<Loader>(*source_, std::move(samples), std::move(options));
     options.transform = options_.transform;
     return std::make_unique<Loader>(*images_, std::move(samples), std::move(options));
-}
-
-DLA_ONCE std::vector<double> balanced_weights(const DataSource& data, std::span<const std::uint32_t> samples) {
-    if (data.classes() < 1) fail(ErrorCode::data, "balanced_weights", "these targets are no class numbers");
-    std::vector<double> count(static_cast<std::size_t>(data.classes())), weights;
-    for (const std::uint32_t s : samples) {
-        const std::int32_t label = index_t{s} < data.size() ? data.label(index_t{s}) : -1;
-        if (label < 0 || label >= data.classes())
-            fail(ErrorCode::data, "balanced_weights",
-                 "the label of sample " + std::to_string(s) + " is out of range; expected 0 to " + std::to_string(data.classes() - 1));
-        ++count[static_cast<std::size_t>(label)];
-    }
-    for (const std::uint32_t s : samples) weights.push_back(1 / count[static_cast<std::size_t>(data.label(index_t{s}))]);
-    return weights;
-}
-DLA_ONCE std::vector<double> balanced_weights(const Dataset& data, std::span<const std::uint32_t> samples) {
-    return balanced_weights(*detail::checked_images(data, {}, {}), samples);
 }
 
 }  // namespace dla

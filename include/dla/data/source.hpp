@@ -41,6 +41,12 @@ public:
     virtual void read(const SamplePosition& at, std::span<float> input) const = 0;
     virtual std::int32_t label(index_t sample) const { return static_cast<void>(sample), 0; }
     virtual void target(index_t sample, std::span<float> values) const { static_cast<void>(sample), static_cast<void>(values); }
+    /// Both at a time, as a Loader asks for targets that are values: for data of which something random is done to input and target alike, such as a mask that
+    /// is mirrored with its picture.
+    virtual void read_both(const SamplePosition& at, std::span<float> input, std::span<float> values) const {
+        target(index_t{at.sample}, values);
+        read(at, input);
+    }
     /// Told before `read` which sample is next, for those who can fetch it ahead.
     virtual void expect(index_t sample) const { static_cast<void>(sample); }
 };
@@ -54,6 +60,9 @@ inline std::vector<std::uint32_t> all_samples(const DataSource& data) {
 
 /// Changes the values of a sample, e.g. by noise drawn from its position. Called from several threads at a time; must depend on its arguments only.
 using ValueTransform = std::function<void(const SamplePosition& at, std::span<float> input)>;
+
+/// Changes input and target alike, e.g. a picture and its mask, see `augment_both`. Called as above, after ArrayData::transform.
+using PairTransform = std::function<void(const SamplePosition& at, std::span<float> input, std::span<float> target)>;
 
 /// Samples in memory: vectors that it takes (a copy, unless they are moved), or spans of yours, which must outlive it.
 class ArrayData final : public DataSource {
@@ -75,12 +84,14 @@ public:
     void read(const SamplePosition& at, std::span<float> input) const override;
     std::int32_t label(index_t sample) const override { return labels_[static_cast<std::size_t>(sample)]; }
     void target(index_t sample, std::span<float> values) const override;
+    void read_both(const SamplePosition& at, std::span<float> input, std::span<float> values) const override;
 
     std::span<const float> inputs() const { return inputs_; }
     std::span<const std::int32_t> labels() const { return labels_; }
     std::span<const float> targets() const { return targets_; }
 
-    ValueTransform transform{};  ///< applied to every sample that is read
+    ValueTransform transform{};       ///< applied to every sample that is read
+    PairTransform pair_transform{};  ///< to every sample that is read together with its target, which are values
 
 private:
     void check();

@@ -76,4 +76,10 @@ DLA_ONCE void ArrayData::target(index_t sample, std::span<float> values) const {
     std::copy_n(targets_.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(sample) * n), n, values.begin());
 }
 
+DLA_ONCE void ArrayData::read_both(const SamplePosition& at, std::span<float> input, std::span<float> values) const {
+    target(index_t{at.sample}, values);
+    read(at, input);
+    if (pair_transform) pair_transform(at, input, values);
+}
+
 }  // namespace dla

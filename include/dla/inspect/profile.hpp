@@ -93,11 +93,12 @@ template <class P, class Loss>
 /// `1-3  Conv2d<1, 8, 3>, BatchNorm2d<8>, ReLU`: paths and names of the layers that a time is of.
 [[nodiscard]] inline std::string layer_text(const ParamIndex& index, const LayerTime& time) {
     if (time.layers.empty()) return "sums and copies of containers";
-    std::string text;
-    for (const int layer : time.layers) {
-        const LayerRow& row = index.layers[static_cast<std::size_t>(layer)];
-        text += (text.empty() ? row.path + "  " : ", ") + row.name;
-    }
+    const auto row = [&](int layer) -> const LayerRow& { return index.layers[static_cast<std::size_t>(layer)]; };
+    const std::string &first = row(time.layers.front()).path, &last = row(time.layers.back()).path;
+    const std::string container = first.substr(0, first.rfind('.') + 1);  // whose children they are, most often
+    std::string text = first;
+    if (first != last) text += last.starts_with(container) ? "-" + last.substr(container.size()) : " to " + last;
+    for (const int layer : time.layers) text += (layer == time.layers.front() ? "  " : ", ") + row(layer).name;
     return text;
 }
 

@@ -57,13 +57,11 @@ public:
         const std::string expected =
             std::string(to_string(stored_type<T>())) + (!widens ? " " : to_double ? ", F32, F16 or BF16 " : ", F16 or BF16 ") + shape_text(shape);
         if (!t) fail(ErrorCode::checkpoint, where_, "tensor \"" + std::string(name) + "\" is missing; expected " + expected);
-        const bool is_half = t->type == StoredType::f16 || t->type == StoredType::bf16;
-        const bool is_narrower = std::is_floating_point_v<T> && (is_half || (to_double && t->type == StoredType::f32));
-        const bool narrow = widens && is_narrower;
+        const bool narrow = widens && (t->type == StoredType::f16 || t->type == StoredType::bf16 || (to_double && t->type == StoredType::f32));
         if ((t->type != stored_type<T>() && !narrow) || !std::ranges::equal(t->shape, shape) || t->bytes.size() != out.size() * size_of(t->type))
             fail(ErrorCode::checkpoint, where_,
                  "tensor \"" + std::string(name) + "\" does not fit; expected " + expected + ", got " + std::string(to_string(t->type)) + " " +
-                     shape_text(t->shape) + (is_narrower && !widens && std::ranges::equal(t->shape, shape) ? "; Widening::allow takes it" : ""));
+                     shape_text(t->shape));
         if (t->type == stored_type<T>()) {
             if (!out.empty()) std::memcpy(out.data(), t->bytes.data(), out.size_bytes());
         } else if constexpr (std::is_floating_point_v<T>) {

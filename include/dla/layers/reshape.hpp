@@ -115,7 +115,8 @@ struct Unflatten {
         const index_t features = s.d[0], others = (Channels == Dyn ? 1 : Channels) * (Height == Dyn ? 1 : Height) * (Width == Dyn ? 1 : Width);
         const bool open = Channels == Dyn || Height == Dyn || Width == Dyn;
         if (features == Dyn) return Shape{Channels, Height, Width};
-        if (!open && features != others && features % (Height * Width) == 0)
+        const bool has_pixels = Height > 0 && Width > 0 && others > 0;
+        if (!open && has_pixels && features > 0 && features != others && features % (Height * Width) == 0 && !s.is_flattened_image())
             return refuse("expected ", others, " features; did you mean Unflatten<", features / (Height * Width), ", ", Height, ", ", Width, ">?");
         if (open ? features % others != 0 : features != others) return refuse("expected ", open ? "a multiple of " : "", others, " features");
         const index_t rest = features / others;

@@ -57,7 +57,8 @@ template <class P, class Loss = detail::NoLoss>
     return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(model.parameters(), slots));
 }
 
-/// Bytes that the model holds now; those of a step once it was reserved or taken, the optimizer's once it has made a step.
+/// Bytes that the model holds for training now; those of a step once it was reserved or taken, the optimizer's once it has made a step. What it keeps for
+/// predictions is `inference_bytes()`.
 template <class P>
 [[nodiscard]] TrainingMemory claimed_memory(const BasicModel<P>& model) {
     return detail::training_memory(model.memory(), model.parameters().memory());

@@ -48,9 +48,9 @@ public:
     const Net& network() const { return static_cast<const BuiltNetworkOf<Net, P>&>(*this->net_).net; }
 };
 
-/// Refused, with the reason: a bare number type is no policy.
+/// Refused, with the reason: a type of numbers, or anything else, is no policy.
 template <class Net, Shape Input, class T>
-    requires std::is_arithmetic_v<T>
+    requires(!Policy<T>)
 class Model<Net, Input, T> : public Model<Net, Input> {
     static_assert(sizeof(T) == 0,
                   "dla: the third argument of Model is a policy, which says where and in which numbers it computes, not a type of numbers: write "

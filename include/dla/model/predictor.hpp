@@ -25,9 +25,10 @@ public:
     const ParamTable<P>& parameters() const { return *table_; }
 
     /// Class scores (or whatever the network gives) of `inputs` in inference mode: `output_shape().size()` values for each sample.
-    /// May be called from any number of threads at a time; its workspace is kept for the next call, up to 256 MB.
+    /// May be called from any number of threads at a time. Workspaces are kept for the next calls, one for each thread that predicted at a time, 256 MB
+    /// together or what was reserved. Who writes weights through a pointer that was kept from `parameters().values()` calls `refresh_weights` before.
     std::vector<T> predict(std::span<const T> inputs) const;
-    /// As above into the caller's memory: the next call with as many samples allocates nothing.
+    /// As above into the caller's memory: where workspaces are kept, the next call with as many samples allocates nothing.
     void predict(std::span<const T> inputs, std::span<T> out) const;
     /// As above where each thread brings its own workspace: no call allocates.
     void predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const;
@@ -45,19 +46,20 @@ public:
     /// network gives.
     template <class Loss>
     LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, std::span<T> outputs = {}) const {
-        const index_t batch = batch_of(inputs.size());
-        auto workspace = take_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
-        const LossResult result = evaluate(loss, inputs, targets, *workspace, outputs);
-        pool_->put(std::move(workspace));
-        return result;
+        const index_t batch = check_batch(loss, inputs, targets);
+        check_room(outputs.empty() ? batch * output_.size() : std::ssize(outputs), batch);
+        return evaluate(loss, inputs, targets, *take_workspace(batch, loss.scratch(table_->policy, batch, output_)), outputs);
     }
-    /// Claims the memory of one thread's predictions and evaluations on up to `batch` samples, however much it is.
+    /// Claims the memory of one thread's predictions and evaluations on up to `batch` samples, however much it is, except what a device gets a copy of.
     template <class Loss>
     void reserve_inference(index_t batch, const Loss& loss) {
-        auto workspace = take_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
-        pool_->keep(workspace->bytes());
-        pool_->put(std::move(workspace));
+        const auto workspace = take_workspace(batch, loss.scratch(table_->policy, table_->checked_batch(batch), output_));
+        pool_->keep((*workspace).bytes());
     }
+    /// Frees the memory that is kept for predictions and evaluations; not while one runs.
+    void release_inference() { pool_->release(); }
+    /// Bytes that are kept for them.
+    index_t inference_bytes() const { return pool_->bytes(); }
     /// As above where each thread brings its own workspace: no call allocates.
     template <class Loss>
     LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, Inference& workspace,
@@ -69,8 +71,8 @@ protected:
     Predictor& operator=(Predictor&&) noexcept;
     ~Predictor();
 
-    /// A workspace for up to `batch` samples, for this thread until it is put back.
-    std::unique_ptr<Inference> take_workspace(index_t batch, index_t scratch) const;
+    /// A workspace for up to `batch` samples, for this thread while the lease lasts.
+    typename WorkspacePool<P>::Lease take_workspace(index_t batch, index_t scratch) const;
     /// What the network gives, which also stands in `out` unless that is empty.
     View<P> infer(std::span<const T> inputs, index_t batch, Inference& workspace, std::span<T> out) const;
     index_t batch_of(std::size_t values) const;
@@ -113,9 +115,9 @@ std::vector<typename P::scalar> Predictor<P>::predict(std::span<const T> inputs)
 }
 template <class P>
 void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out) const {
-    auto workspace = take_workspace(batch_of(inputs.size()), 0);
-    predict(inputs, out, *workspace);
-    pool_->put(std::move(workspace));
+    const index_t batch = batch_of(inputs.size());
+    check_room(std::ssize(out), batch);
+    predict(inputs, out, *take_workspace(batch, 0));
 }
 template <class P>
 void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const {
@@ -124,11 +126,9 @@ void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out, Inferenc
     infer(inputs, batch, workspace, out);
 }
 template <class P>
-std::unique_ptr<InferenceWorkspace<P>> Predictor<P>::take_workspace(index_t batch, index_t scratch) const {
-    auto workspace = pool_->take();
-    if (batch > workspace->capacity() || scratch > workspace->scratch_bytes())
-        *workspace = inference_workspace(std::max(batch, workspace->capacity()), std::max(scratch, workspace->scratch_bytes()));
-    return workspace;
+typename WorkspacePool<P>::Lease Predictor<P>::take_workspace(index_t batch, index_t scratch) const {
+    return pool_->take([&](const Inference& w) { return batch <= w.capacity() && scratch <= w.scratch_bytes(); },
+                       [&](const Inference& w) { return inference_workspace(std::max(batch, w.capacity()), std::max(scratch, w.scratch_bytes())); });
 }
 template <class P>
 InferenceWorkspace<P> Predictor<P>::inference_workspace(index_t batch, index_t scratch) const {
@@ -169,7 +169,10 @@ View<P> Predictor<P>::infer(std::span<const T> inputs, index_t batch, Inference&
         if (!in_place && !overlaps) y.data = out.data(), in_place = true;
     }
     net_->infer(c, ConstView<P>(to_device<P>(c.policy, inputs, workspace.inputs), batch, input_), y);
-    if (!in_place) fetch(c.policy, out.data(), y.data, y.size());
+    if (!in_place)
+        fetch(c.policy, out.data(), y.data, y.size());
+    else if (!out.empty())
+        c.policy.wait(c.policy.record());
     return y;
 }
 template <class P>

@@ -113,7 +113,7 @@ public:
     }
 
     index_t capacity() const { return capacity_; }
-    index_t bytes() const { return arena_.bytes() + scratch_.bytes() + prepared_.bytes(); }
+    index_t bytes() const { return arena_.bytes() + scratch_.bytes() + prepared_.bytes() + inputs.bytes() + targets.bytes(); }
     /// Weights as layers read them in inference, made anew when the table's values may have changed. Throws Error(model) when the workspace is too small for
     /// the network, for it was made for another.
     PreparedPtr<P> prepared(const ParamTable<P>& table, const BuiltNetwork<P>& net, const Shape& in, const Shape& out) {

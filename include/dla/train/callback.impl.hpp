@@ -24,7 +24,7 @@ DLA_ONCE std::string epoch_line(const EpochReport& report) {
         line += number("   val loss %.4f", m.val_loss);
         line += accuracy(m.val_accuracy);
     }
-    for (const NamedNumber& n : m.metrics) line += "  " + n.name + number(" %.4g", n.value);
+    for (const NamedNumber& n : m.metrics) line += "  " + n.name + number(" %#.4g", n.value);
     line += report.best ? " *" : "  ";
     line += number("   lr %.2e", m.learning_rate);
     std::snprintf(text, sizeof text, "   %.0f %s  %s", report.samples_per_second, rate_unit(report.model.input_shape()), duration_text(report.seconds).c_str());

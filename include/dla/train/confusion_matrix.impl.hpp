@@ -20,7 +20,7 @@ inline std::size_t outputs_of_sample(const char* who, std::span<const float> out
     if (samples == 0 && outputs.empty()) return 0;
     if (samples == 0 || outputs.size() % samples != 0)
         fail(ErrorCode::data, who,
-             text("got ", outputs.size(), " outputs for ", samples, " class numbers; it takes one for each sample (for values of 0 and 1: BinaryScore)")
+             text("got ", outputs.size(), " outputs for ", samples, " class numbers; it takes class numbers, one for each sample (for 0 and 1: BinaryScore)")
                  .view());
     return outputs.size() / samples;
 }
@@ -107,7 +107,7 @@ DLA_ONCE double ConfusionMatrix::macro(double (ConfusionMatrix::*score)(index_t)
 }
 DLA_ONCE std::string ConfusionMatrix::text(std::span<const std::string> names) const {
     const auto name = [&](index_t c) { return static_cast<std::size_t>(c) < names.size() ? names[static_cast<std::size_t>(c)] : std::to_string(c); };
-    std::vector<std::vector<std::string>> rows{{"label"}};
+    std::vector<std::vector<std::string>> rows{{"label \\ predicted"}};
     for (index_t c = 0; c < classes_; ++c) rows[0].push_back(name(c));
     for (const char* score : {"precision", "recall", "f1"}) rows[0].emplace_back(score);
     for (index_t a = 0; a < classes_; ++a) {

@@ -2,7 +2,7 @@
 // Evaluation and prediction in a line each, for any model and any data.
 #pragma once
 
-#include <dla/data/loader.hpp>
+#include <dla/data/classes.hpp>
 #include <dla/model/any_model.hpp>
 #include <dla/train/metric.hpp>
 #include <dla/train/metrics.hpp>
@@ -44,6 +44,8 @@ public:
     /// Numbers of all samples, in order.
     std::vector<std::uint32_t> samples() const { return images_ ? all_samples(*images_) : all_samples(*source_); }
     std::vector<double> balanced_weights(std::span<const std::uint32_t> samples) const;
+    /// The target of a sample; requires values.
+    void target(index_t sample, std::span<float> values) const { source_->target(sample, values); }
     /// It reads this data, which must outlive it.
     std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const&;
     std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const&& = delete;

@@ -55,16 +55,21 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
              text("the network takes samples ", to_text(model.input_shape()), "; those of the data are ", to_text(data.input_shape())).view());
     if (!loss) return;
     const Shape& out = model.output_shape();
-    const std::string targets_are =
-        data.classes() == 0 ? "the targets of the data are values"
-        : out == model.input_shape()
-            ? "the targets of the data are class numbers; for a network that gives back its inputs, give ArrayData with the inputs as targets, too"
-            : "the targets of the data are class numbers";
-    if (loss->takes_labels() && out == model.input_shape() && out.rank > 1)
-        fail(ErrorCode::data, who, "the loss takes class numbers, the network gives " + std::string(to_text(out).view()) + "; " + targets_are);
-    loss->check(out);
+    const std::string for_autoencoders =
+        data.classes() > 0 && data.input_shape().rank == 3 && out.size() == data.input_shape().size()
+            ? "; the targets of the data are class numbers: for a network that gives back its inputs, give ArrayData with the inputs as targets, too"
+            : "";
+    try {
+        loss->check(out);
+    } catch (const Error& e) {
+        throw e.with(for_autoencoders);
+    }
     if (loss->takes_labels() != (data.classes() > 0))
-        fail(ErrorCode::data, who, std::string("the loss takes ") + (loss->takes_labels() ? "class numbers; " : "values; ") + targets_are);
+        fail(ErrorCode::data, who,
+             (loss->takes_labels()              ? "the loss takes class numbers; the targets of the data are values"
+              : for_autoencoders.empty() ? "the loss takes values; the targets of the data are class numbers"
+                                         : "the loss takes values") +
+                 for_autoencoders);
     if (loss->counts_correct() && data.classes() > out.size())
         fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size(), " outputs").view());
     const index_t expected = loss->targets_per_sample(out);

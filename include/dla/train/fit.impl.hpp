@@ -32,6 +32,28 @@ inline Json loss_json(const AnyLoss& any) {
         any.get());
     return j;
 }
+/// Throws where what was given cannot be meant: metrics of logits that nothing makes logits, masks of bytes.
+inline void check_yes_and_no(const FitOptions& o, const AnyData& data, const AnyLoss& loss) {
+    if (data.classes() > 0) return;
+    if (!o.loss)
+        for (const auto& metric : o.metrics)
+            if (dynamic_cast<const BinaryScore*>(metric.get()) != nullptr || dynamic_cast<const LabelScore*>(metric.get()) != nullptr)
+                fail(ErrorCode::usage, "fit",
+                     metric->name() + " is measured of outputs that are logits of yes and no, and no loss makes them such: give one, "
+                                      ".loss = dla::BCEWithLogits<float>{} (without one, values are compared by MeanSquaredError)");
+    if (!std::visit([](const auto& l) { return requires { l.pos_weight; }; }, loss.get())) return;
+    std::vector<float> values(static_cast<std::size_t>(data.target_size()));
+    for (index_t i = 0; i < std::min<index_t>(data.size(), 256); ++i) {
+        data.target(i, values);
+        for (const float v : values) {
+            if (v >= 0 && v <= 1) continue;
+            char number[32];
+            std::snprintf(number, sizeof number, "%g", static_cast<double>(v));
+            fail(ErrorCode::data, "fit",
+                 text("BCEWithLogits takes targets from 0 to 1; one of sample ", i, " is ", number, v > 1 && v <= 255 ? "; divide bytes by 255" : "").view());
+        }
+    }
+}
 /// A number that changes with the rates and momenta that a schedule gives, as far as they can be told beforehand.
 inline std::string schedule_fingerprint(AnySchedule schedule, int epochs, index_t steps) {
     Fnv1a hash;
@@ -148,10 +170,13 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     require(std::ranges::all_of(o.sampling_weights, [](double w) { return w >= 0 && is_finite(w); }), "sampling_weights must be finite and not negative");
     require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
     require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
-    const std::vector<ParamRow>& parameters = model.index().parameters;
-    require(parameters.empty() || std::ranges::any_of(parameters, &ParamRow::trainable), "all parameters are frozen; nothing is left to train");
+    // Statistics that layers measure are something to train, and a callback may free what is frozen.
+    const ParamIndex& index = model.index();
+    require(std::ranges::any_of(index.parameters, &ParamRow::trainable) || index.parameters.empty() || !index.buffers.empty() || !o.callbacks.empty(),
+            "all parameters are frozen; nothing is left to train");
     const AnyLoss loss = detail::loss_for(o.loss, data);
     detail::check_fit("fit", model, data, &loss);
+    detail::check_yes_and_no(o, data, loss);
     if (o.validation) detail::check_fit("fit, validation", model, *o.validation, &loss);
 
     Split split{data.samples(), {}};

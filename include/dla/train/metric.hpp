@@ -95,8 +95,8 @@ private:
 class LabelScore final : public Metric {
 public:
     enum class Kind { precision, recall, f1 };
-    /// It is called `label_precision`, `label_recall` or `label_f1`.
-    explicit LabelScore(Kind kind = Kind::f1, double threshold = 0) : kind_(kind), threshold_(threshold) {}
+    /// Its name is `label_precision`, `label_recall` or `label_f1`, unless you give another: two of one kind need two.
+    explicit LabelScore(Kind kind = Kind::f1, double threshold = 0, std::string name = {}) : kind_(kind), threshold_(threshold), name_(std::move(name)) {}
     std::string name() const override;
     std::string settings() const override;
     bool higher_is_better() const override { return true; }
@@ -112,6 +112,7 @@ private:
     };
     Kind kind_;
     double threshold_;
+    std::string name_;
     std::vector<Count> counts_;
 };
 

@@ -97,7 +97,10 @@ DLA_ONCE double BinaryScore::value() const {
     return ratio(yes, yes + false_yes + false_no);
 }
 
-DLA_ONCE std::string LabelScore::name() const { return kind_ == Kind::precision ? "label_precision" : kind_ == Kind::recall ? "label_recall" : "label_f1"; }
+DLA_ONCE std::string LabelScore::name() const {
+    constexpr const char* names[] = {"label_precision", "label_recall", "label_f1"};
+    return name_.empty() ? names[static_cast<int>(kind_)] : name_;
+}
 DLA_ONCE std::string LabelScore::settings() const {
     char number[32];
     std::snprintf(number, sizeof number, "%.17g", threshold_);
@@ -122,7 +125,8 @@ DLA_ONCE void LabelScore::add(std::span<const float> outputs, const Targets& tar
 }
 DLA_ONCE double LabelScore::of(index_t label) const {
     if (label < 0 || label >= labels())
-        fail(ErrorCode::usage, "LabelScore", text("there is no label ", label, "; expected 0 to ", labels() - 1).view());
+        fail(ErrorCode::usage, "LabelScore",
+             labels() == 0 ? "nothing was added yet" : text("there is no label ", label, "; expected 0 to ", labels() - 1).view());
     const Count& c = counts_[static_cast<std::size_t>(label)];
     if (c.total == 0) return detail::no_metric;
     const double right = kind_ == Kind::f1 ? 2 * c.right : c.right;

@@ -35,11 +35,11 @@ DLA_ONCE void put_weights(ParamAccess& model, const Weights& w) {
 
 DLA_ONCE std::string first_difference(const std::string& then, const std::string& now) {
     struct Setting {
-        std::string key, line;  // the key with its section
+        std::string section, key, line;
         bool operator==(const Setting&) const = default;
         /// Of what is too long to write: it says nothing to a reader.
         bool is_hash() const {
-            const std::string value = line.size() > key.size() ? line.substr(line.rfind(" = ") + 3) : "";
+            const std::string value = line.size() > key.size() ? line.substr(key.size() + 3) : "";
             return value.size() == 18 && value.front() == '"' && value.find_first_not_of("0123456789abcdef", 1) == 17 && value.back() == '"';
         }
     };
@@ -50,14 +50,14 @@ DLA_ONCE std::string first_difference(const std::string& then, const std::string
             end = std::min(text.find('\n', i), text.size());
             const std::string line = text.substr(i, end - i);
             if (line.starts_with("[")) section = line;
-            all.push_back({section + line.substr(0, line.find(" = ")), line});
+            all.push_back({section, line.substr(0, line.find(" = ")), line});
         }
         return all;
     };
     const std::vector<Setting> before = settings(then), after = settings(now);
     for (const Setting& had : before) {
         if (std::ranges::find(after, had) != after.end()) continue;
-        const auto has = std::ranges::find(after, had.key, &Setting::key);
+        const auto has = std::ranges::find_if(after, [&](const Setting& s) { return s.section == had.section && s.key == had.key; });
         if (has == after.end()) return had.is_hash() ? " now there is no `" + had.key + "`" : " it has `" + had.line + "`, now there is no such setting";
         return had.is_hash() && has->is_hash() ? " its `" + had.key + "` is another" : " it has `" + had.line + "`, now `" + has->line + "`";
     }

@@ -93,7 +93,20 @@ DLA_ONCE LoadWeightsReport load_weights(const std::string& path, ParamAccess& mo
         [&](const auto& row) {
             std::vector<std::byte> host(static_cast<std::size_t>(row.count) * size_of(model.value_type()));
             const auto read = [&](const std::string& name) {
-                detail::copy_values(file, name, detail::stored_shape(row.dims), model.value_type(), host, options.widening);
+                const auto copy = [&](Widening widening) {
+                    detail::copy_values(file, name, detail::stored_shape(row.dims), model.value_type(), host, widening);
+                };
+                try {
+                    copy(options.widening);
+                } catch (const Error& e) {
+                    if (options.widening == Widening::allow) throw;
+                    try {
+                        copy(Widening::allow);
+                    } catch (const Error&) {
+                        throw e;
+                    }
+                    throw e.with("; {.widening = dla::Widening::allow} takes it");
+                }
             };
             const bool taken = take(row.path, read);
             arrays.push_back(taken ? std::optional(std::move(host)) : std::nullopt);

@@ -45,8 +45,8 @@ struct RunMoments {
 
 inline Chunks layer_norm_chunks(index_t rows, index_t columns) { return cut(rows, columns, 1, 64); }
 inline index_t most_layer_norm_chunks(index_t rows, index_t columns) { return most_pieces(rows, columns, 1, 64); }
-/// Of rows this wide, as of whole images, sums of each chunk's own would be more memory than what they are sums of: strips of columns add up all rows instead.
-inline bool layer_norm_in_strips(index_t columns) { return columns > 4096; }
+/// Of few rows that are wide, as of whole images, sums of each chunk's own would take as long as all else: strips of columns add up all rows instead.
+inline bool layer_norm_in_strips(index_t rows, index_t columns) { return columns > 4096 && rows <= 512; }
 inline constexpr index_t layer_norm_strip = 512;
 
 inline void layer_norm_parameter_gradients(const Cpu<float>& p, index_t rows, index_t columns, const float* x, const float* mean, const float* invstd,
@@ -141,7 +141,7 @@ inline void run_norm_backward(const Cpu<float>& p, const NormDims& d, const floa
 namespace dla {
 
 DLA_ONCE index_t layer_norm_scratch(const Cpu<float>&, index_t rows, index_t columns) {
-    if (detail::layer_norm_in_strips(columns)) return 0;
+    if (detail::layer_norm_in_strips(rows, columns)) return 0;
     const index_t pieces = std::max<index_t>(1, detail::most_layer_norm_chunks(rows, columns)), padded = detail::padded_channels(columns);
     return 2 * detail::bytes_of<double>(pieces * padded) + detail::bytes_of<float>(pieces * 2 * padded);
 }
@@ -167,7 +167,7 @@ DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index
                                   const float* invstd, const float* dy, float* dx, float* dw, float* db) {
     const detail::Chunks chunks = detail::layer_norm_chunks(rows, columns);
     const auto row = detail::select_isa(detail::base::layer_norm_row, detail::avx2::layer_norm_row, detail::avx512::layer_norm_row);
-    if (detail::layer_norm_in_strips(columns)) {
+    if (detail::layer_norm_in_strips(rows, columns)) {
         if (dw) detail::layer_norm_parameter_gradients(p, rows, columns, x, mean, invstd, dy, dw, db);  // first, for dx may be dy
         detail::parallel_for(p.threads, dx ? chunks.count : 0, [&](index_t i, int) {
             for (index_t r = chunks.begin(i); r < chunks.begin(i) + chunks.length(i); ++r)
@@ -189,12 +189,14 @@ DLA_ONCE void layer_norm_backward(const Cpu<float>& p, std::byte* scratch, index
             if (dw && (k + 1 == chunks.length(i) || (k + 1) % detail::norm_block == 0)) flush(padded, sum, product, own_sums, own_products);
         }
     });
-    for (index_t c = 0; dw && c < columns; ++c) {
-        double weight = 0, bias = 0;
-        for (index_t i = 0; i < chunks.count; ++i) weight += products[i * padded + c], bias += sums[i * padded + c];
-        dw[c] = static_cast<float>(static_cast<double>(dw[c]) + weight);
-        db[c] = static_cast<float>(static_cast<double>(db[c]) + bias);
-    }
+    detail::parallel_for(columns < 2048 ? 1 : p.threads, dw ? detail::ceil_div(columns, detail::layer_norm_strip) : 0, [&](index_t s, int) {
+        for (index_t c = s * detail::layer_norm_strip; c < std::min(columns, (s + 1) * detail::layer_norm_strip); ++c) {
+            double weight = 0, bias = 0;
+            for (index_t i = 0; i < chunks.count; ++i) weight += products[i * padded + c], bias += sums[i * padded + c];
+            dw[c] = static_cast<float>(static_cast<double>(dw[c]) + weight);
+            db[c] = static_cast<float>(static_cast<double>(db[c]) + bias);
+        }
+    });
 }
 
 }  // namespace dla
