@@ -45,10 +45,10 @@ public:
         }
         return {*this, std::move(workspace)};
     }
-    /// From now on at least so many bytes are kept.
+    /// From now on there is room for so many bytes beside what is kept.
     void keep(index_t bytes) {
         const std::lock_guard lock(mutex_);
-        most_bytes_ = std::max(most_bytes_, bytes);
+        most_bytes_ = std::max(most_bytes_, kept() + bytes);
     }
     /// Frees all.
     void release() {
