@@ -85,6 +85,10 @@ TEST_CASE("refusals of the other layers") {
           "MaxPool2d<3> refuses input [8, 2, 5] (80 values): the window (3 x 3) is larger than the padded image; pool less often");
     CHECK(why(MaxPool2d<2>{.padding = 2}, Shape{8, 4, 5}) ==
           "MaxPool2d<2> refuses input [8, 4, 5] (160 values): padding must be between 0 and half the window");
+    CHECK(MaxPool2d<>{.kernel = 2}.out_shape(Shape{8, 4, 6}).shape == Shape{8, 2, 3});  // the stride is the kernel
+    CHECK(AvgPool2d<>{.kernel = {2, 3}}.out_shape(Shape{8, 4, 6}).shape == Shape{8, 2, 2});
+    CHECK(MaxPool2d<>{.kernel = 2}.dims(Shape{8, 4, 6}, 1).stride_w == 2);
+    CHECK(why(MaxPool2d<>{}, Shape{8, 4, 6}).ends_with("its kernel size is not set; write it as the first argument, or {.kernel = 2}"));
     CHECK(why(AvgPool2d<2>{.stride = 0}, Shape{8, 4, 5}).ends_with("kernel, stride and dilation must be at least 1"));
     CHECK(why(GlobalAvgPool2d{}, Shape{8}).ends_with("expected an image [channels, height, width]"));
     CHECK(why(Softmax<2>{}, Shape{8}) == "Softmax<2> refuses input [8]: it has no dimension 2 (0 is the batch)");

@@ -204,6 +204,14 @@ TEST_CASE("inference: an empty batch, one by one, and from four threads at a tim
     for (const auto& result : results) CHECK(same_bits(result, all));
 }
 
+TEST_CASE("sizes may be set at run time behind a layer that knows its shape") {
+    const Sequential net{Linear<>{.out = 105}, Unflatten<7, 5, 3>{}, Upsample2d<>{.size = {11, 8}}, MaxPool2d<>{.kernel = 2}};
+    Model model(net, Shape{16}, Seed{1});
+    CHECK(model.output_shape() == Shape{7, 5, 4});
+    const Sequential open{Linear<>{.out = 105}, Unflatten<7, 5, 3>{}, Upsample2d<>{}, MaxPool2d<>{.kernel = 2}};
+    CHECK(contains(error_of([&] { Model(open, Shape{16}, Seed{1}); }), "layer 2 Upsample2d<> refuses input [7, 5, 3] (105 values): neither its scale nor its size"));
+}
+
 TEST_CASE("an empty training batch changes nothing but the optimizer's count") {
     Model<Sequential<Flatten, Linear<Dyn, 3>>, image, Reference32> model(Seed{1});
     const auto before = support::weights(model.parameters());

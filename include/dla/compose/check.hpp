@@ -33,8 +33,10 @@ struct ShapeCheck {
         for (std::size_t i = 0; i < line.size(); ++i) line.text[i] = whole.chars[From + i];
         return line;
     }
+    /// `by_type`: nothing will be set at run time.
+    template <bool by_type = false>
     static consteval bool check() {
-        if constexpr (result.ok()) {
+        if constexpr (result.ok() || (result.unset && !by_type)) {
             return true;
         } else {
 #if defined(__clang__)

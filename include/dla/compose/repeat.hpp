@@ -74,7 +74,7 @@ struct Repeat {
         int number = 0;
         if (blocks.size() == 1 && !is_group) {
             ShapeResult result = blocks[0].out_shape(in);
-            return result.ok() ? result : ShapeResult(refusal(blocks[0].name(), in, result), true);
+            return result.ok() ? result : result.inside(refusal(blocks[0].name(), in, result));
         }
         return out_shape_numbered(in, number);
     }

@@ -130,17 +130,32 @@ struct ShapeResult {
     Shape shape;
     Text why;             ///< empty when the input is accepted
     bool nested = false;  ///< a layer inside refused, and `why` is already its whole sentence
+    bool unset = false;   ///< a size is missing that may be given at run time: no reason to refuse the type
     [[gnu::cold]] constexpr ShapeResult(const Shape& s) : shape(s) {
         if (s.is_too_large()) why = text("a sample ", to_text(s), " has more than ", max_values, " values (2^40)");
     }
     constexpr explicit ShapeResult(const Text& reason, bool inside = false) : why(reason), nested(inside) {}
     constexpr bool ok() const { return why.empty(); }
+    /// The same refusal as a container reports it.
+    constexpr ShapeResult inside(const Text& sentence) const {
+        ShapeResult result(sentence, true);
+        result.unset = unset;
+        return result;
+    }
 };
 
 /// What a layer's `out_shape` returns for an input it cannot take, e.g. `refuse("expected ", 512)`.
 template <class... Parts>
 [[gnu::cold]] constexpr ShapeResult refuse(const Parts&... parts) {
     return ShapeResult(text(parts...));
+}
+
+/// The same for a layer that lacks a size which can be set at run time: as a type it may stand in a network.
+template <class... Parts>
+[[gnu::cold]] constexpr ShapeResult refuse_unset(const Parts&... parts) {
+    ShapeResult result(text(parts...));
+    result.unset = true;
+    return result;
 }
 
 /// `Linear<512, 10> refuses input [64, 2, 2] (256 values): expected 512`.

@@ -144,9 +144,9 @@ template <class L>
 /// A refusal inside a container, with the path of the child that refused in front: `layer 3.0 Linear<512, 10> refuses ...`.
 [[gnu::cold]] constexpr ShapeResult child_refusal(const Text& number, const Text& name, const Shape& in, const ShapeResult& result) {
     constexpr std::string_view mark = "layer ";
-    if (result.nested && result.why.view().starts_with(mark)) return ShapeResult(text(mark, number, ".", result.why.view().substr(mark.size())), true);
-    if (result.nested) return ShapeResult(text(mark, number, " ", result.why), true);  // a Repeat of one copy, which has no number
-    return ShapeResult(text(mark, number, " ", refusal(name, in, result.why)), true);
+    if (result.nested && result.why.view().starts_with(mark)) return result.inside(text(mark, number, ".", result.why.view().substr(mark.size())));
+    if (result.nested) return result.inside(text(mark, number, " ", result.why));  // a Repeat of one copy, which has no number
+    return result.inside(text(mark, number, " ", refusal(name, in, result.why)));
 }
 
 /// Output shape of a child that counts as `number` (advanced by what the child occupies).

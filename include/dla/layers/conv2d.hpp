@@ -56,8 +56,8 @@ struct AnyConv2d {
             return refuse("expected ", in, " channels; did you mean Conv2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
         }
         if (s.is_known() && out == Dyn)
-            return refuse("its number of output channels is not set; write Conv2d<", dim_text(in), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
-        if (s.is_known() && kernel == Size2(Dyn)) return refuse("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
+            return refuse_unset("its number of output channels is not set; write Conv2d<", dim_text(in), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
+        if (s.is_known() && kernel == Size2(Dyn)) return refuse_unset("its kernel size is not set; write Conv2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
         if (stride == Size2(Same))
             return refuse(

@@ -62,8 +62,10 @@ struct AnyConvTranspose2d {
         if (!compatible(s.d[0], in))
             return refuse("expected ", in, " channels; did you mean ConvTranspose2d<", s.d[0], ", ", dim_text(out), ", ", dim_text(kernel.h), ">?");
         if (s.is_known() && out == Dyn)
-            return refuse("its number of output channels is not set; write ConvTranspose2d<", dim_text(in), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
-        if (s.is_known() && kernel == Size2(Dyn)) return refuse("its kernel size is not set; write ConvTranspose2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
+            return refuse_unset("its number of output channels is not set; write ConvTranspose2d<",
+                                dim_text(in), ", Dyn, ", dim_text(kernel.h), ">{.out = 32}");
+        if (s.is_known() && kernel == Size2(Dyn))
+            return refuse_unset("its kernel size is not set; write ConvTranspose2d<Dyn, Dyn, Dyn>{.out = 32, .kernel = 3}");
         if (kernel == Size2(Dyn)) return Shape{out, Dyn, Dyn};
         if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1 || (out != Dyn && out < 1))
             return refuse("output channels, kernel, stride and dilation must be at least 1");

@@ -42,7 +42,7 @@ struct GroupNorm {
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return s;
-        if (groups == Dyn) return refuse("its number of groups is not set; write GroupNorm<8>, or GroupNorm<PerChannel> for a group of each channel");
+        if (groups == Dyn) return refuse_unset("its number of groups is not set; write GroupNorm<8>, or GroupNorm<PerChannel> for a group of each channel");
         if (groups < 1 && groups != PerChannel) return refuse("its number of groups is ", groups, "; expected at least 1");
         if (s.is_flattened_image())
             return refuse("the features of a flattened image lie position by position, so no channels are neighbours; put GroupNorm before Flatten");

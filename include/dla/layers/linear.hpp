@@ -34,7 +34,7 @@ struct AnyLinear {
         const index_t features = s.d[s.rank - 1];
         if (!compatible(features, in)) return refuse("expected ", in, "; did you mean Linear<", features, ", ", dim_text(out), ">?");
         if (s.is_known() && out == Dyn)
-            return refuse("its output size is not set; write Linear<", dim_text(in), ", 10> or Linear<", dim_text(in), ", Dyn>{.out = 10}");
+            return refuse_unset("its output size is not set; write Linear<", dim_text(in), ", 10> or Linear<", dim_text(in), ", Dyn>{.out = 10}");
         if (out != Dyn && out < 1) return refuse("its output size is ", out, "; expected at least 1");
         if (s.rank == 1) return Shape{out};
         s.d[s.rank - 1] = out;

@@ -9,10 +9,14 @@ namespace dla {
 
 namespace detail {
 
+/// A stride that is not set is the kernel.
+constexpr Size2 pool_stride(Size2 kernel, Size2 stride) { return stride == Size2(Dyn) ? kernel : stride; }
+
 /// The output of a pooling layer, or why it refuses.
 constexpr ShapeResult pool_out_shape(const Shape& s, Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceil_mode) {
     if (s.rank == 0) return Shape{};
     if (!s.is_image()) return detail::refuse_no_image(s);
+    if (kernel == Size2(Dyn)) return refuse_unset("its kernel size is not set; write it as the first argument, or {.kernel = 2}");
     if (kernel.h < 1 || kernel.w < 1 || stride.h < 1 || stride.w < 1 || dilation.h < 1 || dilation.w < 1)
         return refuse("kernel, stride and dilation must be at least 1");
     if (!detail::within_max_window(kernel) || !detail::within_max_window(stride) || !detail::within_max_window(dilation))
@@ -53,11 +57,15 @@ struct MaxPool2d {
     [[gnu::cold]] constexpr Text name() const { return text("MaxPool2d<", dim_text(kernel.h), ">"); }
     template <class V>
     constexpr void attributes(V& v) const {
-        detail::pool_attributes(v, kernel, stride, padding, ceil_mode);
+        detail::pool_attributes(v, kernel, detail::pool_stride(kernel, stride), padding, ceil_mode);
         v("dilation", dilation, 1);
     }
-    constexpr Pool2dDims dims(const Shape& s, index_t batch) const { return detail::pool2d_dims(batch, s, kernel, stride, padding, dilation, ceil_mode); }
-    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, dilation, ceil_mode); }
+    constexpr Pool2dDims dims(const Shape& s, index_t batch) const {
+        return detail::pool2d_dims(batch, s, kernel, detail::pool_stride(kernel, stride), padding, dilation, ceil_mode);
+    }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
+        return detail::pool_out_shape(s, kernel, detail::pool_stride(kernel, stride), padding, dilation, ceil_mode);
+    }
 
     template <class Claim, class P>
     void keep(const Claim& claim, Tape<P>& tape, const Shape& s, index_t batch) const {
@@ -92,17 +100,19 @@ struct AvgPool2d {
     [[gnu::cold]] constexpr Text name() const { return text("AvgPool2d<", dim_text(kernel.h), ">"); }
     template <class V>
     constexpr void attributes(V& v) const {
-        detail::pool_attributes(v, kernel, stride, padding, ceil_mode);
+        detail::pool_attributes(v, kernel, detail::pool_stride(kernel, stride), padding, ceil_mode);
         v("count_include_pad", count_include_pad, true);
         v("divisor_override", divisor_override, 0);
     }
     constexpr Pool2dDims dims(const Shape& s, index_t batch) const {
-        Pool2dDims d = detail::pool2d_dims(batch, s, kernel, stride, padding, 1, ceil_mode);
+        Pool2dDims d = detail::pool2d_dims(batch, s, kernel, detail::pool_stride(kernel, stride), padding, 1, ceil_mode);
         d.count_include_pad = count_include_pad;
         d.divisor_override = divisor_override;
         return d;
     }
-    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const { return detail::pool_out_shape(s, kernel, stride, padding, 1, ceil_mode); }
+    [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
+        return detail::pool_out_shape(s, kernel, detail::pool_stride(kernel, stride), padding, 1, ceil_mode);
+    }
 
     template <class P>
     void infer(Context<P>& c, ConstView<P> x, View<P> y) const {
@@ -140,7 +150,7 @@ struct AdaptiveAvgPool2d {
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {
         if (s.rank == 0) return Shape{};
         if (!s.is_image()) return detail::refuse_no_image(s);
-        if (size.h == Dyn || size.w == Dyn) return refuse("its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that stays as it is");
+        if (size.h == Dyn || size.w == Dyn) return refuse_unset("its size is not set; write AdaptiveAvgPool2d<7>, or Same for an axis that stays as it is");
         if ((size.h < 1 && size.h != Same) || (size.w < 1 && size.w != Same)) return refuse("its size must be at least 1, or Same");
         if (!detail::within_max_window({s.d[1], s.d[2]}) || !detail::within_max_window(size))
             return refuse("heights and widths must be at most ", detail::max_window);

@@ -9,7 +9,7 @@ namespace dla {
 
 /// [C, H, W] -> [C, H * scale.h, W * scale.w], or [C, size.h, size.w] with a size, which may be smaller (PyTorch's nn.Upsample; F.interpolate). Write one of
 /// both: `Upsample2d<2>{}`, `Upsample2d<>{.size = {32, 24}}`. With s = in / out along each axis:
-/// nearest:  y[o] = x[floor(o * s)], exactly (PyTorch rounds the product, which falls short of a whole number at some scales from 41 on).
+/// nearest:  y[o] = x[floor(o * s)], exactly. PyTorch rounds s, and takes the value before at a few places, as of 14 to 46.
 /// bilinear: y[o] is read at max(0, (o + 0.5) * s - 0.5), or with align_corners at o * (in - 1) / (out - 1), linearly between the two values around; beyond
 ///           the last value it is that one. Smaller images are read the same way, without a filter.
 template <index_t Scale = Dyn>
@@ -42,7 +42,7 @@ struct Upsample2d {
         if (s.rank == 0) return Shape{};
         if (!s.is_image()) return detail::refuse_no_image(s);
         const bool scaled = scale != Size2(Dyn), sized = size != Size2(0);
-        if (!scaled && !sized) return refuse("neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
+        if (!scaled && !sized) return refuse_unset("neither its scale nor its size is set; write Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
         if (scaled && sized) return refuse("its scale and its size are set; write one of them, Upsample2d<2> or Upsample2d<>{.size = {32, 32}}");
         if (scaled && (scale.h < 1 || scale.w < 1))
             return refuse("its scale (", scale.h, " x ", scale.w, ") must be at least 1; for a smaller image write the size, e.g. Upsample2d<>{.size = 16}");

@@ -20,7 +20,9 @@ public:
     using Network = Net;
 
     /// The network that the type describes. Throws Error(shape) when sizes are missing or do not fit.
-    explicit Model(Seed seed, const P& policy = {}) : Model(Net{}, Input, seed, policy) {}
+    explicit Model(Seed seed, const P& policy = {}) : Model(Net{}, Input, seed, policy) {
+        static_assert(detail::ShapeCheck<Net, Input>::template check<true>());
+    }
     /// A network with sizes set at run time.
     Model(const Net& net, Seed seed, const P& policy = {}) : Model(net, Input, seed, policy) {}
     Model(const Net& net, const Shape& input, Seed seed, const P& policy = {})
