@@ -203,6 +203,10 @@ TEST_CASE("200 random branching networks: bits without shared memory, gradients,
         for (const double v : exact.dx) largest = std::max(largest, std::abs(v));
         for (std::size_t i = 0; i < exact.dx.size(); ++i) CHECK(std::abs(got.dx[i] - exact.dx[i]) <= 1e-4 * largest + 1e-6);
         for (std::size_t i = 0; i < exact.y.size(); ++i) CHECK(std::abs(got.y[i] - exact.y[i]) <= 1e-4 * std::abs(exact.y[i]) + 1e-4);
+        largest = 0;
+        for (const double v : exact.gradients) largest = std::max(largest, std::abs(v));
+        REQUIRE(got.gradients.size() == exact.gradients.size());
+        for (std::size_t i = 0; i < exact.gradients.size(); ++i) CHECK(std::abs(got.gradients[i] - exact.gradients[i]) <= 1e-4 * largest + 1e-6);
         for (const LayerRow& row : fast.table.layers) branching += row.merge != Merge::none ? 1 : 0;
     }
     CHECK(branching > 1000);

@@ -278,7 +278,17 @@ TEST_CASE("load_npy: features, rows, images in both orders; labels and values") 
     CHECK(contains(refused(x, f.put<std::int64_t>("y.npy", "<i8", "(2,)", {std::int64_t{1} << 32, 1})), "that of sample 0"));
     CHECK(contains(refused(x, f.put<float>("y.npy", "<f4", "()", {1})), "does not fit"));
     CHECK(contains(refused(x, f.put<float>("y.npy", "<f4", "(2, 0)", {})), "does not fit"));
-    CHECK(contains(refused(x, f.put<float>("y.npy", "<f4", "(2, 1, 1)", {1, 2})), "not one of targets"));
+    CHECK(contains(refused(x, f.put<float>("y.npy", "<f4", "(2, 1, 1, 1, 1)", {1, 2})), "not one of targets"));
+    // Masks and images as targets, laid out as inputs are.
+    CHECK(dla::load_npy(x, f.put("y.npy", "<f4", "(2, 3, 2)", twelve)).target_shape() == dla::Shape{3, 2});
+    const dla::ArrayData masks = dla::load_npy(x, f.put("y.npy", "<f4", "(2, 1, 3, 2)", twelve));
+    CHECK(masks.target_shape() == dla::Shape{2, 1, 3});
+    CHECK(std::ranges::equal(masks.targets(), twelve));
+    const std::string images = f.put("i.npy", "<f4", "(2, 2, 1, 3)", twelve);
+    const dla::ArrayData disk = dla::load_npy(images, images, {.channels_first = true});
+    CHECK(disk.target_shape() == dla::Shape{2, 1, 3});
+    CHECK(std::ranges::equal(disk.targets(), disk.inputs()));
+    CHECK(!std::ranges::equal(disk.targets(), twelve));
     CHECK(
         contains(refused(x, f.put<float>("y.npy", "<f4", "(2,)", {1, std::nanf("")})), "y.npy: the array [2] of f4 has a value that is not finite, number 1"));
     const auto good = f.put<std::int64_t>("y.npy", "<i8", "(2,)", {3, 0});

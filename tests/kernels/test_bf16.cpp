@@ -279,6 +279,23 @@ TEST_CASE_TEMPLATE("16-bit elementwise kernels and dropout", H, bf16, f16) {
         });
 }
 
+TEST_CASE_TEMPLATE("16-bit joined branches: copies are copies, products are rounded once, sums over pixels are wide", H, bf16, f16) {
+    for (const index_t batch : {0, 1, 3})
+        for (const index_t pixels : {1, 5, 40})
+            for (const index_t channels : {1, 3, 17}) {
+                const index_t n = batch * pixels * channels, rows = batch * pixels;
+                check_against<H, Reference<double>>([&](const auto& p, const auto& in, Outputs& out) {
+                    const auto x = in.activations(1, n), dy = in.activations(2, n), factor = in.activations(3, batch * channels);
+                    auto scaled = in.unwritten(n), factors = in.unwritten(batch * channels), wide = in.activations(4, rows * (channels + 2)), back = scaled;
+                    scale_channels(p, batch, pixels, channels, x.data(), factor.data(), scaled.data());
+                    scale_channels_backward(p, batch, pixels, channels, x.data(), dy.data(), factors.data());
+                    copy_columns(p, rows, channels, x.data(), channels, wide.data() + 1, channels + 2);
+                    copy_columns(p, rows, channels, wide.data() + 1, channels + 2, back.data(), channels);
+                    out.activation(scaled), out.activation(factors), out.activation(wide), out.activation(back);
+                });
+            }
+}
+
 TEST_CASE_TEMPLATE("16-bit softmax and losses: results in double, class weights in float", H, bf16, f16) {
     const std::vector<std::int32_t> labels{3, -100, 0, 12, 5, 5, 1};
     for (const double smoothing : {0.0, 0.1})

@@ -536,4 +536,49 @@ TEST_CASE("the settings of every layer are kept, typed, and what tables show of 
     CHECK(*attribute<index_t>(of("6").attributes, "groups") == 2);
     CHECK(*attribute<double>(of("8").attributes, "p") == 0.5);
     for (const LayerRow& row : rows) CHECK(row.settings == to_text(row.attributes));
+    CHECK(*attribute<index_t>(of("7").attributes, "weights") == 8);
+    CHECK(*attribute<double>(of("7").attributes, "init") == 0.25);
+
+    using Rest = Sequential<ConvTranspose2d<8, 4, 2, 2>, ELU, Softplus, AdaptiveAvgPool2d<2>, Flatten, Parallel<Multiply, Identity, Linear<16, 16>>, Unflatten<4, 2, 2>,
+                            Flatten, LogSoftmax<1>>;
+    Rest rest{};
+    get<1>(rest.layers).alpha = 0.5, get<2>(rest.layers).beta = 2, get<0>(rest.layers).output_padding = 1;
+    const Model<Rest> other(rest, Shape{8, 4, 4}, Seed{1});
+    const auto& more = other.parameters().layers;
+    const auto in = [&](std::string_view path) -> const std::vector<Attribute>& {
+        return std::ranges::find_if(more, [&](const LayerRow& row) { return row.path == path; })->attributes;
+    };
+    CHECK(*attribute<Size2>(in("0"), "stride") == Size2(2));
+    CHECK(*attribute<Size2>(in("0"), "output_padding") == Size2(1));
+    CHECK(*attribute<double>(in("1"), "alpha") == 0.5);
+    CHECK(*attribute<double>(in("2"), "beta") == 2);
+    CHECK(*attribute<Size2>(in("3"), "size") == Size2(2));
+    CHECK(*attribute<index_t>(in("6"), "channels") == 4);
+    for (const LayerRow& row : more) CHECK(row.settings == to_text(row.attributes));
+    // Pictures show what tables show.
+    const std::string dot = to_dot(model, {.collapse = false}), svg = to_svg(model, {.collapse = false});
+    for (const std::string* picture : {&dot, &svg}) {
+        CHECK(contains(*picture, "stride=2"));
+        CHECK(contains(*picture, "mode=bilinear"));
+    }
+}
+
+TEST_CASE("pictures say how branches are joined") {
+    using Two = Sequential<Linear<4, 4>, ReLU>;
+    const auto pictures = [](const auto& net) {
+        const Model model(net, Shape{4}, Seed{1});
+        return std::pair(to_dot(model), to_svg(model));
+    };
+    const auto [sum_dot, sum_svg] = pictures(Sequential<Parallel<Add, Two, Identity>>{});
+    const auto [product_dot, product_svg] = pictures(Sequential<Parallel<Multiply, Two, Identity>>{});
+    const auto [concat_dot, concat_svg] = pictures(Sequential<Parallel<Concat, Two, Identity>>{});
+    CHECK(contains(sum_dot, "label=\"+\""));
+    CHECK(contains(product_dot, "label=\"\u00d7\""));
+    CHECK(contains(concat_dot, "label=\"concat\""));
+    CHECK(contains(sum_svg, "class=\"sum\""));
+    CHECK(contains(product_svg, "class=\"product\""));
+    CHECK(contains(concat_svg, "class=\"concat\""));
+    CHECK(contains(concat_svg, ">concat<"));
+    CHECK(!contains(sum_svg, "class=\"product\""));
+    CHECK(!contains(product_dot, "label=\"+\""));
 }

@@ -19,25 +19,25 @@ DLA_ONCE ArrayData load_npy(const std::string& inputs, const std::string& target
             if (!is_finite(array->values[i])) refuse(*path, *array, "has a value that is not finite, number " + std::to_string(i) + " in memory order");
     const std::vector<index_t>& d = x.shape;
     if (options.channels_first && d.size() != 4) refuse(inputs, x, "holds no images; expected [N, C, H, W] where channels come first");
-    Shape shape;
-    if (d.size() == 2)
-        shape = Shape{d[1]};
-    else if (d.size() == 3)
-        shape = Shape{d[1], d[2]};
-    else if (d.size() == 4)
-        shape = options.channels_first ? Shape{d[1], d[2], d[3]} : Shape{d[3], d[1], d[2]};
-    else
-        refuse(inputs, x, "is not one of samples; expected [N, features], [N, rows, features] or [N, height, width, channels]");
-    if (options.channels_first) {
-        std::vector<float> reordered(x.values.size());
-        nchw_to_nhwc(x.values, reordered, d[0], shape);
-        x.values = std::move(reordered);
-    }
+    if (d.size() < 2 || d.size() > 4) refuse(inputs, x, "is not one of samples; expected [N, features], [N, rows, features] or [N, height, width, channels]");
+    // The shape of a sample; images get their channels last.
+    const auto sample = [&](NpyArray& array) -> Shape {
+        const std::vector<index_t>& n = array.shape;
+        if (n.size() < 4) return n.size() == 3 ? Shape{n[1], n[2]} : Shape{n.size() == 2 ? n[1] : 1};
+        if (!options.channels_first) return {n[3], n[1], n[2]};
+        const Shape shape{n[1], n[2], n[3]};
+        std::vector<float> reordered(array.values.size());
+        nchw_to_nhwc(array.values, reordered, n[0], shape);
+        array.values = std::move(reordered);
+        return shape;
+    };
+    const Shape shape = sample(x);
     const bool fits = !y.shape.empty() && y.shape[0] == d[0] && !has_empty_axis(y);
     if (!fits) refuse(targets, y, "does not fit the " + std::to_string(d[0]) + " samples of " + inputs);
     if (!y.are_integers()) {
-        if (y.shape.size() > 2) refuse(targets, y, "is not one of targets; expected [N] or [N, targets]");
-        return ArrayData(shape, std::move(x.values), Shape{y.shape.size() == 2 ? y.shape[1] : 1}, std::move(y.values));
+        if (y.shape.size() > 4) refuse(targets, y, "is not one of targets; expected [N], or as inputs are: [N, targets], [N, height, width, channels], ...");
+        const Shape target = sample(y);
+        return ArrayData(shape, std::move(x.values), target, std::move(y.values));
     }
     if (y.shape.size() != 1) refuse(targets, y, "is not one of labels; expected [N], or floats for targets that are values (array.astype('<f4'))");
     constexpr float limit = 1 << 24;  // up to here floats hold every integer

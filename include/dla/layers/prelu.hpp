@@ -24,6 +24,7 @@ struct PReLU {
     [[gnu::cold]] constexpr Text name() const { return text("PReLU<", dim_text(Weights), ">"); }
     template <class V>
     constexpr void attributes(V& v) const {
+        v("weights", Weights, in_shapes);
         v("init", init, 0.25);
     }
     [[gnu::cold]] constexpr ShapeResult out_shape(Shape s) const {

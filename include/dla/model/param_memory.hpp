@@ -9,6 +9,7 @@
 
 namespace dla {
 
+/// Bytes of a model's parameters, and of what belongs to them.
 struct ParamMemory {
     index_t weights = 0;  ///< masters, and the copy that products read where it has fewer digits
     index_t gradients = 0;

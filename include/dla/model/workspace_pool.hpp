@@ -36,7 +36,7 @@ public:
     /// takes no other's place.
     template <class Fits, class Make>
     Lease take(const Fits& fits, const Make& make) {
-        std::unique_ptr<Inference> workspace = take_any();
+        std::unique_ptr<Inference> workspace = take_best(fits);
         if (!workspace || !fits(*workspace)) {
             const Inference none;
             auto grown = std::make_unique<Inference>(make(workspace ? std::as_const(*workspace) : none));
@@ -62,9 +62,13 @@ public:
     }
 
 private:
-    std::unique_ptr<Inference> take_any() {
+    /// One that fits if there is one, else any.
+    template <class Fits>
+    std::unique_ptr<Inference> take_best(const Fits& fits) {
         const std::lock_guard lock(mutex_);
         if (free_.empty()) return nullptr;
+        const auto found = std::find_if(free_.begin(), free_.end(), [&](const auto& workspace) { return fits(*workspace); });
+        if (found != free_.end()) std::iter_swap(found, free_.end() - 1);
         auto workspace = std::move(free_.back());
         free_.pop_back();
         return workspace;

@@ -66,10 +66,9 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
     }
     if (loss->takes_labels() != (data.classes() > 0))
         fail(ErrorCode::data, who,
-             (loss->takes_labels()              ? "the loss takes class numbers; the targets of the data are values"
-              : for_autoencoders.empty() ? "the loss takes values; the targets of the data are class numbers"
-                                         : "the loss takes values") +
-                 for_autoencoders);
+             loss->takes_labels()         ? "the loss takes class numbers; the targets of the data are values"
+             : for_autoencoders.empty() ? "the loss takes values; the targets of the data are class numbers"
+                                        : "the loss takes values" + for_autoencoders);
     if (loss->counts_correct() && data.classes() > out.size())
         fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size(), " outputs").view());
     const index_t expected = loss->targets_per_sample(out);

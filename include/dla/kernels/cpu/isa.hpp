@@ -10,6 +10,7 @@
 
 namespace dla {
 
+/// Instruction sets that the Cpu kernels are compiled for: the baseline of x86-64 (or of another processor), and what they use beyond.
 enum class Isa { base, avx2, avx512 };
 
 constexpr const char* to_string(Isa isa) { return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "base"; }
