@@ -2,7 +2,8 @@
 // Time of one training step or one inference of the experiments' networks: the counterpart of bench/peer_pytorch.py, and what bench/compare.py runs.
 // usage: train_step MODEL MODE [--threads 2] [--batch N] [--seconds 4] [--width F] [--strict 1] [--serve 1]
 // MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist, or of layer_step those of layer_networks.hpp. MODE:
-// train (forward, loss, backward, Adam step) | infer. Prints one JSON line; with --serve one when it is warm, and one for each line of stdin, which says how many seconds to measure.
+// train (forward, loss, backward, Adam step) | infer. Prints one JSON line; with --serve one when it is warm, and one for each line of stdin, which says how
+// many seconds to measure.
 // --width multiplies the numbers of features or filters.
 #ifdef DLA_BENCH_LAYERS
 #include "layer_networks.hpp"

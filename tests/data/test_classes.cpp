@@ -43,8 +43,8 @@ TEST_CASE("classes: weights are scikit-learn's") {
     CHECK(class_counts(digits, all_samples(digits)).size() == 10);
     CHECK(class_weights(digits, all_samples(digits)).size() == 10);
     const ArrayData values(Shape{1}, std::vector<float>(3), Shape{1}, std::vector<float>(3));
-    for (const std::string& why : {message_of([&] { class_counts(values, all_samples(values)); }), message_of([&] { class_weights(values, all_samples(values)); }),
-                                   message_of([&] { stratified_split(values, 1, Seed{1}); })})
+    for (const std::string& why : {message_of([&] { class_counts(values, all_samples(values)); }),
+                                   message_of([&] { class_weights(values, all_samples(values)); }), message_of([&] { stratified_split(values, 1, Seed{1}); })})
         CHECK(why.find("no class numbers") != std::string::npos);
 }
 

@@ -539,8 +539,7 @@ TEST_CASE("the settings of every layer are kept, typed, and what tables show of 
     CHECK(*attribute<index_t>(of("7").attributes, "weights") == 8);
     CHECK(*attribute<double>(of("7").attributes, "init") == 0.25);
 
-    using Rest = Sequential<ConvTranspose2d<8, 4, 2, 2>, ELU, Softplus, AdaptiveAvgPool2d<2>, Flatten, Parallel<Multiply, Identity, Linear<16, 16>>, Unflatten<4, 2, 2>,
-                            Flatten, LogSoftmax<1>>;
+    using Rest = Sequential<ConvTranspose2d<8, 4, 2, 2>, ELU, Softplus, AdaptiveAvgPool2d<2>, Flatten, Unflatten<4, 2, 2>, Flatten, LogSoftmax<1>>;
     Rest rest{};
     get<1>(rest.layers).alpha = 0.5, get<2>(rest.layers).beta = 2, get<0>(rest.layers).output_padding = 1;
     const Model<Rest> other(rest, Shape{8, 4, 4}, Seed{1});
@@ -553,7 +552,7 @@ TEST_CASE("the settings of every layer are kept, typed, and what tables show of 
     CHECK(*attribute<double>(in("1"), "alpha") == 0.5);
     CHECK(*attribute<double>(in("2"), "beta") == 2);
     CHECK(*attribute<Size2>(in("3"), "size") == Size2(2));
-    CHECK(*attribute<index_t>(in("6"), "channels") == 4);
+    CHECK(*attribute<index_t>(in("5"), "channels") == 4);
     for (const LayerRow& row : more) CHECK(row.settings == to_text(row.attributes));
     // Pictures show what tables show.
     const std::string dot = to_dot(model, {.collapse = false}), svg = to_svg(model, {.collapse = false});
@@ -581,4 +580,10 @@ TEST_CASE("pictures say how branches are joined") {
     CHECK(contains(concat_svg, ">concat<"));
     CHECK(!contains(sum_svg, "class=\"product\""));
     CHECK(!contains(product_dot, "label=\"+\""));
+    const Model joined(Sequential<Parallel<Concat, Two, Identity>>{}, Shape{4}, Seed{1});
+    const auto& rows = joined.parameters().layers;
+    const auto at = std::ranges::find_if(rows, [](const LayerRow& row) { return row.merge == Merge::concat; });
+    REQUIRE(at != rows.end());
+    REQUIRE(attribute<std::string>(at->attributes, "join") != nullptr);
+    CHECK(*attribute<std::string>(at->attributes, "join") == Concat::text);
 }

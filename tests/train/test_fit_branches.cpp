@@ -2,8 +2,8 @@
 // Networks with branches in training: they learn, whatever the number of threads, are resumed with the same bits, and their weights come back from a file.
 #include <doctest/doctest.h>
 
-#include "fit_data.hpp"
 #include <support/temporary_folder.hpp>
+#include "fit_data.hpp"
 
 using namespace fit_tests;
 
@@ -38,13 +38,15 @@ ArrayData halves(int count) {
     return ArrayData(picture, {from.inputs().begin(), from.inputs().end()}, std::move(labels));
 }
 
-using UNet = Sequential<Conv2d<1, 4, 3>, BatchNorm2d<>, ReLU,
-                        Parallel<Concat, Identity, Sequential<MaxPool2d<2>, Conv2d<4, 8, 3>, BatchNorm2d<>, ReLU, ConvTranspose2d<8, 4, 2, 2>>>, Conv2d<8, 1, 1>>;
-using Inception = Sequential<Parallel<Concat, Conv2d<1, 4, 1>, Sequential<Conv2d<1, 4, 3>, BatchNorm2d<>, ReLU>, Sequential<MaxPool2d<3, 1, 1>, Conv2d<1, 2, 1>>>, ReLU,
-                             MaxPool2d<2>, Flatten, Linear<Dyn, 2>>;
+using UNet =
+    Sequential<Conv2d<1, 4, 3>, BatchNorm2d<>, ReLU,
+               Parallel<Concat, Identity, Sequential<MaxPool2d<2>, Conv2d<4, 8, 3>, BatchNorm2d<>, ReLU, ConvTranspose2d<8, 4, 2, 2>>>, Conv2d<8, 1, 1>>;
+using Inception =
+    Sequential<Parallel<Concat, Conv2d<1, 4, 1>, Sequential<Conv2d<1, 4, 3>, BatchNorm2d<>, ReLU>, Sequential<MaxPool2d<3, 1, 1>, Conv2d<1, 2, 1>>>, ReLU,
+               MaxPool2d<2>, Flatten, Linear<Dyn, 2>>;
 using Gate = Sequential<GlobalAvgPool2d, Linear<4, 2>, ReLU, Linear<2, 4>, Sigmoid>;
-using Excited = Sequential<Conv2d<1, 4, 3>, Residual<Sequential<Conv2d<4, 4, 3>, BatchNorm2d<>, Parallel<Multiply, Identity, Gate>>, Identity, ReLU>, MaxPool2d<2>, Flatten,
-                           Linear<Dyn, 2>>;
+using Excited = Sequential<Conv2d<1, 4, 3>, Residual<Sequential<Conv2d<4, 4, 3>, BatchNorm2d<>, Parallel<Multiply, Identity, Gate>>, Identity, ReLU>,
+                           MaxPool2d<2>, Flatten, Linear<Dyn, 2>>;
 
 /// Trains on one thread and on three, stops and goes on, saves and loads: the bits are the same. Gives what the last epoch measured.
 template <class Net>
