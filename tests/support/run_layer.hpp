@@ -9,9 +9,10 @@
 namespace support {
 
 /// Outputs of inference and of training, all gradients in PyTorch's order, running statistics afterwards.
-template <class T>
+template <class T, class Master = T>
 struct Outcome {
-    std::vector<T> inferred, y, dx, gradients, buffers;
+    std::vector<T> inferred, y, dx;
+    std::vector<Master> gradients, buffers;
 };
 
 /// A network on policy P, with parameters that depend on the seed alone and are the same (rounded) numbers for every policy.
@@ -20,6 +21,8 @@ class Runner {
 public:
     using T = typename P::scalar;
     using Values = std::vector<T>;
+    using Masters = std::vector<typename P::master>;  // statistics are of that type, too
+    using Result = Outcome<T, typename P::master>;
 
     template <class Net>
     Runner(const Net& net, const dla::Shape& in, dla::index_t batch, const P& policy = {}, bool want_dx = true)
@@ -30,14 +33,14 @@ public:
         net_->build(table, in_, out_, dla::Seed{7});
         dla::RandomStream random({11, 0, 0}, dla::RandomUse::split);
         for (const dla::ParamRow& row : table.parameters) {
-            Values v(static_cast<std::size_t>(row.count));
+            Masters v(static_cast<std::size_t>(row.count));
             table.read(dla::ParamPart::value, row, v);
-            for (T& e : v) e += static_cast<T>(0.25f * random.uniform() - 0.125f);
+            for (auto& e : v) e += static_cast<typename P::master>(0.25f * random.uniform() - 0.125f);
             table.write(dla::ParamPart::value, row, v);
         }
         for (const dla::BufferRow& row : table.buffers) {
-            Values v(static_cast<std::size_t>(row.count));
-            for (T& e : v) e = static_cast<T>(0.5f + random.uniform());
+            Masters v(static_cast<std::size_t>(row.count));
+            for (auto& e : v) e = static_cast<typename P::statistic>(0.5f + random.uniform());
             table.write(row, v);
         }
         workspace_ = dla::Workspace<P>(policy, *net_, in_, out_, batch_, 0, want_dx);
@@ -59,7 +62,7 @@ public:
     }
 
     /// Outputs lie in poisoned memory.
-    Outcome<T> run(dla::index_t batch = -1) {
+    Result run(dla::index_t batch = -1) {
         if (batch < 0) batch = batch_;
         const auto bytes = [](std::size_t count) { return static_cast<dla::index_t>(count * sizeof(T)); };
         const Values x = random_values(batch * in_.size(), 1), dy = random_values(batch * out_.size(), 2);
@@ -82,7 +85,7 @@ public:
         const dla::ConstView<P> xv(at(0), batch, in_), dyv(at(1), batch, out_);
         const dla::View<P> yv(at(2), batch, out_), dxv(want_dx_ ? at(3) : typename P::template pointer<T>{}, batch, in_);
 
-        Outcome<T> result;
+        Result result;
         dla::Context<P> inference = c;
         inference.prepared = inference_.prepared(table, *net_, in_, out_);
         inference.scratch = inference_.scratch();
@@ -98,12 +101,12 @@ public:
         net_->backward(c, xv, dla::ConstView<P>(yv), dyv, dxv, workspace_.tape());
         result.dx = get(3, want_dx_ ? x.size() : 0);
         for (const dla::ParamRow& row : table.parameters) {
-            Values v(static_cast<std::size_t>(row.count));
+            Masters v(static_cast<std::size_t>(row.count));
             table.read(dla::ParamPart::gradient, row, v);
             result.gradients.insert(result.gradients.end(), v.begin(), v.end());
         }
         for (const dla::BufferRow& row : table.buffers) {
-            Values v(static_cast<std::size_t>(row.count));
+            Masters v(static_cast<std::size_t>(row.count));
             table.read(row, v);
             result.buffers.insert(result.buffers.end(), v.begin(), v.end());
         }
