@@ -5,10 +5,8 @@
 
 #include <dla/nn.hpp>
 
-#include <array>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace bench {
 
