@@ -2,6 +2,7 @@
 // Predictions and evaluations that bring no workspace: what a model keeps for them, and what it does not.
 #include <doctest/doctest.h>
 
+#include <support/centred.hpp>
 #include <support/count_new.hpp>
 #include <support/networks.hpp>
 
@@ -117,7 +118,7 @@ TEST_CASE("threads that predict at a time get memory of their own") {
 
 TEST_CASE("memory is kept up to a bound together, or as much as was reserved") {
     using P = Reference<float>;
-    Model<Sequential<Linear<4, 1024>, Linear<1024, 2>>, Shape{4}, P> model(Seed{1});
+    Model<Sequential<Linear<4, 1024>, support::Centred, Linear<1024, 2>>, Shape{4}, P> model(Seed{1});  // stays together: large batches take much memory
     const auto batch = [](index_t samples) { return Values(static_cast<std::size_t>(4 * samples)); };
     const auto allocates = [&](index_t samples) {
         const Values x = batch(samples);

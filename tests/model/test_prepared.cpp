@@ -87,6 +87,20 @@ TEST_CASE_TEMPLATE("a layer of one's own prepares its weights on any policy", P,
     CHECK(y == std::vector<float>{expected(1, 4), expected(2, 4)});
 }
 
+TEST_CASE("what a layer finds prepared does not depend on how many samples there are") {
+    // A Linear packs its weights for many samples only, and few samples do not read what it packed.
+    Model<Sequential<Linear<2, 3>, SquareScale, Linear<3, 2>, SquareScale>, Shape{2}> model(Seed{1});
+    std::vector<float> x(2 * 70);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 7) - 3;
+    const auto all = model.predict(x);
+    for (const index_t capacity : {index_t{3}, index_t{30}, index_t{70}, index_t{500}}) {
+        auto workspace = model.inference_workspace(capacity);
+        std::vector<float> y(6);
+        model.predict(std::span(x).first(6), y, workspace);
+        for (std::size_t i = 0; i < y.size(); ++i) CHECK(y[i] == doctest::Approx(all[i]).epsilon(1e-5));
+    }
+}
+
 namespace {
 
 /// A layer of a user's own around a Conv2d, whose `prepare` it does not pass on.

@@ -2,7 +2,7 @@
 // Scratch memory for a kernel under test.
 #pragma once
 
-#include <dla/core/arena.hpp>
+#include <dla/backend/policy.hpp>
 
 #include <doctest/doctest.h>
 

@@ -2,6 +2,7 @@
 // Runs a layer or network once on any policy: inference, forward and backward from host data, everything it made back on the host.
 #pragma once
 
+#include <dla/model/inference_workspace.hpp>
 #include <dla/model/workspace.hpp>
 
 #include <limits>
@@ -86,11 +87,7 @@ public:
         const dla::View<P> yv(at(2), batch, out_), dxv(want_dx_ ? at(3) : typename P::template pointer<T>{}, batch, in_);
 
         Result result;
-        dla::Context<P> inference = c;
-        inference.prepared = inference_.prepared(table, *net_, in_, out_);
-        inference.scratch = inference_.scratch();
-        inference.stack = inference_.stack();
-        network().infer(inference, xv, yv);
+        inference_.infer(table, *net_, xv, yv);
         result.inferred = get(2, dy.size());
 
         put(2, poison);

@@ -64,6 +64,7 @@ struct Context {
     typename P::template pointer<const RandomPosition> random{};  ///< seed, epoch and step of this training step, in the policy's memory
     index_t first_sample = 0;                                     ///< place of sample 0 in the whole batch, of which this may be a part
     Stack<P> stack{};                                             ///< inference only
+    index_t capacity = 0;                                         ///< inference only: the most samples for which memory was planned
     PreparedPtr<P> prepared{};                                    ///< inference only: what the layer's `prepare` made of its weights, or null
     Observer<P>* observer = nullptr;
     LayerClock* clock = nullptr;

@@ -55,6 +55,7 @@ struct Parallel {
         .x = ((detail::needs_of<Branches, P>().x || (merge == Merge::multiply && requires(const Branches& b) { b.is_identity(); })) || ...), .y = false};
     template <class P>
     static constexpr bool has_parameters_on = (detail::has_parameters<Branches, P>() || ...);
+    static constexpr bool mixes_samples = (detail::mixes_samples<Branches>() || ...);
 
     constexpr Parallel() = default;
     constexpr explicit Parallel(const Branches&... bs) : Parallel(std::index_sequence_for<Branches...>{}, bs...) {}

@@ -62,9 +62,10 @@ public:
 
     /// Inference: `make(context, to)` writes weights as a layer's `infer` reads them, and gives their bytes; without memory for them only that.
     template <class F>
-    void prepare(const F& make) {
+    void prepare(index_t capacity, const F& make) {
         Context<P> c;
         c.policy = policy;
+        c.capacity = capacity;
         c.scratch = prepare_scratch_;
         prepared_bytes_ += align_up(make(c, prepared_ ? prepared_ + prepared_bytes_ : Bytes{}));
     }

@@ -43,6 +43,7 @@ struct Repeat {
     static constexpr Needs needs_on = detail::needs_of<Block, P>();
     template <class P>
     static constexpr bool has_parameters_on = detail::has_parameters<Block, P>();
+    static constexpr bool mixes_samples = detail::mixes_samples<Block>();
 
     constexpr Repeat() = default;
     constexpr Repeat(std::initializer_list<Block> copies) : blocks(copies) {}

@@ -31,6 +31,7 @@ struct Residual {
     static constexpr Needs needs_on{.x = detail::needs_of<Block, P>().x || detail::needs_of<Shortcut, P>().x, .y = !masks && detail::needs_of<Act, P>().y};
     template <class P>
     static constexpr bool has_parameters_on = detail::has_parameters<Block, P>() || detail::has_parameters<Shortcut, P>();
+    static constexpr bool mixes_samples = detail::mixes_samples<Block>() || detail::mixes_samples<Shortcut>() || detail::mixes_samples<Act>();
 
     constexpr Residual() = default;
     constexpr explicit Residual(const Block& b, const Shortcut& s = {}, const Act& a = {}) : block(b), shortcut(s), activation(a) {}

@@ -56,6 +56,7 @@ struct Sequential {
     static constexpr Needs needs_on = Units<P>::schedule.needs;
     template <class P>
     static constexpr bool has_parameters_on = (detail::has_parameters<Ls, P>() || ...);
+    static constexpr bool mixes_samples = (detail::mixes_samples<Ls>() || ...);
 
     constexpr Sequential() = default;
     constexpr Sequential(const Ls&... ls)

@@ -152,7 +152,7 @@ struct Planning {
         else
             plan.scratch(scratch_of(layer, plan.policy, x.shape, x.batch, Pass::infer));
         if constexpr (requires(const Context<P>& c, PreparedPtr<P> to) { layer.prepare(c, state, x.shape, to); })
-            plan.prepare([&](const Context<P>& c, PreparedPtr<P> to) { return layer.prepare(c, state, x.shape, to); });
+            plan.prepare(x.batch, [&](const Context<P>& c, PreparedPtr<P> to) { return layer.prepare(c, state, x.shape, to); });
     }
     template <class F>
     [[gnu::always_inline]] void compute(const F&, bool = false) {}

@@ -17,6 +17,7 @@
 #include <dla/kernels/cpu/eltwise.hpp>
 #include <dla/kernels/cpu/gemm.hpp>
 #include <dla/kernels/cpu/group_norm.hpp>
+#include <dla/kernels/cpu/linear.hpp>
 #include <dla/kernels/cpu/linear_norm.hpp>
 #include <dla/kernels/cpu/merge.hpp>
 #include <dla/kernels/cpu/norm.hpp>

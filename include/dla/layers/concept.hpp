@@ -87,6 +87,14 @@ consteval bool has_parameters() {
     else
         return !std::is_empty_v<typename StateOf<L, P>::type>;
 }
+/// Whether what a sample gives in inference depends on the others of its batch.
+template <class L>
+consteval bool mixes_samples() {
+    if constexpr (requires { L::mixes_samples; })
+        return L::mixes_samples;
+    else
+        return false;
+}
 
 /// Stands in for the builder when concepts are checked.
 template <class P>
@@ -116,7 +124,8 @@ using LayerTape = typename detail::TapeOf<L, P>::type;
 ///           `name()` gives the text that errors and tables show, e.g. `Linear<784, 128>`.
 /// optional: `static constexpr Needs needs` (default: both), `static constexpr InPlace in_place` (default: neither; a layer that works in place gives as many
 ///           values as it takes), `static constexpr bool is_view` (output is the input, reshaped), `static constexpr bool has_parameters` (default: whether
-///           it has a State that is not empty), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
+///           it has a State that is not empty), `static constexpr bool mixes_samples` (default: false; true where what a sample gives in inference depends on
+///           the others of its batch, which then stays together), `index_t macs(Shape in)` (multiply-adds of one sample; a container's own),
 ///           `attributes(visitor)` (calls `visitor(name, value)` for each setting, with the usual value behind if tables are to leave that out, or with
 ///           `in_shapes` for one that shapes show; then tables leave out what the name says in angle brackets), `static constexpr bool rectifies` (its
 ///           outputs are a ReLU's), `static constexpr Merge merge` (of a container whose children lie side by side: how they are joined).

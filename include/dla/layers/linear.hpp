@@ -11,6 +11,10 @@ namespace dla {
 
 namespace detail {
 
+/// The policy can pack weights before inference.
+template <class P>
+concept prepares_linear = requires(const P& p, const LinearDims& most, kernel::ConstWeightPtr<P> w, PreparedPtr<P> to) { linear_prepare(p, most, w, to); };
+
 /// A Linear whose sizes are values: what any of them does is compiled here, once for a policy.
 struct AnyLinear {
     index_t in, out;
@@ -50,6 +54,8 @@ struct AnyLinear {
     template <class P>
     [[gnu::cold]] index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const;
     template <class P>
+    [[gnu::cold]] index_t prepare(const Context<P>& c, const WeightAndBias<P>& state, const Shape& s, PreparedPtr<P> to) const;
+    template <class P>
     void infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const;
     template <class P>
     void backward(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const ConstView<P>& dy, const View<P>& dx) const;
@@ -72,7 +78,16 @@ index_t AnyLinear::scratch(const P& policy, const Shape& s, index_t batch, Pass 
     return std::max({gemm_scratch(policy, d.backward_weights()), column_sum_scratch(policy, d.rows, d.out), gemm_scratch(policy, d.backward_data())});
 }
 template <class P>
+index_t AnyLinear::prepare(const Context<P>& c, const WeightAndBias<P>& state, const Shape& s, PreparedPtr<P> to) const {
+    if constexpr (prepares_linear<P>)
+        return linear_prepare(c.policy, dims(s, c.capacity), state.weight.value, to);
+    else
+        return 0;
+}
+template <class P>
 void AnyLinear::infer(Context<P>& c, const WeightAndBias<P>& state, const ConstView<P>& x, const View<P>& y) const {
+    if constexpr (prepares_linear<P>)  // nothing is prepared in training
+        return linear_infer(c.policy, c.scratch, dims(x.shape, x.batch), x.data, state.weight.value, state.bias.value, c.prepared, y.data);
     gemm(c.policy, c.scratch, dims(x.shape, x.batch).forward(), x.data, state.weight.value, state.bias.value, typename P::master(0), y.data);
 }
 template <class P>
@@ -86,6 +101,7 @@ void AnyLinear::backward(Context<P>& c, const WeightAndBias<P>& state, const Con
 }
 
 DLA_TEMPLATE_ONCE(index_t AnyLinear::scratch(const Cpu<float>&, const Shape&, index_t, Pass) const)
+DLA_TEMPLATE_ONCE(index_t AnyLinear::prepare(const Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const Shape&, std::byte*) const)
 DLA_TEMPLATE_ONCE(void AnyLinear::infer(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const View<Cpu<float>>&) const)
 DLA_TEMPLATE_ONCE(void AnyLinear::backward(Context<Cpu<float>>&, const WeightAndBias<Cpu<float>>&, const ConstView<Cpu<float>>&, const ConstView<Cpu<float>>&,
                                            const View<Cpu<float>>&) const)
@@ -120,6 +136,10 @@ struct Linear {
     template <class P>
     index_t scratch(const P& policy, const Shape& s, index_t batch, Pass pass) const {
         return any().scratch(policy, s, batch, pass);
+    }
+    template <class P>
+    index_t prepare(const Context<P>& c, const State<P>& state, const Shape& s, PreparedPtr<P> to) const {
+        return any().prepare(c, state, s, to);
     }
     template <class P>
     void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {

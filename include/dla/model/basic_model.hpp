@@ -6,6 +6,7 @@
 #include <dla/model/init.hpp>
 #include <dla/model/leaf_tree.hpp>
 #include <dla/model/predictor.hpp>
+#include <dla/model/workspace.hpp>
 #include <dla/optim/optimizer.hpp>
 
 #include <functional>
@@ -213,6 +214,7 @@ void BasicModel<P>::claim(index_t batch, index_t scratch, bool input_gradient) {
 }
 template <class P>
 Context<P> BasicModel<P>::context() {
+    table_->note_written();  // running statistics move
     Context<P> c;
     c.policy = table_->policy;
     c.scratch = workspace_.scratch();

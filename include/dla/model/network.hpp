@@ -22,6 +22,8 @@ public:
     /// The same network, not yet built.
     virtual std::unique_ptr<BuiltNetwork> copy() const = 0;
     bool has_parameters() const { return has_parameters_; }
+    /// Whether a batch has to stay together in inference.
+    bool mixes_samples() const { return mixes_samples_; }
     /// A tape for one workspace.
     std::shared_ptr<void> new_tape() const { return tape_type_->make(); }
 
@@ -40,8 +42,8 @@ public:
     [[gnu::cold]] void build(ParamTable<P>& table, const Shape& in, const Shape& out, Seed seed);
 
 protected:
-    BuiltNetwork(const detail::UnitKind<P>& kind, const detail::ObjectType& tape, bool has_parameters)
-        : kind_(&kind), tape_type_(&tape), has_parameters_(has_parameters) {}
+    BuiltNetwork(const detail::UnitKind<P>& kind, const detail::ObjectType& tape, bool has_parameters, bool mixes_samples)
+        : kind_(&kind), tape_type_(&tape), has_parameters_(has_parameters), mixes_samples_(mixes_samples) {}
     void lies_at(const void* net, void* state) { net_ = static_cast<const std::byte*>(net), state_ = state; }
 
 private:
@@ -55,7 +57,7 @@ private:
 
     const detail::UnitKind<P>* kind_;
     const detail::ObjectType* tape_type_;
-    bool has_parameters_;
+    bool has_parameters_, mixes_samples_;
     const std::byte* net_ = nullptr;
     void* state_ = nullptr;
 };
@@ -64,7 +66,9 @@ template <class Net, class P>
 class BuiltNetworkOf final : public BuiltNetwork<P> {
 public:
     explicit BuiltNetworkOf(const Net& n)
-        : BuiltNetwork<P>(detail::unit_kind<Net, P>, detail::object_type<LayerTape<Net, P>>, detail::has_parameters<Net, P>()), net(n) {
+        : BuiltNetwork<P>(detail::unit_kind<Net, P>, detail::object_type<LayerTape<Net, P>>, detail::has_parameters<Net, P>(),
+                          detail::mixes_samples<Net>()),
+          net(n) {
         this->lies_at(&net, &state);
     }
 

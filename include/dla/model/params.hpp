@@ -81,7 +81,12 @@ public:
         else
             return weights_.template at<typename P::weight>(bytes<typename P::weight>(offset));
     }
-    kernel::StatisticPtr<P> buffer(index_t offset) const { return buffers_.template at<S>(bytes<S>(offset)); }
+    /// Running statistics, to be written: as with `values`, what a workspace made of them is made anew before the next prediction.
+    kernel::StatisticPtr<P> buffer(index_t offset) {
+        note_written();
+        return buffers_.template at<S>(bytes<S>(offset));
+    }
+    kernel::ConstStatisticPtr<P> buffer(index_t offset) const { return buffers_.template at<S>(bytes<S>(offset)); }
     auto counter(index_t offset) const { return counters_.template at<std::int64_t>(bytes<std::int64_t>(offset)); }
     const bool* mode(std::size_t i) const { return modes_.get() + i; }
 
@@ -171,8 +176,10 @@ public:
     std::uint64_t version() const { return version_; }
     /// Changes with what is in eval mode.
     std::uint64_t mode_version() const { return mode_version_; }
-    /// Grows whenever values may have been written.
+    /// Grows whenever values or running statistics may have been written.
     std::uint64_t values_version() const { return written_.value(); }
+    /// Says that they may have been.
+    void note_written() { written_.increase(); }
     /// Of this table among all of the process.
     std::uint64_t id() const { return id_; }
 
@@ -202,11 +209,13 @@ public:
         if (counters_.bytes() > 0) policy.copy(kept_counters_.data(), counters_.data(), counters_.bytes());
     }
     void put_statistics() {
+        note_written();
         if (buffers_.bytes() > 0) policy.copy(buffers_.data(), kept_buffers_.data(), buffers_.bytes());
         if (counters_.bytes() > 0) policy.copy(counters_.data(), kept_counters_.data(), counters_.bytes());
     }
     /// Puts them back if the step was refused.
     void restore_statistics(const Report& report) {
+        note_written();
         if (buffers_.bytes() > 0) restore_unless_applied(policy, report, buffers_.bytes(), kept_buffers_.data(), buffers_.data());
         if (counters_.bytes() > 0) restore_unless_applied(policy, report, counters_.bytes(), kept_counters_.data(), counters_.data());
     }
@@ -233,7 +242,6 @@ private:
     }
     Ptr masters(index_t offset) const { return values_.template at<T>(bytes<T>(offset)); }
     Ptr at(ParamPart part, index_t offset) const { return part == ParamPart::value ? masters(offset) : gradients(offset); }
-    void note_written() { written_.increase(); }
 
     template <class V>
     void read_array(typename P::template pointer<const V> from, const DiskOrder& order, index_t count, std::span<V> host) const {

@@ -156,11 +156,7 @@ LossResult Predictor<P>::evaluate(const Loss& loss, std::span<const T> inputs, s
 template <class P>
 View<P> Predictor<P>::infer(std::span<const T> inputs, index_t batch, Inference& workspace, std::span<T> out) const {
     if (batch > workspace.capacity()) fail(ErrorCode::model, "predict", text("the workspace holds ", workspace.capacity(), " samples; got ", batch).view());
-    Context<P> c;
-    c.policy = table_->policy;
-    c.prepared = workspace.prepared(*table_, *net_, input_, output_);
-    c.scratch = workspace.scratch();
-    c.stack = workspace.stack();
+    const P& policy = table_->policy;
     View<P> y(workspace.output(), batch, output_);
     bool in_place = out.empty();
     if constexpr (P::shares_host) {
@@ -168,11 +164,11 @@ View<P> Predictor<P>::infer(std::span<const T> inputs, index_t batch, Inference&
         const bool overlaps = before(out.data(), inputs.data() + inputs.size()) && before(inputs.data(), out.data() + out.size());
         if (!in_place && !overlaps) y.data = out.data(), in_place = true;
     }
-    net_->infer(c, ConstView<P>(to_device<P>(c.policy, inputs, workspace.inputs), batch, input_), y);
+    workspace.infer(*table_, *net_, ConstView<P>(to_device<P>(policy, inputs, workspace.inputs), batch, input_), y);
     if (!in_place)
-        fetch(c.policy, out.data(), y.data, y.size());
+        fetch(policy, out.data(), y.data, y.size());
     else if (!out.empty())
-        c.policy.wait(c.policy.record());
+        policy.wait(policy.record());
     return y;
 }
 template <class P>

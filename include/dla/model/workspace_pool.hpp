@@ -2,7 +2,7 @@
 // Memory of predictions that bring none: kept from call to call, a workspace for each thread that predicts at a time.
 #pragma once
 
-#include <dla/model/workspace.hpp>
+#include <dla/model/inference_workspace.hpp>
 
 #include <algorithm>
 #include <memory>

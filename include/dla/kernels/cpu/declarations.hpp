@@ -109,13 +109,23 @@ DLA_ONCE void conv_norm_infer(const Cpu<float>& p, std::byte* scratch, const Con
 DLA_ONCE void conv_norm_backward(const Cpu<float>& p, std::byte* scratch, const ConvNormDims& d, const NormParams& n, const float* z, const float* mean,
                                  const float* invstd, const float* dy, float* dz, float* dw, float* db, bool running);
 
+// linear.hpp: inference with weights that were packed beforehand.
+/// Packs w to `to`, gives its bytes; with null only these, which are 0 where weights are read as they are. `most`: the most rows of a batch.
+DLA_ONCE index_t linear_prepare(const Cpu<float>& p, const LinearDims& most, const float* w, std::byte* to);
+/// y = x w^T + bias (or null); `prepared` is what linear_prepare made of w, or null where that is nothing. Scratch as gemm.
+DLA_ONCE void linear_infer(const Cpu<float>& p, std::byte* scratch, const LinearDims& d, const float* x, const float* w, const float* bias,
+                           const std::byte* prepared, float* y);
+
 // linear_norm.hpp; for the groups of compose/linear_norm.hpp. As above, with a Linear for the convolution.
 DLA_ONCE index_t linear_norm_scratch(const Cpu<float>& p, const LinearNormDims& d);
 DLA_ONCE index_t linear_norm_backward_scratch(const Cpu<float>& p, const LinearNormDims& d);
 DLA_ONCE void linear_norm_forward(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
                                   const float* bias, float* z, float* mean, float* invstd, float* y);
-DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
-                                const float* bias, float* y);
+/// What inference reads of the normalisation's statistics and weights, and behind it what linear_prepare gives. Scratch as linear_norm_infer.
+DLA_ONCE index_t linear_norm_prepare(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& most, const NormParams& n, const float* w, std::byte* to);
+/// `prepared` is what linear_norm_prepare made; `packed`: linear_prepare had something to give.
+DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const float* x, const float* w, const float* bias,
+                                const std::byte* prepared, bool packed, float* y);
 /// z becomes its gradient; dx (or null) is written, dw, dgain and dshift (or null) of the normalisation accumulated. The gradient of the Linear's bias is 0
 /// unless `running`.
 DLA_ONCE void linear_norm_backward(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,

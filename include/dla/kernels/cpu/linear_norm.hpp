@@ -3,7 +3,7 @@
 // cache it lies: products and moments, then normalisation; in the backward pass sums, then what goes on to z, x and, of narrow layers, the weights.
 #pragma once
 
-#include <dla/kernels/cpu/gemm.hpp>
+#include <dla/kernels/cpu/linear.hpp>
 #include <dla/kernels/cpu/norm_rows.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
@@ -81,23 +81,31 @@ DLA_ONCE void linear_norm_forward(const Cpu<float>& p, std::byte* scratch, const
     });
 }
 
-DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const NormParams& n, const float* x, const float* w,
-                                const float* bias, float* y) {
+DLA_ONCE index_t linear_norm_prepare(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& most, const NormParams& n, const float* w, std::byte* to) {
+    const index_t factors = detail::NormRows::bytes(most.rows());
+    if (to) {
+        auto *mean = detail::take<float>(scratch, most.linear.out), *invstd = detail::take<float>(scratch, most.linear.out);
+        norm_rows_running(p, most.rows(), n, mean, invstd);
+        detail::NormRows::write_factors(most.linear.out, n, mean, invstd, reinterpret_cast<float*>(to));
+    }
+    return factors + linear_prepare(p, most.linear, w, to ? to + factors : nullptr);
+}
+DLA_ONCE void linear_norm_infer(const Cpu<float>& p, std::byte* scratch, const LinearNormDims& d, const float* x, const float* w, const float* bias,
+                                const std::byte* prepared, bool packed, float* y) {
     if (d.linear.rows == 0) return;
-    const detail::LinearNormPlan plan(d.linear);
     const GemmDims product = d.linear.forward();
     const index_t out = d.linear.out;
-    auto *mean = detail::take<float>(scratch, out), *invstd = detail::take<float>(scratch, out);
-    norm_rows_running(p, d.rows(), n, mean, invstd);
-    const detail::NormRows rows(d.rows(), scratch, n, mean, invstd);
+    const detail::NormRows rows(d.rows(), reinterpret_cast<const float*>(prepared));
     if (detail::gemm_dots(product)) {
         detail::gemm_by_dots(p, product, x, w, bias, 0.0f, y);
         return rows.normalise(0, d.linear.rows, y, y);
     }
+    const detail::LinearNormPlan plan(d.linear);
     const detail::GemmPlan gemm(product);
-    auto* packed = detail::take<float>(scratch, detail::linear_norm_packed(product));
     const int threads = plan.threads(p);
-    const detail::GemmPanels panels = detail::gemm_pack_all(threads, gemm, product, w, packed);
+    const detail::GemmPanels panels =
+        packed ? detail::linear_panels(gemm, prepared + detail::NormRows::bytes(d.rows()))
+               : detail::gemm_pack_all(threads, gemm, product, w, detail::take<float>(scratch, detail::linear_norm_packed(product)));
     detail::parallel_for(threads, plan.chunks.count, [&](index_t i, int) {
         const index_t first = plan.chunks.begin(i), last = first + plan.chunks.length(i);
         detail::gemm_run(gemm, product, x, w, panels, 0, product.k, product.k, first, last, 0, out, bias, 0.0f, y);

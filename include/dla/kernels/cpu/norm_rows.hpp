@@ -89,7 +89,7 @@ struct NormRows {
     const NormRowsDims d;
     const NormRowsTarget& f;
     index_t channels, width, height;
-    float *centre, *gain, *shift;
+    const float *centre, *gain, *shift;
 
     NormRows(const NormRowsDims& dims, std::byte*& scratch, const NormParams& n, const float* mean, const float* invstd)
         : d(dims),
@@ -97,16 +97,34 @@ struct NormRows {
           channels(dims.channels),
           width(dims.width),
           height(dims.height) {
+        auto* factors = take<float>(scratch, 3 * padded_channels(channels));
+        write_factors(channels, n, mean, invstd, factors);
+        read_factors(factors);
+    }
+    /// With factors that were written before.
+    NormRows(const NormRowsDims& dims, const float* factors)
+        : d(dims),
+          f(**select_isa(base::norm_rows_targets + kind(dims), avx2::norm_rows_targets + kind(dims), avx512::norm_rows_targets + kind(dims))),
+          channels(dims.channels),
+          width(dims.width),
+          height(dims.height) {
+        read_factors(factors);
+    }
+    /// factors [3, padded_channels]: what is taken away, what the rest is multiplied by, what is added.
+    static void write_factors(index_t channels, const NormParams& n, const float* mean, const float* invstd, float* factors) {
         const index_t padded = padded_channels(channels);
-        centre = take<float>(scratch, padded), gain = take<float>(scratch, padded), shift = take<float>(scratch, padded);
         for (index_t c = 0; c < padded; ++c) {
-            centre[c] = c < channels ? mean[c] : 0.0f;
-            gain[c] = c < channels ? (n.w ? invstd[c] * n.w[c] : invstd[c]) : 0.0f;
-            shift[c] = c < channels && n.b ? n.b[c] : 0.0f;
+            factors[c] = c < channels ? mean[c] : 0.0f;
+            factors[padded + c] = c < channels ? (n.w ? invstd[c] * n.w[c] : invstd[c]) : 0.0f;
+            factors[2 * padded + c] = c < channels && n.b ? n.b[c] : 0.0f;
         }
     }
     static index_t kind(const NormRowsDims& d) { return d.pool ? 2 : d.relu ? 1 : 0; }
     static index_t bytes(const NormRowsDims& d) { return 3 * bytes_of<float>(padded_channels(d.channels)); }
+    void read_factors(const float* factors) {
+        const index_t padded = padded_channels(channels);
+        centre = factors, gain = factors + padded, shift = factors + 2 * padded;
+    }
 
     /// f(row, rows, y): the image's rows from `row` on that a row of windows covers (of the last row of an odd number, itself: rows = 1), counted over all
     /// images, and the place of the results. For pixels [first, last), which are such rows.

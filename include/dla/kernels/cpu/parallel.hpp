@@ -5,6 +5,10 @@
 #include <dla/backend/policy.hpp>
 #include <dla/kernels/cpu/task.hpp>
 
+#include <algorithm>
+#include <exception>
+#include <mutex>
+
 namespace dla {
 inline namespace DLA_ABI_TAG {
 
@@ -19,6 +23,12 @@ DLA_ONCE int start_threads(int threads);
 template <class T>
 Cpu<T> resolve(Cpu<T> policy) {
     policy.threads = thread_count(policy.threads);
+    return policy;
+}
+/// The policy for kernels that run within a task.
+template <class T>
+Cpu<T> on_one_thread(Cpu<T> policy) {
+    policy.threads = 1;
     return policy;
 }
 
@@ -37,6 +47,33 @@ void parallel_for(int threads, index_t tasks, const Task& task) {
 }
 
 }  // namespace detail::inline DLA_ABI_TAG
+
+inline namespace DLA_ABI_TAG {
+
+/// How many of so many parts `run_parts` runs at a time.
+template <class T>
+int part_slots(const Cpu<T>& policy, index_t parts) {
+    return static_cast<int>(std::clamp<index_t>(parts, 1, thread_count(policy.threads)));
+}
+/// f(part, slot) for each part, on up to `slots` threads at a time, each with a slot of its own. What f throws reaches the caller: of several, what the first
+/// part threw.
+template <class T, class F>
+void run_parts(const Cpu<T>& policy, int slots, index_t parts, const F& f) {
+    std::mutex mutex;
+    std::exception_ptr error;
+    index_t failed = parts;
+    detail::parallel_for(std::min(thread_count(policy.threads), slots), parts, [&](index_t part, int slot) {
+        try {
+            f(part, slot);
+        } catch (...) {
+            const std::lock_guard lock(mutex);
+            if (part < failed) failed = part, error = std::current_exception();
+        }
+    });
+    if (error) std::rethrow_exception(error);
+}
+
+}  // namespace DLA_ABI_TAG
 }  // namespace dla
 
 #if DLA_BODIES
