@@ -246,6 +246,27 @@ TEST_CASE("npy: NumPy's own files, and NumPy reads what is written") {
     CHECK(run("import sys, numpy as np\na = np.load(sys.argv[1])\nassert a.shape == () and a == 4\n") == 0);
 }
 
+TEST_CASE("load_npy: a class number for each pixel") {
+    const Folder f;
+    const std::vector<float> twelve{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    const std::vector<std::uint8_t> classes{0, 2, 1, 1, 0, 3};
+    const auto x = f.put("x.npy", "<f4", "(2, 1, 3, 2)", twelve), channels_first = f.put("z.npy", "<f4", "(2, 2, 1, 3)", twelve);
+    for (const char* shape : {"(2, 1, 3)", "(2, 1, 3, 1)"}) {
+        const auto data = dla::load_npy(x, f.put("y.npy", "|u1", shape, classes));
+        CHECK(data.classes() == 4);
+        CHECK(data.target_shape() == dla::Shape{1, 1, 3});
+        CHECK(std::ranges::equal(data.labels(), std::vector<std::int32_t>{0, 2, 1, 1, 0, 3}));
+    }
+    CHECK(dla::load_npy(channels_first, f.put("y.npy", "|u1", "(2, 1, 1, 3)", classes), {.channels_first = true}).target_shape() == dla::Shape{1, 1, 3});
+    const auto some = dla::load_npy(x, f.put<std::int16_t>("y.npy", "<i2", "(2, 1, 3)", {0, -100, 1, 1, 0, -100}));
+    CHECK(some.classes() == 2);
+    CHECK(some.labels()[1] == dla::uncounted);
+    const auto refused = [&](const std::string& y) { return error_of([&] { dla::load_npy(x, y); }); };
+    CHECK(contains(refused(f.put<std::int16_t>("y.npy", "<i2", "(2, 1, 3)", {0, 1, 2, 0, -1, 0})), "that of sample 1; class numbers begin with 0, and -100"));
+    CHECK(contains(refused(f.put<std::int16_t>("y.npy", "<i2", "(2, 1, 3)", {-100, -100, -100, -100, -100, -100})), "no label counts"));
+    CHECK(contains(refused(f.put("y.npy", "|u1", "(2, 1, 1, 3)", classes)), "several class numbers for a pixel"));
+}
+
 TEST_CASE("load_npy: features, rows, images in both orders; labels and values") {
     const Folder f;
     Floats twelve(12);
@@ -273,6 +294,7 @@ TEST_CASE("load_npy: features, rows, images in both orders; labels and values") 
         return message_of([&] { dla::load_npy(inputs, targets, {.channels_first = first_channels}); });
     };
     CHECK(contains(refused(x, f.put<std::int64_t>("y.npy", "<i8", "(2, 1)", {3, 0})), "y.npy: the array [2, 1] of i8 is not one of labels"));
+    CHECK(contains(refused(x, f.put<std::int64_t>("y.npy", "<i8", "(2, 1, 1)", {3, 0})), "is not one of labels; expected [N], [N, height, width] of images"));
     CHECK(contains(refused(x, f.put<std::int64_t>("y.npy", "<i8", "(3,)", {3, 0, 1})), "does not fit the 2 samples"));
     CHECK(contains(refused(x, f.put<std::int64_t>("y.npy", "<i8", "(2,)", {3, -1})), "that of sample 1"));
     CHECK(contains(refused(x, f.put<std::int64_t>("y.npy", "<i8", "(2,)", {std::int64_t{1} << 32, 1})), "that of sample 0"));

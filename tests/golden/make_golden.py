@@ -710,6 +710,25 @@ def unflatten():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten):
+def loss_map():
+    f = File("loss_map")
+    # shape of the logits (classes second), smoothing, ignore_index, ignored places, weighted, reduction
+    for shape, smoothing, ignore, ignored, weighted, reduction in [
+        ((2, 3, 4, 5), 0.0, -100, 0, False, "mean"), ((2, 3, 4, 5), 0.1, -100, 7, True, "mean"), ((3, 4, 1, 3), 0.2, 2, 2, True, "sum"),
+        ((1, 2, 3, 3), 0.0, -100, 4, True, "mean"), ((2, 17, 3, 2), 0.1, -100, 1, True, "mean"), ((3, 5, 7), 0.0, -100, 3, False, "mean"),
+        ((2, 4, 6), 0.1, 1, 4, True, "sum"),
+    ]:
+        x = leaf(grid(*shape))
+        labels = torch.randint(0, shape[1], shape[:1] + shape[2:])
+        labels.view(-1)[torch.randperm(labels.numel())[:ignored]] = ignore
+        weights = torch.randint(1, 256, (shape[1],)).double() / 128 if weighted else None
+        y = F.cross_entropy(x, labels, weights, ignore_index=ignore, reduction=reduction, label_smoothing=smoothing)
+        y.backward()
+        f.case(f"{'x'.join(map(str, shape))} e{smoothing} ignore{ignore}:{ignored}{' weighted' if weighted else ''} {reduction}",
+               dict(label_smoothing=smoothing, ignore_index=ignore, reduction=reduction), dict(x=x, labels=labels, class_weights=weights, loss=y, dx=x.grad))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten, loss_map):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

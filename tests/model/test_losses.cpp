@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <support/error_of.hpp>
+#include <support/golden.hpp>
 #include <support/networks.hpp>
 #include <support/opaque.hpp>
 #include <support/run_layer.hpp>
@@ -64,6 +65,8 @@ void check_gradient(const Loss& loss, const Shape& shape, const std::vector<type
 TEST_CASE("gradients of the losses are those of central differences") {
     const index_t batch = 4;
     const Shape scores{5}, picture{2, 3, 2};
+    check_gradient(CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 3}}, picture, {0, 1, 1, 0, -100, 1, 0, 0, 1, 1, -100, 0}, 2);
+    check_gradient(CrossEntropy{}, Shape{3, 4}, {0, 1, 3, 2, 2, -100}, 2);
     for (const Reduction reduction : {Reduction::mean, Reduction::sum}) {
         check_gradient(CrossEntropy{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5, 3, 1}, .reduction = reduction}, scores, {0, 4, -100, 2}, batch);
         for (const Shape& shape : {scores, picture}) {
@@ -95,6 +98,55 @@ TEST_CASE("anchors: what PyTorch gives") {
     CHECK(evaluate(SmoothL1<double>{.beta = 2, .reduction = Reduction::sum}, shape, x, t) == doctest::Approx(2.265625));
     CHECK(evaluate(BCEWithLogits<double>{}, shape, x, t) == doctest::Approx(1.4297555609));
     CHECK(evaluate(BCEWithLogits<double>{.pos_weight = {1, 4, 2}}, shape, x, t) == doctest::Approx(3.5961899873));
+}
+
+TEST_CASE("cross-entropy of images and of rows is PyTorch's") {
+    const auto cases = golden::load("loss_map");
+    REQUIRE(cases.size() == 7);
+    for (const golden::Case& c : cases) {
+        CAPTURE(c.name);
+        const golden::Tensor &x = c.tensor("x"), &labels = c.tensor("labels"), &dx = c.tensor("dx");
+        const auto n = static_cast<index_t>(x.dims[0]), classes = static_cast<index_t>(x.dims[1]), places = static_cast<index_t>(x.size()) / n / classes;
+        const Shape shape = x.dims.size() == 4 ? Shape{classes, static_cast<index_t>(x.dims[2]), static_cast<index_t>(x.dims[3])} : Shape{places, classes};
+        // Scores of a place next to each other; PyTorch has the classes first.
+        const auto at = [&](index_t sample, index_t k, index_t place) { return static_cast<std::size_t>((sample * classes + k) * places + place); };
+        std::vector<double> in, expected, gradient(x.values.size());
+        for (index_t sample = 0; sample < n; ++sample)
+            for (index_t place = 0; place < places; ++place)
+                for (index_t k = 0; k < classes; ++k) in.push_back(x.values[at(sample, k, place)]), expected.push_back(dx.values[at(sample, k, place)]);
+        CrossEntropy loss{.label_smoothing = c.number("label_smoothing"),
+                          .ignore_index = static_cast<std::int32_t>(c.integer("ignore_index")),
+                          .reduction = c.text("reduction") == "sum" ? Reduction::sum : Reduction::mean};
+        if (c.has("class_weights")) loss.class_weights = c.tensor("class_weights").values;
+        const std::vector<std::int32_t> targets(labels.values.begin(), labels.values.end());
+        CHECK(loss.targets_per_sample(shape) == places);
+        CHECK(evaluate(loss, shape, in, targets, gradient.data()) == doctest::Approx(c.tensor("loss").values[0]).epsilon(1e-12));
+        for (std::size_t i = 0; i < expected.size(); ++i) CHECK(std::abs(gradient[i] - expected[i]) < 1e-13);
+    }
+}
+
+TEST_CASE_TEMPLATE("a class number for each pixel: parts of a batch, refused labels, forgotten Flatten", P, Reference<float>, Cpu<float>, opaque::Opaque<float>) {
+    using Net = Sequential<Conv2d<2, 5, 3>, ReLU, Conv2d<5, 3, 1>>;
+    Model<Net, image, P> whole(Seed{5}), parts(Seed{5});
+    const Data<float> data(8);
+    std::vector<std::int32_t> labels;
+    for (int i = 0; i < 8 * 64; ++i) labels.push_back(i % 11 == 0 ? -100 : i % 3);
+    const CrossEntropy loss{.class_weights = {1, 2, 0.5}};
+    const LossResult one = whole.compute_gradients(loss, data.images, labels);
+    CHECK(one.counted == std::count_if(labels.begin(), labels.end(), [](int label) { return label >= 0; }));
+    CHECK(one.loss == doctest::Approx(whole.evaluate(loss, data.images, labels).loss).epsilon(1e-5));
+    Sgd sgd_whole({.learning_rate = 0.5}), sgd_parts({.learning_rate = 0.5});
+    train_step(whole, sgd_whole, loss, data.images, labels);
+    train_step(parts, sgd_parts, loss, data.images, labels, {.micro_batches = 4});
+    const auto a = support::weights(whole.parameters()), b = support::weights(parts.parameters());
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-4));
+    labels[3 * 64 + 17] = 3;
+    CHECK(error_of([&] { whole.evaluate(loss, data.images, labels); }) ==
+          "error[data] CrossEntropy: label 3 of sample 3 at place 17 is out of range; expected 0 to 2 or ignore_index -100");
+    CHECK(error_of([&] { train_step(whole, sgd_whole, loss, data.images, data.labels); }) ==
+          "error[model] model: got 8 targets; expected 512, 64 for each output [3, 8, 8]; did you forget Flatten?");
+    CHECK(error_of([&] { train_step(whole, sgd_whole, CrossEntropy{.class_weights = {1, 2}}, data.images, labels); }) ==
+          "error[model] CrossEntropy: class_weights has 2 values; expected one for each of 3 classes");
 }
 
 TEST_CASE("pos_weight of an image counts by channel, of anything else by output") {

@@ -105,7 +105,7 @@ TEST_CASE("losses refuse networks and options that do not fit") {
     const Data<float> data(2);
     Model<Conv2d<Dyn, 3, 3>, image, Reference32> images_out(Seed{1});
     CHECK_THROWS_WITH_AS(images_out.compute_gradients(CrossEntropy{}, data.images, data.labels),
-                         "error[model] CrossEntropy: takes logits [classes]; got [3, 8, 8]; did you forget Flatten?", Error);
+                         "error[model] model: got 2 targets; expected 128, 64 for each output [3, 8, 8]; did you forget Flatten?", Error);
     ModelOf<support::Cnn> model(Seed{1});
     CHECK_THROWS_WITH_AS(model.compute_gradients(CrossEntropy{.class_weights = {1, 2}}, data.images, data.labels),
                          "error[model] CrossEntropy: class_weights has 2 values; expected one for each of 3 classes", Error);

@@ -35,7 +35,9 @@ TEST_CASE("fit: data and options that do not fit are refused before anything is 
                                "targets, too";
     Model<Conv2d<1, 1, 3>, Shape{1, 28, 28}> images(Seed{1});
     CHECK(error_of([&] { fit(images, digits, o); }) ==
-          "error[model] CrossEntropy: takes logits [classes]; got [1, 28, 28]; did you forget Flatten?; " + itself);
+          "error[data] fit: the network gives [1, 28, 28], scores for each of 784 places, and the data have one class number for each sample; did you "
+          "forget Flatten?; " +
+              itself);
     o.loss = MeanSquaredError<float>{};
     CHECK(error_of([&] { fit(images, digits, o); }) == "error[data] fit: the loss takes values; " + itself);
     o.loss = SampleLoss<std::int32_t>{[](auto y, auto, auto dy) {

@@ -54,6 +54,7 @@ TEST_CASE("metrics of classes are scikit-learn's") {
         CHECK(score(ClassScore(Kind::precision)) == doctest::Approx(0.3333333333333333).epsilon(1e-12));
         CHECK(score(ClassScore(Kind::recall)) == doctest::Approx(0.21666666666666667).epsilon(1e-12));
         CHECK(score(ClassScore(Kind::f1)) == doctest::Approx(0.19444444444444442).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::iou)) == doctest::Approx(0.12142857142857143).epsilon(1e-12));
     }
     ConfusionMatrix matrix;
     matrix.add(scores(), labels);
@@ -93,6 +94,7 @@ TEST_CASE("metrics of weighted samples are scikit-learn's") {
         CHECK(score(ClassScore(Kind::precision)) == doctest::Approx(0.328125).epsilon(1e-12));
         CHECK(score(ClassScore(Kind::recall)) == doctest::Approx(0.20982142857142858).epsilon(1e-12));
         CHECK(score(ClassScore(Kind::f1)) == doctest::Approx(0.1642512077294686).epsilon(1e-12));
+        CHECK(score(ClassScore(Kind::iou)) == doctest::Approx(0.10069444444444445).epsilon(1e-12));
         const auto value = [&](Metric&& metric) { return measure(metric, out, target, 10, batch, of_10); };
         CHECK(value(MeanAbsoluteError()) == doctest::Approx(0.14791666666666667).epsilon(1e-12));
         CHECK(value(RootMeanSquaredError()) == doctest::Approx(0.20854156260403664).epsilon(1e-12));

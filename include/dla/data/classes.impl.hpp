@@ -10,17 +10,34 @@ namespace dla {
 DLA_ONCE std::vector<index_t> class_counts(const DataSource& data, std::span<const std::uint32_t> samples) {
     if (data.classes() < 1) fail(ErrorCode::data, "class_counts", "these targets are no class numbers");
     std::vector<index_t> count(static_cast<std::size_t>(data.classes()));
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(data.target_shape().size()), -1);
     for (const std::uint32_t s : samples) {
-        const std::int32_t label = index_t{s} < data.size() ? data.label(index_t{s}) : -1;
-        if (label < 0 || label >= data.classes())
-            fail(ErrorCode::data, "class_counts",
-                 "the label of sample " + std::to_string(s) + " is out of range; expected 0 to " + std::to_string(data.classes() - 1));
-        ++count[static_cast<std::size_t>(label)];
+        if (index_t{s} < data.size())
+            data.labels(index_t{s}, labels);
+        else
+            labels.assign(labels.size(), -1);
+        for (const std::int32_t label : labels) {
+            if (label == uncounted && labels.size() > 1) continue;
+            if (label < 0 || label >= data.classes())
+                fail(ErrorCode::data, "class_counts",
+                     "the label of sample " + std::to_string(s) + " is out of range; expected 0 to " + std::to_string(data.classes() - 1));
+            ++count[static_cast<std::size_t>(label)];
+        }
     }
     return count;
 }
 
+namespace detail {
+
+inline void require_one_class(const char* who, const DataSource& data) {
+    if (data.classes() > 0 && data.target_shape().size() > 1)
+        fail(ErrorCode::data, who, text("takes samples of one class each; these have class numbers ", to_text(data.target_shape())).view());
+}
+
+}  // namespace detail
+
 DLA_ONCE std::vector<double> balanced_weights(const DataSource& data, std::span<const std::uint32_t> samples) {
+    detail::require_one_class("balanced_weights", data);
     const std::vector<index_t> count = class_counts(data, samples);
     std::vector<double> weights;
     for (const std::uint32_t s : samples) weights.push_back(1 / static_cast<double>(count[static_cast<std::size_t>(data.label(index_t{s}))]));
@@ -29,15 +46,17 @@ DLA_ONCE std::vector<double> balanced_weights(const DataSource& data, std::span<
 
 DLA_ONCE std::vector<double> class_weights(const DataSource& data, std::span<const std::uint32_t> samples) {
     const std::vector<index_t> count = class_counts(data, samples);
+    const index_t all = std::accumulate(count.begin(), count.end(), index_t{0});
     std::vector<double> weights;
     for (const index_t n : count) {
         if (n == 0) fail(ErrorCode::data, "class_weights", "class " + std::to_string(weights.size()) + " has no sample");
-        weights.push_back(static_cast<double>(samples.size()) / (static_cast<double>(count.size()) * static_cast<double>(n)));
+        weights.push_back(static_cast<double>(all) / (static_cast<double>(count.size()) * static_cast<double>(n)));
     }
     return weights;
 }
 
 DLA_ONCE Split stratified_split(const DataSource& data, index_t val_size, Seed seed) {
+    detail::require_one_class("stratified_split", data);
     random_split(data.size(), val_size, seed);  // says what is wrong with the sizes
     std::vector<std::uint32_t> samples = all_samples(data);
     const std::vector<index_t> count = class_counts(data, samples);

@@ -50,7 +50,7 @@ inline LoaderOptions evaluation_options(index_t batch_size, int workers = 1) {
 /// One batch, valid until the next call of the loader that gave it.
 struct Batch {
     std::span<const float> inputs;           ///< [count, sample], images [count, H, W, C], 64-byte aligned
-    std::span<const std::int32_t> labels;    ///< [count], where targets are class numbers
+    std::span<const std::int32_t> labels;    ///< [count, target], where targets are class numbers
     std::span<const float> values;           ///< [count, target], where they are not
     std::span<const std::uint32_t> samples;  ///< [count], indices into the data set
     index_t count = 0;

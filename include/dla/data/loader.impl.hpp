@@ -69,7 +69,7 @@ struct Loader::Workshop {
 
     const DataSource& data;
     const LoaderOptions& options;
-    std::size_t sample, target;  // values of one; target 0: class numbers
+    std::size_t sample, target, labels;  // values of one; class numbers or values, and 0 of the other
     index_t batches = 0;
     std::vector<std::uint32_t> order;
     std::uint32_t epoch = 0;
@@ -94,13 +94,14 @@ struct Loader::Workshop {
           options(o),
           sample(static_cast<std::size_t>(d.input_shape().size())),
           target(d.classes() > 0 ? 0 : static_cast<std::size_t>(d.target_shape().size())),
+          labels(d.classes() > 0 ? static_cast<std::size_t>(d.target_shape().size()) : 0),
           batches(batch_count),
           order(static_cast<std::size_t>(count)) {
         const auto capacity = static_cast<std::size_t>(std::min(options.batch_size, count));
         slots = std::vector<Slot>(options.workers == 0 ? 1 : static_cast<std::size_t>(options.prefetch + options.workers));
         for (Slot& slot : slots) {
             slot.inputs.reset(static_cast<float*>(::operator new(capacity * sample * sizeof(float), std::align_val_t{64})));
-            slot.labels.resize(target == 0 ? capacity : 0);
+            slot.labels.resize(capacity * labels);
             slot.values.resize(capacity * target);
         }
         try {
@@ -146,15 +147,13 @@ struct Loader::Workshop {
             if (i + 1 < chosen.size()) data.expect(index_t{chosen[i + 1]});  // samples come in any order, so no processor foresees the next
             const SamplePosition at{static_cast<std::uint64_t>(options.seed), epoch, chosen[i], options.training};
             const std::span<float> input(slot.inputs.get() + i * sample, sample);
-            if (target > 0) {
+            if (target > 0)
                 data.read_both(at, input, std::span(slot.values).subspan(i * target, target));
-            } else {
-                slot.labels[i] = data.label(index_t{chosen[i]});
-                data.read(at, input);
-            }
+            else
+                data.read_labelled(at, input, std::span(slot.labels).subspan(i * labels, labels));
         }
         slot.batch = {{slot.inputs.get(), chosen.size() * sample},
-                      std::span(slot.labels).first(target == 0 ? chosen.size() : 0),
+                      std::span(slot.labels).first(chosen.size() * labels),
                       std::span(slot.values).first(chosen.size() * target),
                       chosen,
                       count,
@@ -188,7 +187,7 @@ DLA_ONCE Loader::Loader(std::shared_ptr<const DataSource> source, const Dataset*
     }
     require(options_.weights.empty() || (sum > 0 && is_finite(sum)), "weights must not all be 0");
     const auto good = [](const Shape& s) { return s.is_known() && s.size() >= 1 && !s.is_too_large(); };
-    if (!good(data.input_shape()) || (data.classes() < 1 && !good(data.target_shape())))
+    if (!good(data.input_shape()) || !good(data.target_shape()))
         fail(ErrorCode::data, "loader",
              text("the shapes of a source must be known; its inputs are ", to_text(data.input_shape()), ", its targets ", to_text(data.target_shape())).view());
     for (std::uint32_t s : samples_)

@@ -34,20 +34,27 @@ DLA_ONCE ArrayData load_npy(const std::string& inputs, const std::string& target
     const Shape shape = sample(x);
     const bool fits = !y.shape.empty() && y.shape[0] == d[0] && !has_empty_axis(y);
     if (!fits) refuse(targets, y, "does not fit the " + std::to_string(d[0]) + " samples of " + inputs);
-    if (!y.are_integers()) {
-        if (y.shape.size() > 4) refuse(targets, y, "is not one of targets; expected [N], or as inputs are: [N, targets], [N, height, width, channels], ...");
-        const Shape target = sample(y);
-        return ArrayData(shape, std::move(x.values), target, std::move(y.values));
-    }
-    if (y.shape.size() != 1) refuse(targets, y, "is not one of labels; expected [N], or floats for targets that are values (array.astype('<f4'))");
+    const bool are_values = !y.are_integers(), images = d.size() == 4;
+    if (are_values && y.shape.size() > 4)
+        refuse(targets, y, "is not one of targets; expected [N], or as inputs are: [N, targets], [N, height, width, channels], ...");
+    // A class number for each pixel.
+    const bool map = !are_values && images && y.shape.size() == 3, map_with_channel = !are_values && images && y.shape.size() == 4;
+    if (!are_values && !map && !map_with_channel && y.shape.size() != 1)
+        refuse(targets, y, "is not one of labels; expected [N], [N, height, width] of images, or floats for targets that are values (array.astype('<f4'))");
+    const Shape target = map ? Shape{1, y.shape[1], y.shape[2]} : sample(y);
+    if (map_with_channel && target.d[0] != 1) refuse(targets, y, "has several class numbers for a pixel; expected [N, height, width]");
+    if (are_values) return ArrayData(shape, std::move(x.values), target, std::move(y.values));
     constexpr float limit = 1 << 24;  // up to here floats hold every integer
     std::vector<std::int32_t> labels(y.values.size());
     for (std::size_t i = 0; i < labels.size(); ++i) {
-        if (!(y.values[i] >= 0 && y.values[i] < limit))
-            refuse(targets, y, "has a label that is below 0 or 2^24 and more, that of sample " + std::to_string(i) + "; class numbers begin with 0");
+        const bool counts = !(target.size() > 1 && y.values[i] == static_cast<float>(uncounted));
+        if (counts && !(y.values[i] >= 0 && y.values[i] < limit))
+            refuse(targets, y,
+                   "has a label that is below 0 or 2^24 and more, that of sample " + std::to_string(i / static_cast<std::size_t>(target.size())) +
+                       "; class numbers begin with 0" + (target.size() > 1 ? ", and -100 does not count" : ""));
         labels[i] = static_cast<std::int32_t>(y.values[i]);
     }
-    return ArrayData(shape, std::move(x.values), std::move(labels));
+    return ArrayData(shape, std::move(x.values), std::move(labels), target);
 }
 
 }  // namespace dla

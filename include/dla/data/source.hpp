@@ -33,13 +33,16 @@ public:
     virtual index_t size() const = 0;
     /// Of one sample, channels first.
     virtual Shape input_shape() const = 0;
-    /// Above 0: targets are class numbers from 0 to one less. 0: they are values of `target_shape`.
+    /// Above 0: targets are class numbers from 0 to one less. 0: they are values.
     virtual index_t classes() const { return 0; }
+    /// Of a sample's target: [1] for one class number or value, [1, H, W] for one for each pixel, ...
     virtual Shape target_shape() const { return Shape{1}; }
 
     /// Writes the input of a sample, in memory order: images [height, width, channels]. What is thrown comes out of `Loader::next`.
     virtual void read(const SamplePosition& at, std::span<float> input) const = 0;
     virtual std::int32_t label(index_t sample) const { return static_cast<void>(sample), 0; }
+    /// Class numbers of a sample that has several, in memory order; -100 is one that does not count.
+    virtual void labels(index_t sample, std::span<std::int32_t> classes) const { classes[0] = label(sample); }
     virtual void target(index_t sample, std::span<float> values) const { static_cast<void>(sample), static_cast<void>(values); }
     /// Both at a time, as a Loader asks for targets that are values: for data of which something random is done to input and target alike, such as a mask that
     /// is mirrored with its picture.
@@ -47,9 +50,17 @@ public:
         target(index_t{at.sample}, values);
         read(at, input);
     }
+    /// The same of class numbers.
+    virtual void read_labelled(const SamplePosition& at, std::span<float> input, std::span<std::int32_t> classes) const {
+        labels(index_t{at.sample}, classes);
+        read(at, input);
+    }
     /// Told before `read` which sample is next, for those who can fetch it ahead.
     virtual void expect(index_t sample) const { static_cast<void>(sample); }
 };
+
+/// The label of what does not count, as CrossEntropy has it unless it is told another.
+inline constexpr std::int32_t uncounted = -100;
 
 /// Numbers of all samples, in order.
 inline std::vector<std::uint32_t> all_samples(const DataSource& data) {
@@ -71,6 +82,9 @@ public:
     /// not fit, a label is negative, or an input is not finite.
     ArrayData(const Shape& shape, std::span<const float> inputs, std::span<const std::int32_t> labels);
     ArrayData(const Shape& shape, std::vector<float> inputs, std::vector<std::int32_t> labels);
+    /// With class numbers of `target_shape` for each sample, such as [1, H, W] of the pixels of an image; -100 is one that does not count.
+    ArrayData(const Shape& shape, std::span<const float> inputs, std::span<const std::int32_t> labels, const Shape& target_shape);
+    ArrayData(const Shape& shape, std::vector<float> inputs, std::vector<std::int32_t> labels, const Shape& target_shape);
     /// `targets`: values of `target_shape` for each sample. Throws as above, and when a target is not finite.
     ArrayData(const Shape& shape, std::span<const float> inputs, const Shape& target_shape, std::span<const float> targets);
     ArrayData(const Shape& shape, std::vector<float> inputs, const Shape& target_shape, std::vector<float> targets);
@@ -83,15 +97,17 @@ public:
     Shape target_shape() const override { return target_shape_; }
     void read(const SamplePosition& at, std::span<float> input) const override;
     std::int32_t label(index_t sample) const override { return labels_[static_cast<std::size_t>(sample)]; }
+    void labels(index_t sample, std::span<std::int32_t> classes) const override;
     void target(index_t sample, std::span<float> values) const override;
     void read_both(const SamplePosition& at, std::span<float> input, std::span<float> values) const override;
+    void read_labelled(const SamplePosition& at, std::span<float> input, std::span<std::int32_t> classes) const override;
 
     std::span<const float> inputs() const { return inputs_; }
     std::span<const std::int32_t> labels() const { return labels_; }
     std::span<const float> targets() const { return targets_; }
 
     ValueTransform transform{};       ///< applied to every sample that is read
-    PairTransform pair_transform{};  ///< to every sample that is read together with its target, which are values
+    PairTransform pair_transform{};  ///< to every sample that is read together with its target: values, or several class numbers
 
 private:
     void check();
@@ -102,6 +118,7 @@ private:
     std::span<const float> inputs_, targets_;
     std::span<const std::int32_t> labels_;
     index_t size_ = 0, classes_ = 0;
+    bool has_values_ = false;
 };
 
 }  // namespace dla

@@ -10,15 +10,24 @@
 namespace dla {
 
 DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::span<const float> inputs, std::span<const std::int32_t> labels)
-    : shape_(shape), inputs_(inputs), labels_(labels) {
+    : ArrayData(shape, inputs, labels, Shape{1}) {}
+DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::vector<float> inputs, std::vector<std::int32_t> labels)
+    : ArrayData(shape, std::move(inputs), std::move(labels), Shape{1}) {}
+DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::span<const float> inputs, std::span<const std::int32_t> labels, const Shape& target_shape)
+    : shape_(shape), target_shape_(target_shape), inputs_(inputs), labels_(labels) {
     check();
 }
-DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::vector<float> inputs, std::vector<std::int32_t> labels)
-    : shape_(shape), own_inputs_(std::move(inputs)), own_labels_(std::move(labels)), inputs_(own_inputs_), labels_(own_labels_) {
+DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::vector<float> inputs, std::vector<std::int32_t> labels, const Shape& target_shape)
+    : shape_(shape),
+      target_shape_(target_shape),
+      own_inputs_(std::move(inputs)),
+      own_labels_(std::move(labels)),
+      inputs_(own_inputs_),
+      labels_(own_labels_) {
     check();
 }
 DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::span<const float> inputs, const Shape& target_shape, std::span<const float> targets)
-    : shape_(shape), target_shape_(target_shape), inputs_(inputs), targets_(targets) {
+    : shape_(shape), target_shape_(target_shape), inputs_(inputs), targets_(targets), has_values_(true) {
     check();
 }
 DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::vector<float> inputs, const Shape& target_shape, std::vector<float> targets)
@@ -27,7 +36,8 @@ DLA_ONCE ArrayData::ArrayData(const Shape& shape, std::vector<float> inputs, con
       own_inputs_(std::move(inputs)),
       own_targets_(std::move(targets)),
       inputs_(own_inputs_),
-      targets_(own_targets_) {
+      targets_(own_targets_),
+      has_values_(true) {
     check();
 }
 
@@ -50,20 +60,30 @@ DLA_ONCE void ArrayData::check() {
         require(bad == std::ssize(v), text(what, " of sample ", bad / s.size(), " has a value that is not finite (its value ", bad % s.size(), ")"));
     };
     check_values(inputs_, shape_, "the input");
-    if (target_shape_.size() > 0) {
-        require(shape_good(target_shape_), text("the shape of a target is ", to_text(target_shape_), "; expected sizes of at least 1"));
-        const index_t expected = saturating_mul(size_, target_shape_.size());
+    require(shape_good(target_shape_), text("the shape of a target is ", to_text(target_shape_), "; expected sizes of at least 1"));
+    const index_t each = target_shape_.size(), expected = saturating_mul(size_, each);
+    if (has_values_) {
         require(std::ssize(targets_) == expected,
                 text("got ", targets_.size(), " target values; expected ", expected, ", ", to_text(target_shape_), " for each of ", size_, " samples"));
-        check_values(targets_, target_shape_, "the target");
-        return;
+        return check_values(targets_, target_shape_, "the target");
     }
-    require(std::ssize(labels_) == size_, text("got ", labels_.size(), " labels; expected one for each of ", size_, " samples"));
-    const auto [least, most] = std::minmax_element(labels_.begin(), labels_.end());
-    require(*least >= 0, text("sample ", least - labels_.begin(), " has the label ", *least, "; class numbers begin with 0"));
-    require(*most < (1 << 24), text("sample ", most - labels_.begin(), " has the label ", *most, "; class numbers are 0, 1, 2, ..., at most ", (1 << 24) - 1));
-    classes_ = index_t{*most} + 1;
-    target_shape_ = Shape{1};
+    if (each == 1) {
+        require(std::ssize(labels_) == expected, text("got ", labels_.size(), " labels; expected one for each of ", size_, " samples"));
+    } else {
+        require(std::ssize(labels_) == expected,
+                text("got ", labels_.size(), " labels; expected ", expected, ", ", to_text(target_shape_), " for each of ", size_, " samples"));
+    }
+    std::int32_t most = -1;
+    for (std::size_t i = 0; i < labels_.size(); ++i) {
+        const std::int32_t label = labels_[i];
+        const index_t sample_number = static_cast<index_t>(i) / each;
+        require(label >= 0 || (each > 1 && label == uncounted),
+                text("sample ", sample_number, " has the label ", label, "; class numbers begin with 0", each > 1 ? ", and -100 does not count" : ""));
+        require(label < (1 << 24), text("sample ", sample_number, " has the label ", label, "; class numbers are 0, 1, 2, ..., at most ", (1 << 24) - 1));
+        most = std::max(most, label);
+    }
+    require(most >= 0, "no label counts; all are -100");
+    classes_ = index_t{most} + 1;
 }
 
 DLA_ONCE void ArrayData::read(const SamplePosition& at, std::span<float> input) const {
@@ -80,6 +100,18 @@ DLA_ONCE void ArrayData::read_both(const SamplePosition& at, std::span<float> in
     target(index_t{at.sample}, values);
     read(at, input);
     if (pair_transform) pair_transform(at, input, values);
+}
+DLA_ONCE void ArrayData::labels(index_t sample, std::span<std::int32_t> classes) const {
+    const auto n = static_cast<std::size_t>(target_shape_.size());
+    std::copy_n(labels_.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(sample) * n), n, classes.begin());
+}
+DLA_ONCE void ArrayData::read_labelled(const SamplePosition& at, std::span<float> input, std::span<std::int32_t> classes) const {
+    labels(index_t{at.sample}, classes);
+    read(at, input);
+    if (!pair_transform || classes.size() == 1) return;
+    std::vector<float> values(classes.begin(), classes.end());  // floats hold every class number
+    pair_transform(at, input, values);
+    std::ranges::transform(values, classes.begin(), [](float v) { return static_cast<std::int32_t>(v); });
 }
 
 }  // namespace dla

@@ -22,7 +22,8 @@ struct WholeBatch {
 };
 
 /// -sum of w[y] log softmax(logits)[y], divided by the sum of w[y] for a mean; rows labelled ignore_index do not count (torch.nn.CrossEntropyLoss).
-/// Logits [N, classes]; targets are class numbers. All rows ignored: NaN for a mean, 0 for a sum.
+/// Logits [N, classes] and a class number for each sample; or images [N, classes, H, W] and one for each pixel, in rows; or [N, rows, classes] (of PyTorch
+/// the transpose, [N, classes, rows]) and one for each row. All rows ignored: NaN for a mean, 0 for a sum.
 struct CrossEntropy {
     using Target = std::int32_t;
 
@@ -31,21 +32,28 @@ struct CrossEntropy {
     std::vector<double> class_weights{};  ///< empty: all 1
     Reduction reduction = Reduction::mean;
 
-    CrossEntropyDims dims(index_t rows, const Shape& logits) const {
-        return {.rows = rows, .classes = logits.d[0], .label_smoothing = label_smoothing, .ignore_index = ignore_index, .mean = reduction == Reduction::mean};
+    /// Of `samples` samples.
+    CrossEntropyDims dims(index_t samples, const Shape& logits) const {
+        return {.rows = samples * targets_per_sample(logits),
+                .classes = classes(logits),
+                .label_smoothing = label_smoothing,
+                .ignore_index = ignore_index,
+                .mean = reduction == Reduction::mean};
     }
+    /// Scores next to each other in memory.
+    static index_t classes(const Shape& logits) { return logits.is_image() ? logits.d[0] : logits.d[logits.rank - 1]; }
 
     /// Throws Error(model) when the logits or the options do not fit.
     void check(const Shape& logits) const {
-        if (logits.rank != 1) fail(ErrorCode::model, "CrossEntropy", text("takes logits [classes]; got ", to_text(logits), "; did you forget Flatten?").view());
+        if (logits.rank == 0 || logits.size() == 0) fail(ErrorCode::model, "CrossEntropy", text("takes logits [classes]; got ", to_text(logits)).view());
         if (!(label_smoothing >= 0 && label_smoothing <= 1)) fail(ErrorCode::model, "CrossEntropy", "label_smoothing must lie in [0, 1]");
-        if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != logits.d[0])
+        if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != classes(logits))
             fail(ErrorCode::model, "CrossEntropy",
-                 text("class_weights has ", class_weights.size(), " values; expected one for each of ", logits.d[0], " classes").view());
+                 text("class_weights has ", class_weights.size(), " values; expected one for each of ", classes(logits), " classes").view());
         for (const double w : class_weights)
             if (!is_finite(w)) fail(ErrorCode::model, "CrossEntropy", "class_weights must be finite");
     }
-    index_t targets_per_sample(const Shape&) const { return 1; }
+    index_t targets_per_sample(const Shape& logits) const { return logits.size() / classes(logits); }
 
     template <class P>
     index_t scratch(const P& p, index_t rows, const Shape& logits) const {
@@ -65,11 +73,13 @@ struct CrossEntropy {
     }
     /// Throws Error(data) when a label was out of range.
     void verify(const LossResult& result, const Shape& logits) const {
-        if (result.bad_row >= 0)
-            fail(ErrorCode::data, "CrossEntropy",
-                 text("label ", result.bad_label, " of sample ", result.bad_row, " is out of range; expected 0 to ", logits.d[0] - 1, " or ignore_index ",
-                      ignore_index)
-                     .view());
+        if (result.bad_row < 0) return;
+        const index_t each = targets_per_sample(logits);
+        const Text place = each == 1 ? Text() : text(" at place ", result.bad_row % each);
+        fail(ErrorCode::data, "CrossEntropy",
+             text("label ", result.bad_label, " of sample ", result.bad_row / each, place, " is out of range; expected 0 to ", classes(logits) - 1,
+                  " or ignore_index ", ignore_index)
+                 .view());
     }
 };
 

@@ -80,10 +80,10 @@ protected:
     index_t check_batch(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) const {
         const index_t batch = batch_of(inputs.size());
         loss.check(output_);
-        check_targets(targets.size(), batch * loss.targets_per_sample(output_));
+        check_targets(targets.size(), batch * loss.targets_per_sample(output_), batch);
         return batch;
     }
-    void check_targets(std::size_t count, index_t expected) const;
+    void check_targets(std::size_t count, index_t expected, index_t batch) const;
     void check_room(index_t values, index_t batch) const {
         if (values != batch * output_.size())
             fail(ErrorCode::model, "predict", text("the output has room for ", values, " values; expected ", batch * output_.size()).view());
@@ -180,8 +180,11 @@ index_t Predictor<P>::batch_of(std::size_t values) const {
     return table_->checked_batch(static_cast<index_t>(values / size));
 }
 template <class P>
-void Predictor<P>::check_targets(std::size_t count, index_t expected) const {
-    if (static_cast<index_t>(count) != expected) fail(ErrorCode::model, "model", text("got ", count, " targets; expected ", expected).view());
+void Predictor<P>::check_targets(std::size_t count, index_t expected, index_t batch) const {
+    if (static_cast<index_t>(count) == expected) return;
+    const bool spread = output_.rank > 1 && static_cast<index_t>(count) == batch;
+    const Text why = spread ? text(", ", expected / std::max<index_t>(1, batch), " for each output ", to_text(output_), "; did you forget Flatten?") : Text();
+    fail(ErrorCode::model, "model", text("got ", count, " targets; expected ", expected, why).view());
 }
 
 DLA_TEMPLATE_ONCE(class Predictor<Cpu<float>>)

@@ -18,7 +18,7 @@ class ConfusionMatrix {
 public:
     /// Throws Error(data) for a label that is no class, and for weights that are negative, not finite, or not one for each label.
     void add(std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights = {}) {
-        add("ConfusionMatrix", outputs, labels, weights);
+        add("ConfusionMatrix", outputs, labels, labels.size(), weights);
     }
     void add(std::int32_t label, std::int32_t predicted, double weight = 1);
 
@@ -30,10 +30,12 @@ public:
     double precision(index_t c) const;
     double recall(index_t c) const;
     double f1(index_t c) const;
+    double iou(index_t c) const;  ///< intersection over union: of label and prediction, over either
     /// Means over the classes that occur as a label or a prediction.
     double macro_precision() const { return macro(&ConfusionMatrix::precision); }
     double macro_recall() const { return macro(&ConfusionMatrix::recall); }
     double macro_f1() const { return macro(&ConfusionMatrix::f1); }
+    double macro_iou() const { return macro(&ConfusionMatrix::iou); }
 
     /// As a table, with precision, recall and f1 of each class; names of classes where there are some.
     std::string text(std::span<const std::string> names = {}) const;
@@ -41,7 +43,7 @@ public:
 private:
     friend class ClassScore;
     /// `who`: is named in errors.
-    void add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights);
+    void add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::size_t samples, std::span<const double> weights);
     double of_label(index_t c) const;
     double of_prediction(index_t c) const;
     double macro(double (ConfusionMatrix::*score)(index_t) const) const;

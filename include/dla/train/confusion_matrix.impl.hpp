@@ -24,6 +24,12 @@ inline std::size_t outputs_of_sample(const char* who, std::span<const float> out
                  .view());
     return outputs.size() / samples;
 }
+/// How many class numbers a sample has, at least 1.
+inline std::size_t labels_of_sample(const char* who, std::span<const std::int32_t> labels, std::size_t samples) {
+    if (samples == 0 ? !labels.empty() : labels.size() % samples != 0)
+        fail(ErrorCode::data, who, text("got ", labels.size(), " class numbers of ", samples, " samples").view());
+    return std::max<std::size_t>(samples == 0 ? 1 : labels.size() / samples, 1);
+}
 inline void check_weights(const char* who, std::span<const double> weights, std::size_t samples) {
     if (weights.empty()) return;
     if (weights.size() != samples)
@@ -53,17 +59,18 @@ DLA_ONCE void ConfusionMatrix::add(std::int32_t label, std::int32_t predicted, d
     counts_[static_cast<std::size_t>(label * classes_ + predicted)] += weight;
     seen_[static_cast<std::size_t>(label)] = seen_[static_cast<std::size_t>(predicted)] = true;
 }
-DLA_ONCE void ConfusionMatrix::add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::span<const double> weights) {
-    const std::size_t n = detail::outputs_of_sample(who, outputs, labels.size());
-    detail::check_weights(who, weights, labels.size());
+DLA_ONCE void ConfusionMatrix::add(const char* who, std::span<const float> outputs, std::span<const std::int32_t> labels, std::size_t samples,
+                                    std::span<const double> weights) {
+    const std::size_t n = detail::outputs_of_sample(who, outputs, labels.size()), each = detail::labels_of_sample(who, labels, samples);
+    detail::check_weights(who, weights, samples);
     if (n > 0 && n < (1 << 14)) grow(static_cast<index_t>(n));
     for (std::size_t i = 0; i < labels.size(); ++i) {
         if (labels[i] < 0) continue;
         if (static_cast<std::size_t>(labels[i]) >= n)
             fail(ErrorCode::data, who,
-                 dla::text("sample ", i, " has the label ", labels[i], "; expected 0 to ", static_cast<index_t>(n) - 1).view());
-        const auto first = outputs.begin() + static_cast<std::ptrdiff_t>(i * n);
-        add(labels[i], static_cast<std::int32_t>(std::max_element(first, first + static_cast<std::ptrdiff_t>(n)) - first), detail::weight_of(weights, i));
+                 dla::text("sample ", i / each, " has the label ", labels[i], "; expected 0 to ", static_cast<index_t>(n) - 1).view());
+        const std::span<const float> y = outputs.subspan(i * n, n);
+        add(labels[i], static_cast<std::int32_t>(std::ranges::max_element(y) - y.begin()), detail::weight_of(weights, i / each));
     }
 }
 DLA_ONCE double ConfusionMatrix::total() const {
@@ -97,6 +104,10 @@ DLA_ONCE double ConfusionMatrix::recall(index_t c) const {
 DLA_ONCE double ConfusionMatrix::f1(index_t c) const {
     const double n = of_label(c) + of_prediction(c);
     return n == 0 ? 0 : 2 * count(c, c) / n;
+}
+DLA_ONCE double ConfusionMatrix::iou(index_t c) const {
+    const double n = of_label(c) + of_prediction(c) - count(c, c);
+    return n == 0 ? 0 : count(c, c) / n;
 }
 DLA_ONCE double ConfusionMatrix::macro(double (ConfusionMatrix::*score)(index_t) const) const {
     double sum = 0;

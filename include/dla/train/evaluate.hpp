@@ -40,7 +40,7 @@ public:
     /// 0: targets are values.
     index_t classes() const { return images_ ? index_t{images_->num_classes} : source_->classes(); }
     index_t target_size() const { return target_shape().size(); }
-    Shape target_shape() const { return classes() > 0 ? Shape{1} : source_->target_shape(); }
+    Shape target_shape() const { return images_ ? Shape{1} : source_->target_shape(); }
     /// Numbers of all samples, in order.
     std::vector<std::uint32_t> samples() const { return images_ ? all_samples(*images_) : all_samples(*source_); }
     std::vector<double> balanced_weights(std::span<const std::uint32_t> samples) const;
@@ -87,8 +87,8 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader&
 DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data);
 /// The network's outputs for all samples, one after the other.
 DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
-/// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order. Throws Error(model) when the
-/// network does not give a score for each of two classes or more.
+/// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order; of networks that give images
+/// [classes, H, W] one for each pixel. Throws Error(model) when the network does not give a score for each of two classes or more.
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs);
 /// exp(y) / sum exp(y) of each sample's outputs y: one class of several. Throws as predict_classes.

@@ -29,10 +29,11 @@ DLA_ONCE std::uint64_t AnyData::fingerprint() const {
     const index_t n = size(), size = input_shape().size(), target = target_size();
     for (const index_t word : {n, size, target, classes()}) hash.add(static_cast<std::uint64_t>(word));
     std::vector<float> input(static_cast<std::size_t>(size)), values(static_cast<std::size_t>(target));
+    std::vector<std::int32_t> labels(values.size());
     const index_t step = std::max<index_t>(1, n / 256);
     for (index_t i = 0; i < n; ++i) {
         if (classes() > 0)
-            hash.add(static_cast<std::uint64_t>(source_->label(i)));
+            for (source_->labels(i, labels); const std::int32_t label : labels) hash.add(static_cast<std::uint64_t>(label));
         else
             source_->target(i, values), hash.add_words(values.data(), values.size() * sizeof(float));
         if (i % step != 0) continue;
@@ -69,9 +70,15 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
              loss->takes_labels()         ? "the loss takes class numbers; the targets of the data are values"
              : for_autoencoders.empty() ? "the loss takes values; the targets of the data are class numbers"
                                         : "the loss takes values" + for_autoencoders);
-    if (loss->counts_correct() && data.classes() > out.size())
-        fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size(), " outputs").view());
     const index_t expected = loss->targets_per_sample(out);
+    if (loss->counts_correct() && data.target_size() == 1 && expected > 1)
+        fail(ErrorCode::data, who,
+             std::string(text("the network gives ", to_text(out), ", scores for each of ", expected,
+                              " places, and the data have one class number for each sample; did you forget Flatten?")
+                             .view()) +
+                 for_autoencoders);
+    if (loss->counts_correct() && data.classes() > out.size() / expected)
+        fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size() / expected, " outputs").view());
     if (data.target_size() != expected)
         fail(ErrorCode::data, who,
              text("the loss compares ", expected, " values for each sample with the network's outputs ", to_text(out), "; the targets of the data have ",
@@ -126,8 +133,8 @@ inline WeightedResult weighted(const AnyLoss& any, const LossResult& batch, cons
             loss.evaluate(c, ConstView<P>(outputs.data() + row * out.size(), 1, out), target + row * loss.targets_per_sample(out),
                           own.empty() ? nullptr : own.data(), &one, View<P>{});
             if (one.counted == 0 || weights[i] == 0) continue;
-            ++all.loss.counted;
-            all.counted += weights[i];
+            all.loss.counted += one.counted;
+            all.counted += weights[i] * static_cast<double>(one.counted);
             all.correct += weights[i] * static_cast<double>(one.correct);
             if (one.weight == 0) continue;
             sum += weights[i] * one.loss * (mean ? one.weight : 1);
@@ -225,7 +232,7 @@ inline std::vector<float> outputs_of(const AnyModel& model, std::span<const floa
 }
 /// Throws Error(model) when the outputs are no scores of classes.
 inline const AnyModel& classifier(const AnyModel& model) {
-    if (model.output_shape().rank != 1 || model.output_shape().size() < 2)
+    if (model.output_shape().size() == 0 || CrossEntropy::classes(model.output_shape()) < 2)
         fail(ErrorCode::model, "predict",
              text("takes a network that gives a score for each of two classes or more; this one gives ", to_text(model.output_shape()),
                   "; of logits of yes and no, predict_label_probabilities gives the probabilities")
@@ -251,16 +258,16 @@ inline std::vector<float> softmax(const std::vector<float>& outputs, index_t eac
 }  // namespace detail
 
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    return detail::largest(predict(detail::classifier(model), data, batch_size), model.output_shape().size());
+    return detail::largest(predict(detail::classifier(model), data, batch_size), CrossEntropy::classes(model.output_shape()));
 }
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs) {
-    return detail::largest(detail::outputs_of(detail::classifier(model), inputs), model.output_shape().size());
+    return detail::largest(detail::outputs_of(detail::classifier(model), inputs), CrossEntropy::classes(model.output_shape()));
 }
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
-    return detail::softmax(predict(detail::classifier(model), data, batch_size), model.output_shape().size());
+    return detail::softmax(predict(detail::classifier(model), data, batch_size), CrossEntropy::classes(model.output_shape()));
 }
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs) {
-    return detail::softmax(detail::outputs_of(detail::classifier(model), inputs), model.output_shape().size());
+    return detail::softmax(detail::outputs_of(detail::classifier(model), inputs), CrossEntropy::classes(model.output_shape()));
 }
 DLA_ONCE std::vector<float> predict_label_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
     return detail::sigmoid(predict(model, data, batch_size));

@@ -31,7 +31,8 @@ public:
 /// `f1 0.9312`.
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const Metric& metric);
 
-/// Share of the samples, in percent, whose label is among the `k` largest outputs (of equal ones the first counts as larger). Labels below 0 do not count.
+/// Share of the samples (of their class numbers, where they have several), in percent, whose label is among the `k` largest outputs (of equal ones the first
+/// counts as larger). Labels below 0 do not count.
 class TopK final : public Metric {
 public:
     explicit TopK(index_t k = 5) : k_(k) {
@@ -48,16 +49,20 @@ private:
     double right_ = 0, count_ = 0;
 };
 
-/// Macro-averaged score of a classifier, from 0 to 1 (sklearn.metrics.precision_score, recall_score, f1_score with average="macro").
+/// Macro-averaged score of a classifier, from 0 to 1 (sklearn.metrics.precision_score, recall_score, f1_score, jaccard_score with average="macro"). Of
+/// samples with several class numbers all count alike: `mean_iou` of images with one for each pixel is the mean intersection over union.
 class ClassScore final : public Metric {
 public:
-    enum class Kind { precision, recall, f1 };
+    enum class Kind { precision, recall, f1, iou };
     explicit ClassScore(Kind kind = Kind::f1) : kind_(kind) {}
-    std::string name() const override { return kind_ == Kind::precision ? "precision" : kind_ == Kind::recall ? "recall" : "f1"; }
+    std::string name() const override {
+        constexpr const char* names[] = {"precision", "recall", "f1", "mean_iou"};
+        return names[static_cast<int>(kind_)];
+    }
     bool higher_is_better() const override { return true; }
     void reset() override { matrix_ = {}; }
     void add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights = {}) override {
-        static_cast<void>(samples), matrix_.add("ClassScore", outputs, targets.labels, weights);
+        matrix_.add("ClassScore", outputs, targets.labels, static_cast<std::size_t>(samples), weights);
     }
     double value() const override;
     const ConfusionMatrix& matrix() const { return matrix_; }

@@ -41,19 +41,20 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const Metric& metric) {
     return out << metric.name() << number;
 }
 
-DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets, index_t, std::span<const double> weights) {
-    const std::size_t n = detail::outputs_of_sample("TopK", outputs, targets.labels.size());
-    detail::check_weights("TopK", weights, targets.labels.size());
+DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets, index_t samples, std::span<const double> weights) {
+    const auto count = static_cast<std::size_t>(samples);
+    const std::size_t n = detail::outputs_of_sample("TopK", outputs, targets.labels.size()), each = detail::labels_of_sample("TopK", targets.labels, count);
+    detail::check_weights("TopK", weights, count);
     for (std::size_t i = 0; i < targets.labels.size(); ++i) {
         const std::int32_t label = targets.labels[i];
         if (label < 0) continue;
         if (static_cast<std::size_t>(label) >= n)
-            fail(ErrorCode::data, "TopK", text("sample ", i, " has the label ", label, "; expected 0 to ", static_cast<index_t>(n) - 1).view());
+            fail(ErrorCode::data, "TopK", text("sample ", i / each, " has the label ", label, "; expected 0 to ", static_cast<index_t>(n) - 1).view());
         const std::span<const float> y = outputs.subspan(i * n, n);
         const float own = y[static_cast<std::size_t>(label)];
         index_t larger = 0;
         for (std::size_t c = 0; c < n; ++c) larger += y[c] > own || (y[c] == own && c < static_cast<std::size_t>(label)) ? 1 : 0;
-        const double weight = detail::weight_of(weights, i);
+        const double weight = detail::weight_of(weights, i / each);
         right_ += own == own && larger < k_ ? weight : 0;
         count_ += weight;
     }
@@ -61,7 +62,9 @@ DLA_ONCE void TopK::add(std::span<const float> outputs, const Targets& targets, 
 DLA_ONCE double TopK::value() const { return count_ == 0 ? detail::no_metric : 100.0 * right_ / count_; }
 
 DLA_ONCE double ClassScore::value() const {
-    return kind_ == Kind::precision ? matrix_.macro_precision() : kind_ == Kind::recall ? matrix_.macro_recall() : matrix_.macro_f1();
+    if (kind_ == Kind::precision) return matrix_.macro_precision();
+    if (kind_ == Kind::recall) return matrix_.macro_recall();
+    return kind_ == Kind::f1 ? matrix_.macro_f1() : matrix_.macro_iou();
 }
 
 DLA_ONCE std::string BinaryScore::name() const {
