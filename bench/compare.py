@@ -61,6 +61,8 @@ class Program:
 
     def answer(self):
         line = self.process.stdout.readline()
+        while line and not line.startswith("{"):  # a peer's libraries tell of their doings there, too
+            line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name}: {(self.process.stderr.read().strip().splitlines() or ['ended'])[-1][:200]}")
         self.last = json.loads(line)
