@@ -9,7 +9,7 @@
 
 namespace dla {
 
-/// A class number for each sample, or values for each, in memory order.
+/// A class number for each sample (or for each of its pixels or rows), or values for each, in memory order.
 struct Targets {
     std::span<const std::int32_t> labels{};
     std::span<const float> values{};

@@ -28,21 +28,22 @@ struct InferenceParts {
     static constexpr index_t most_weights = index_t{1} << 20;  // bytes that each thread may read for each part
     static constexpr index_t part_bytes = index_t{1} << 19;    // of the activations of a part on one thread at most ...
     static constexpr index_t least_bytes = index_t{1} << 17;   // ... and from where on a batch has more parts rather than larger ones
-    static constexpr index_t shared_bytes = index_t{1} << 22;  // of the activations of a part on all threads
+    static constexpr index_t shared_bytes = index_t{1} << 22;  // of the activations of a part on all threads ...
+    static constexpr index_t device_bytes = index_t{1} << 28;  // ... and on a device, which wants large ones: memory alone bounds them
     static constexpr index_t reuse = 16;                       // bytes of activations for each byte of weights
 
     index_t few = 1, many = 1;  ///< samples of a part, within which a batch makes some sixteen parts
     int slots = 0;              ///< parts at the same time, each on one thread; 0: one after the other, each on all threads
 
     InferenceParts() = default;
-    /// `weights`: bytes of parameters and of what is prepared of them; `sample`: bytes of a sample's activations.
-    InferenceParts(index_t weights, index_t sample, bool one_thread_each) {
+    /// `weights`: bytes of parameters and of what is prepared of them; `sample`: bytes of a sample's activations; `together`: shared_bytes or device_bytes.
+    InferenceParts(index_t weights, index_t sample, bool one_thread_each, index_t together) {
         if (one_thread_each && weights <= most_weights && sample <= part_bytes) {
             slots = 1;
             // Rows of a product: whole tiles, and enough of them to repay what each layer does once for a part.
             few = std::clamp<index_t>(least_bytes / sample, 1, 32), many = std::clamp<index_t>(part_bytes / sample, 1, 64);
         } else {
-            few = many = std::max<index_t>(1, std::max(shared_bytes, saturating_mul(reuse, weights)) / sample);
+            few = many = std::max<index_t>(1, std::max(together, saturating_mul(reuse, weights)) / sample);
         }
     }
     index_t parts(index_t batch) const {
@@ -139,7 +140,8 @@ private:
         }
         const Planner<P> one = planned(table.policy, 1);
         const index_t weights = table.value_count * static_cast<index_t>(sizeof(typename P::master)) + one.prepared_bytes();
-        needs.parts = {weights, std::max<index_t>(1, one.stack_bytes()), detail::RunsParts<P>};
+        using Parts = detail::InferenceParts;
+        needs.parts = Parts(weights, std::max<index_t>(1, one.stack_bytes()), detail::RunsParts<P>, P::shares_host ? Parts::shared_bytes : Parts::device_bytes);
         const index_t samples = std::min(capacity_, needs.parts.many);
         needs.add(planned(table.policy, samples), 1);
         if constexpr (detail::RunsParts<P>) {

@@ -26,7 +26,8 @@ public:
 
     /// Class scores (or whatever the network gives) of `inputs` in inference mode: `output_shape().size()` values for each sample.
     /// May be called from any number of threads at a time. Workspaces are kept for the next calls, one for each thread that predicted at a time, 256 MB
-    /// together or what was reserved. Who writes weights through a pointer that was kept from `parameters().values()` calls `refresh_weights` before.
+    /// together or what was reserved; however many samples there are, they hold the activations of a part of them at a time. Who writes weights through a
+    /// pointer that was kept from `parameters().values()` calls `refresh_weights` before.
     std::vector<T> predict(std::span<const T> inputs) const;
     /// As above into the caller's memory: where workspaces are kept, the next call with as many samples allocates nothing.
     void predict(std::span<const T> inputs, std::span<T> out) const;
