@@ -261,6 +261,9 @@ TEST_CASE("load_npy: a class number for each pixel") {
     const auto some = dla::load_npy(x, f.put<std::int16_t>("y.npy", "<i2", "(2, 1, 3)", {0, -100, 1, 1, 0, -100}));
     CHECK(some.classes() == 2);
     CHECK(some.labels()[1] == dla::uncounted);
+    const auto voc = dla::load_npy(x, f.put<std::uint8_t>("y.npy", "|u1", "(2, 1, 3)", {0, 255, 1, 1, 0, 2}), {.ignore = 255});
+    CHECK(voc.classes() == 3);
+    CHECK(voc.labels()[1] == dla::uncounted);
     const auto refused = [&](const std::string& y) { return message_of([&] { dla::load_npy(x, y); }); };
     CHECK(contains(refused(f.put<std::int16_t>("y.npy", "<i2", "(2, 1, 3)", {0, 1, 2, 0, -1, 0})), "that of sample 1; class numbers begin with 0, and -100"));
     CHECK(contains(refused(f.put<std::int16_t>("y.npy", "<i2", "(2, 1, 3)", {-100, -100, -100, -100, -100, -100})), "no label counts"));

@@ -193,6 +193,46 @@ TEST_CASE("a kept workspace predicts as a new one, whoever wrote the weights") {
     }
 }
 
+TEST_CASE("a kept workspace predicts as a new one, whoever moved the running statistics") {
+    using Net = Sequential<Linear<4, 20>, BatchNorm1d<>, ReLU, Linear<20, 3>, BatchNorm1d<>>;
+    Model<Net, Shape{4}> model(Seed{3});
+    std::vector<float> x(4 * 40);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * i % 11) / 4 - 1;
+    const std::vector<std::int32_t> classes(40, 1);
+    for (const index_t samples : {index_t{2}, index_t{40}}) {
+        CAPTURE(samples);
+        auto workspace = model.inference_workspace(40);
+        const auto some = std::span<const float>(x).first(static_cast<std::size_t>(4 * samples));
+        std::vector<float> last;
+        const auto check = [&](const std::string& what) {
+            CAPTURE(what);
+            std::vector<float> y(static_cast<std::size_t>(3 * samples)), fresh(y.size());
+            model.predict(some, y, workspace);
+            auto own = model.inference_workspace(40);
+            model.predict(some, fresh, own);
+            CHECK(same(y, fresh));
+            CHECK_FALSE(same(y, last));
+            last = y;
+        };
+        check("the seed");
+        model.forward(ConstView<Cpu<float>>(x.data(), 40, Shape{4}));
+        check("forward()");
+        model.compute_gradients(CrossEntropy{}, std::span<const float>(x), std::span<const std::int32_t>(classes));
+        check("gradients without a step");
+        auto& table = model.parameters();
+        const BufferRow& mean = table.buffers.front();
+        std::vector<float> values(static_cast<std::size_t>(mean.count));
+        table.read(mean, values);
+        for (float& v : values) v -= 2;
+        table.write(mean, values);
+        check("a buffer that was written");
+        for (index_t i = 0; i < mean.count; ++i) table.buffer(mean.offset)[i] += 3;
+        check("buffer()");
+        table.write(ParamPart::value, table.parameter("4.weight"), std::vector<float>(3, 2 + static_cast<float>(samples)));
+        check("weights of the normalisation");
+    }
+}
+
 TEST_CASE("an image alone is predicted as in a batch of any size by convolutions with prepared weights") {
     Model<Sequential<Conv2d<40, 40, 3>, BatchNorm2d<>, ReLU, Conv2d<40, 44, 3>, BatchNorm2d<>, ReLU, Conv2d<44, 40, 3>>, image> model(Seed{3});
     const auto x = images(12);

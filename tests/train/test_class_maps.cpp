@@ -119,6 +119,20 @@ TEST_CASE("class maps: picture and classes are moved together, and only in train
             CHECK(classes == untouched);
         }
     CHECK(moved > 10);
+    data.pair_transform = augment_both({.padding = 3}, picture, picture, uncounted);
+    index_t beyond = 0;
+    for (std::uint32_t epoch = 0; epoch < 4; ++epoch) {
+        data.read_labelled({1, epoch, 0, true}, x, classes);
+        for (std::size_t p = 0; p < pixels; ++p) {
+            beyond += classes[p] == uncounted ? 1 : 0;
+            if (classes[p] == uncounted) CHECK(x[p] == 0);
+        }
+    }
+    CHECK(beyond > 10);
+    data.pair_transform = [](const SamplePosition&, std::span<float>, std::span<float> t) { t[5] = 0.5f; };
+    CHECK(error_of([&] { data.read_labelled({1, 0, 3, true}, x, classes); }) ==
+          "error[data] ArrayData: pair_transform made of a class number of sample 3 what is none (at place 5); expected 0 to 2 or -100");
+    data.pair_transform = augment_both({.padding = 2, .flip = true}, picture, picture);
     FitOptions o = options(2);
     o.workers = 2;
     Segmenter one(Seed{3}), two(Seed{3});
@@ -168,6 +182,20 @@ TEST_CASE("class maps: counts, and what is refused") {
     Model<Sequential<UNet, Flatten, Linear<Dyn, 3>>, picture> flat(Sequential<UNet, Flatten, Linear<Dyn, 3>>{}, Seed{1});
     CHECK(error_of([&] { fit(flat, data, o); }) ==
           "error[data] fit: the loss compares 1 values for each sample with the network's outputs [3]; the targets of the data have 72");
+    const std::vector<float> turned_x(3 * pixels);
+    const std::vector<std::int32_t> turned(3 * pixels);
+    CHECK(error_of([&] { fit(model, ArrayData(picture, turned_x, turned, Shape{1, 8, 9}), o); }) ==
+          "error[data] fit: the targets of the data are [1, 8, 9] and the network's outputs [3, 9, 8]: of other sides");
+    struct OnlyLabel final : DataSource {
+        index_t size() const override { return 4; }
+        Shape input_shape() const override { return picture; }
+        index_t classes() const override { return 3; }
+        Shape target_shape() const override { return picture; }
+        void read(const SamplePosition&, std::span<float> x) const override { std::ranges::fill(x, 0.0f); }
+        std::int32_t label(index_t) const override { return 1; }
+    };
+    CHECK(error_of([&] { fit(model, OnlyLabel(), o); }) == "error[data] data: samples have class numbers [1, 9, 8]; the source has no labels()");
+    CHECK(error_of([&] { CrossEntropy{}.check(Shape{3, 9, 8}.contiguous()); }) .starts_with("error[model] CrossEntropy: takes images with channels last"));
     Model<Conv2d<1, 2, 3>, picture> two(Seed{1});
     CHECK(error_of([&] { fit(two, data, o); }) == "error[data] fit: the data have 3 classes; the network gives 2 outputs");
     const std::vector<float> x(2 * pixels);

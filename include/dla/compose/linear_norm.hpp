@@ -56,9 +56,20 @@ index_t AnyLinearNorm::scratch(const P& policy, const Shape& in, index_t batch, 
 }
 template <class P>
 void AnyLinearNorm::infer(Context<P>& c, const InferredParts<P>& parts, const ConstView<P>& x, const View<P>& y) const {
-    if (fused(x.shape))
-        return linear_norm_infer(c.policy, c.scratch, dims(x.shape, x.batch), x.data, parts.inner.weight.value, parts.inner.bias.value, c.prepared,
-                                 linear_prepare(c.policy, dims(x.shape, c.capacity).linear, nullptr, nullptr) > 0, y.data);
+    if (fused(x.shape)) {
+        const LinearNormDims d = dims(x.shape, x.batch), one = dims(x.shape, 1);
+        const std::byte* prepared = c.prepared;
+        std::byte* scratch = c.scratch;
+        if (!prepared) {  // within a layer that prepares nothing: what one sample wants
+            std::byte* own = scratch;
+            const NormParams n = norm_params(norm, parts.norm);
+            scratch += align_up(linear_norm_prepare(c.policy, scratch, one, n, parts.inner.weight.value, nullptr));
+            linear_norm_prepare(c.policy, scratch, one, n, parts.inner.weight.value, own);
+            prepared = own;
+        }
+        const bool packed = c.prepared && linear_prepare(c.policy, dims(x.shape, c.capacity).linear, nullptr, nullptr) > 0;
+        return linear_norm_infer(c.policy, scratch, d, x.data, parts.inner.weight.value, parts.inner.bias.value, prepared, packed, y.data);
+    }
     linear.infer(c, parts.inner, x, y);
     norm.infer(c, parts.norm, ConstView<P>(y), y);
     if (relu) activation_forward(c.policy, rectify, 0, y.size(), y.data, y.data);

@@ -166,16 +166,16 @@ inline void write_augmented(const std::uint8_t* in, const Shape& shape, const No
 }
 
 /// What is done to an image in memory and to the image that is its target, such as a mask, for ArrayData::pair_transform: both are moved and mirrored alike;
-/// contrast, brightness (in the input's unit) and cutout are the input's alone. Only of samples that are trained on; what comes from beyond the border is 0.
-/// Throws Error(data) unless both are images of one height and width.
-inline PairTransform augment_both(const Augmentation& augmentation, const Shape& input, const Shape& target) {
+/// contrast, brightness (in the input's unit) and cutout are the input's alone. Only of samples that are trained on; what comes from beyond the border is
+/// 0, and of the target `beyond`: give `uncounted` where targets are class numbers. Throws Error(data) unless both are images of one height and width.
+inline PairTransform augment_both(const Augmentation& augmentation, const Shape& input, const Shape& target, float beyond = 0) {
     if (!input.is_image() || !target.is_image() || input.d[1] != target.d[1] || input.d[2] != target.d[2])
         fail(ErrorCode::data, "augment_both",
              text("got inputs ", to_text(input), " and targets ", to_text(target), "; expected two images of one height and width, channels last").view());
     return [=](const SamplePosition& at, std::span<float> x, std::span<float> t) {
         if (!at.training) return;
         const AugmentationDraw draw = draw_augmentation(augmentation, Seed{at.seed}, at.epoch, at.sample);
-        const auto move = [&](const Shape& shape, std::span<float> values) {
+        const auto move = [&](const Shape& shape, std::span<float> values, float outside) {
             const std::vector<float> from(values.begin(), values.end());
             const index_t channels = shape.d[0], height = shape.d[1], width = shape.d[2];
             for (index_t row = 0; row < height; ++row)
@@ -183,11 +183,11 @@ inline PairTransform augment_both(const Augmentation& augmentation, const Shape&
                     const index_t y = row + draw.down, x0 = (draw.flip ? width - 1 - column : column) + draw.right;
                     const bool inside = y >= 0 && y < height && x0 >= 0 && x0 < width;
                     float* to = values.data() + (row * width + column) * channels;
-                    for (index_t c = 0; c < channels; ++c) to[c] = inside ? from[static_cast<std::size_t>((y * width + x0) * channels + c)] : 0.0f;
+                    for (index_t c = 0; c < channels; ++c) to[c] = inside ? from[static_cast<std::size_t>((y * width + x0) * channels + c)] : outside;
                 }
         };
-        move(input, x);
-        move(target, t);
+        move(input, x, 0);
+        move(target, t, beyond);
         change_image(augmentation, draw, input, std::vector<float>(static_cast<std::size_t>(input.d[0]), 1.0f), x);
     };
 }

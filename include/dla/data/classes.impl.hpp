@@ -10,7 +10,7 @@ namespace dla {
 DLA_ONCE std::vector<index_t> class_counts(const DataSource& data, std::span<const std::uint32_t> samples) {
     if (data.classes() < 1) fail(ErrorCode::data, "class_counts", "these targets are no class numbers");
     std::vector<index_t> count(static_cast<std::size_t>(data.classes()));
-    std::vector<std::int32_t> labels(static_cast<std::size_t>(data.target_shape().size()), -1);
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(std::max<index_t>(1, data.target_shape().size())), -1);
     for (const std::uint32_t s : samples) {
         if (index_t{s} < data.size())
             data.labels(index_t{s}, labels);

@@ -47,12 +47,12 @@ DLA_ONCE ArrayData load_npy(const std::string& inputs, const std::string& target
     constexpr float limit = 1 << 24;  // up to here floats hold every integer
     std::vector<std::int32_t> labels(y.values.size());
     for (std::size_t i = 0; i < labels.size(); ++i) {
-        const bool counts = !(target.size() > 1 && y.values[i] == static_cast<float>(uncounted));
+        const bool counts = !(target.size() > 1 && (y.values[i] == static_cast<float>(uncounted) || y.values[i] == static_cast<float>(options.ignore)));
         if (counts && !(y.values[i] >= 0 && y.values[i] < limit))
             refuse(targets, y,
                    "has a label that is below 0 or 2^24 and more, that of sample " + std::to_string(i / static_cast<std::size_t>(target.size())) +
                        "; class numbers begin with 0" + (target.size() > 1 ? ", and -100 does not count" : ""));
-        labels[i] = static_cast<std::int32_t>(y.values[i]);
+        labels[i] = counts ? static_cast<std::int32_t>(y.values[i]) : uncounted;
     }
     return ArrayData(shape, std::move(x.values), std::move(labels), target);
 }

@@ -35,14 +35,18 @@ public:
     virtual Shape input_shape() const = 0;
     /// Above 0: targets are class numbers from 0 to one less. 0: they are values.
     virtual index_t classes() const { return 0; }
-    /// Of a sample's target: [1] for one class number or value, [1, H, W] for one for each pixel, ...
+    /// Of a sample's target: [1] for one class number or value, [1, H, W] for one for each pixel, [rows] for one for each row.
     virtual Shape target_shape() const { return Shape{1}; }
 
     /// Writes the input of a sample, in memory order: images [height, width, channels]. What is thrown comes out of `Loader::next`.
     virtual void read(const SamplePosition& at, std::span<float> input) const = 0;
     virtual std::int32_t label(index_t sample) const { return static_cast<void>(sample), 0; }
-    /// Class numbers of a sample that has several, in memory order; -100 is one that does not count.
-    virtual void labels(index_t sample, std::span<std::int32_t> classes) const { classes[0] = label(sample); }
+    /// All class numbers of a sample, in memory order; -100 is one that does not count. To be written where it has several.
+    virtual void labels(index_t sample, std::span<std::int32_t> classes) const {
+        if (classes.size() != 1)
+            fail(ErrorCode::data, "data", text("samples have class numbers ", to_text(target_shape()), "; the source has no labels()").view());
+        classes[0] = label(sample);
+    }
     virtual void target(index_t sample, std::span<float> values) const { static_cast<void>(sample), static_cast<void>(values); }
     /// Both at a time, as a Loader asks for targets that are values: for data of which something random is done to input and target alike, such as a mask that
     /// is mirrored with its picture.
@@ -107,7 +111,9 @@ public:
     std::span<const float> targets() const { return targets_; }
 
     ValueTransform transform{};       ///< applied to every sample that is read
-    PairTransform pair_transform{};  ///< to every sample that is read together with its target: values, or several class numbers
+    /// To every sample that is read together with its target: values, or several class numbers (then it must leave class numbers; -100 does not count). Not
+    /// where a target is one class number.
+    PairTransform pair_transform{};
 
 private:
     void check();

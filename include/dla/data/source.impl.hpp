@@ -5,6 +5,7 @@
 #include <dla/core/finite.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace dla {
@@ -111,7 +112,16 @@ DLA_ONCE void ArrayData::read_labelled(const SamplePosition& at, std::span<float
     if (!pair_transform || classes.size() == 1) return;
     std::vector<float> values(classes.begin(), classes.end());  // floats hold every class number
     pair_transform(at, input, values);
-    std::ranges::transform(values, classes.begin(), [](float v) { return static_cast<std::int32_t>(v); });
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const float v = values[i];
+        const bool good = v == static_cast<float>(uncounted) || (v >= 0 && v < static_cast<float>(classes_) && v == std::floor(v));
+        if (!good)
+            fail(ErrorCode::data, "ArrayData",
+                 text("pair_transform made of a class number of sample ", at.sample, " what is none (at place ", i, "); expected 0 to ", classes_ - 1,
+                      " or -100")
+                     .view());
+        classes[i] = static_cast<std::int32_t>(v);
+    }
 }
 
 }  // namespace dla

@@ -45,6 +45,9 @@ struct CrossEntropy {
 
     /// Throws Error(model) when the logits or the options do not fit.
     void check(const Shape& logits) const {
+        if (logits.rank == 3 && !logits.is_image())
+            fail(ErrorCode::model, "CrossEntropy",
+                 text("takes images with channels last in memory; got ", to_text(logits), "; put ToChannelsLast behind").view());
         if (logits.rank == 0 || logits.size() == 0) fail(ErrorCode::model, "CrossEntropy", text("takes logits [classes]; got ", to_text(logits)).view());
         if (!(label_smoothing >= 0 && label_smoothing <= 1)) fail(ErrorCode::model, "CrossEntropy", "label_smoothing must lie in [0, 1]");
         if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != classes(logits))
@@ -56,14 +59,14 @@ struct CrossEntropy {
     index_t targets_per_sample(const Shape& logits) const { return logits.size() / classes(logits); }
 
     template <class P>
-    index_t scratch(const P& p, index_t rows, const Shape& logits) const {
-        return cross_entropy_scratch(p, dims(rows, logits));
+    index_t scratch(const P& p, index_t samples, const Shape& logits) const {
+        return cross_entropy_scratch(p, dims(samples, logits));
     }
     /// Looks at the labels of a whole batch before any of it is computed: *whole = what a mean divides by, and the first bad label.
     template <class P>
-    void prepare(const Context<P>& c, index_t rows, const Shape& logits, kernel::PtrOf<P, const Target> labels, kernel::ConstStatisticPtr<P> weights,
+    void prepare(const Context<P>& c, index_t samples, const Shape& logits, kernel::PtrOf<P, const Target> labels, kernel::ConstStatisticPtr<P> weights,
                  kernel::PtrOf<P, LossResult> whole) const {
-        label_weights(c.policy, dims(rows, logits), labels, weights, whole);
+        label_weights(c.policy, dims(samples, logits), labels, weights, whole);
     }
     /// *result = loss and counts of these rows, as a share of the `whole` batch (empty: they are the batch); dlogits (or an empty view) = gradient.
     template <class P>

@@ -26,7 +26,7 @@ struct SampleLoss {
     using Function = std::function<double(std::span<const float> output, std::span<const T> target, std::span<float> gradient)>;
 
     Function function;
-    index_t targets = 0;  ///< values of the target of a sample; 0: as many as outputs, or one class number
+    index_t targets = 0;  ///< values of the target of a sample; 0: as many as outputs, or one class number (of several: how many)
     Reduction reduction = Reduction::mean;
 
     /// Throws Error(model) when there is no function.

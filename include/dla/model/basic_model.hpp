@@ -156,6 +156,7 @@ ConstView<P> BasicModel<P>::forward(ConstView<P> x) {
     Context<P> c = context();
     const View<P> y(workspace_.output.data, x.batch, output_);
     net_->forward(c, x, y, workspace_.tape());
+    table_->note_written();  // an observer may have predicted between
     forward_batch_ = x.batch;
     forward_position_ = position;
     forward_modes_ = table_->mode_version();

@@ -101,6 +101,7 @@ public:
             own.stack = Stack<P>(arena_.data() + slot * stack_);
             own.scratch = scratch_.data() + slot * part_scratch_;
             const index_t first = parts_.begin(i, x.batch), count = parts_.begin(i + 1, x.batch) - first;
+            own.first_sample = first;
             net.infer(own, {x.data + first * x.shape.size(), count, x.shape}, {y.data + first * y.shape.size(), count, y.shape});
         };
         if constexpr (detail::RunsParts<P>) {

@@ -26,8 +26,8 @@ public:
 
     /// Class scores (or whatever the network gives) of `inputs` in inference mode: `output_shape().size()` values for each sample.
     /// May be called from any number of threads at a time. Workspaces are kept for the next calls, one for each thread that predicted at a time, 256 MB
-    /// together or what was reserved; however many samples there are, they hold the activations of a part of them at a time. Who writes weights through a
-    /// pointer that was kept from `parameters().values()` calls `refresh_weights` before.
+    /// together or what was reserved; however many samples there are, they hold the activations of a part of them at a time. Who writes weights or
+    /// running statistics through a pointer that was kept from `parameters().values()` or `buffer()` calls `refresh_weights` before.
     std::vector<T> predict(std::span<const T> inputs) const;
     /// As above into the caller's memory: where workspaces are kept, the next call with as many samples allocates nothing.
     void predict(std::span<const T> inputs, std::span<T> out) const;
@@ -81,10 +81,11 @@ protected:
     index_t check_batch(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) const {
         const index_t batch = batch_of(inputs.size());
         loss.check(output_);
-        check_targets(targets.size(), batch * loss.targets_per_sample(output_), batch);
+        check_targets(targets.size(), batch * loss.targets_per_sample(output_), std::is_same_v<typename Loss::Target, std::int32_t> ? batch : 0);
         return batch;
     }
-    void check_targets(std::size_t count, index_t expected, index_t batch) const;
+    /// `labelled`: samples that have class numbers.
+    void check_targets(std::size_t count, index_t expected, index_t labelled) const;
     void check_room(index_t values, index_t batch) const {
         if (values != batch * output_.size())
             fail(ErrorCode::model, "predict", text("the output has room for ", values, " values; expected ", batch * output_.size()).view());
@@ -181,10 +182,10 @@ index_t Predictor<P>::batch_of(std::size_t values) const {
     return table_->checked_batch(static_cast<index_t>(values / size));
 }
 template <class P>
-void Predictor<P>::check_targets(std::size_t count, index_t expected, index_t batch) const {
+void Predictor<P>::check_targets(std::size_t count, index_t expected, index_t labelled) const {
     if (static_cast<index_t>(count) == expected) return;
-    const bool spread = output_.rank > 1 && static_cast<index_t>(count) == batch;
-    const Text why = spread ? text(", ", expected / std::max<index_t>(1, batch), " for each output ", to_text(output_), "; did you forget Flatten?") : Text();
+    const bool spread = output_.rank > 1 && labelled > 0 && static_cast<index_t>(count) == labelled;
+    const Text why = spread ? text(", ", expected / labelled, " for each output ", to_text(output_), "; did you forget Flatten?") : Text();
     fail(ErrorCode::model, "model", text("got ", count, " targets; expected ", expected, why).view());
 }
 

@@ -19,9 +19,9 @@ struct StepResult : LossResult {
     constexpr operator float() const { return static_cast<float>(loss); }
 };
 
-/// Gradients of `loss` on the batch and one step of `optimizer`. inputs: N samples in memory order; targets: N labels (cross-entropy) or N outputs (the
-/// other losses). A loss or (when clipping) gradients that are not finite are no step: the result says so. Throws Error(data), the model unchanged, when a
-/// label is bad or a target is not finite.
+/// Gradients of `loss` on the batch and one step of `optimizer`. inputs: N samples in memory order; targets: labels (cross-entropy: N, or one for each pixel
+/// or row) or N outputs (the other losses). A loss or (when clipping) gradients that are not finite are no step: the result says so. Throws Error(data), the
+/// model unchanged, when a label is bad or a target is not finite.
 template <class P, class Rule, class Loss>
 StepResult train_step(BasicModel<P>& model, Rule& optimizer, const Loss& loss, std::type_identity_t<std::span<const typename P::scalar>> inputs,
                       std::type_identity_t<std::span<const typename Loss::Target>> targets, const StepOptions& options = {}) {

@@ -12,8 +12,8 @@
 
 namespace dla {
 
-/// How often samples of each class were taken for each: rows are labels, columns predictions (the largest output, the first of equals). Labels below 0 do not
-/// count. Scores are those of scikit-learn; a ratio without a denominator is 0.
+/// How often samples (or pixels, or rows) of each class were taken for each: rows are labels, columns predictions (the largest output, the first of equals).
+/// Labels below 0 do not count. Scores are those of scikit-learn; a ratio without a denominator is 0.
 class ConfusionMatrix {
 public:
     /// Throws Error(data) for a label that is no class, and for weights that are negative, not finite, or not one for each label.

@@ -65,7 +65,7 @@ struct Evaluation {
     double loss = 0;
     double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
     index_t samples = 0;
-    index_t counted = 0;  ///< of these, whose label is not ignored and which weigh something
+    index_t counted = 0;  ///< labels (one of a sample, pixel or row) that are not ignored, of samples that weigh something
     std::vector<NamedNumber> metrics = {};
 };
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const Evaluation& e);
@@ -88,10 +88,11 @@ DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data);
 /// The network's outputs for all samples, one after the other.
 DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 /// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order; of networks that give images
-/// [classes, H, W] one for each pixel. Throws Error(model) when the network does not give a score for each of two classes or more.
+/// [classes, H, W] or rows [rows, classes] one for each pixel or row. Throws Error(model) when the network does not give a score for each of two classes or
+/// more.
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs);
-/// exp(y) / sum exp(y) of each sample's outputs y: one class of several. Throws as predict_classes.
+/// exp(y) / sum exp(y) of the outputs y of each sample, pixel or row: one class of several. Throws as predict_classes.
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, std::span<const float> inputs);
 /// 1 / (1 + exp(-y)) of each output y by itself: of logits of yes and no, as networks give them that were trained with BCEWithLogits (several labels of a

@@ -85,6 +85,9 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
                   data.target_size())
                  .view());
     const Shape targets = data.target_shape();
+    if (targets.rank == 3 && out.rank == 3 && (targets.d[1] != out.d[1] || targets.d[2] != out.d[2]))
+        fail(ErrorCode::data, who,
+             text("the targets of the data are ", to_text(targets), " and the network's outputs ", to_text(out), ": of other sides").view());
     if (targets.rank == 3 && out.rank == 3 && targets.order != out.order)
         fail(ErrorCode::data, who,
              text("the targets of the data are ", to_text(targets), " and the network's outputs ", to_text(out), ": in another order in memory").view());
@@ -105,7 +108,7 @@ inline void check_sample_weights(const char* who, const Loader& loader, std::spa
 }
 /// What the samples of a batch give that count by weights.
 struct WeightedResult {
-    LossResult loss;                  // `counted`: samples that count and weigh something
+    LossResult loss;                  // `counted`: labels that count, of samples that weigh something
     double correct = 0, counted = 0;  // sums of weights
 };
 /// Each sample by itself, from the outputs that were computed for all of them.
@@ -232,7 +235,8 @@ inline std::vector<float> outputs_of(const AnyModel& model, std::span<const floa
 }
 /// Throws Error(model) when the outputs are no scores of classes.
 inline const AnyModel& classifier(const AnyModel& model) {
-    if (model.output_shape().size() == 0 || CrossEntropy::classes(model.output_shape()) < 2)
+    const Shape& out = model.output_shape();
+    if (out.size() == 0 || (out.rank == 3 && !out.is_image()) || CrossEntropy::classes(out) < 2)
         fail(ErrorCode::model, "predict",
              text("takes a network that gives a score for each of two classes or more; this one gives ", to_text(model.output_shape()),
                   "; of logits of yes and no, predict_label_probabilities gives the probabilities")

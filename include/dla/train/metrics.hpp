@@ -15,8 +15,9 @@
 
 namespace dla::inline DLA_ABI_TAG {
 
-/// Loss and accuracy of the batches seen so far, summed in their order. Accuracies are weighed by samples; losses by what their means were divided
-/// by (the samples, or with class weights the sum of these), so that the loss is that of one large batch. Losses that are sums are weighed likewise.
+/// Loss and accuracy of the batches seen so far, summed in their order. Accuracies are weighed by samples (or
+/// pixels, or rows); losses by what their means were divided by (the same, or with class weights the sum of these), so that the loss is that of one large
+/// batch. Losses that are sums are weighed likewise.
 struct RunningMean {
     double loss_sum = 0;  ///< of loss times weight
     double weight = 0;    ///< of the losses; without class weights equal to `count`
