@@ -2,8 +2,6 @@
 // Trains a network described by a TOML file, and tests the best weights once at the end.
 #include "common/command_line.hpp"
 
-#include <dla/kernels/cpu/isa.hpp>
-
 #include <cstdio>
 
 namespace {
@@ -37,48 +35,28 @@ int train(const Arguments& a) {
                                .other_logs = "use another --output-dir"};
     dla::RunPlace place(where);  // before anything is read or written
 
-    const auto& t = config.training;
-    const dla::Seed seed{static_cast<std::uint64_t>(t.seed)};
-    auto model = dla::make_model(config.model, seed, a.setting.threads);
+    auto model = dla::make_model(config.model, dla::Seed{static_cast<std::uint64_t>(config.training.seed)}, a.setting.threads);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
-    dla::ExperimentRun run(config, data, seed);
-    dla::TrainerOptions options = dla::trainer_options(t);
-    options.name = name;
-    options.checkpoint_dir = where.checkpoint_dir;
+    dla::FitOptions options = dla::fit_options(config, data);
     options.stats = a.stats;
     options.quiet = a.setting.quiet;
-    dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation, options);
-    trainer.state().config = dla::to_toml(config, true);
-    trainer.state().isa = dla::to_string(dla::active_isa());
-    trainer.state().seed = static_cast<std::uint64_t>(t.seed);
-    trainer.state().data_fingerprint = dla::fingerprint(data.train);
-    place.begin(trainer, a.setting.quiet);
-    dla::RunLog log(where.log_folder, a.setting.quiet, trainer.state());
     if (!a.setting.quiet)
-        std::printf("%s: %s parameters, %lld training, %lld validation and %lld test images of %s\n", name.c_str(),
-                    dla::detail::grouped(model->index().parameter_count()).c_str(), static_cast<long long>(run.split.train.size()),
-                    static_cast<long long>(run.split.validation.size()), static_cast<long long>(data.test.size()), config.dataset.name.c_str());
+        std::printf("%s: %s parameters, %zu training, %zu validation and %lld test images of %s\n", name.c_str(),
+                    dla::grouped(model->index().parameter_count()).c_str(), options.split->train.size(), options.split->validation.size(),
+                    static_cast<long long>(data.test.size()), config.dataset.name.c_str());
 
-    const dla::TrainingResult result = trainer.run(log);
-    if (result.interrupted_by != 0) {
-        std::printf("interrupted; everything is in %s; continue with the same command and --resume\n", result.checkpoint.c_str());
-        return 128 + result.interrupted_by;
-    }
-    const dla::Evaluation test = dla::evaluate(*model, run.loss, run.test);
-    log.test(test, result.state.epoch, result.state.step);
-    const std::string final_file = trainer.save_final(test);
-    const dla::PlotResult plot = log.plot(result.state, name);
+    const dla::TrainingResult result = dla::fit(*model, data.train, options, place);
+    if (result.interrupted_by != 0) return 128 + result.interrupted_by;
     if (!a.setting.quiet) {
-        if (result.stopped_early)
-            std::printf("stopped early: no better validation accuracy in %lld epochs\n", static_cast<long long>(t.early_stopping_patience));
-        std::printf("best weights: epoch %d; checkpoint: %s\n", result.state.stopping.best_epoch, final_file.c_str());
-        std::printf("events, metrics: %s (tensorboard --logdir %s)\n", log.folder().c_str(), experiment::in_output_dir(a.setting, "runs").c_str());
-        std::printf("%s\n", plot.drawn ? ("training curve: " + plot.files[0]).c_str() : plot.message.c_str());
+        if (result.stopped_early) std::printf("stopped early: no better validation accuracy in %d epochs\n", options.early_stopping_patience);
+        std::printf("best weights: epoch %d; checkpoint: %s\n", result.state.stopping.best_epoch, result.checkpoint.c_str());
+        std::printf("events, metrics: %s (tensorboard --logdir %s)\n", where.log_folder.c_str(), experiment::in_output_dir(a.setting, "runs").c_str());
+        if (!result.curve.empty()) std::printf("training curve: %s\n", result.curve.c_str());
     }
-    if (a.stats && !trainer.stats().layers.empty())
-        std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(trainer.stats()).c_str());
+    if (!result.stats.layers.empty())
+        std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(result.stats).c_str());
     std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best);
-    std::printf("test accuracy: %.2f %%\n", test.accuracy);
+    std::printf("test accuracy: %.2f %%\n", result.test->accuracy);
     return 0;
 }
 

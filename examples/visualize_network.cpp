@@ -17,9 +17,9 @@ struct Arguments {
     experiment::Setting setting;
 };
 
-experiment::SavedNetwork make_network(const Arguments& a) {
-    if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting.threads);
-    experiment::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr};
+dla::SavedNetwork make_network(const Arguments& a) {
+    if (!a.checkpoint.empty()) return dla::load_network(a.checkpoint, a.setting.threads);
+    dla::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr};
     made.model = dla::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting.threads);
     return made;
 }
@@ -43,7 +43,7 @@ void write_gradients(const std::string& path, const dla::AnyModel& model, const 
     gradients.reserve(model.index().parameters.size());
     for (const dla::ParamRow& row : model.index().parameters) {
         model.read(dla::ParamPart::gradient, row, gradients.emplace_back(static_cast<std::size_t>(row.count)));
-        tensors.push_back(dla::stored_tensor<float>("gradient." + row.path, dla::detail::stored_shape(row.dims), gradients.back()));
+        tensors.push_back(dla::stored_tensor<float>("gradient." + row.path, row.dims.sizes(), gradients.back()));
     }
     dla::write_safetensors(path, tensors, {{"config", dla::to_toml(config)}});
 }
@@ -100,9 +100,9 @@ int visualize(const Arguments& a) {
     }
 
     std::printf("%s\n\n%s\n", heading.c_str(), table().c_str());
-    const bool finite = dla::detail::all_finite(std::span<const float>(scores));
-    std::printf("forward pass: noise %s gives %s, %s\n", dla::detail::batch_shape_text(batch, model->input_shape()).c_str(),
-                dla::detail::batch_shape_text(batch, model->output_shape()).c_str(), finite ? "all values finite" : "not all values finite");
+    const bool finite = dla::all_finite(std::span<const float>(scores));
+    std::printf("forward pass: noise %s gives %s, %s\n", dla::to_text(model->input_shape(), batch).c_str(),
+                dla::to_text(model->output_shape(), batch).c_str(), finite ? "all values finite" : "not all values finite");
     if (!a.dot.empty()) std::printf("DOT: %s (dot -Tsvg %s)\n", a.dot.c_str(), a.dot.c_str());
     if (!a.svg.empty()) std::printf("SVG: %s\n", a.svg.c_str());
     if (!a.gradients.empty()) std::printf("gradients: %s (scripts/load_in_pytorch.py %s)\n", a.gradients.c_str(), a.gradients.c_str());

@@ -14,46 +14,10 @@ namespace experiment {
 
 using dla::Error, dla::ErrorCode;
 
-namespace {
-
-/// The configuration in a checkpoint, which may be damaged. Throws Error(checkpoint).
-dla::ExperimentConfig config_of(const dla::Checkpoint& checkpoint) {
-    try {
-        return dla::parse_config(checkpoint.state().config, "config");
-    } catch (const dla::Error& e) {
-        std::string problems = e.what();
-        std::ranges::replace(problems, '\n', ' ');
-        dla::fail(dla::ErrorCode::checkpoint, checkpoint.where(), "its configuration is damaged: " + problems);
-    }
-}
-
-/// Bytes that the largest arrays of the network take in a file; fewer than there are in all.
-std::uint64_t least_bytes(const dla::ModelConfig& m) {
-    const auto product = [](std::int64_t a, std::int64_t b) { return 4 * static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b); };
-    const auto& sizes = m.name == "mlp" ? m.layer_sizes : m.filters;
-    const std::int64_t window = m.name == "mlp" ? 1 : m.kernel_size * m.kernel_size;
-    std::uint64_t bytes = product(m.input_shape[0] * (m.name == "mlp" ? m.input_shape[1] * m.input_shape[2] : window), sizes[0]);
-    for (std::size_t i = 0; i + 1 < sizes.size(); ++i) bytes += product(sizes[i] * window, sizes[i + 1]);
-    return bytes;
-}
-
-}  // namespace
-
 std::vector<std::string> overrides(const Setting& setting) {
     std::vector<std::string> all = setting.overrides;
     if (setting.seed >= 0) all.push_back("training.seed=" + std::to_string(setting.seed));
     return all;
-}
-
-SavedNetwork load_network(const std::string& file, int threads) {
-    const dla::Checkpoint checkpoint(file);
-    SavedNetwork saved{.config = config_of(checkpoint), .model = nullptr};
-    if (const auto least = least_bytes(saved.config.model); least > std::filesystem::file_size(file))  // before that much memory is claimed
-        dla::fail(ErrorCode::checkpoint, file,
-                  "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
-    saved.model = dla::make_model(saved.config.model, dla::Seed{0}, threads);
-    checkpoint.load_weights(*saved.model);
-    return saved;
 }
 
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only) {

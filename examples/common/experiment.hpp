@@ -25,14 +25,6 @@ struct Setting {
 /// All overrides of the configuration, the seed as the last.
 std::vector<std::string> overrides(const Setting& setting);
 
-/// A trained network and what it was trained by.
-struct SavedNetwork {
-    dla::ExperimentConfig config;
-    std::unique_ptr<dla::AnyModel> model;
-};
-/// Rebuilds the network of a checkpoint from the file alone. Throws dla::Error(checkpoint) when it is damaged, before much memory is claimed.
-SavedNetwork load_network(const std::string& checkpoint, int threads);
-
 /// The data set of a configuration, downloaded when it is not there and this build can. Throws dla::Error(data) when the images are not what the model takes.
 /// `test_only`: nobody will look at the training images, so digits are not drawn for them.
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only = false);

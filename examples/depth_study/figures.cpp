@@ -2,7 +2,8 @@
 #include "report.hpp"
 #include "summary.hpp"
 
-#include <dla/io/plot_axis.hpp>
+#include <dla/core/finite.hpp>
+#include <dla/io/plot_page.hpp>
 
 namespace depth_study {
 
@@ -12,11 +13,11 @@ using Values = std::vector<double>;
 
 /// True when the largest value of the curves is more than ten times the smallest positive one.
 bool spans_decades(const std::vector<dla::PlotSeries>& curves) {
-    dla::detail::PlotRange range;
+    double low = std::numeric_limits<double>::infinity(), high = 0;
     for (const auto& s : curves)
         for (const double y : s.y)
-            if (dla::detail::can_draw(y, true)) range.add(y);
-    return range.high > 10 * range.low;
+            if (dla::is_finite(y) && y > 0) low = std::min(low, y), high = std::max(high, y);
+    return high > 10 * low;
 }
 
 /// A logarithm has no place for zero; the reader must not take a gap for a value that was not measured.

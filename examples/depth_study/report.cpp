@@ -4,7 +4,7 @@
 #include "summary.hpp"
 
 #include <dla/config.hpp>
-#include <dla/io/plot_script.hpp>
+#include <dla/core/table.hpp>
 #include <dla/train/progress.hpp>
 
 namespace depth_study {
@@ -49,25 +49,6 @@ std::vector<std::string> remarks(const Results& r) {
     return all;
 }
 
-/// Rows of cells as a Markdown table with columns of equal width; `right` aligned from the third column on.
-std::string markdown_table(const std::vector<std::vector<std::string>>& rows) {
-    std::vector<std::size_t> width(rows[0].size(), 0);
-    const auto letters = [](const std::string& s) { return static_cast<std::size_t>(dla::detail::letters(s)); };
-    for (const auto& row : rows)
-        for (std::size_t c = 0; c < row.size(); ++c) width[c] = std::max(width[c], letters(row[c]));
-    std::string text;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        for (std::size_t c = 0; c < width.size(); ++c) {
-            const std::string space(width[c] - letters(rows[i][c]), ' ');
-            text += "| " + (c == 1 ? rows[i][c] + space : space + rows[i][c]) + " ";
-        }
-        text += "|\n";
-        for (std::size_t c = 0; i == 0 && c < width.size(); ++c) text += "| " + std::string(width[c] - 1, '-') + (c == 1 ? "- " : ": ");
-        if (i == 0) text += "|\n";
-    }
-    return text;
-}
-
 std::string list(const std::vector<int>& numbers) {
     std::string text;
     for (const int n : numbers) text += (text.empty() ? "" : ", ") + std::to_string(n);
@@ -97,7 +78,7 @@ std::string results_table(const Results& r) {
         }
         rows.push_back(std::move(row));
     }
-    std::string text = markdown_table(rows);
+    std::string text = dla::table_text(rows, {.style = dla::TableStyle::markdown, .align = "rlr"});
     const auto notes = remarks(r);
     if (!notes.empty()) text += "\n";
     for (const std::string& note : notes) text += "- " + note + "\n";

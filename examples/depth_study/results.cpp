@@ -93,9 +93,7 @@ Settings read_settings(const Value& v) {
     try {
         config = dla::parse_config(s.config, "config");
     } catch (const dla::Error& e) {
-        std::string why = e.what();  // a line for each problem
-        std::replace(why.begin(), why.end(), '\n', ' ');
-        v["config"].wrong("the TOML text of an experiment (" + why + ")");
+        v["config"].wrong("the TOML text of an experiment (" + dla::one_line(e.what()) + ")");
     }
     if (config.dataset.name != s.dataset) v["dataset"].wrong("\"" + config.dataset.name + "\" as in settings.config");
     if (config.training.num_epochs != s.epochs) v["epochs"].wrong(std::to_string(config.training.num_epochs) + " as in settings.config");

@@ -100,7 +100,11 @@ public:
     void epoch(const dla::EpochReport& report) override {
         experiment_.history.push_back(report.metrics);
         experiment_.gradient_norms.push_back(report.stats->mean_gradient_norm());
-        if (report.best) experiment_.best_epoch = report.metrics.epoch;
+        if (!report.best) return;
+        experiment_.best_epoch = report.metrics.epoch;
+        experiment_.layers.clear();
+        for (const dla::ParamStats& p : report.stats->parameters)
+            if (p.kind == dla::ParamKind::weight) experiment_.layers.push_back({p.path, p.gradient_norm});
     }
 
 private:
@@ -122,23 +126,22 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     const dla::Seed seed{e.seed};
     auto model = dla::make_model(model_of(o, e.depth, e.residual), seed, o.setting.threads);
     e.parameters = model->index().parameter_count();
-    dla::ExperimentRun run(o.base, data, seed);
-    dla::TrainerOptions options = dla::trainer_options(o.base.training);
+    dla::ExperimentConfig config = o.base;
+    config.training.seed = static_cast<std::int64_t>(e.seed);
+    dla::FitOptions options = dla::fit_options(config, data);
+    Recorder recorder(e, progress);
+    options.callbacks = {&recorder};
     options.stats = true;
     options.quiet = true;
-    dla::Trainer trainer(*model, run.optimizer, run.schedule, run.loss, run.train, run.validation, options);
-    trainer.state().seed = e.seed;
-    Recorder recorder(e, progress);
     try {
-        if (const int signal = trainer.run(recorder).interrupted_by) return signal;
-        const dla::Evaluation test = dla::evaluate(*model, run.loss, run.test);
-        e.test_loss = test.loss;
-        e.test_accuracy = test.accuracy;
-        for (const dla::ParamStats& p : trainer.measure_stats().parameters)
-            if (p.kind == dla::ParamKind::weight) e.layers.push_back({p.path, p.gradient_norm});
+        const dla::TrainingResult result = dla::fit(*model, data.train, options);
+        if (result.interrupted_by != 0) return result.interrupted_by;
+        e.test_loss = result.test->loss;
+        e.test_accuracy = result.test->accuracy;
     } catch (const Error& error) {
         if (error.code() != ErrorCode::numeric) throw;
         e.diverged = error.what();
+        e.layers.clear();
     }
     e.seconds = std::chrono::duration<double>(dla::Progress::Clock::now() - began).count();
     return 0;

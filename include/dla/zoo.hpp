@@ -4,4 +4,5 @@
 
 #include <dla/zoo/experiment.hpp>
 #include <dla/zoo/families.hpp>
+#include <dla/zoo/load_network.hpp>
 #include <dla/zoo/make_model.hpp>

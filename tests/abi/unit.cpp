@@ -140,7 +140,7 @@ void training(std::vector<Outcome>& out) {
     Adam rule;
     const LossResult step = train_step(model, rule, CrossEntropy{}, std::span<const float>(images), std::span<const std::int32_t>(labels), {.clip_norm = 1.0});
     out.push_back({"NaN noticed in a step", !is_finite(step.loss) && rule.steps() == 0});
-    out.push_back({"NaN seen by all_finite", !detail::all_finite(std::span<const float>(images))});
+    out.push_back({"NaN seen by all_finite", !all_finite(std::span<const float>(images))});
     ReduceOnPlateau plateau;
     out.push_back({"NaN is no better metric", !plateau.is_better(static_cast<double>(nan_bits))});
     bool refused = false;

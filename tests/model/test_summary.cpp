@@ -210,8 +210,8 @@ TEST_CASE("parameters and multiply-adds are PyTorch's: the four families") {
         }
         CHECK(model.parameters().parameter_count() == parameters);
         const std::string text = summary(model, {.batch = 2});
-        CHECK(contains(text, "\nparameters: " + detail::grouped(parameters) + " (" + detail::grouped(parameters) + " trainable, 0 frozen)\n"));
-        CHECK(contains(text, "MACs): " + detail::grouped(macs) + " for one sample, " + detail::grouped(2 * macs) + " for 2\n"));
+        CHECK(contains(text, "\nparameters: " + grouped(parameters) + " (" + grouped(parameters) + " trainable, 0 frozen)\n"));
+        CHECK(contains(text, "MACs): " + grouped(macs) + " for one sample, " + grouped(2 * macs) + " for 2\n"));
     };
     check(make_cnn({}), {3, 32, 32}, 4586506, 118327808);
     check(make_residual_cnn({}), {3, 32, 32}, 17988362, 546146816);
@@ -277,7 +277,7 @@ TEST_CASE("memory stands beside the plan once it is claimed") {
     std::string name, planned, claimed;
     words >> name >> planned >> claimed;
     CHECK(planned == claimed);
-    CHECK(planned == detail::grouped(claimed_memory(model).total()));
+    CHECK(planned == grouped(claimed_memory(model).total()));
 }
 
 TEST_CASE("a batch in parts takes the memory of a part, and that of the partial sums") {
@@ -288,7 +288,7 @@ TEST_CASE("a batch in parts takes the memory of a part, and that of the partial 
     const std::string text = summary(model, parts);
     CHECK(contains(text, "batch of 8 in 4 parts"));
     // Two levels, each the gradients of 16 * 128 + 16 + 2 * 16 + 3 * 16 + 3 numbers, 2 * 16 statistics, and a loss.
-    CHECK(contains(squeezed(text), "partial sums of the parts " + detail::grouped(2 * (align_up(2147 * 4) + 32 * 4 + 64))));
+    CHECK(contains(squeezed(text), "partial sums of the parts " + grouped(2 * (align_up(2147 * 4) + 32 * 4 + 64))));
     CHECK(planned_memory(model, 8, 0, CrossEntropy{}, 4).activations < planned_memory(model, 8, 0, CrossEntropy{}).activations);
     Sgd sgd;
     train_step(model, sgd, CrossEntropy{}, data.images, data.labels, {.micro_batches = 4});
@@ -346,7 +346,7 @@ TEST_CASE("frozen parameters are marked and counted") {
     const std::string text = summary(model);
     CHECK(contains(text, "Frozen"));
     const index_t frozen = 784 * 128 + (32 * 32 + 32) + 64;
-    CHECK(contains(text, detail::grouped(frozen) + " frozen)"));
+    CHECK(contains(text, grouped(frozen) + " frozen)"));
     CHECK(totals(layer_tree(model.parameters())).trainable == model.parameters().parameter_count() - frozen);
     CHECK(text.find("in part") < text.find("\n2  "));
     CHECK(count(text, " yes ") == 2);

@@ -72,6 +72,9 @@ private:
 /// Throws `Error`: `error[CODE] WHERE: SENTENCE`.
 [[noreturn, gnu::cold]] DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence);
 
+/// The text with spaces for line breaks, to be part of a sentence: what is wrong with a configuration has a line for each problem.
+DLA_ONCE std::string one_line(std::string text);
+
 }  // namespace dla
 
 #if DLA_BODIES

@@ -20,4 +20,10 @@ DLA_ONCE Error Error::with(std::string_view more) const {
 
 DLA_ONCE void fail(ErrorCode code, std::string_view where, std::string_view sentence) { throw Error(code, where, sentence); }
 
+DLA_ONCE std::string one_line(std::string text) {
+    for (char& c : text)
+        if (c == '\n') c = ' ';
+    return text;
+}
+
 }  // namespace dla

@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <span>
 
 namespace dla {
 
@@ -16,5 +17,13 @@ constexpr bool is_finite(double v) { return (std::bit_cast<std::uint64_t>(v) & 0
 /// NaN: the exponent's bits are all set, and one of the fraction's.
 constexpr bool is_nan(float v) { return (std::bit_cast<std::uint32_t>(v) & 0x7fffffffu) > 0x7f800000u; }
 constexpr bool is_nan(double v) { return (std::bit_cast<std::uint64_t>(v) & 0x7fffffffffffffffu) > 0x7ff0000000000000u; }
+
+/// Whether none of them is infinite or NaN.
+template <class T>
+constexpr bool all_finite(std::span<const T> values) {
+    for (const T v : values)
+        if (!is_finite(v)) return false;
+    return true;
+}
 
 }  // namespace dla

@@ -119,6 +119,9 @@ constexpr bool compatible(const Shape& a, const Shape& b) {
     return t.append(s.rank == 3 && !s.is_image() ? "] (contiguous)" : "]");
 }
 
+/// With a batch in front: `[128, 32, 14, 14]`.
+constexpr Text to_text(const Shape& s, index_t batch) { return text("[", batch, ", ").append(to_text(s).view().substr(1)); }
+
 /// For Shapes alone: a number becomes one too easily, and `stream << 1.5` would be ambiguous.
 template <class Stream, std::same_as<Shape> S>
 auto operator<<(Stream& out, const S& s) -> decltype(out << to_text(s).view()) {

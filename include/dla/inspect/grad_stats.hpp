@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
-#include <dla/inspect/table.hpp>
+#include <dla/core/table.hpp>
 #include <dla/model/any_model.hpp>
 
 #include <cstdio>
@@ -160,7 +160,7 @@ template <class M, class Loss, class Inputs, class Values>
     std::vector<T> host;
     std::string bad_value, bad_gradient;
     const auto norm = [&](const char* what, const ParamRow& row, std::string& bad) {
-        if (bad.empty() && !detail::all_finite(std::span<const T>(host))) bad = what + row.path;
+        if (bad.empty() && !all_finite(std::span<const T>(host))) bad = what + row.path;
         return std::sqrt(detail::sum_of_squares(std::span<const T>(host)));
     };
     for (const ParamRow& row : index.parameters) {
@@ -171,7 +171,7 @@ template <class M, class Loss, class Inputs, class Values>
         p.gradient_norm = norm("the gradient of parameter ", row, bad_gradient);
         stats.parameters.push_back(std::move(p));
     }
-    const std::string bad_input = detail::all_finite(std::span<const T>(inputs)) ? "" : "the input", bad_loss = is_finite(stats.loss) ? "" : "the loss";
+    const std::string bad_input = all_finite(std::span<const T>(inputs)) ? "" : "the input", bad_loss = is_finite(stats.loss) ? "" : "the loss";
     for (const std::string& bad : {bad_value, bad_input, observer.found(), bad_gradient, bad_loss})
         if (stats.non_finite.empty()) stats.non_finite = bad;
     for (int i = -1; i < static_cast<int>(index.layers.size()); ++i) {
@@ -214,13 +214,13 @@ void add_updates(GradStats& stats, const M& model, const std::vector<std::vector
 
 /// The layers as a table for the terminal.
 [[nodiscard]] inline std::string to_text(const GradStats& stats) {
-    std::vector<detail::TableLine<6>> lines{{"Layer", "Parameters", "Gradient norm", "Weight norm", "Update/weight", "Dead units"}};
+    std::vector<std::vector<std::string>> lines{{"Layer", "Parameters", "Gradient norm", "Weight norm", "Update/weight", "Dead units"}};
     for (const LayerStats& l : stats.layers)
         lines.push_back({(l.path.empty() ? "" : l.path + "  ") + l.type + (l.parameters > 0 && l.trainable == 0 ? ", frozen" : ""),
-                         l.parameters > 0 ? detail::grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm, l.parameters > 0),
+                         l.parameters > 0 ? grouped(l.parameters) : "", detail::stats_number("%.3e", l.gradient_norm, l.parameters > 0),
                          detail::stats_number("%.3e", l.value_norm, l.parameters > 0), detail::stats_number("%.2e", l.update_ratio, !is_nan(l.update_ratio)),
                          detail::stats_number("%.1f %%", 100 * l.dead, !is_nan(l.dead))});
-    std::string out = detail::table_text(lines, 1);
+    std::string out = table_text(lines, {.style = TableStyle::ruled});
     out += "loss " + detail::stats_number("%.4f", stats.loss, true) + ", mean over parameters of the gradient norm " +
            detail::stats_number("%.3e", stats.mean_gradient_norm(), true) + "\n";
     if (!stats.non_finite.empty()) out += "not finite: " + stats.non_finite + "\n";

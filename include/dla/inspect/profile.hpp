@@ -2,7 +2,7 @@
 // Where the time of a training step goes: forward and backward, layer by layer, in the step itself.
 #pragma once
 
-#include <dla/inspect/table.hpp>
+#include <dla/core/table.hpp>
 #include <dla/model/observe.hpp>
 
 #include <algorithm>
@@ -109,7 +109,7 @@ template <class P, class Loss>
         std::snprintf(line, sizeof line, format, v);
         return std::string(line);
     };
-    std::vector<detail::TableLine<4>> lines{{"Layer", "Forward ms", "Backward ms", "Share"}};
+    std::vector<std::vector<std::string>> lines{{"Layer", "Forward ms", "Backward ms", "Share"}};
     double sum = 0;
     const auto add = [&](const std::string& name, double forward, double backward) {
         lines.push_back({name, number("%.3f", 1e3 * forward), backward > 0 ? number("%.3f", 1e3 * backward) : "",
@@ -120,7 +120,7 @@ template <class P, class Loss>
         sum += t.forward + t.backward;
     }
     add("loss and the rest", std::max(0.0, profile.pass - sum), 0);
-    return detail::table_text(lines, 1) + "\nforward and backward of " + detail::grouped(profile.batch) + " samples: " + number("%.3f ms", 1e3 * profile.pass) +
+    return table_text(lines, {.style = TableStyle::ruled}) + "\nforward and backward of " + grouped(profile.batch) + " samples: " + number("%.3f ms", 1e3 * profile.pass) +
            "\n";
 }
 

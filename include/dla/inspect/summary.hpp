@@ -2,8 +2,8 @@
 // A model as a table: layers, shapes, parameters, multiply-adds, memory.
 #pragma once
 
+#include <dla/core/table.hpp>
 #include <dla/inspect/layer_tree.hpp>
-#include <dla/inspect/table.hpp>
 #include <dla/model/any_model.hpp>
 
 #include <limits>
@@ -22,8 +22,6 @@ struct SummaryOptions {
 
 namespace detail {
 
-/// `[128, 32, 14, 14]`.
-inline std::string batch_shape_text(index_t batch, const Shape& s) { return "[" + std::to_string(batch) + ", " + std::string(to_text(s).view().substr(1)); }
 /// Sizes of the first parameter that belongs to the layer itself: of its weight.
 inline std::string kernel_text(const ParamIndex& index, const LayerRow& row) {
     if (!row.leaf || row.first_param == row.end_param) return "";
@@ -33,10 +31,8 @@ inline std::string kernel_text(const ParamIndex& index, const LayerRow& row) {
     return out + "]";
 }
 
-inline constexpr std::size_t summary_columns = 8;
-
 inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const ParamIndex& index, index_t scalar_bytes, const SummaryOptions& o,
-                     std::vector<TableLine<summary_columns>>& lines) {
+                     std::vector<std::vector<std::string>>& lines) {
     for (const LayerNode& node : nodes) {
         const bool whole = node.children.empty() || depth >= o.max_depth;  // what it holds is not shown by rows of its own
         const std::string times = node.copies > 1 ? std::to_string(node.copies) + " x " : "";
@@ -54,7 +50,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
         layer += node.row ? node.row->type + (node.row->settings.empty() ? "" : " " + node.row->settings) : "Repeat";
         if (node.copies > 1) layer += " x" + std::to_string(node.copies);
         const bool frozen = own.trainable != own.parameters;
-        lines.push_back({layer, batch_shape_text(o.batch, node.in()), batch_shape_text(o.batch, node.out()), node.row ? kernel_text(index, *node.row) : "",
+        lines.push_back({layer, std::string(to_text(node.in(), o.batch).view()), std::string(to_text(node.out(), o.batch).view()), node.row ? kernel_text(index, *node.row) : "",
                          count(own.parameters), frozen ? (own.trainable > 0 ? "in part" : "yes") : "", count(own.macs),
                          whole ? times + byte_text(o.batch * node.out().size() * scalar_bytes) : ""});
         if (!whole) add_rows(node.children, depth + 1, index, scalar_bytes, o, lines);
@@ -68,13 +64,12 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
 /// `scalar_bytes`: of one value.
 [[nodiscard]] inline std::string summary(const ParamIndex& index, const TrainingMemory& planned, const TrainingMemory& claimed, const SummaryOptions& options,
                                          index_t scalar_bytes = 4) {
-    using detail::byte_text, detail::grouped;
     const std::vector<LayerNode> tree = layer_tree(index, options.collapse);
     const std::string n = std::to_string(options.batch);
-    std::vector<detail::TableLine<detail::summary_columns>> lines{
+    std::vector<std::vector<std::string>> lines{
         {"Layer", "Input", "Output", "Kernel", "Parameters", "Frozen", "MACs of a sample", "Output of " + n}};
     detail::add_rows(tree, 0, index, scalar_bytes, options, lines);
-    std::string out = detail::table_text(lines, 4);
+    std::string out = table_text(lines, {.style = TableStyle::ruled, .align = "llllr"});
 
     index_t macs = 0, trainable = 0, buffers = 0;
     for (const LayerNode& node : tree) macs += node.copies * node.macs, trainable += node.copies * node.trainable;
@@ -87,7 +82,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
 
     const bool both = claimed.batch == planned.batch;
     const std::string parts = options.micro_batches > 1 ? " in " + std::to_string(options.micro_batches) + " parts" : "";
-    std::vector<detail::TableLine<4>> memory{{"Bytes of training, batch of " + n + parts, "planned", both ? "claimed" : "", ""}};
+    std::vector<std::vector<std::string>> memory{{"Bytes of training, batch of " + n + parts, "planned", both ? "claimed" : "", ""}};
     const auto row = [&](const std::string& what, index_t plan, index_t claim) {
         memory.push_back({what, grouped(plan), both ? (claim > 0 || plan == 0 ? grouped(claim) : "not yet") : "", plan >= 1024 ? byte_text(plan) : ""});
     };
@@ -101,7 +96,7 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
     row("scratch of kernels", planned.scratch, claimed.scratch);
     if (planned.leaves > 0) row("partial sums of the parts", planned.leaves, claimed.leaves);
     row("total", planned.total(), claimed.total());
-    return out + detail::table_text(memory, 1);
+    return out + table_text(memory, {.style = TableStyle::ruled});
 }
 
 /// The table of a model, typed or with its type forgotten (AnyModel). `loss` may need scratch memory of its own.

@@ -2,6 +2,7 @@
 // A page of plots as gnuplot's commands and data: layout in pixels, legends outside the axes, curves over their bands.
 #pragma once
 
+#include <dla/core/table.hpp>
 #include <dla/io/plot_axis.hpp>
 
 namespace dla::detail {
@@ -9,10 +10,7 @@ namespace dla::detail {
 /// Sizes in pixels of the page's fonts (DejaVu Sans 18, legends 16, notes 14).
 inline constexpr double legend_line = 30, legend_sample = 76, legend_letter = 10.5, note_line = 24, note_letter = 10;
 
-/// Letters of UTF-8 text.
-inline double letters(const std::string& text) {
-    return static_cast<double>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
+inline double letters(const std::string& text) { return static_cast<double>(text_width(text)); }
 
 inline std::string stroke(int color, bool dashed, double width = 2.5) {
     return " lw " + plot_number(width) + (dashed ? " dt (12,6)" : " dt solid") + " lc rgb '" + plot_color(color) + "'";

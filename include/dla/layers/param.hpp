@@ -6,6 +6,9 @@
 #include <dla/kernels/contract.hpp>
 #include <dla/kernels/cpu.hpp>  // what is compiled once for Cpu<float> must not be compiled with the kernels that it inherits
 
+#include <cstdint>
+#include <vector>
+
 namespace dla {
 
 /// What a parameter is, so that optimizers can treat kinds apart.
@@ -24,6 +27,8 @@ struct Dims {
         for (int i = 0; i < rank; ++i) n = saturating_mul(n, d[i]);
         return n;
     }
+    /// As a file's shape.
+    std::vector<std::int64_t> sizes() const { return {d, d + rank}; }
     constexpr bool operator==(const Dims&) const = default;
 };
 

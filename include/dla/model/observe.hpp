@@ -5,17 +5,11 @@
 #include <dla/core/finite.hpp>
 #include <dla/model/model.hpp>
 
-#include <algorithm>
 #include <optional>
 
 namespace dla {
 
 namespace detail {
-
-template <class T>
-bool all_finite(std::span<const T> values) {
-    return std::all_of(values.begin(), values.end(), [](T v) { return is_finite(v); });
-}
 
 /// Hands what a policy's layers make to an observer of host memory; copies only where the policy's memory is another.
 template <class P>

@@ -18,7 +18,7 @@ inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& in
     std::size_t array = 0, counter = 0;
     for_each_row(
         index,
-        [&](const auto& row) { tensors.push_back({prefix + row.path, stored_type_of(w.type), stored_shape(row.dims), std::span(w.arrays[array++])}); },
+        [&](const auto& row) { tensors.push_back({prefix + row.path, stored_type_of(w.type), row.dims.sizes(), std::span(w.arrays[array++])}); },
         [&](const CounterRow& row) { tensors.push_back({prefix + row.path, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[counter++], 1))}); });
 }
 /// Throws Error(checkpoint) for values that no training leaves: not finite, a negative variance, a negative count.
@@ -31,7 +31,7 @@ inline Weights read_weights(const SafetensorsFile& file, const ParamAccess& mode
         model.index(),
         [&](const auto& row) {
             std::vector<std::byte>& host = new_array(w.arrays, row.count, w.type);
-            copy_values(file, prefix + row.path, stored_shape(row.dims), w.type, host);
+            copy_values(file, prefix + row.path, row.dims.sizes(), w.type, host);
             if (!all_finite_in(host, w.type)) refuse(row.path, "holds a value that is not finite");
             if (row.path.ends_with("running_var") && any_negative_in(host, w.type)) refuse(row.path, "holds a negative variance");
         },
@@ -110,7 +110,7 @@ DLA_ONCE void save_checkpoint(const std::string& path, const AnyModel& model, co
                 std::vector<std::byte>& host = detail::new_array(slots, row.count, weights.type);
                 if (optimizer->steps() > 0) model.read(*optimizer, slot, row, std::span(host));
                 tensors.push_back({std::string("optimizer.") + optimizer->slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
-                                   detail::stored_type_of(weights.type), detail::stored_shape(row.dims), std::as_bytes(std::span(host))});
+                                   detail::stored_type_of(weights.type), row.dims.sizes(), std::as_bytes(std::span(host))});
             }
         if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
     }
@@ -199,7 +199,7 @@ DLA_ONCE RunState Checkpoint::load_run(AnyModel& model, Optimizer& optimizer, An
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
         for (const ParamRow& row : index.parameters)
             detail::copy_values(file_, std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
-                                detail::stored_shape(row.dims), type, detail::new_array(slots, row.count, type));
+                                row.dims.sizes(), type, detail::new_array(slots, row.count, type));
     std::size_t read = 0;
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
         for (const ParamRow& row : index.parameters) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/core/table.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -135,18 +136,7 @@ DLA_ONCE std::string ConfusionMatrix::text(std::span<const std::string> names) c
             row.emplace_back(digits);
         }
     }
-    std::vector<std::size_t> width(rows[0].size());
-    for (const auto& row : rows)
-        for (std::size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
-    std::string out;
-    for (const auto& row : rows) {
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            const std::string room(width[i] - row[i].size(), ' ');
-            out += (i ? "  " : "") + (i ? room + row[i] : row[i] + room);
-        }
-        out += '\n';
-    }
-    return out;
+    return table_text(rows);
 }
 
 }  // namespace dla

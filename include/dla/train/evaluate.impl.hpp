@@ -106,6 +106,16 @@ inline void check_sample_weights(const char* who, const Loader& loader, std::spa
     if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
         fail(ErrorCode::data, who, "the weights of all samples are 0; there is nothing to measure");
 }
+/// Throws now, before anything is trained, what a metric would throw when something is measured.
+inline void try_metrics(const AnyModel& model, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics, std::span<const double> sample_weights) {
+    if (metrics.empty()) return;
+    loader.start_epoch(0);
+    const Batch& batch = *loader.next();
+    const std::vector<float> outputs(static_cast<std::size_t>(batch.count * model.output_shape().size()));
+    std::vector<double> weights;
+    weights_of_batch(batch, sample_weights, weights);
+    for (const auto& metric : metrics) metric->reset(), metric->add(outputs, batch.targets(), batch.count, weights);
+}
 /// What the samples of a batch give that count by weights.
 struct WeightedResult {
     LossResult loss;                  // `counted`: labels that count, of samples that weigh something

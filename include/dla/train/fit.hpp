@@ -5,6 +5,7 @@
 #include <dla/train/callback.hpp>
 #include <dla/train/evaluate.hpp>
 #include <dla/train/run_schedule.hpp>
+#include <dla/train/run_place.hpp>
 #include <dla/train/trainer_options.hpp>
 
 #include <optional>
@@ -28,6 +29,8 @@ struct FitOptions {
     std::vector<double> validation_weights = {};
     std::string monitor = {};                           ///< what is to become best, see TrainerOptions::monitor
     int early_stopping_patience = 0;                    ///< epochs without a better value of what is monitored; 0: never stop early
+    /// What the weights are measured on when all is over, with `metrics` too: TrainingResult::test, a line of the log, and a checkpoint NAME_final.
+    std::optional<AnyData> test = {};
 
     Augmentation augmentation = {};  ///< of a Dataset's images, in training
     bool balanced = false;           ///< samples are drawn so that all classes come up alike, see balanced_weights
@@ -43,6 +46,8 @@ struct FitOptions {
     int save_every = 1;               ///< epochs between checkpoints
     bool resume = false;              ///< goes on from the newest checkpoint in `checkpoint_dir` if there is one: the same bits as without the interruption
     bool overwrite = false;           ///< removes what an earlier run of this name left there; without either that is an error
+    /// What checkpoints say about how they came to be, and `resume` compares: a line `key = value` for each setting. Empty: all of these options.
+    std::string config = {};
     std::string run_id = {};          ///< identity of the run, which its files carry; empty: random, so that two runs' checkpoints differ in these bytes
     int log_every = 10;               ///< steps between lines for single steps
     bool stats = false;               ///< statistics of gradients after each epoch, see TrainerOptions::stats
@@ -58,9 +63,16 @@ struct FitOptions {
 /// transforms).
 /// Throws Error(data) when data and network do not fit, Error(usage) for options that contradict each other, Error(numeric) when the loss overflows.
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions options = {});
+/// In a place that was taken before, e.g. before the data were read: name, checkpoint_dir, log_dir, run_id, resume and overwrite are what its options say, and
+/// Error(usage) is thrown where `options` say them as well.
+DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions options, RunPlace& place);
 template <class P>
 TrainingResult fit(BasicModel<P>& model, const AnyData& data, FitOptions options = {}) {
     return fit(*any_model(model), data, std::move(options));
+}
+template <class P>
+TrainingResult fit(BasicModel<P>& model, const AnyData& data, FitOptions options, RunPlace& place) {
+    return fit(*any_model(model), data, std::move(options), place);
 }
 
 }  // namespace dla

@@ -2,36 +2,19 @@
 // What fit is made of: loaders, a Trainer, a log.
 #pragma once
 
-#include <dla/io/json.hpp>
 #include <dla/kernels/cpu/isa.hpp>
+#include <dla/train/fit_config.hpp>
 #include <dla/train/run_log.hpp>
-#include <dla/train/run_place.hpp>
+#include <dla/train/trainer.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 
 namespace dla {
 
 namespace detail {
 
-/// All numbers of a loss; what a SampleLoss computes cannot be written.
-inline Json loss_json(const AnyLoss& any) {
-    Json j = {{"kind", any.get().index()}};
-    std::visit(
-        [&](const auto& loss) {
-            j["reduction"] = static_cast<int>(loss.reduction);
-            if constexpr (requires { loss.label_smoothing; }) j["label_smoothing"] = loss.label_smoothing, j["ignore_index"] = loss.ignore_index;
-            if constexpr (requires { loss.class_weights; }) j["class_weights"] = loss.class_weights;
-            if constexpr (requires { loss.pos_weight; }) j["pos_weight"] = loss.pos_weight;
-            if constexpr (requires { loss.delta; }) j["delta"] = loss.delta;
-            if constexpr (requires { loss.beta; }) j["beta"] = loss.beta;
-            if constexpr (requires { loss.targets; }) j["targets"] = loss.targets;
-        },
-        any.get());
-    return j;
-}
 /// Throws where what was given cannot be meant: metrics of logits that nothing makes logits, masks of bytes.
 inline void check_yes_and_no(const FitOptions& o, const AnyData& data, const AnyLoss& loss) {
     if (data.classes() > 0) return;
@@ -54,70 +37,6 @@ inline void check_yes_and_no(const FitOptions& o, const AnyData& data, const Any
         }
     }
 }
-/// A number that changes with the rates and momenta that a schedule gives, as far as they can be told beforehand.
-inline std::string schedule_fingerprint(AnySchedule schedule, int epochs, index_t steps) {
-    Fnv1a hash;
-    hash.add(std::string_view(schedule.name()));
-    index_t left = 20000;
-    for (int epoch = 0; epoch < epochs && left > 0; ++epoch) {
-        for (index_t step = 0; step < steps && left > 0 && !schedule.finished(); ++step, --left) {
-            const double numbers[] = {schedule.learning_rate(), schedule.momentum().value_or(-1)};
-            hash.add_words(numbers, sizeof numbers);
-            schedule.after_step();
-        }
-        schedule.after_epoch(1);
-    }
-    return to_hex(hash.value());
-}
-/// What a resumed run must have in common with the one that it goes on with, a line for each.
-inline std::string fit_config(const FitOptions& o, const AnyData& data, const AnyLoss& loss, const Optimizer& optimizer, const AnySchedule& schedule,
-                              const AnyModel& model, const Loader& train, const Loader* validation) {
-    Fnv1a layers;
-    for (const LayerRow& row : model.index().layers) layers.add(row.path + row.name + row.settings);
-    const Augmentation& a = o.augmentation;
-    Json j;
-    j["epochs"] = o.epochs;
-    j["batch_size"] = o.batch_size;
-    j["batches"] = train.batches();
-    j["loss"] = loss_json(loss);
-    j["optimizer"] = optimizer.settings();
-    j["schedule"] = schedule_fingerprint(schedule, o.epochs, train.batches());
-    if (o.split) {
-        Fnv1a chosen;
-        for (const auto* part : {&o.split->train, &o.split->validation}) {
-            chosen.add(std::uint64_t{part->size()});
-            chosen.add_words(part->data(), part->size() * sizeof(std::uint32_t));
-        }
-        j["split"] = to_hex(chosen.value());
-    }
-    j["validation"] = {validation ? validation->samples() : 0, o.validation ? to_hex(o.validation->fingerprint()) : ""};
-    j["augmentation"] = {a.padding, a.flip, a.cutout, a.contrast, a.brightness};
-    j["transforms"] = {data.transforms(), o.validation && o.validation->transforms()};
-    j["balanced"] = o.balanced;
-    const auto note = [&](const char* key, const std::vector<double>& weights) {
-        Fnv1a hash;
-        hash.add_words(weights.data(), weights.size() * sizeof(double));
-        if (!weights.empty()) j[key] = to_hex(hash.value());
-    };
-    note("sampling_weights", o.sampling_weights);
-    note("validation_weights", o.validation_weights);
-    j["clip_norm"] = o.clip_norm;
-    j["micro_batches"] = o.micro_batches;
-    j["early_stopping_patience"] = o.early_stopping_patience;
-    j["monitor"] = o.monitor;
-    j["seed"] = static_cast<std::uint64_t>(o.seed);
-    j["parameters"] = model.index().parameter_count();
-    j["layers"] = to_hex(layers.value());
-    for (const auto& metric : o.metrics) j["metrics"].push_back(metric->name() + (metric->settings().empty() ? "" : " " + metric->settings()));
-    for (const ParamRow& row : model.index().parameters)
-        if (!row.trainable) j["frozen"].push_back(row.path);
-    for (const std::string& path : model.eval_layers()) j["eval"].push_back(path);
-    if (model.compute_type() != "f32") j["compute_type"] = model.compute_type();
-    std::string text;
-    for (const auto& [key, value] : j.items()) text += key + " = " + value.dump() + "\n";
-    return text;
-}
-
 /// Lines on the terminal, the log on disk, and the user's own callback.
 class FitLog final : public TrainingCallback {
 public:
@@ -150,9 +69,16 @@ private:
     std::unique_ptr<RunLog> files_;
 };
 
-}  // namespace detail
+inline RunPlaceOptions place_options(const FitOptions& o) {
+    return {.name = o.name,
+            .checkpoint_dir = o.checkpoint_dir,
+            .log_folder = o.log_dir.empty() ? "" : o.log_dir + "/" + o.name,
+            .earlier = o.resume ? EarlierRun::resume_if_any : o.overwrite ? EarlierRun::overwrite : EarlierRun::refuse,
+            .run_id = o.run_id};
+}
 
-DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) {
+/// Without a place takes that of the options, when all else is known to be right.
+inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions& o, RunPlace* place) {
     const auto require = [](bool good, const char* what) {
         if (!good) fail(ErrorCode::usage, "fit", what);
     };
@@ -174,10 +100,11 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     const ParamIndex& index = model.index();
     require(std::ranges::any_of(index.parameters, &ParamRow::trainable) || index.parameters.empty() || !index.buffers.empty() || !o.callbacks.empty(),
             "all parameters are frozen; nothing is left to train");
-    const AnyLoss loss = detail::loss_for(o.loss, data);
-    detail::check_fit("fit", model, data, &loss);
-    detail::check_yes_and_no(o, data, loss);
-    if (o.validation) detail::check_fit("fit, validation", model, *o.validation, &loss);
+    const AnyLoss loss = loss_for(o.loss, data);
+    check_fit("fit", model, data, &loss);
+    check_yes_and_no(o, data, loss);
+    if (o.validation) check_fit("fit, validation", model, *o.validation, &loss);
+    if (o.test) check_fit("fit, test", model, *o.test, &loss);
 
     Split split{data.samples(), {}};
     if (o.validation_share > 0) {
@@ -207,6 +134,9 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
     std::unique_ptr<Loader> validation;
     if (!split.validation.empty()) validation = data.loader(split.validation, evaluation);
     if (o.validation) validation = o.validation->loader(o.validation->samples(), evaluation);
+    std::unique_ptr<Loader> test;
+    if (o.test) test = o.test->loader(o.test->samples(), evaluation);
+    if (test) try_metrics(model, *test, o.metrics, {});
 
     Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
     AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
@@ -219,47 +149,64 @@ DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) 
                  text("the warm-up takes ", o.warmup->options.length, in_steps ? " steps" : " epochs", ", and the run has ", run, "; shorten it").view());
     }
     AnySchedule schedule(schedule_options);
+    std::optional<RunPlace> own;
+    const RunPlaceOptions where = place ? place->options() : place_options(o);
     Trainer trainer(model, optimizer, schedule, loss, *train, validation.get(),
-                    {.name = o.name,
-                     .checkpoint_dir = o.checkpoint_dir,
+                    {.name = where.name,
+                     .checkpoint_dir = where.checkpoint_dir,
                      .epochs = o.epochs,
                      .log_every = o.log_every,
                      .save_every = o.save_every,
                      .early_stopping_patience = o.early_stopping_patience,
                      .monitor = o.monitor,
-                     .metrics = o.metrics,
+                     .metrics = test && !validation ? std::vector<std::shared_ptr<Metric>>{} : o.metrics,
                      .validation_weights = o.validation_weights,
                      .clip_norm = o.clip_norm,
                      .micro_batches = o.micro_batches,
                      .stats = o.stats,
                      .quiet = o.quiet});
     RunState& state = trainer.state();
-    state.config = detail::fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get());
+    state.config = o.config.empty() ? fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get()) : o.config;
     state.isa = to_string(active_isa());
     state.seed = static_cast<std::uint64_t>(o.seed);
     state.data_fingerprint = data.fingerprint();
 
-    const std::string log_folder = o.log_dir.empty() ? "" : o.log_dir + "/" + o.name;
-    RunPlace place({.name = o.name,
-                    .checkpoint_dir = o.checkpoint_dir,
-                    .log_folder = log_folder,
-                    .earlier = o.resume ? EarlierRun::resume_if_any : o.overwrite ? EarlierRun::overwrite : EarlierRun::refuse,
-                    .run_id = o.run_id});
-    const std::string resumed_from = place.begin(trainer, o.quiet);
+    if (!place) place = &own.emplace(where);
+    const std::string resumed_from = place->begin(trainer, o.quiet);
 
     for (TrainingCallback* callback : o.callbacks) callback->take_stop();  // of another run
-    detail::FitLog log(o.callbacks, o.quiet);
-    if (!log_folder.empty()) log.open(log_folder, state);
+    FitLog log(o.callbacks, o.quiet);
+    if (!where.log_folder.empty()) log.open(where.log_folder, state);
     TrainingResult result = trainer.run(log);
     result.resumed_from = resumed_from;
-    if (result.interrupted_by != 0 && !result.checkpoint.empty() && !o.quiet)
-        std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d after epoch %d, batch %lld; everything is in %s; `resume` goes on with it\n",
-                     o.name.c_str(), result.interrupted_by, result.state.epoch, static_cast<long long>(result.state.batch), result.checkpoint.c_str());
-    if (log.files() && result.interrupted_by == 0) {
-        const PlotResult plot = log.files()->plot(result.state, o.name);
+    if (result.interrupted_by != 0) {
+        if (!result.checkpoint.empty() && !o.quiet)
+            std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d after epoch %d, batch %lld; everything is in %s; go on with it by %s\n",
+                         where.name.c_str(), result.interrupted_by, result.state.epoch, static_cast<long long>(result.state.batch), result.checkpoint.c_str(),
+                         where.to_resume.c_str());
+        return result;
+    }
+    if (test) {
+        result.test = evaluate(model, loss, *test, o.metrics);
+        if (log.files()) log.files()->test(*result.test, result.state.epoch, result.state.step);
+        if (!where.checkpoint_dir.empty()) result.checkpoint = trainer.save_final(*result.test);
+    }
+    if (log.files()) {
+        const PlotResult plot = log.files()->plot(result.state, where.name);
+        if (plot.drawn) result.curve = plot.files[0];
         if (!plot.drawn) std::fprintf(stderr, "note: no training curve: %s\n", plot.message.c_str());
     }
     return result;
+}
+
+}  // namespace detail
+
+DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) { return detail::fit(model, data, o, nullptr); }
+
+DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o, RunPlace& place) {
+    if (o.name != FitOptions{}.name || !o.checkpoint_dir.empty() || !o.log_dir.empty() || !o.run_id.empty() || o.resume || o.overwrite)
+        fail(ErrorCode::usage, "fit", "the place of the run says its name and folders, and what becomes of an earlier run; leave them out of the options");
+    return detail::fit(model, data, o, &place);
 }
 
 }  // namespace dla

@@ -60,6 +60,5 @@ inline void copy_values(const SafetensorsFile& file, std::string_view name, std:
         file.copy_to(name, shape, values_in<double>(out), widening);
 }
 
-inline std::vector<std::int64_t> stored_shape(const Dims& dims) { return {dims.d, dims.d + dims.rank}; }
 
 }  // namespace dla::detail

@@ -43,6 +43,8 @@ public:
     RunPlace& operator=(const RunPlace&) = delete;
     ~RunPlace();
 
+    const RunPlaceOptions& options() const { return options_; }
+
     /// What an earlier run of this name had left when the place was taken.
     const RunFiles& earlier() const { return earlier_; }
 

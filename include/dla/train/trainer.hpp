@@ -37,11 +37,6 @@ public:
     /// is not finite, naming step and first bad layer; checkpoints on disk stay as they are.
     TrainingResult run(TrainingCallback& log);
 
-    /// The statistics after the last epoch, when the options ask for them.
-    const GradStats& stats() const { return stats_; }
-    /// The fixed batch again, with the weights that the model holds now: after `run`, the best ones. Only when the options ask for statistics.
-    GradStats measure_stats();
-
     /// Writes the final checkpoint: the weights the model holds now, the history, and the accuracy on the test set where it is one of classes. Gives its
     /// path, empty when the options name no folder for checkpoints.
     std::string save_final(const Evaluation& test);
@@ -56,9 +51,6 @@ private:
     bool finish_epoch(TrainingCallback& log, Progress& progress, TrainingResult& result);
 
     void set_monitor();
-
-    /// Throws now, before anything is trained, what a metric would throw after the first epoch.
-    void try_metrics();
 
     /// Path of the first buffer that holds a value that is not finite, or empty; as sentences call it.
     std::string first_bad_buffer() const;
@@ -81,7 +73,6 @@ private:
     std::string watched_;  // by a schedule that waits for progress
     bool warned_ = false;
     RunState state_;
-    GradStats stats_;
     std::vector<float> fixed_inputs_, fixed_values_;
     std::vector<std::int32_t> fixed_labels_;
     std::vector<std::vector<float>> before_;  // parameters before the last step of the epoch

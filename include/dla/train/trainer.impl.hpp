@@ -63,7 +63,7 @@ DLA_ONCE void Trainer::check() {
     const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
     model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
     if (validation_) detail::check_sample_weights("validation_weights", *validation_, options_.validation_weights);
-    if (validation_ && !options_.metrics.empty()) try_metrics();
+    if (validation_) detail::try_metrics(model_, *validation_, options_.metrics, options_.validation_weights);
     const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
     const index_t least = model_.least_batch() * options_.micro_batches;
     const LastBatch rest = train_.options().last_batch;
@@ -105,8 +105,6 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
     result.state = state_;
     return result;
 }
-
-DLA_ONCE GradStats Trainer::measure_stats() { return grad_stats(model_, loss_, fixed_inputs_, fixed_targets()); }
 
 DLA_ONCE std::string Trainer::save_final(const Evaluation& test) {
     if (options_.checkpoint_dir.empty()) return "";
@@ -178,8 +176,8 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
         std::vector<std::vector<std::byte>> gradients;  // of the last step, for those who look at the model next
         for (const ParamRow& row : model_.index().parameters)
             model_.read(ParamPart::gradient, row, std::span(detail::new_array(gradients, row.count, model_.value_type())));
-        stats_ = grad_stats(model_, loss_, fixed_inputs_, fixed_targets());
-        add_updates(stats_, model_, before_);
+        result.stats = grad_stats(model_, loss_, fixed_inputs_, fixed_targets());
+        add_updates(result.stats, model_, before_);
         for (std::size_t i = 0; i < gradients.size(); ++i)
             model_.write(ParamPart::gradient, model_.index().parameters[i], std::span<const std::byte>(gradients[i]));
     }
@@ -188,7 +186,7 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
         state_.kind = "best";
         if (!options_.checkpoint_dir.empty()) save_checkpoint(path("_best"), model_, state_);
     }
-    log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &stats_ : nullptr});
+    log.epoch({m, best, state_.step, rate, seconds, model_, options_.stats ? &result.stats : nullptr});
     const bool stopped = log.take_stop();
     const bool last = stopped || state_.epoch == options_.epochs || state_.stopping.should_stop(options_.early_stopping_patience);
     if (last || (options_.save_every > 0 && state_.epoch % options_.save_every == 0)) {
@@ -239,15 +237,6 @@ DLA_ONCE void Trainer::set_monitor() {
              "ReduceOnPlateau waits for " + std::string(schedule_.maximizes() ? "larger" : "smaller") + " values, and '" + name + "' is better when " +
                  (state_.higher_is_better ? "larger" : "smaller") + "; set its `maximize` to " + (state_.higher_is_better ? "true" : "false"));
     watched_ = name;
-}
-
-DLA_ONCE void Trainer::try_metrics() {
-    validation_->start_epoch(0);
-    const Batch& batch = *validation_->next();
-    const std::vector<float> outputs(static_cast<std::size_t>(batch.count * model_.output_shape().size()));
-    std::vector<double> weights;
-    detail::weights_of_batch(batch, options_.validation_weights, weights);
-    for (const auto& metric : options_.metrics) metric->reset(), metric->add(outputs, batch.targets(), batch.count, weights);
 }
 
 DLA_ONCE std::string Trainer::first_bad_buffer() const {

@@ -2,10 +2,12 @@
 // What a trainer is told, and what it gives.
 #pragma once
 
-#include <dla/train/metric.hpp>
+#include <dla/inspect/grad_stats.hpp>
+#include <dla/train/evaluate.hpp>
 #include <dla/train/run_state.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,9 @@ struct TrainingResult {
     bool stopped_early = false;  ///< before all epochs, by early stopping or a callback
     std::string checkpoint;  ///< the last one written; empty: none
     std::string resumed_from;  ///< the checkpoint that the run went on with; empty: it began anew (`fit`)
+    GradStats stats;           ///< after the last epoch, where the options ask for them
+    std::optional<Evaluation> test;  ///< of the weights that the model holds now, see FitOptions::test
+    std::string curve;               ///< the picture of the training curve; empty: none (`fit`)
 };
 /// `train loss 0.0123, train accuracy 99.80 %, val loss 0.0456, ...`: what was measured.
 DLA_ONCE std::ostream& operator<<(std::ostream& out, const EpochMetrics& m);

@@ -38,7 +38,7 @@ DLA_ONCE void save_arrays(const std::string& path, const ParamAccess& model, std
             if (type == StoredType::f16) host = converted_bytes<f16>(host, own);
             if (type == StoredType::f32 && own != ValueType::f32) host = converted_bytes<float>(host, own);
             if (type == StoredType::f64 && own != ValueType::f64) host = converted_bytes<double>(host, own);
-            tensors.push_back({row.path, type, stored_shape(row.dims), std::as_bytes(std::span(host))});
+            tensors.push_back({row.path, type, row.dims.sizes(), std::as_bytes(std::span(host))});
         },
         [&](const CounterRow& row) {
             tensors.push_back({row.path, StoredType::i64, {}, std::as_bytes(std::span(&counters.emplace_back(model.read(row)), 1))});
@@ -94,7 +94,7 @@ DLA_ONCE LoadWeightsReport load_weights(const std::string& path, ParamAccess& mo
             std::vector<std::byte> host(static_cast<std::size_t>(row.count) * size_of(model.value_type()));
             const auto read = [&](const std::string& name) {
                 const auto copy = [&](Widening widening) {
-                    detail::copy_values(file, name, detail::stored_shape(row.dims), model.value_type(), host, widening);
+                    detail::copy_values(file, name, row.dims.sizes(), model.value_type(), host, widening);
                 };
                 try {
                     copy(options.widening);

@@ -2,7 +2,7 @@
 // Which keys of a configuration become which options.
 #pragma once
 
-#include <algorithm>
+#include <dla/config/write.hpp>
 
 namespace dla::inline DLA_ABI_TAG {
 
@@ -12,35 +12,31 @@ DLA_ONCE Optimizer make_optimizer(const TrainingConfig& c) {
     return make_optimizer(c.optimizer, options);
 }
 
-DLA_ONCE AnySchedule make_schedule(const TrainingConfig& c, index_t steps_per_epoch) {
-    AnyScheduleOptions options;
-    options.learning_rate = c.learning_rate;
-    if (c.warmup_epochs > 0) options.warmup = LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps_per_epoch, .unit = ScheduleUnit::step});
-    const auto of_run = [&](const RunSchedule& schedule) { return schedule.of(static_cast<int>(c.num_epochs), steps_per_epoch, options.warmup); };
-    if (c.scheduler == "reduce_lr") options.rule = ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
-    if (c.scheduler == "cosine") options.rule = of_run(CosineOptions{});
-    if (c.scheduler == "one_cycle") options.rule = of_run(OneCycleOptions{.cycle_momentum = c.optimizer != "sgd" || c.momentum > 0});
-    return AnySchedule(options);
+DLA_ONCE FitOptions fit_options(const ExperimentConfig& config, const DatasetPair& data) {
+    const TrainingConfig& c = config.training;
+    FitOptions o;
+    o.epochs = static_cast<int>(c.num_epochs);
+    o.batch_size = c.batch_size;
+    o.loss = CrossEntropy{.label_smoothing = c.label_smoothing};
+    o.optimizer = make_optimizer(c);
+    if (c.scheduler == "reduce_lr") o.schedule = ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
+    if (c.scheduler == "cosine") o.schedule = CosineOptions{};
+    if (c.scheduler == "one_cycle") o.schedule = OneCycleOptions{.cycle_momentum = c.optimizer != "sgd" || c.momentum > 0};
+    o.seed = Seed{static_cast<std::uint64_t>(c.seed)};
+    o.split = random_split(data.train.size(), config.dataset.val_size, o.seed);
+    if (c.warmup_epochs > 0) {
+        const index_t steps = Loader(data.train, o.split->train, {.batch_size = c.batch_size, .workers = 0}).batches();
+        o.warmup = LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps, .unit = ScheduleUnit::step});
+    }
+    if (config.dataset.augment) o.augmentation = cifar10_augmentation;
+    o.early_stopping_patience = static_cast<int>(c.early_stopping_patience);
+    o.clip_norm = c.clip_grad_norm;
+    o.micro_batches = static_cast<int>(c.micro_batches);
+    o.save_every = static_cast<int>(c.save_every);
+    o.log_every = static_cast<int>(c.log_every);
+    o.config = to_toml(config, true);
+    o.test = data.test;
+    return o;
 }
-
-DLA_ONCE TrainerOptions trainer_options(const TrainingConfig& c) {
-    return {.checkpoint_dir = "",
-            .epochs = static_cast<int>(c.num_epochs),
-            .log_every = static_cast<int>(c.log_every),
-            .save_every = static_cast<int>(c.save_every),
-            .early_stopping_patience = static_cast<int>(c.early_stopping_patience),
-            .clip_norm = c.clip_grad_norm,
-            .micro_batches = static_cast<int>(c.micro_batches)};
-}
-
-DLA_ONCE ExperimentRun::ExperimentRun(const ExperimentConfig& config, const DatasetPair& data, Seed seed)
-    : split(random_split(data.train.size(), config.dataset.val_size, seed)),
-      train(data.train, split.train,
-            {.batch_size = config.training.batch_size, .augmentation = config.dataset.augment ? cifar10_augmentation : Augmentation{}, .seed = seed}),
-      validation(data.train, split.validation, evaluation_options(config.training.batch_size)),
-      test(data.test, all_samples(data.test), evaluation_options(config.training.batch_size)),
-      optimizer(make_optimizer(config.training)),
-      schedule(make_schedule(config.training, train.batches())),
-      loss{.label_smoothing = config.training.label_smoothing} {}
 
 }  // namespace dla::inline DLA_ABI_TAG

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// How a network is rebuilt.
+#pragma once
+
+#include <dla/train/checkpoint.hpp>
+#include <dla/zoo/make_model.hpp>
+
+#include <filesystem>
+
+namespace dla::inline DLA_ABI_TAG {
+
+namespace detail {
+
+/// Bytes that the largest arrays of the network take in a file; fewer than there are in all.
+inline std::uint64_t least_bytes(const ModelConfig& m) {
+    const auto product = [](std::int64_t a, std::int64_t b) { return 4 * static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b); };
+    const auto& sizes = m.name == "mlp" ? m.layer_sizes : m.filters;
+    const std::int64_t window = m.name == "mlp" ? 1 : m.kernel_size * m.kernel_size;
+    std::uint64_t bytes = product(m.input_shape[0] * (m.name == "mlp" ? m.input_shape[1] * m.input_shape[2] : window), sizes[0]);
+    for (std::size_t i = 0; i + 1 < sizes.size(); ++i) bytes += product(sizes[i] * window, sizes[i + 1]);
+    return bytes;
+}
+
+}  // namespace detail
+
+DLA_ONCE SavedNetwork load_network(const std::string& file, int threads) {
+    const Checkpoint checkpoint(file);
+    SavedNetwork saved;
+    const std::string& text = checkpoint.state().config;
+    if (text.find("[model]") == text.npos)
+        fail(ErrorCode::checkpoint, checkpoint.where(), "says no configuration of a network; load it into the network that it is of (load_weights)");
+    try {
+        saved.config = parse_config(text, "config");
+    } catch (const Error& e) {
+        fail(ErrorCode::checkpoint, checkpoint.where(), "its configuration is damaged: " + one_line(e.what()));
+    }
+    if (const auto least = detail::least_bytes(saved.config.model); least > std::filesystem::file_size(file))  // before that much memory is claimed
+        fail(ErrorCode::checkpoint, file,
+             "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
+    saved.model = make_model(saved.config.model, Seed{0}, threads);
+    checkpoint.load_weights(*saved.model);
+    return saved;
+}
+
+}  // namespace dla::inline DLA_ABI_TAG
