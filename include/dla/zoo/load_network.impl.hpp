@@ -2,14 +2,13 @@
 // How a network is rebuilt.
 #pragma once
 
+#include <dla/config/toml.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/zoo/make_model.hpp>
 
 #include <filesystem>
 
-namespace dla::inline DLA_ABI_TAG {
-
-namespace detail {
+namespace dla::detail {
 
 /// Bytes that the largest arrays of the network take in a file; fewer than there are in all.
 inline std::uint64_t least_bytes(const ModelConfig& m) {
@@ -21,7 +20,9 @@ inline std::uint64_t least_bytes(const ModelConfig& m) {
     return bytes;
 }
 
-}  // namespace detail
+}  // namespace dla::detail
+
+namespace dla::inline DLA_ABI_TAG {
 
 DLA_ONCE SavedNetwork load_network(const std::string& file, int threads) {
     const Checkpoint checkpoint(file);
