@@ -180,7 +180,7 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     TrainingResult result = trainer.run(log);
     result.resumed_from = resumed_from;
     if (result.interrupted_by != 0) {
-        if (!result.checkpoint.empty() && !o.quiet)
+        if (!result.checkpoint.empty())
             std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d after epoch %d, batch %lld; everything is in %s; go on with it by %s\n",
                          where.name.c_str(), result.interrupted_by, result.state.epoch, static_cast<long long>(result.state.batch), result.checkpoint.c_str(),
                          where.to_resume.c_str());

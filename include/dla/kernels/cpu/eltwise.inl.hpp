@@ -8,6 +8,8 @@ void activation_forward(const ActivationOptions& options, index_t n, const float
         return map(n, y, [=](Vec v) __attribute__((always_inline)) { return v < 0.0f ? splat(0.0f) : v; }, x);
     else if constexpr (Kind == Activation::leaky_relu)
         return map(n, y, [value](Vec v) __attribute__((always_inline)) { return v > 0.0f ? v : v * value; }, x);
+    else if constexpr (Kind == Activation::gelu && vector_bytes > 16)
+        return map(n, y, [=](Vec v) __attribute__((always_inline)) { return gelu(v); }, x);
     else if constexpr (Kind == Activation::gelu)
         return map_wide(
             n, y,
@@ -52,6 +54,8 @@ void activation_backward(const ActivationOptions& options, index_t n, const floa
         return map(n, dx, [=](Vec y, Vec d) __attribute__((always_inline)) { return y <= 0.0f ? splat(0.0f) : d; }, v, dy);
     else if constexpr (Kind == Activation::leaky_relu)
         return map(n, dx, [value](Vec x, Vec d) __attribute__((always_inline)) { return x > 0.0f ? d : d * value; }, v, dy);
+    else if constexpr (Kind == Activation::gelu && vector_bytes > 16)
+        return map(n, dx, [=](Vec x, Vec d) __attribute__((always_inline)) { return d * gelu_slope(x); }, v, dy);
     else if constexpr (Kind == Activation::gelu)
         return map_wide(
             n, dx,
