@@ -2,8 +2,7 @@
 // Branches that take the same input, and how their outputs become one.
 #pragma once
 
-#include <dla/compose/fork_backward.hpp>
-#include <dla/core/objects.hpp>
+#include <dla/compose/fork_layer.hpp>
 #include <dla/core/pack.hpp>
 
 namespace dla {
@@ -33,7 +32,7 @@ struct Multiply {
 /// `Parallel<Concat, Conv2d<64, 32, 1>, Sequential<Conv2d<64, 16, 1>, ReLU, Conv2d<16, 32, 3>>>`, `Parallel<Concat, Identity, Block>`,
 /// `Parallel<Concat, Identity, Sequential<MaxPool2d<2>, Inner, Upsample2d<2>>>`.
 template <class Join, class... Branches>
-struct Parallel {
+struct Parallel : detail::ForkLayer<Parallel<Join, Branches...>, Branches...> {
     static_assert(
         requires {
             { Join::merge } -> std::convertible_to<Merge>;
@@ -43,8 +42,6 @@ struct Parallel {
     static_assert(Join::merge != Merge::multiply || sizeof...(Branches) == 2,
                   "dla: Parallel<Multiply, ...> takes two branches, of which the second may be a gate");
 
-    static constexpr std::size_t N = sizeof...(Branches);
-    static constexpr bool is_container = true;
     static constexpr Merge merge = Join::merge;
 
     Pack<Branches...> branches;
@@ -53,27 +50,9 @@ struct Parallel {
     template <class P>
     static constexpr Needs needs_on{
         .x = ((detail::needs_of<Branches, P>().x || (merge == Merge::multiply && requires(const Branches& b) { b.is_identity(); })) || ...), .y = false};
-    template <class P>
-    static constexpr bool has_parameters_on = (detail::has_parameters<Branches, P>() || ...);
-    static constexpr bool mixes_samples = (detail::mixes_samples<Branches>() || ...);
 
     constexpr Parallel() = default;
     constexpr explicit Parallel(const Branches&... bs) : Parallel(std::index_sequence_for<Branches...>{}, bs...) {}
-
-    template <class P>
-    struct State {
-        static_assert((detail::LayerCheck<Branches, P>::passed && ...));
-        static_assert((LayerOn<Branches, P> && ...), "dla: a branch of this Parallel cannot run on this policy; the notes say what it lacks");
-        Objects<LayerState<Branches, P>...> children;
-        Shape in, out;
-        std::array<detail::BranchState, N> branches;
-    };
-    template <class P>
-    struct Tape {
-        Objects<LayerTape<Branches, P>...> children;
-        std::array<detail::BranchTape<P>, N> branches;
-        detail::MergeTape<P> merge;
-    };
 
     [[gnu::cold]] constexpr Text name() const { return "Parallel"; }
     template <class V>
@@ -81,109 +60,25 @@ struct Parallel {
         v("join", Text(Join::text));
     }
 
-    [[gnu::cold]] constexpr ShapeResult out_shape(Shape in) const {
-        std::array<Shape, N> shapes;
-        std::array<bool, N> identity{};
-        ShapeResult refused{Shape{}};
-        each_branch([&](std::size_t i, const auto& branch) {
-            if (!refused.ok()) return;
-            const ShapeResult s = detail::checked_out_shape(branch, in);
-            if (!s.ok()) refused = detail::child_refusal(text(i), branch.name(), in, s);
-            shapes[i] = s.shape;
-            identity[i] = detail::is_identity(branch);
-        });
-        if (!refused.ok()) return refused;
-        return detail::merged_shape(merge, shapes, identity, {[](std::size_t i) { return text("branch ", i); }, "Parallel", Join::advice});
-    }
-
-    template <class P, class Builder>
-    [[gnu::cold]] State<P> build(Builder& b, const Shape& in) const {
-        State<P> state;
-        state.in = in;
-        state.out = out_shape(in).shape;
-        each_branch([&]<class L>(std::size_t i, const L& branch) {
-            detail::BranchState& s = state.branches[i];
-            const auto scope = b.scope(text(i));
-            int id = -1;
-            *reinterpret_cast<LayerState<L, P>*>(state.children.data() + state.children.offsets[i]) = detail::build_child<P>(branch, b, in, id, s.out);
-            s.rows = {{id}, {id}};
-            s.identity = detail::is_identity(branch);
-            s.reorders = merge == Merge::add && s.identity && in.is_flattened_image() && !state.out.is_flattened_image();
-            if (s.reorders) s.out = state.out;
-        });
-        return state;
-    }
-
-    template <class V, class P>
-    void walk_forward(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y, Tape<P>& tape, Gradients wants) const {
-        const AtWork<P> work(*this, state, &tape);
-        detail::walk_fork_forward(v, work.fork, x, y, wants);
-    }
-    template <class V, class P>
-    void walk_backward(V& v, const State<P>& state, const ConstView<P>& x, const ConstView<P>& y, const OutputGradient<P>& dy, const View<P>& dx, Tape<P>& tape,
-                       Gradients wants) const {
-        const AtWork<P> work(*this, state, &tape);
-        detail::walk_fork_backward(v, work.fork, x, y, dy, dx, wants);
-    }
-    template <class V, class P>
-    void walk_infer(V& v, const State<P>& state, const ConstView<P>& x, const View<P>& y) const {
-        const AtWork<P> work(*this, state, nullptr);
-        detail::walk_fork_infer(v, work.fork, x, y);
-    }
-
-    template <class P>
-    void infer(Context<P>& c, const State<P>& state, ConstView<P> x, View<P> y) const {
-        detail::run_infer<P>(*this, c, state, x, y);
-    }
-    template <class P>
-    void forward(Context<P>& c, State<P>& state, ConstView<P> x, View<P> y, Tape<P>& tape) const {
-        detail::run_forward<P>(*this, c, state, x, y, tape);
-    }
-    template <class P>
-    void backward(Context<P>& c, State<P>& state, ConstView<P> x, ConstView<P> y, ConstView<P> dy, View<P> dx, Tape<P>& tape) const {
-        detail::run_backward<P>(*this, c, state, x, y, dy, dx, tape);
-    }
-
 private:
+    friend detail::ForkLayer<Parallel, Branches...>;
+    static constexpr bool rows_of_identities = true;
+
     template <std::size_t... Is>
     constexpr Parallel(std::index_sequence<Is...>, const Branches&... bs) {
         ((get<Is>(branches) = bs), ...);
     }
 
-    /// f(number, branch) for each.
-    template <class F>
-    constexpr void each_branch(const F& f) const {
-        [&]<std::size_t... Is>(std::index_sequence<Is...>) { (f(Is, get<Is>(branches)), ...); }(std::index_sequence_for<Branches...>{});
+    template <std::size_t I>
+    constexpr const auto& branch() const {
+        return get<I>(branches);
     }
-
-    /// The branches as a fork; points into itself.
+    [[gnu::cold]] static constexpr Text branch_key(std::size_t i) { return text(i); }
+    [[gnu::cold]] static constexpr detail::BranchWords branch_words() { return {[](std::size_t i) { return text("branch ", i); }, "Parallel", Join::advice}; }
     template <class P>
-    struct AtWork {
-        std::array<detail::Unit<P>, N> units;
-        detail::Fork<P> fork;
-
-        AtWork(const Parallel& p, const State<P>& s, Tape<P>* tape)
-            : units{units_of(p, s, tape, std::index_sequence_for<Branches...>{})},
-              fork{merge,
-                   s.in,
-                   s.out,
-                   detail::links_of<P, Branches...>,
-                   units,
-                   s.branches,
-                   tape ? std::span(tape->branches) : std::span<detail::BranchTape<P>>(),
-                   tape ? &tape->merge : nullptr,
-                   {}} {}
-        AtWork(const AtWork&) = delete;
-        AtWork& operator=(const AtWork&) = delete;
-
-    private:
-        template <std::size_t... Is>
-        static std::array<detail::Unit<P>, N> units_of(const Parallel& p, const State<P>& s, Tape<P>* tape, std::index_sequence<Is...>) {
-            return {detail::unit_of<Branches, P>(get<Is>(p.branches),
-                                                 *reinterpret_cast<const LayerState<Branches, P>*>(s.children.data() + s.children.offsets[Is]),
-                                                 tape ? tape->children.data() + tape->children.offsets[Is] : nullptr, s.branches[Is].rows)...};
-        }
-    };
+    static constexpr detail::SumActivation<P> sum_activation() {
+        return {};
+    }
 };
 
 }  // namespace dla
