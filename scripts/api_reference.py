@@ -26,7 +26,7 @@ backend/precision.hpp compose/chain.hpp compose/check.hpp compose/conv_norm.hpp 
 compose/linear_norm.hpp compose/merged_shape.hpp compose/norm_members.hpp compose/plan.hpp compose/schedule.hpp config/check.hpp core/arena.hpp core/config.hpp core/edit_distance.hpp
 core/hash.hpp core/math.hpp core/objects.hpp core/pack.hpp data/cifar.hpp data/gzip.hpp data/idx.hpp  data/tar.hpp inspect/graph_label.hpp inspect/graph_dot.hpp inspect/graph_svg.hpp inspect/layer_tree.hpp
 inspect/svg_text.hpp io/plot_axis.hpp io/plot_script.hpp io/safetensors_header.hpp io/wire.hpp layers/axis.hpp layers/window.hpp model/batch_memory.hpp model/builder.hpp
-model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp model/workspace_pool.hpp optim/optimizer_memory.hpp train/fit_config.hpp train/rows.hpp version.hpp
+model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp model/workspace_pool.hpp optim/optimizer_memory.hpp train/rows.hpp version.hpp
 """.split()
 
 # What containers call, and those who use a layer do not.

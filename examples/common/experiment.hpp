@@ -4,8 +4,8 @@
 
 #include <dla/config.hpp>
 #include <dla/data.hpp>
+#include <dla/experiment.hpp>
 #include <dla/train.hpp>
-#include <dla/zoo.hpp>
 
 #include <functional>
 #include <memory>

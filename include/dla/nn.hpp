@@ -25,6 +25,7 @@
 
 #include <dla/loss/cross_entropy.hpp>
 #include <dla/loss/elementwise.hpp>
+#include <dla/loss/soft_cross_entropy.hpp>
 
 #include <dla/optim/adam.hpp>
 #include <dla/optim/make_optimizer.hpp>

@@ -2,6 +2,7 @@
 // One of two translation units that include every umbrella twice: what is not inline does not link. Compares what both see of the library.
 #include <dla/config.hpp>
 #include <dla/data.hpp>
+#include <dla/experiment.hpp>
 #include <dla/inspect.hpp>
 #include <dla/io.hpp>
 #include <dla/nn.hpp>
@@ -11,6 +12,7 @@
 // again
 #include <dla/config.hpp>
 #include <dla/data.hpp>
+#include <dla/experiment.hpp>
 #include <dla/inspect.hpp>
 #include <dla/io.hpp>
 #include <dla/nn.hpp>

@@ -7,6 +7,7 @@
 #include <dla/nn.hpp>
 #include <dla/io.hpp>
 #include <dla/data.hpp>
+#include <dla/experiment.hpp>
 #include <dla/config.hpp>
 
 #include <string>

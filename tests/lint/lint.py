@@ -20,7 +20,8 @@ BELOW = {
     "io": "core",
     "train": "core backend kernels layers compose loss optim model inspect data io",
     "config": "core io",
-    "zoo": "core backend kernels layers compose loss optim model inspect data io train config",
+    "zoo": "core backend kernels layers compose loss optim model inspect data io config",
+    "experiment": "core backend kernels layers compose loss optim model inspect data io train config zoo",
     "interop": "core backend kernels layers compose loss optim model inspect data io train config zoo",
 }
 # The only macros: switches of core/config.hpp, the version, and these.

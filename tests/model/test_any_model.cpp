@@ -144,6 +144,8 @@ void takes_any_loss() {
     takes_the_steps_of_its_own<P>(Huber<float>{.delta = 0.3}, Huber<T>{.delta = 0.3}, false);
     takes_the_steps_of_its_own<P>(SmoothL1<float>{.beta = 0.3}, SmoothL1<T>{.beta = 0.3}, false);
     takes_the_steps_of_its_own<P>(BCEWithLogits<float>{.pos_weight = {2, 1, 3}}, BCEWithLogits<T>{.pos_weight = {2, 1, 3}}, false);
+    takes_the_steps_of_its_own<P>(SoftCrossEntropy<float>{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5}},
+                                  SoftCrossEntropy<T>{.label_smoothing = 0.1, .class_weights = {1, 2, 0.5}}, false);
 }
 
 }  // namespace

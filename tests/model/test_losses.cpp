@@ -81,12 +81,40 @@ TEST_CASE("gradients of the losses are those of central differences") {
             check_gradient(SmoothL1<double>{.beta = 0, .reduction = reduction}, shape, targets, batch);
             check_gradient(BCEWithLogits<double>{.reduction = reduction}, shape, targets, batch);
             check_gradient(BCEWithLogits<double>{.pos_weight = {3}, .reduction = reduction}, shape, targets, batch);
+            check_gradient(SoftCrossEntropy<double>{.reduction = reduction}, shape, targets, batch);
+            check_gradient(SoftCrossEntropy<double>{.label_smoothing = 0.2, .reduction = reduction}, shape, targets, batch);
         }
     }
     std::vector<double> targets(48, 0.25), each;
     for (int i = 0; i < 12; ++i) each.push_back(0.5 * i);
     check_gradient(BCEWithLogits<double>{.pos_weight = each}, picture, targets, batch);
     check_gradient(BCEWithLogits<double>{.pos_weight = {3, 0.5}}, picture, targets, batch);
+    check_gradient(SoftCrossEntropy<double>{.class_weights = {3, 0.5}}, picture, targets, batch);
+    check_gradient(SoftCrossEntropy<double>{.class_weights = {1, 2, 3, 0}}, Shape{3, 4}, targets, batch);
+}
+
+TEST_CASE("cross-entropy with probabilities: one-hot ones are class numbers, places are rows") {
+    support::Runner<Exact> random(Identity{}, Shape{5}, 6);
+    const std::vector<double> x = random.random_values(30, 3);
+    const std::vector<std::int32_t> labels{4, 0, 2, 2, 1, 3};
+    std::vector<double> one_hot(30), soft(30), of_labels(30), of_probabilities(30), of_rows(30);
+    for (std::size_t i = 0; i < 6; ++i) one_hot[i * 5 + static_cast<std::size_t>(labels[i])] = 1;
+    for (const double smoothing : {0.0, 0.1})
+        for (const Reduction reduction : {Reduction::mean, Reduction::sum}) {
+            const SoftCrossEntropy<double> loss{.label_smoothing = smoothing, .reduction = reduction};
+            const double expected =
+                evaluate(CrossEntropy{.label_smoothing = smoothing, .reduction = reduction}, Shape{5}, x, labels, of_labels.data());
+            CHECK(evaluate(loss, Shape{5}, x, one_hot, of_probabilities.data()) == doctest::Approx(expected).epsilon(1e-14));
+            for (std::size_t i = 0; i < 30; ++i) CHECK(of_probabilities[i] == doctest::Approx(of_labels[i]).epsilon(1e-12));
+        }
+    for (std::size_t i = 0; i < 30; ++i) soft[i] = 0.2 + 0.1 * std::sin(static_cast<double>(i));
+    const SoftCrossEntropy<double> loss{.class_weights = {1, 2, 0.5, 3, 1}};
+    const double rows = evaluate(loss, Shape{5}, x, soft, of_rows.data());
+    CHECK(evaluate(loss, Shape{5, 3, 2}, x, soft, of_probabilities.data()) == rows);
+    CHECK(of_probabilities == of_rows);
+    CHECK(evaluate(loss, Shape{3, 5}, x, soft, of_probabilities.data()) == rows);
+    CHECK(of_probabilities == of_rows);
+    CHECK(loss.targets_per_sample(Shape{5, 3, 2}) == 30);
 }
 
 TEST_CASE("anchors: what PyTorch gives") {
@@ -170,6 +198,8 @@ TEST_CASE("options that do not fit are refused in words") {
     CHECK(refusal_of(BCEWithLogits{.pos_weight = {1, 2, 3}}, Shape{2, 4, 4}) ==
           "error[model] BCEWithLogits: pos_weight has 3 values; expected one for each of 32 outputs, one for each channel or one for all");
     CHECK(refusal_of(BCEWithLogits{.pos_weight = {1, 2}}, Shape{2, 4, 4}) == "no error");
+    CHECK(refusal_of(SoftCrossEntropy{.class_weights = {1, 2}}, Shape{3}) ==
+          "error[model] CrossEntropy: class_weights has 2 values; expected one for each of 3 classes");
 }
 
 TEST_CASE_TEMPLATE("a target that is not finite is named, and everything stays as it was", P, Reference<float>, Cpu<float>, opaque::Opaque<float>) {
@@ -183,7 +213,9 @@ TEST_CASE_TEMPLATE("a target that is not finite is named, and everything stays a
             bad.targets[3 * 7 + 2] = std::numeric_limits<float>::quiet_NaN();
             bad.targets[3 * 8] = std::numeric_limits<float>::infinity();
             const auto before = support::weights(model.parameters());
-            const std::string said = "error[data] " + name + ": target 2 of sample 7 is infinite or NaN; expected a number";
+            const std::string said = "error[data] " + name +
+                                     (name == "SoftCrossEntropy" ? ": the target of class 2 of sample 7 is infinite or NaN; expected a probability"
+                                                                 : ": target 2 of sample 7 is infinite or NaN; expected a number");
             CHECK(error_of([&] { train_step(model, adam, loss, bad.images, bad.targets, {.micro_batches = parts}); }) == said);
             CHECK(error_of([&] { model.compute_gradients(loss, bad.images, bad.targets); }) == said);
             CHECK(error_of([&] { model.evaluate(loss, bad.images, bad.targets); }) == said);
@@ -200,6 +232,14 @@ TEST_CASE_TEMPLATE("a target that is not finite is named, and everything stays a
     check(Huber{.delta = 0.5}, "Huber");
     check(SmoothL1{.beta = 0.5}, "SmoothL1");
     check(BCEWithLogits{.pos_weight = {1, 2, 3}}, "BCEWithLogits");
+    check(SoftCrossEntropy{.class_weights = {1, 2, 3}}, "SoftCrossEntropy");
+    // Of a network of images the place is named, too.
+    Model<Conv2d<2, 3, 1>, image, P> places(Seed{5});
+    Adam own;
+    std::vector<float> probabilities(10 * 3 * 64, 0.25f);
+    probabilities[static_cast<std::size_t>((7 * 64 + 11) * 3 + 2)] = std::numeric_limits<float>::quiet_NaN();
+    CHECK(error_of([&] { train_step(places, own, SoftCrossEntropy{}, data.images, probabilities, {.micro_batches = 4}); }) ==
+          "error[data] SoftCrossEntropy: the target of class 2 of sample 7 at place 11 is infinite or NaN; expected a probability");
 }
 
 TEST_CASE("a bad target adds nothing to the gradients") {

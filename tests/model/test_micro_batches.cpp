@@ -84,6 +84,8 @@ TEST_CASE("loss and gradients are those of the whole batch, cut evenly or not") 
     check_parts(SmoothL1<double>{.beta = 0.3}, ten);
     check_parts(BCEWithLogits<double>{.pos_weight = {1, 20, 0.5}}, ten);
     check_parts(BCEWithLogits<double>{.pos_weight = {2}, .reduction = Reduction::sum}, ten);
+    check_parts(SoftCrossEntropy<double>{.label_smoothing = 0.1, .class_weights = {1, 20, 0.5}}, ten);
+    check_parts(SoftCrossEntropy<double>{.reduction = Reduction::sum}, ten);
     // A part of which no row counts: samples 0 to 2 of 10 in 4 parts are its first and more.
     Data<double> ignored(10);
     std::fill(ignored.labels.begin(), ignored.labels.begin() + 3, -100);

@@ -120,8 +120,8 @@ template <class P, class Loss>
         sum += t.forward + t.backward;
     }
     add("loss and the rest", std::max(0.0, profile.pass - sum), 0);
-    return table_text(lines, {.style = TableStyle::ruled}) + "\nforward and backward of " + grouped(profile.batch) + " samples: " + number("%.3f ms", 1e3 * profile.pass) +
-           "\n";
+    return table_text(lines, {.style = TableStyle::ruled}) + "\nforward and backward of " + grouped(profile.batch) +
+           " samples: " + number("%.3f ms", 1e3 * profile.pass) + "\n";
 }
 
 }  // namespace dla

@@ -50,8 +50,9 @@ inline void add_rows(const std::vector<LayerNode>& nodes, int depth, const Param
         layer += node.row ? node.row->type + (node.row->settings.empty() ? "" : " " + node.row->settings) : "Repeat";
         if (node.copies > 1) layer += " x" + std::to_string(node.copies);
         const bool frozen = own.trainable != own.parameters;
-        lines.push_back({layer, std::string(to_text(node.in(), o.batch).view()), std::string(to_text(node.out(), o.batch).view()), node.row ? kernel_text(index, *node.row) : "",
-                         count(own.parameters), frozen ? (own.trainable > 0 ? "in part" : "yes") : "", count(own.macs),
+        const auto shape = [&](const Shape& one) { return std::string(to_text(one, o.batch).view()); };
+        lines.push_back({layer, shape(node.in()), shape(node.out()), node.row ? kernel_text(index, *node.row) : "", count(own.parameters),
+                         frozen ? (own.trainable > 0 ? "in part" : "yes") : "", count(own.macs),
                          whole ? times + byte_text(o.batch * node.out().size() * scalar_bytes) : ""});
         if (!whole) add_rows(node.children, depth + 1, index, scalar_bytes, o, lines);
     }

@@ -200,7 +200,8 @@ concept LogSoftmax = requires(const P& p, const NormDims& d, ConstActivationPtr<
     log_softmax_forward(p, d, x, out);
     log_softmax_backward(p, d, y, dy, out);
 };
-/// ensures: *result written; dlogits (or null) = gradient of the reduced loss; class_weights [classes] or null. PyTorch's label smoothing.
+/// ensures: *result written; dlogits (or null) = gradient of the reduced loss; class_weights [classes] or null. PyTorch's label smoothing. Where a soft loss is
+/// not finite because a target is not, the result names it (row of the batch, class) and dlogits is 0.
 template <class P>
 concept CrossEntropyKernels = requires(const P& p, Scratch<P> scratch, const CrossEntropyDims& d, ConstActivationPtr<P> logits,
                                        PtrOf<P, const std::int32_t> labels, ConstActivationPtr<P> targets, ConstStatisticPtr<P> class_weights,

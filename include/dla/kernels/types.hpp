@@ -117,6 +117,7 @@ struct CrossEntropyDims {
     std::int32_t ignore_index = -100;
     bool mean = true;        ///< divide by the summed class weights of the rows that count; false: plain sum
     index_t total_rows = 0;  ///< soft targets only: what a mean divides by, if these are some rows of more; 0: rows
+    index_t first_row = 0;   ///< soft targets only: number in the batch of the first of these rows
 };
 
 /// Losses of one output x with target t; d = x - t (PyTorch's MSELoss, L1Loss, HuberLoss, SmoothL1Loss, BCEWithLogitsLoss).

@@ -5,6 +5,7 @@
 #include <dla/core/targets.hpp>
 #include <dla/loss/elementwise.hpp>
 #include <dla/loss/sample_loss.hpp>
+#include <dla/loss/soft_cross_entropy.hpp>
 
 #include <variant>
 
@@ -107,12 +108,12 @@ private:
 
 /// What AnyLoss holds. Its targets' memory is taken for floats, whatever lies in it: both kinds have four bytes.
 using AnyLossBase = OneOfLosses<float, CrossEntropy, MeanSquaredError<float>, L1<float>, Huber<float>, SmoothL1<float>, BCEWithLogits<float>, SampleLoss<float>,
-                                SampleLoss<std::int32_t>>;
+                                SampleLoss<std::int32_t>, SoftCrossEntropy<float>>;
 /// The losses of class numbers, and those of values, of a network whose outputs are T.
 template <class T>
 using LabelLoss = OneOfLosses<std::int32_t, CrossEntropy, SampleLossOf<T, std::int32_t>>;
 template <class T>
-using ValueLoss = OneOfLosses<T, MeanSquaredError<T>, L1<T>, Huber<T>, SmoothL1<T>, BCEWithLogits<T>, SampleLossOf<T>>;
+using ValueLoss = OneOfLosses<T, MeanSquaredError<T>, L1<T>, Huber<T>, SmoothL1<T>, BCEWithLogits<T>, SampleLossOf<T>, SoftCrossEntropy<T>>;
 
 }  // namespace detail
 
@@ -132,13 +133,13 @@ public:
     bool takes_labels() const {
         return std::visit([](const auto& loss) { return std::is_same_v<typename std::decay_t<decltype(loss)>::Target, std::int32_t>; }, get());
     }
-    /// The largest of a sample's outputs is compared with its label.
-    bool counts_correct() const { return std::holds_alternative<CrossEntropy>(get()); }
+    /// The largest of a sample's outputs is compared with its label, or with the largest of its probabilities.
+    bool counts_correct() const { return std::holds_alternative<CrossEntropy>(get()) || std::holds_alternative<SoftCrossEntropy<float>>(get()); }
     /// Throws Error(model) for targets of the kind that the loss does not take.
     void check_kind(const Targets& targets) const {
         if (takes_labels() != targets.are_labels())
             fail(ErrorCode::model, "loss",
-                 takes_labels() ? "it takes class numbers as targets, and got values; use MeanSquaredError, Huber, L1 or BCEWithLogits"
+                 takes_labels() ? "it takes class numbers as targets, and got values; use SoftCrossEntropy, MeanSquaredError, Huber, L1 or BCEWithLogits"
                                 : "it takes values as targets, and got class numbers; use CrossEntropy, or give one value for each output");
     }
     /// The memory of targets of the kind that the loss takes. Throws as check_kind.
@@ -166,6 +167,8 @@ public:
                     return SmoothL1<T>{loss.beta, loss.reduction};
                 else if constexpr (std::is_same_v<Loss, BCEWithLogits<float>>)
                     return BCEWithLogits<T>{loss.pos_weight, loss.reduction};
+                else if constexpr (std::is_same_v<Loss, SoftCrossEntropy<float>>)
+                    return SoftCrossEntropy<T>{loss.label_smoothing, loss.class_weights, loss.reduction};
                 else if constexpr (std::is_same_v<Loss, SampleLoss<float>>)
                     return detail::SampleLossOf<T>{loss};
                 else

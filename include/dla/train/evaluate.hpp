@@ -63,7 +63,7 @@ private:
 /// What a model is worth on some data.
 struct Evaluation {
     double loss = 0;
-    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy
+    double accuracy = 0;  ///< percent; NaN unless the loss is a CrossEntropy or SoftCrossEntropy
     index_t samples = 0;
     index_t counted = 0;  ///< labels (one of a sample, pixel or row) that are not ignored, of samples that weigh something
     std::vector<NamedNumber> metrics = {};

@@ -71,13 +71,13 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
              : for_autoencoders.empty() ? "the loss takes values; the targets of the data are class numbers"
                                         : "the loss takes values" + for_autoencoders);
     const index_t expected = loss->targets_per_sample(out);
-    if (loss->counts_correct() && data.target_size() == 1 && expected > 1)
+    if (loss->counts_correct() && loss->takes_labels() && data.target_size() == 1 && expected > 1)
         fail(ErrorCode::data, who,
              std::string(text("the network gives ", to_text(out), ", scores for each of ", expected,
                               " places, and the data have one class number for each sample; did you forget Flatten?")
                              .view()) +
                  for_autoencoders);
-    if (loss->counts_correct() && data.classes() > out.size() / expected)
+    if (loss->takes_labels() && loss->counts_correct() && data.classes() > out.size() / expected)
         fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size() / expected, " outputs").view());
     if (data.target_size() != expected)
         fail(ErrorCode::data, who,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dla/kernels/cpu/isa.hpp>
-#include <dla/train/fit_config.hpp>
+#include <dla/train/fit_config.impl.hpp>
 #include <dla/train/run_log.hpp>
 #include <dla/train/trainer.hpp>
 

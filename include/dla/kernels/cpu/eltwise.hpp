@@ -8,18 +8,24 @@
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla::detail::inline DLA_ABI_TAG::base {
+#include <dla/kernels/cpu/normal.inl.hpp>
+
 #include <dla/kernels/cpu/eltwise.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::base
 
 #if !defined(DLA_NO_SIMD)
 #include <dla/kernels/cpu/begin_avx2.inl.hpp>
 namespace dla::detail::inline DLA_ABI_TAG::avx2 {
+#include <dla/kernels/cpu/normal.inl.hpp>
+
 #include <dla/kernels/cpu/eltwise.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::avx2
 #include <dla/kernels/cpu/end_target.inl.hpp>
 
 #include <dla/kernels/cpu/begin_avx512.inl.hpp>
 namespace dla::detail::inline DLA_ABI_TAG::avx512 {
+#include <dla/kernels/cpu/normal.inl.hpp>
+
 #include <dla/kernels/cpu/eltwise.inl.hpp>
 }  // namespace dla::detail::inline DLA_ABI_TAG::avx512
 #include <dla/kernels/cpu/end_target.inl.hpp>

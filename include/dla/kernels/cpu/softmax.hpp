@@ -140,6 +140,7 @@ DLA_ONCE void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const 
     detail::cross_entropy_rows(p, scratch, task, result,
                                detail::select_isa(detail::base::cross_entropy_soft, detail::avx2::cross_entropy_soft, detail::avx512::cross_entropy_soft));
     result->weight = static_cast<double>(d.rows);
+    detail::refuse_targets({.rows = d.rows, .outputs = d.classes, .first_row = d.first_row}, targets, result, dlogits);
 }
 
 }  // namespace dla

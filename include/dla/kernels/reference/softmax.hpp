@@ -2,6 +2,7 @@
 // Softmax and cross-entropy of the reference policy.
 #pragma once
 
+#include <dla/kernels/reference/reduce.hpp>
 #include <dla/kernels/reference/wide.hpp>
 #include <dla/kernels/types.hpp>
 
@@ -207,6 +208,7 @@ void cross_entropy_soft(const Reference<T>&, std::byte*, const CrossEntropyDims&
     result->counted = d.rows;
     result->weight = static_cast<double>(d.rows);
     result->loss = static_cast<double>(loss / divisor);
+    detail::refuse_targets({.rows = d.rows, .outputs = d.classes, .first_row = d.first_row}, targets, result, dlogits);
 }
 
 }  // namespace dla

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a network is rebuilt.
+// A network from its checkpoint alone.
 #pragma once
 
 #include <dla/config/toml.hpp>
@@ -24,7 +24,15 @@ inline std::uint64_t least_bytes(const ModelConfig& m) {
 
 namespace dla::inline DLA_ABI_TAG {
 
-DLA_ONCE SavedNetwork load_network(const std::string& file, int threads) {
+/// A trained network and what it was trained by.
+struct SavedNetwork {
+    ExperimentConfig config;
+    std::unique_ptr<AnyModel> model;
+};
+
+/// Rebuilds the network of a checkpoint that `train`, or a run of `fit_options`, wrote: its configuration stands in the file. `threads` as make_model.
+/// Throws Error(checkpoint) when the file is damaged, before much memory is claimed, or says no configuration.
+inline SavedNetwork load_network(const std::string& file, int threads = 0) {
     const Checkpoint checkpoint(file);
     SavedNetwork saved;
     const std::string& text = checkpoint.state().config;

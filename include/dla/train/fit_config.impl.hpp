@@ -3,7 +3,6 @@
 #pragma once
 
 #include <dla/io/json.hpp>
-#include <dla/train/fit.hpp>
 
 #include <limits>
 
@@ -15,7 +14,8 @@ inline Json loss_json(const AnyLoss& any) {
     std::visit(
         [&](const auto& loss) {
             j["reduction"] = static_cast<int>(loss.reduction);
-            if constexpr (requires { loss.label_smoothing; }) j["label_smoothing"] = loss.label_smoothing, j["ignore_index"] = loss.ignore_index;
+            if constexpr (requires { loss.label_smoothing; }) j["label_smoothing"] = loss.label_smoothing;
+            if constexpr (requires { loss.ignore_index; }) j["ignore_index"] = loss.ignore_index;
             if constexpr (requires { loss.class_weights; }) j["class_weights"] = loss.class_weights;
             if constexpr (requires { loss.pos_weight; }) j["pos_weight"] = loss.pos_weight;
             if constexpr (requires { loss.delta; }) j["delta"] = loss.delta;

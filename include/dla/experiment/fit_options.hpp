@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: MIT
-// Which keys of a configuration become which options.
+// From a checked configuration to a run of it.
 #pragma once
 
 #include <dla/config/write.hpp>
+#include <dla/data/dataset.hpp>
+#include <dla/optim/make_optimizer.hpp>
+#include <dla/train/fit.hpp>
 
 namespace dla::inline DLA_ABI_TAG {
 
-DLA_ONCE Optimizer make_optimizer(const TrainingConfig& c) {
+/// The optimizer of a configuration.
+inline Optimizer make_optimizer(const TrainingConfig& c) {
     OptimizerOptions options{.learning_rate = c.learning_rate, .weight_decay = c.weight_decay, .decay_bias_and_norm = c.decay_bias_and_norm};
     if (c.optimizer == "sgd") options.momentum = c.momentum;
     return make_optimizer(c.optimizer, options);
 }
 
-DLA_ONCE FitOptions fit_options(const ExperimentConfig& config, const DatasetPair& data) {
+/// What a configuration says, for `fit(model, data.train, fit_options(config, data))`: all but where files go and what is shown. The images that it validates
+/// on are chosen by its seed, and checkpoints carry it as text. It refers to `data.test`, which must outlive it.
+inline FitOptions fit_options(const ExperimentConfig& config, const DatasetPair& data) {
     const TrainingConfig& c = config.training;
     FitOptions o;
     o.epochs = static_cast<int>(c.num_epochs);

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+// A run of a configuration: fit_options, a place that was taken before, the test at the end, and the network from its checkpoint alone.
+#include <doctest/doctest.h>
+
+#include "fit_data.hpp"
+#include <support/error_of.hpp>
+#include <support/temporary_folder.hpp>
+
+#include <dla/config.hpp>
+#include <dla/experiment.hpp>
+#include <dla/zoo.hpp>
+
+#include <filesystem>
+
+using namespace fit_tests;
+
+namespace {
+
+ExperimentConfig small_config(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> overrides{"model.name=\"mlp\"",         "model.input_shape=[1, 28, 28]", "model.layer_sizes=[32, 10]", "dataset.name=\"digits\"",
+                                       "dataset.size=600",           "dataset.val_size=100",          "training.num_epochs=3",     "training.batch_size=50",
+                                       "training.scheduler=\"none\"", "training.early_stopping_patience=0"};
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    return parse_config("", "test", overrides);
+}
+const DatasetPair& small_digits() {
+    static const DatasetPair data = load_dataset("digits", "", {.digits_train = 600, .digits_test = 100});
+    return data;
+}
+FitOptions quiet_options(const ExperimentConfig& config) {
+    FitOptions o = fit_options(config, small_digits());
+    o.quiet = true;
+    return o;
+}
+
+}  // namespace
+
+TEST_CASE("a configuration says what is trained, and its checkpoint is enough to have the network again") {
+    const TemporaryFolder folder;
+    const ExperimentConfig config = small_config({"training.label_smoothing=0.1", "training.clip_grad_norm=2.0", "training.micro_batches=2"});
+    FitOptions o = quiet_options(config);
+    CHECK(o.epochs == 3);
+    CHECK(o.batch_size == 50);
+    CHECK(o.split->train.size() == 500);
+    CHECK(o.split->validation.size() == 100);
+    CHECK(o.clip_norm == 2);
+    CHECK(o.micro_batches == 2);
+    o.stats = true;
+    o.log_dir = folder / "logs";
+    o.checkpoint_dir = folder / "out";
+    auto model = make_model(config.model, Seed{1});
+    const TrainingResult result = fit(*model, small_digits().train, o);
+
+    // The test is of the weights that the model holds now, the best ones.
+    REQUIRE(result.test.has_value());
+    const Evaluation again = evaluate(*model, small_digits().test, {.loss = *o.loss, .batch_size = 50});
+    CHECK(result.test->loss == again.loss);
+    CHECK(result.test->accuracy == again.accuracy);
+    CHECK(result.test->accuracy > 50);
+    CHECK(result.checkpoint == folder / "out/model_final.safetensors");
+    CHECK(Checkpoint(result.checkpoint).state().test_accuracy == result.test->accuracy);
+    CHECK(contains(file_text(folder / "logs/model/metrics.jsonl"), "\"type\":\"test\""));
+    REQUIRE(result.stats.layers.size() > 0);
+    CHECK(result.stats.layers[0].gradient_norm > 0);
+    CHECK((result.curve.empty() || std::filesystem::exists(result.curve)));
+
+    const SavedNetwork saved = load_network(result.checkpoint);
+    CHECK(to_toml(saved.config, true) == to_toml(config, true));
+    CHECK(predict(*saved.model, small_digits().test) == predict(*model, small_digits().test));
+}
+
+TEST_CASE("the configuration's text is what resume compares") {
+    const TemporaryFolder folder;
+    const auto run = [&](const ExperimentConfig& config, bool resume) {
+        FitOptions o = quiet_options(config);
+        o.checkpoint_dir = folder / "out";
+        o.resume = resume;
+        auto model = make_model(config.model, Seed{1});
+        return fit(*model, small_digits().train, o);
+    };
+    run(small_config(), false);
+    CHECK(run(small_config(), true).resumed_from == folder / "out/model_epoch_3.safetensors");
+    CHECK(contains(error_of([&] { run(small_config({"training.learning_rate=0.5"}), true); }),
+                   "written with another configuration: it has `learning_rate = 0.001`, now `learning_rate = 0.5`"));
+}
+
+TEST_CASE("fit in a place that was taken before") {
+    const TemporaryFolder folder;
+    const RunPlaceOptions where{.name = "net", .checkpoint_dir = folder / "out", .log_folder = folder / "logs"};
+    FitOptions o = quiet_options(small_config());
+    auto model = make_model(small_config().model, Seed{1});
+    {
+        RunPlace place(where);
+        FitOptions both = o;
+        both.checkpoint_dir = folder / "elsewhere";
+        CHECK(error_of([&] { fit(*model, small_digits().train, both, place); }) ==
+              "error[usage] fit: the place of the run says its name and folders, and what becomes of an earlier run; leave them out of the options");
+        both = o;
+        both.resume = true;
+        CHECK(contains(error_of([&] { fit(*model, small_digits().train, both, place); }), "leave them out of the options"));
+        CHECK(fit(*model, small_digits().train, o, place).checkpoint == folder / "out/net_final.safetensors");
+        CHECK(std::filesystem::exists(folder / "logs/metrics.jsonl"));
+    }
+    CHECK(contains(error_of([&] { RunPlace again(where); }), "an earlier run left"));
+}
+
+TEST_CASE("data that are tested in the end must fit before anything is trained") {
+    FitOptions o = quiet_options(small_config());
+    const DatasetPair other = load_dataset("digits", "", {.digits_train = 20, .digits_test = 20});
+    o.test = surface(20);
+    auto model = make_model(small_config().model, Seed{1});
+    const Weights before = take_weights(*model);
+    CHECK(contains(error_of([&] { fit(*model, small_digits().train, o); }), "error[data] fit, test: "));
+    o.test = other.test;
+    o.split.reset();
+    o.metrics = {std::make_shared<R2>()};  // of values, not of classes; nothing but the test has metrics here
+    CHECK(error_of([&] { fit(*model, small_digits().train, o); }) != "no error");
+    CHECK(take_weights(*model) == before);
+    o.metrics = {std::make_shared<ClassScore>(ClassScore::Kind::f1)};
+    const TrainingResult result = fit(*model, small_digits().train, o);
+    REQUIRE(result.test->metrics.size() == 1);
+    CHECK(result.test->metrics[0].value > 0);
+    CHECK(result.state.history[0].metrics.empty());
+}
+
+TEST_CASE("a checkpoint that is of no configuration, or damaged, is refused in words") {
+    const TemporaryFolder folder;
+    const ArrayData data = surface(64);
+    FitOptions o = quiet(1);
+    o.checkpoint_dir = folder / "out";
+    Regressor model(Seed{1});
+    const std::string file = fit(model, data, o).checkpoint;
+    CHECK(error_of([&] { load_network(file); }) ==
+          "error[checkpoint] " + file + ": says no configuration of a network; load it into the network that it is of (load_weights)");
+    o.config = "[model]\nname = \"mlp\"\nsize = 3\n";
+    o.name = "other";
+    const std::string odd = fit(model, data, o).checkpoint;
+    CHECK(contains(error_of([&] { load_network(odd); }), "error[checkpoint] " + odd + ": its configuration is damaged: "));
+    CHECK(!contains(error_of([&] { load_network(odd); }), "\n"));
+}
+
+TEST_CASE("fit with probabilities as targets: one-hot ones train as class numbers do, and their accuracy is told") {
+    std::vector<float> inputs, probabilities;
+    const ArrayData labelled = stripes(200);
+    for (index_t i = 0; i < labelled.size(); ++i) {
+        float x[2];
+        labelled.read({.sample = static_cast<std::uint32_t>(i)}, x);
+        inputs.insert(inputs.end(), x, x + 2);
+        for (std::int32_t c = 0; c < 3; ++c) probabilities.push_back(labelled.label(i) == c ? 1.0f : 0.0f);
+    }
+    const ArrayData soft(Shape{2}, inputs, Shape{3}, probabilities);
+    FitOptions o = quiet(4);
+    o.validation_share = 0.2;
+    Classifier hard_model(Seed{1}), soft_model(Seed{1});
+    const TrainingResult hard = fit(hard_model, labelled, o);
+    o.loss = SoftCrossEntropy<float>{};
+    const TrainingResult got = fit(soft_model, soft, o);
+    for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(got.state.history[i].train_loss == doctest::Approx(hard.state.history[i].train_loss).epsilon(1e-5));
+        CHECK(got.state.history[i].val_accuracy == hard.state.history[i].val_accuracy);
+    }
+    CHECK(got.state.monitor == "val_accuracy");
+    std::vector<double> weights(200, 1);
+    weights[3] = 2;
+    CHECK(evaluate(soft_model, soft, {.loss = *o.loss, .sample_weights = weights}).accuracy ==
+          doctest::Approx(evaluate(soft_model, labelled, {.sample_weights = weights}).accuracy));
+}
