@@ -46,7 +46,7 @@ int train(const Arguments& a) {
                     static_cast<long long>(data.test.size()), config.dataset.name.c_str());
 
     const dla::TrainingResult result = dla::fit(*model, data.train, options, place);
-    if (result.interrupted_by != 0) return 128 + result.interrupted_by;
+    if (!result.test) return 128 + result.interrupted_by;
     if (!a.setting.quiet) {
         if (result.stopped_early) std::printf("stopped early: no better validation accuracy in %d epochs\n", options.early_stopping_patience);
         std::printf("best weights: epoch %d; checkpoint: %s\n", result.state.stopping.best_epoch, result.checkpoint.c_str());
@@ -57,7 +57,7 @@ int train(const Arguments& a) {
         std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(result.stats).c_str());
     std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best);
     std::printf("test accuracy: %.2f %%\n", result.test->accuracy);
-    return 0;
+    return result.interrupted_by == 0 ? 0 : 128 + result.interrupted_by;  // a signal came when all but the test was done
 }
 
 }  // namespace

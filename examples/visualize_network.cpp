@@ -100,7 +100,7 @@ int visualize(const Arguments& a) {
     }
 
     std::printf("%s\n\n%s\n", heading.c_str(), table().c_str());
-    const bool finite = dla::all_finite(std::span<const float>(scores));
+    const bool finite = dla::all_finite(scores);
     std::printf("forward pass: noise %s gives %s, %s\n", dla::to_text(model->input_shape(), batch).c_str(),
                 dla::to_text(model->output_shape(), batch).c_str(), finite ? "all values finite" : "not all values finite");
     if (!a.dot.empty()) std::printf("DOT: %s (dot -Tsvg %s)\n", a.dot.c_str(), a.dot.c_str());

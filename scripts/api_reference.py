@@ -26,7 +26,7 @@ backend/precision.hpp compose/chain.hpp compose/check.hpp compose/conv_norm.hpp 
 compose/linear_norm.hpp compose/merged_shape.hpp compose/norm_members.hpp compose/plan.hpp compose/schedule.hpp config/check.hpp core/arena.hpp core/config.hpp core/edit_distance.hpp
 core/hash.hpp core/math.hpp core/objects.hpp core/pack.hpp data/cifar.hpp data/gzip.hpp data/idx.hpp  data/tar.hpp inspect/graph_label.hpp inspect/graph_dot.hpp inspect/graph_svg.hpp inspect/layer_tree.hpp
 inspect/svg_text.hpp io/plot_axis.hpp io/plot_script.hpp io/safetensors_header.hpp io/wire.hpp layers/axis.hpp layers/window.hpp model/batch_memory.hpp model/builder.hpp
-model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp model/workspace_pool.hpp optim/optimizer_memory.hpp train/rows.hpp version.hpp
+model/leaf_tree.hpp model/network.hpp model/param_memory.hpp model/workspace.hpp model/workspace_pool.hpp optim/optimizer_memory.hpp train/fit_log.hpp train/rows.hpp version.hpp
 """.split()
 
 # What containers call, and those who use a layer do not.
@@ -65,6 +65,8 @@ def entries_of(path):
             d.members = hidden[base.group(1)].members + d.members
             if d.kind == "type":
                 d.text = d.text[:base.start()] + (re.search(r" : (?!:).*|$", hidden[base.group(1)].text).group())
+        elif base and d.kind == "type" and not d.text.startswith("using"):  # a base in another header
+            d.text = d.text[:base.start()]
         same = names.setdefault((d.name, d.kind == "function"), [])
         if d.key not in [e.key for e in same]:  # a name may stand on both sides of an #else
             same.append(d)

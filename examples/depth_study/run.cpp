@@ -135,7 +135,7 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     options.quiet = true;
     try {
         const dla::TrainingResult result = dla::fit(*model, data.train, options);
-        if (result.interrupted_by != 0) return result.interrupted_by;
+        if (!result.test) return result.interrupted_by;
         e.test_loss = result.test->loss;
         e.test_accuracy = result.test->accuracy;
     } catch (const Error& error) {

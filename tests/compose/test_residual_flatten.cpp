@@ -56,6 +56,17 @@ TEST_CASE("gradients of a Residual behind Flatten") {
     CHECK(check_gradients(Sequential<Flatten, Residual<BatchNorm1d<>>, Linear<Dyn, 3>>{}, Shape{3, 2, 2}, 4, {.atol = 1e-6}).ok());
 }
 
+TEST_CASE("a block of no copies is a block: it has its row, and does not take the order of others") {
+    const Residual<Repeat<Linear<>>, Linear<>, ReLU> around(Repeat<Linear<>>{}, Linear<>{.out = 24});
+    CHECK(around.out_shape(Shape{24}).ok());
+    CHECK_FALSE(around.out_shape(Shape{3, 2, 4}.flattened()).ok());
+    using Net = Sequential<Linear<4, 4>, Residual<Repeat<Linear<>>, Identity, ReLU>>;
+    const Model<Net, Shape{}, P> model(Net{}, Shape{4}, Seed{1});
+    std::string rows;
+    for (const LayerRow& row : model.parameters().layers) rows += row.path + " " + row.type + ", ";
+    CHECK(rows == "0 Linear, 1 Residual, 1.block Repeat x0, ");
+}
+
 TEST_CASE("weights in PyTorch's order give the result of the channels-first computation") {
     for (const Shape& in : {Shape{3, 2, 4}, Shape{1, 3, 3}, Shape{2, 3, 1}}) {
         const index_t features = in.size(), batch = 3, pixels = in.d[1] * in.d[2];

@@ -40,5 +40,5 @@ TEST_CASE("tables in each style") {
           "|   100 | longer |    |\n");
     CHECK(table_text({}) == "");
     CHECK(table_text(std::vector<std::vector<std::string>>{{"a", "b"}}) == "a  b\n");
-    CHECK(text_width("Über ± 1") == 8);
+    CHECK(utf8_length("Über ± 1") == 8);
 }

@@ -729,6 +729,22 @@ def loss_map():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten, loss_map):
+def loss_soft_map():
+    f = File("loss_soft_map")
+    # shape of the logits (classes second), smoothing, weighted, reduction
+    for shape, smoothing, weighted, reduction in [
+        ((2, 3, 4, 5), 0.0, False, "mean"), ((3, 4, 1, 3), 0.2, True, "mean"), ((2, 17, 3, 2), 0.1, True, "sum"), ((3, 5, 7), 0.0, True, "mean"), ((2, 4, 6), 0.1, False, "sum"),
+    ]:
+        x = leaf(grid(*shape))
+        targets = torch.softmax(grid(*shape), 1)
+        weights = torch.randint(1, 256, (shape[1],)).double() / 128 if weighted else None
+        y = F.cross_entropy(x, targets, weights, reduction=reduction, label_smoothing=smoothing)
+        y.backward()
+        f.case(f"{'x'.join(map(str, shape))} e{smoothing}{' weighted' if weighted else ''} {reduction}",
+               dict(label_smoothing=smoothing, reduction=reduction), dict(x=x, targets=targets, class_weights=weights, loss=y, dx=x.grad))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten, loss_map, loss_soft_map):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

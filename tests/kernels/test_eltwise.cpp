@@ -213,6 +213,41 @@ TEST_CASE("cpu eltwise: edge values of the activations") {
     CHECK(dx == 0.25f);
 }
 
+TEST_CASE("cpu eltwise: the slope of GELU where its parts meet, on a dense sample, and at the edges") {
+    Floats x;
+    for (const float seam : {0.625f, 15.0f, 0.7518f, 1e-30f, 1e30f})  // its parts, and where the slope is 0
+        for (int i = -300; i <= 300; ++i) {
+            const float v = std::bit_cast<float>(static_cast<std::uint32_t>(static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(seam)) + i));
+            x.push_back(v), x.push_back(-v);
+        }
+    for (std::uint64_t bits = 0; bits < (std::uint64_t{1} << 32); bits += 40961) {
+        const float v = std::bit_cast<float>(static_cast<std::uint32_t>(bits));
+        if (std::isfinite(v)) x.push_back(v);
+    }
+    const auto n = static_cast<index_t>(x.size());
+    const auto xd = doubles(x);
+    const std::vector<double> ones(x.size(), 1.0);
+    std::vector<double> expected(x.size());
+    activation_backward(Reference<double>{}, Activation::gelu, 0, n, xd.data(), nullptr, ones.data(), expected.data());
+    const Floats one(x.size(), 1.0f);
+    Floats dx = poisoned(n);
+    activation_backward(cpu(), Activation::gelu, 0, n, x.data(), nullptr, one.data(), dx.data());
+    double worst = 0, worst_far = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const double error = std::abs(static_cast<double>(dx[i]) - expected[i]);
+        worst = std::max(worst, error);
+        if (x[i] < -2 && expected[i] < -1e-30) worst_far = std::max(worst_far, error / -expected[i]);  // no digits are lost in the tail
+    }
+    CHECK(worst <= 3e-7);
+    CHECK(worst_far <= 2e-6);
+    const Floats edges{infinite, not_a_number, 0.0f, -0.0f}, all(4, 1.0f);
+    Floats slopes(4);
+    activation_backward(cpu(), Activation::gelu, 0, 4, edges.data(), nullptr, all.data(), slopes.data());
+    CHECK(std::isnan(slopes[1]));
+    CHECK(slopes[2] == 0.5f);
+    CHECK(slopes[3] == 0.5f);
+}
+
 TEST_CASE("cpu eltwise: backward passes against the reference in double") {
     for (const index_t n : {1, 5, 16, 37, 40003}) {
         const Floats x = reals(3, n, 9.0f), dy = reals(4, n, 2.0f);

@@ -93,6 +93,31 @@ TEST_CASE("gradients of the losses are those of central differences") {
     check_gradient(SoftCrossEntropy<double>{.class_weights = {1, 2, 3, 0}}, Shape{3, 4}, targets, batch);
 }
 
+TEST_CASE("cross-entropy with probabilities of images and of rows is PyTorch's") {
+    const auto cases = golden::load("loss_soft_map");
+    REQUIRE(cases.size() == 5);
+    for (const golden::Case& c : cases) {
+        CAPTURE(c.name);
+        const golden::Tensor &x = c.tensor("x"), &targets = c.tensor("targets"), &dx = c.tensor("dx");
+        const auto n = static_cast<index_t>(x.dims[0]), classes = static_cast<index_t>(x.dims[1]), places = static_cast<index_t>(x.size()) / n / classes;
+        const Shape shape = x.dims.size() == 4 ? Shape{classes, static_cast<index_t>(x.dims[2]), static_cast<index_t>(x.dims[3])} : Shape{places, classes};
+        // Scores of a place next to each other; PyTorch has the classes first.
+        std::vector<double> in, wanted, expected, gradient(x.values.size());
+        for (index_t sample = 0; sample < n; ++sample)
+            for (index_t place = 0; place < places; ++place)
+                for (index_t k = 0; k < classes; ++k) {
+                    const auto at = static_cast<std::size_t>((sample * classes + k) * places + place);
+                    in.push_back(x.values[at]), wanted.push_back(targets.values[at]), expected.push_back(dx.values[at]);
+                }
+        SoftCrossEntropy<double> loss{.label_smoothing = c.number("label_smoothing"),
+                                      .reduction = c.text("reduction") == "sum" ? Reduction::sum : Reduction::mean};
+        if (c.has("class_weights")) loss.class_weights = c.tensor("class_weights").values;
+        // PyTorch divides the mean by samples times places, as we do.
+        CHECK(evaluate(loss, shape, in, wanted, gradient.data()) == doctest::Approx(c.tensor("loss").values[0]).epsilon(1e-12));
+        for (std::size_t i = 0; i < expected.size(); ++i) CHECK(std::abs(gradient[i] - expected[i]) < 1e-13);
+    }
+}
+
 TEST_CASE("cross-entropy with probabilities: one-hot ones are class numbers, places are rows") {
     support::Runner<Exact> random(Identity{}, Shape{5}, 6);
     const std::vector<double> x = random.random_values(30, 3);
@@ -199,7 +224,7 @@ TEST_CASE("options that do not fit are refused in words") {
           "error[model] BCEWithLogits: pos_weight has 3 values; expected one for each of 32 outputs, one for each channel or one for all");
     CHECK(refusal_of(BCEWithLogits{.pos_weight = {1, 2}}, Shape{2, 4, 4}) == "no error");
     CHECK(refusal_of(SoftCrossEntropy{.class_weights = {1, 2}}, Shape{3}) ==
-          "error[model] CrossEntropy: class_weights has 2 values; expected one for each of 3 classes");
+          "error[model] SoftCrossEntropy: class_weights has 2 values; expected one for each of 3 classes");
 }
 
 TEST_CASE_TEMPLATE("a target that is not finite is named, and everything stays as it was", P, Reference<float>, Cpu<float>, opaque::Opaque<float>) {

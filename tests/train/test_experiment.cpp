@@ -10,7 +10,9 @@
 #include <dla/experiment.hpp>
 #include <dla/zoo.hpp>
 
+#include <csignal>
 #include <filesystem>
+#include <sstream>
 
 using namespace fit_tests;
 
@@ -101,7 +103,66 @@ TEST_CASE("fit in a place that was taken before") {
         CHECK(fit(*model, small_digits().train, o, place).checkpoint == folder / "out/net_final.safetensors");
         CHECK(std::filesystem::exists(folder / "logs/metrics.jsonl"));
     }
-    CHECK(contains(error_of([&] { RunPlace again(where); }), "an earlier run left"));
+    CHECK(contains(error_of([&] { RunPlace again(where); }),
+                   "go on with it (earlier = EarlierRun::resume), remove it and start over (earlier = EarlierRun::overwrite)"));
+    const std::string bits = file_text(folder / "out/net_final.safetensors");
+
+    // It goes on with the run, or removes it; and is there for one run.
+    const auto run_in = [&](EarlierRun earlier) {
+        RunPlaceOptions other = where;
+        other.earlier = earlier;
+        RunPlace place(other);
+        auto own = make_model(small_config().model, Seed{1});
+        const TrainingResult result = fit(*own, small_digits().train, o, place);
+        CHECK(file_text(folder / "out/net_final.safetensors") == bits);
+        CHECK(error_of([&] { fit(*own, small_digits().train, o, place); }) ==
+              "error[usage] net: a run has begun in this place already, and its files would be mixed with another's; take a RunPlace for each run");
+        return result.resumed_from;
+    };
+    CHECK(run_in(EarlierRun::resume) == folder / "out/net_epoch_3.safetensors");
+    CHECK(run_in(EarlierRun::overwrite) == "");
+    const auto refusal = [&](RunPlaceOptions options) { return error_of([&] { RunPlace place(std::move(options)); }); };
+    CHECK(refusal({.name = "a/b"}) == "error[usage] run: name must be the beginning of a file name");
+    CHECK(refusal({.run_id = "x/y z"}) == "error[usage] run: run_id takes up to 64 letters, digits, _ and -");
+    CHECK(refusal({.earlier = EarlierRun::resume}) == "error[usage] run: to resume it needs a checkpoint_dir, or a checkpoint");
+}
+
+TEST_CASE("options that are changed behind a configuration are compared, too") {
+    const TemporaryFolder folder;
+    FitOptions o = quiet_options(small_config());
+    o.checkpoint_dir = folder / "out";
+    auto model = make_model(small_config().model, Seed{1});
+    fit(*model, small_digits().train, o);
+    o.resume = true;
+    CHECK_NOTHROW(fit(*model, small_digits().train, o));
+    FitOptions other = o;
+    other.clip_norm = 0.5;
+    CHECK(contains(error_of([&] { fit(*model, small_digits().train, other); }),
+                   "was written with the same configuration, but other options: it has `clip_norm = 0.0`, now `clip_norm = 0.5`"));
+    model->freeze(model->index().parameters[0].path);
+    CHECK(contains(error_of([&] { fit(*model, small_digits().train, o); }), "`frozen = "));
+}
+
+TEST_CASE("a signal after the last step lets the test be done, and is told") {
+    struct Interrupt : TrainingCallback {
+        void epoch(const EpochReport& report) override {
+            if (report.metrics.epoch == 3) std::raise(SIGTERM);
+        }
+    } interrupt;
+    const TemporaryFolder folder;
+    FitOptions o = quiet_options(small_config());
+    o.checkpoint_dir = folder / "out";
+    o.callbacks = {&interrupt};
+    auto model = make_model(small_config().model, Seed{1});
+    const TrainingResult result = fit(*model, small_digits().train, o);
+    CHECK(result.interrupted_by == SIGTERM);
+    REQUIRE(result.test.has_value());
+    CHECK(result.checkpoint == folder / "out/model_final.safetensors");
+    CHECK(result.state.test_accuracy == result.test->accuracy);
+    std::ostringstream said;
+    said << result;
+    CHECK(contains(said.str(), "; test: loss "));
+    CHECK(contains(said.str(), "(100 samples); interrupted by signal 15"));
 }
 
 TEST_CASE("data that are tested in the end must fit before anything is trained") {
@@ -150,6 +211,7 @@ TEST_CASE("fit with probabilities as targets: one-hot ones train as class number
     }
     const ArrayData soft(Shape{2}, inputs, Shape{3}, probabilities);
     FitOptions o = quiet(4);
+    o.optimizer = Adam({.learning_rate = 0.05});
     o.validation_share = 0.2;
     Classifier hard_model(Seed{1}), soft_model(Seed{1});
     const TrainingResult hard = fit(hard_model, labelled, o);
@@ -159,9 +221,23 @@ TEST_CASE("fit with probabilities as targets: one-hot ones train as class number
         CHECK(got.state.history[i].train_loss == doctest::Approx(hard.state.history[i].train_loss).epsilon(1e-5));
         CHECK(got.state.history[i].val_accuracy == hard.state.history[i].val_accuracy);
     }
+    CHECK(got.state.stopping.best > 50);
     CHECK(got.state.monitor == "val_accuracy");
+    // Scores are no probabilities, wherever they stand; masks of bytes likewise.
+    std::vector<float> scores = probabilities;
+    scores[4] = -3.5f;
+    const ArrayData wrong(Shape{2}, inputs, Shape{3}, scores);
+    const std::string because = ": SoftCrossEntropy takes probabilities; one of sample 1 is -3.5; predict_probabilities makes them of a network's scores";
+    CHECK(error_of([&] { fit(soft_model, wrong, o); }) == "error[data] fit" + because);
+    o.test = wrong;
+    CHECK(error_of([&] { fit(soft_model, soft, o); }) == "error[data] fit, test" + because);
+    o.test.reset(), o.validation_share = 0, o.validation = wrong;
+    CHECK(error_of([&] { fit(soft_model, soft, o); }) == "error[data] fit, validation" + because);
+    o.loss = BCEWithLogits<float>{};
+    CHECK(contains(error_of([&] { fit(soft_model, soft, o); }),
+                   "error[data] fit, validation: BCEWithLogits takes targets from 0 to 1; one of sample 1 is -3.5"));
     std::vector<double> weights(200, 1);
     weights[3] = 2;
-    CHECK(evaluate(soft_model, soft, {.loss = *o.loss, .sample_weights = weights}).accuracy ==
+    CHECK(evaluate(soft_model, soft, {.loss = SoftCrossEntropy<float>{}, .sample_weights = weights}).accuracy ==
           doctest::Approx(evaluate(soft_model, labelled, {.sample_weights = weights}).accuracy));
 }

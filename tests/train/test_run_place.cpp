@@ -65,7 +65,7 @@ TEST_CASE("run place: an earlier run is neither mixed with nor lost") {
 
     const std::string refusal = "error[usage] " + o.checkpoint_dir + ": an earlier run left net_epoch_1.safetensors and 1 more; go on with it (";
     CHECK(error_of([&] { RunPlace place(o); }) ==
-          refusal + "resume = true), remove it and start over (overwrite = true), or use another name or checkpoint_dir");
+          refusal + "earlier = EarlierRun::resume), remove it and start over (earlier = EarlierRun::overwrite), or use another name or checkpoint_dir");
     o.to_resume = "--resume", o.to_overwrite = "--overwrite", o.other_checkpoints = "go elsewhere", o.other_logs = "log elsewhere";
     CHECK(error_of([&] { RunPlace place(o); }) == refusal + "--resume), remove it and start over (--overwrite), or go elsewhere");
     CHECK(contents(folder.path) == before);
@@ -102,7 +102,7 @@ TEST_CASE("run place: resuming says from what, or why not") {
     RunPlaceOptions o = options(folder);
     o.earlier = EarlierRun::resume;
     CHECK(error_of([&] { run(o); }) ==
-          "error[checkpoint] " + o.checkpoint_dir + ": no checkpoint net_epoch_N or net_interrupted to resume from; start anew without resume = true");
+          "error[checkpoint] " + o.checkpoint_dir + ": no checkpoint net_epoch_N or net_interrupted to resume from; start anew without earlier = EarlierRun::resume");
     o.earlier = EarlierRun::resume_if_any;
     CHECK(run(o).empty());
     const std::string id = RunLog::run_of(o.log_folder);
@@ -115,7 +115,7 @@ TEST_CASE("run place: resuming says from what, or why not") {
         CHECK(error_of([&] { run(o, "a = 2\n"); }) ==
               "error[checkpoint] " + o.checkpoint_dir + ": none of the checkpoints of 'net' serves; the furthest: " + o.checkpoint_dir +
                   "/net_epoch_2.safetensors: written with another configuration: it has `a = 1`, now `a = 2` (1 more, see the notes on stderr); use the same "
-                  "options and data, start over (overwrite = true), or use another name or checkpoint_dir");
+                  "options and data, start over (earlier = EarlierRun::overwrite), or use another name or checkpoint_dir");
         CHECK(contents(folder.path) == before);
     }
     o.run_id = "other";

@@ -8,7 +8,8 @@
 namespace dla::detail {
 
 /// The base of `Self`, which says how branches are joined (`merge`), what stands behind (`sum_activation`), how errors and paths call them (`branch_words`,
-/// `branch_key`), gives the branches (`branch<I>()`), and whether a branch that does nothing has a row of its own (`rows_of_identities`).
+/// `branch_key`), gives the branches (`branch<I>()`), which of them may pass the input on (`may_pass(i)`), and whether one that does has a row of its own
+/// (`rows_of_identities`).
 template <class Self, class... Branches>
 struct ForkLayer {
     static constexpr std::size_t N = sizeof...(Branches);
@@ -41,7 +42,7 @@ struct ForkLayer {
             const ShapeResult s = checked_out_shape(branch, in);
             if (!s.ok()) refused = child_refusal(Self::branch_key(i), branch.name(), in, s);
             shapes[i] = s.shape;
-            identity[i] = is_identity(branch);
+            identity[i] = Self::may_pass(i) && is_identity(branch);
         });
         if (!refused.ok()) return refused;
         return merged_shape(Self::merge, shapes, identity, self().branch_words());
@@ -54,7 +55,7 @@ struct ForkLayer {
         state.out = out_shape(in).shape;
         each_branch([&]<class L>(std::size_t i, const L& branch) {
             BranchState& s = state.branches[i];
-            s.identity = is_identity(branch);
+            s.identity = Self::may_pass(i) && is_identity(branch);
             s.reorders = Self::merge == Merge::add && s.identity && in.is_flattened_image() && !state.out.is_flattened_image();
             if (!s.identity || Self::rows_of_identities) {
                 const auto scope = b.scope(Self::branch_key(i));

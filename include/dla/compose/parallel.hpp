@@ -63,6 +63,7 @@ struct Parallel : detail::ForkLayer<Parallel<Join, Branches...>, Branches...> {
 private:
     friend detail::ForkLayer<Parallel, Branches...>;
     static constexpr bool rows_of_identities = true;
+    static constexpr bool may_pass(std::size_t) { return true; }
 
     template <std::size_t... Is>
     constexpr Parallel(std::index_sequence<Is...>, const Branches&... bs) {

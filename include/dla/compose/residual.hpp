@@ -42,6 +42,7 @@ struct Residual : detail::ForkLayer<Residual<Block, Shortcut, Act>, Block, Short
 private:
     friend detail::ForkLayer<Residual, Block, Shortcut>;
     static constexpr bool rows_of_identities = false;
+    static constexpr bool may_pass(std::size_t i) { return i == 1; }  // a block of 0 copies is there to be seen
 
     template <std::size_t I>
     constexpr const auto& branch() const {

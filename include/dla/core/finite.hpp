@@ -6,7 +6,6 @@
 
 #include <bit>
 #include <cstdint>
-#include <span>
 
 namespace dla {
 
@@ -18,10 +17,10 @@ constexpr bool is_finite(double v) { return (std::bit_cast<std::uint64_t>(v) & 0
 constexpr bool is_nan(float v) { return (std::bit_cast<std::uint32_t>(v) & 0x7fffffffu) > 0x7f800000u; }
 constexpr bool is_nan(double v) { return (std::bit_cast<std::uint64_t>(v) & 0x7fffffffffffffffu) > 0x7ff0000000000000u; }
 
-/// Whether none of them is infinite or NaN.
-template <class T>
-constexpr bool all_finite(std::span<const T> values) {
-    for (const T v : values)
+/// Whether none of the numbers of a range is infinite or NaN.
+template <class Range>
+constexpr bool all_finite(const Range& values) {
+    for (const auto v : values)
         if (!is_finite(v)) return false;
     return true;
 }

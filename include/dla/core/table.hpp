@@ -16,7 +16,7 @@ DLA_ONCE std::string grouped(index_t n);
 /// `12.3 MiB`.
 DLA_ONCE std::string byte_text(index_t bytes);
 /// Characters of UTF-8 text.
-DLA_ONCE std::size_t text_width(std::string_view text);
+DLA_ONCE std::size_t utf8_length(std::string_view text);
 
 /// What stands around the cells of a table.
 enum class TableStyle {

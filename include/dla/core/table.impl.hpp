@@ -23,7 +23,7 @@ DLA_ONCE std::string byte_text(index_t bytes) {
     return line;
 }
 
-DLA_ONCE std::size_t text_width(std::string_view text) {
+DLA_ONCE std::size_t utf8_length(std::string_view text) {
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
@@ -35,7 +35,7 @@ DLA_ONCE std::string table_text(std::span<const std::vector<std::string>> rows, 
         bool used = rows.size() == 1;
         for (std::size_t n = 0; n < rows.size(); ++n) {
             if (c >= rows[n].size()) continue;
-            width[c] = std::max(width[c], text_width(rows[n][c]));
+            width[c] = std::max(width[c], utf8_length(rows[n][c]));
             used = used || (n > 0 && !rows[n][c].empty());
         }
         if (used) shown.push_back(c);
@@ -51,10 +51,10 @@ DLA_ONCE std::string table_text(std::span<const std::vector<std::string>> rows, 
     for (std::size_t n = 0; n < rows.size(); ++n) {
         std::string line;
         for (const std::size_t c : shown) {
-            const std::string cell = c < rows[n].size() ? rows[n][c] : "", room(width[c] - text_width(cell), ' ');
+            const std::string cell = c < rows[n].size() ? rows[n][c] : "", room(width[c] - utf8_length(cell), ' ');
             line += (c == shown[0] ? "" : markdown ? " | " : "  ") + (left(c) ? cell + room : room + cell);
         }
-        const std::size_t whole = text_width(line);
+        const std::size_t whole = utf8_length(line);
         end_line(line);
         if (n > 0 || o.style == TableStyle::plain) continue;
         if (!markdown) {

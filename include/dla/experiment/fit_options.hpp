@@ -44,5 +44,6 @@ inline FitOptions fit_options(const ExperimentConfig& config, const DatasetPair&
     o.test = data.test;
     return o;
 }
+FitOptions fit_options(const ExperimentConfig& config, const DatasetPair&& data) = delete;
 
 }  // namespace dla::inline DLA_ABI_TAG

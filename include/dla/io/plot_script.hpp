@@ -10,7 +10,7 @@ namespace dla::detail {
 /// Sizes in pixels of the page's fonts (DejaVu Sans 18, legends 16, notes 14).
 inline constexpr double legend_line = 30, legend_sample = 76, legend_letter = 10.5, note_line = 24, note_letter = 10;
 
-inline double letters(const std::string& text) { return static_cast<double>(text_width(text)); }
+inline double letters(const std::string& text) { return static_cast<double>(utf8_length(text)); }
 
 inline std::string stroke(int color, bool dashed, double width = 2.5) {
     return " lw " + plot_number(width) + (dashed ? " dt (12,6)" : " dt solid") + " lc rgb '" + plot_color(color) + "'";

@@ -43,18 +43,18 @@ struct CrossEntropy {
     /// Scores next to each other in memory.
     static index_t classes(const Shape& logits) { return logits.is_image() ? logits.d[0] : logits.d[logits.rank - 1]; }
 
-    /// Throws Error(model) when the logits or the options do not fit.
-    void check(const Shape& logits) const {
+    /// Throws Error(model) when the logits or the options do not fit; `name` is that of the loss.
+    void check(const Shape& logits, const char* name = "CrossEntropy") const {
         if (logits.rank == 3 && !logits.is_image())
-            fail(ErrorCode::model, "CrossEntropy",
+            fail(ErrorCode::model, name,
                  text("takes images with channels last in memory; got ", to_text(logits), "; put ToChannelsLast behind").view());
-        if (logits.rank == 0 || logits.size() == 0) fail(ErrorCode::model, "CrossEntropy", text("takes logits [classes]; got ", to_text(logits)).view());
-        if (!(label_smoothing >= 0 && label_smoothing <= 1)) fail(ErrorCode::model, "CrossEntropy", "label_smoothing must lie in [0, 1]");
+        if (logits.rank == 0 || logits.size() == 0) fail(ErrorCode::model, name, text("takes logits [classes]; got ", to_text(logits)).view());
+        if (!(label_smoothing >= 0 && label_smoothing <= 1)) fail(ErrorCode::model, name, "label_smoothing must lie in [0, 1]");
         if (!class_weights.empty() && static_cast<index_t>(class_weights.size()) != classes(logits))
-            fail(ErrorCode::model, "CrossEntropy",
+            fail(ErrorCode::model, name,
                  text("class_weights has ", class_weights.size(), " values; expected one for each of ", classes(logits), " classes").view());
         for (const double w : class_weights)
-            if (!is_finite(w)) fail(ErrorCode::model, "CrossEntropy", "class_weights must be finite");
+            if (!is_finite(w)) fail(ErrorCode::model, name, "class_weights must be finite");
     }
     index_t targets_per_sample(const Shape& logits) const { return logits.size() / classes(logits); }
 

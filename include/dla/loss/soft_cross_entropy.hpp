@@ -18,7 +18,9 @@ struct SoftCrossEntropy {
     Reduction reduction = Reduction::mean;
 
     /// Throws Error(model) when the logits or the options do not fit.
-    void check(const Shape& logits) const { CrossEntropy{.label_smoothing = label_smoothing, .class_weights = class_weights}.check(logits); }
+    void check(const Shape& logits) const {
+        CrossEntropy{.label_smoothing = label_smoothing, .class_weights = class_weights}.check(logits, "SoftCrossEntropy");
+    }
     index_t targets_per_sample(const Shape& logits) const { return logits.size(); }
     CrossEntropyDims dims(index_t samples, const Shape& logits) const {
         return CrossEntropy{.label_smoothing = label_smoothing, .reduction = reduction}.dims(samples, logits);

@@ -65,6 +65,7 @@ inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnyS
     Json j;
     j["kind"] = s.kind;
     if (optimizer && !s.run.empty()) j["run"] = s.run;  // in what a run goes on from; two runs may end with the same weights, byte for byte
+    if (optimizer && !s.options.empty()) j["options"] = s.options;
     j["isa"] = s.isa;
     j["data_fingerprint"] = s.data_fingerprint;
     j["seed"] = s.seed;
@@ -128,6 +129,7 @@ DLA_ONCE Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
     try {
         j.at("kind").get_to(state_.kind);
         if (j.contains("run")) j.at("run").get_to(state_.run);
+        if (j.contains("options")) j.at("options").get_to(state_.options);
         j.at("isa").get_to(state_.isa);
         const auto integer = [this]<class T>(const Json& from, const char* key, T& to) { to = detail::count<T>(from, key, file_.where()); };
         integer(j, "data_fingerprint", state_.data_fingerprint);

@@ -46,7 +46,7 @@ struct FitOptions {
     int save_every = 1;               ///< epochs between checkpoints
     bool resume = false;              ///< goes on from the newest checkpoint in `checkpoint_dir` if there is one: the same bits as without the interruption
     bool overwrite = false;           ///< removes what an earlier run of this name left there; without either that is an error
-    /// What checkpoints say about how they came to be, and `resume` compares: a line `key = value` for each setting. Empty: all of these options.
+    /// What checkpoints say about how they came to be, a line `key = value` for each setting. Empty: these options. `resume` compares both.
     std::string config = {};
     std::string run_id = {};          ///< identity of the run, which its files carry; empty: random, so that two runs' checkpoints differ in these bytes
     int log_every = 10;               ///< steps between lines for single steps
@@ -61,7 +61,8 @@ struct FitOptions {
 /// says so); without one they end the process. The same options, seed and data give the same bits.
 /// What `resume` compares with the run before is all of these, what is frozen and what is in eval mode, but not what functions compute (SampleLoss,
 /// transforms).
-/// Throws Error(data) when data and network do not fit, Error(usage) for options that contradict each other, Error(numeric) when the loss overflows.
+/// A signal after the last step lets what is left be done (the test) and is then told. Throws Error(data) when data and network do not fit, Error(usage) for
+/// options that contradict each other, Error(numeric) when the loss overflows.
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions options = {});
 /// In a place that was taken before, e.g. before the data were read: name, checkpoint_dir, log_dir, run_id, resume and overwrite are what its options say, and
 /// Error(usage) is thrown where `options` say them as well.

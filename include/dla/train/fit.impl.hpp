@@ -4,7 +4,8 @@
 
 #include <dla/io/json.hpp>
 #include <dla/kernels/cpu/isa.hpp>
-#include <dla/train/run_log.hpp>
+#include <dla/train/fit_log.hpp>
+#include <dla/train/signals.hpp>
 #include <dla/train/trainer.hpp>
 
 #include <algorithm>
@@ -16,8 +17,8 @@ namespace dla {
 
 namespace detail {
 
-/// Throws where what was given cannot be meant: metrics of logits that nothing makes logits, masks of bytes.
-inline void check_yes_and_no(const FitOptions& o, const AnyData& data, const AnyLoss& loss) {
+/// Throws where what was given cannot be meant: metrics of logits that nothing makes logits, masks of bytes, scores instead of probabilities.
+inline void check_targets(const char* who, const FitOptions& o, const AnyData& data, const AnyLoss& loss) {
     if (data.classes() > 0) return;
     if (!o.loss)
         for (const auto& metric : o.metrics)
@@ -25,16 +26,19 @@ inline void check_yes_and_no(const FitOptions& o, const AnyData& data, const Any
                 fail(ErrorCode::usage, "fit",
                      metric->name() + " is measured of outputs that are logits of yes and no, and no loss makes them such: give one, "
                                       ".loss = dla::BCEWithLogits<float>{} (without one, values are compared by MeanSquaredError)");
-    if (!std::visit([](const auto& l) { return requires { l.pos_weight; }; }, loss.get())) return;
+    const bool yes_and_no = std::holds_alternative<BCEWithLogits<float>>(loss.get()), shares = std::holds_alternative<SoftCrossEntropy<float>>(loss.get());
+    if (!yes_and_no && !shares) return;
     std::vector<float> values(static_cast<std::size_t>(data.target_size()));
     for (index_t i = 0; i < std::min<index_t>(data.size(), 256); ++i) {
         data.target(i, values);
         for (const float v : values) {
-            if (v >= 0 && v <= 1) continue;
+            if (v >= 0 && (v <= 1 || shares)) continue;
             char number[32];
             std::snprintf(number, sizeof number, "%g", static_cast<double>(v));
-            fail(ErrorCode::data, "fit",
-                 text("BCEWithLogits takes targets from 0 to 1; one of sample ", i, " is ", number, v > 1 && v <= 255 ? "; divide bytes by 255" : "").view());
+            const char* more = shares ? "; predict_probabilities makes them of a network's scores" : v > 1 && v <= 255 ? "; divide bytes by 255" : "";
+            fail(ErrorCode::data, who,
+                 text(shares ? "SoftCrossEntropy takes probabilities" : "BCEWithLogits takes targets from 0 to 1", "; one of sample ", i, " is ", number, more)
+                     .view());
         }
     }
 }
@@ -119,44 +123,14 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     return text;
 }
 
-/// Lines on the terminal, the log on disk, and the user's own callback.
-class FitLog final : public TrainingCallback {
-public:
-    FitLog(const std::vector<TrainingCallback*>& own, bool quiet) : own_(own), quiet_(quiet) {}
-    void open(const std::string& folder, const RunState& from) { files_ = std::make_unique<RunLog>(folder, true, from); }
-    RunLog* files() { return files_.get(); }
-
-    void progress(int epoch, std::int64_t done, std::int64_t total) override {
-        for (TrainingCallback* own : own_) own->progress(epoch, done, total), pass_on(*own);
-    }
-    void step(std::int64_t step, int epoch, double loss, double learning_rate) override {
-        if (files_) files_->step(step, epoch, loss, learning_rate);
-        for (TrainingCallback* own : own_) own->step(step, epoch, loss, learning_rate), pass_on(*own);
-    }
-    void epoch(const EpochReport& report) override {
-        if (files_) files_->epoch(report);
-        for (TrainingCallback* own : own_) own->epoch(report), pass_on(*own);
-        if (quiet_) return;
-        std::printf("%s\n", epoch_line(report).c_str());
-        std::fflush(stdout);
-    }
-
-private:
-    void pass_on(TrainingCallback& own) {
-        if (own.take_stop()) stop();
-    }
-
-    const std::vector<TrainingCallback*>& own_;
-    bool quiet_;
-    std::unique_ptr<RunLog> files_;
-};
-
 inline RunPlaceOptions place_options(const FitOptions& o) {
     return {.name = o.name,
             .checkpoint_dir = o.checkpoint_dir,
             .log_folder = o.log_dir.empty() ? "" : o.log_dir + "/" + o.name,
             .earlier = o.resume ? EarlierRun::resume_if_any : o.overwrite ? EarlierRun::overwrite : EarlierRun::refuse,
-            .run_id = o.run_id};
+            .run_id = o.run_id,
+            .to_resume = "resume = true",
+            .to_overwrite = "overwrite = true"};
 }
 
 /// Without a place takes that of the options, when all else is known to be right.
@@ -184,9 +158,9 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
             "all parameters are frozen; nothing is left to train");
     const AnyLoss loss = loss_for(o.loss, data);
     check_fit("fit", model, data, &loss);
-    check_yes_and_no(o, data, loss);
-    if (o.validation) check_fit("fit, validation", model, *o.validation, &loss);
-    if (o.test) check_fit("fit, test", model, *o.test, &loss);
+    check_targets("fit", o, data, loss);
+    if (o.validation) check_fit("fit, validation", model, *o.validation, &loss), check_targets("fit, validation", o, *o.validation, loss);
+    if (o.test) check_fit("fit, test", model, *o.test, &loss), check_targets("fit, test", o, *o.test, loss);
 
     Split split{data.samples(), {}};
     if (o.validation_share > 0) {
@@ -248,7 +222,8 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
                      .stats = o.stats,
                      .quiet = o.quiet});
     RunState& state = trainer.state();
-    state.config = o.config.empty() ? fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get()) : o.config;
+    state.config = fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get());
+    if (!o.config.empty()) state.options = std::exchange(state.config, o.config);
     state.isa = to_string(active_isa());
     state.seed = static_cast<std::uint64_t>(o.seed);
     state.data_fingerprint = data.fingerprint();
@@ -259,9 +234,11 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     for (TrainingCallback* callback : o.callbacks) callback->take_stop();  // of another run
     FitLog log(o.callbacks, o.quiet);
     if (!where.log_folder.empty()) log.open(where.log_folder, state);
+    std::optional<SignalGuard> signals;  // until the test is done and saved, where the trainer would have one
+    if (!where.checkpoint_dir.empty()) signals.emplace();
     TrainingResult result = trainer.run(log);
     result.resumed_from = resumed_from;
-    if (result.interrupted_by != 0) {
+    if (result.state.kind == "interrupted") {
         if (!result.checkpoint.empty())
             std::fprintf(stderr, "note: training of '%s' was interrupted by signal %d after epoch %d, batch %lld; everything is in %s; go on with it by %s\n",
                          where.name.c_str(), result.interrupted_by, result.state.epoch, static_cast<long long>(result.state.batch), result.checkpoint.c_str(),
@@ -272,6 +249,8 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
         result.test = evaluate(model, loss, *test, o.metrics);
         if (log.files()) log.files()->test(*result.test, result.state.epoch, result.state.step);
         if (!where.checkpoint_dir.empty()) result.checkpoint = trainer.save_final(*result.test);
+        if (!is_nan(result.test->accuracy)) result.state.test_accuracy = result.test->accuracy;
+        result.interrupted_by = std::max(result.interrupted_by, SignalGuard::caught());
     }
     if (log.files()) {
         const PlotResult plot = log.files()->plot(result.state, where.name);

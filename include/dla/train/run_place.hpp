@@ -27,8 +27,8 @@ struct RunPlaceOptions {
     EarlierRun earlier = EarlierRun::refuse;
     std::string run_id = {};                                               ///< empty: random; of a run that is resumed that of its log, or any
     std::string checkpoint = {};                                           ///< to resume from; empty: the furthest one
-    std::string to_resume = "resume = true";                               ///< in errors: how to go on with an earlier run
-    std::string to_overwrite = "overwrite = true";                         ///< how to start over
+    std::string to_resume = "earlier = EarlierRun::resume";                ///< in errors: how to go on with an earlier run
+    std::string to_overwrite = "earlier = EarlierRun::overwrite";          ///< how to start over
     std::string other_checkpoints = "use another name or checkpoint_dir";  ///< where the checkpoints could go instead
     std::string other_logs = "use another name or log_dir";                ///< where the log could go instead
 };
@@ -37,7 +37,8 @@ struct RunPlaceOptions {
 /// `begin` no file of an earlier run is touched: what fails in between loses nothing.
 class RunPlace {
 public:
-    /// Throws Error(io) when another process is writing there or a folder cannot be made, Error(usage) when an earlier run is there and `refuse` was said.
+    /// Throws Error(io) when another process is writing there or a folder cannot be made, Error(usage) when an earlier run is there and `refuse` was said, and
+    /// for options that cannot be meant.
     explicit RunPlace(RunPlaceOptions options);
     RunPlace(const RunPlace&) = delete;
     RunPlace& operator=(const RunPlace&) = delete;
@@ -50,7 +51,8 @@ public:
 
     /// The last thing before `trainer.run`, when its state has configuration and fingerprint: gives the run its identity, removes what an earlier run left or
     /// resumes it. Gives the checkpoint that the trainer goes on from, empty if it begins anew. Checkpoints that do not serve are told on stderr, unless
-    /// `quiet` what is resumed on the terminal. Throws Error(checkpoint) when there is nothing that could be resumed, or nothing of this run.
+    /// `quiet` what is resumed on the terminal. Throws Error(checkpoint) when there is nothing that could be resumed, or nothing of this run; Error(usage) the
+    /// second time: a place is for one run.
     std::string begin(Trainer& trainer, bool quiet = false);
 
 private:
@@ -63,6 +65,7 @@ private:
     std::unique_ptr<Locks> locks_;
     RunFiles earlier_;
     std::string run_;
+    bool begun_ = false;
 };
 
 }  // namespace dla

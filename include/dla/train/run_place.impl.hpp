@@ -24,8 +24,24 @@ struct RunPlace::Locks {
     }
 };
 
+namespace detail {
+
+inline RunPlaceOptions checked(RunPlaceOptions o) {
+    const auto require = [](bool good, const char* what) {
+        if (!good) fail(ErrorCode::usage, "run", what);
+    };
+    require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
+    require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
+    require(o.earlier != EarlierRun::resume || !o.checkpoint_dir.empty() || !o.checkpoint.empty(), "to resume it needs a checkpoint_dir, or a checkpoint");
+    return o;
+}
+
+}  // namespace detail
+
 DLA_ONCE RunPlace::RunPlace(RunPlaceOptions options)
-    : options_(std::move(options)), locks_(std::make_unique<Locks>(options_)), earlier_(options_.checkpoint_dir, options_.log_folder, options_.name) {
+    : options_(detail::checked(std::move(options))),
+      locks_(std::make_unique<Locks>(options_)),
+      earlier_(options_.checkpoint_dir, options_.log_folder, options_.name) {
     if (options_.earlier == EarlierRun::refuse) refuse_to_mix();
     if (!options_.checkpoint_dir.empty() || !options_.log_folder.empty()) run_ = options_.run_id.empty() ? new_run_id() : options_.run_id;
 }
@@ -65,15 +81,22 @@ DLA_ONCE std::string RunPlace::resume_furthest(Trainer& trainer) const {
 }
 
 DLA_ONCE std::string RunPlace::begin(Trainer& trainer, bool quiet) {
+    if (begun_)
+        fail(ErrorCode::usage, options_.name,
+             "a run has begun in this place already, and its files would be mixed with another's; take a RunPlace for each run");
     trainer.check();  // before anything is removed
     trainer.state().run = run_;
-    if (options_.earlier == EarlierRun::overwrite) earlier_.remove();
-    if (options_.earlier != EarlierRun::resume && options_.earlier != EarlierRun::resume_if_any) return "";
+    if (options_.earlier != EarlierRun::resume && options_.earlier != EarlierRun::resume_if_any) {
+        begun_ = true;
+        if (options_.earlier == EarlierRun::overwrite) earlier_.remove();
+        return "";
+    }
     std::string file = options_.checkpoint;
     if (file.empty())
         file = resume_furthest(trainer);
     else
         trainer.resume(Checkpoint(file));
+    begun_ = true;
     if (quiet) return file;
     if (file.empty())
         std::printf("no checkpoint of '%s' in %s yet: the run begins with the weights that the model holds\n", options_.name.c_str(),

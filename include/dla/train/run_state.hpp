@@ -43,6 +43,7 @@ struct RunState {
     std::string kind = "epoch";  ///< epoch, interrupted, best or final
     std::string run;             ///< identity of the run (see new_run_id), so that files of two are not mixed; empty: none
     std::string config;          ///< canonical text of the configuration
+    std::string options;         ///< of a run whose configuration was given as text: what else it was told; compared where both have it
     std::string isa;             ///< bits are equal only on the same instruction set
     std::uint64_t data_fingerprint = 0;
     std::uint64_t seed = 42;

@@ -26,6 +26,9 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
         fail(ErrorCode::checkpoint, checkpoint.where(),
              "was written with another configuration:" + first_difference(found.config, state_.config) +
                  "; use the same values, or start anew");
+    if (!found.options.empty() && !state_.options.empty() && found.options != state_.options)
+        fail(ErrorCode::checkpoint, checkpoint.where(),
+             "was written with the same configuration, but other options:" + first_difference(found.options, state_.options) + "; use the same, or start anew");
     if (found.data_fingerprint != state_.data_fingerprint)
         fail(ErrorCode::checkpoint, checkpoint.where(), "was written with other training data; use the same files, or start anew");
     if (found.seed != state_.seed)
@@ -34,7 +37,7 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
         fail(ErrorCode::checkpoint, checkpoint.where(),
              "stands at a place that this run does not have: epoch " + std::to_string(found.epoch) + ", batch " + std::to_string(found.batch) + ", step " +
                  std::to_string(found.step));
-    const std::string isa = state_.isa;
+    const std::string isa = state_.isa, options = state_.options;
     if (found.monitor != state_.monitor || found.higher_is_better != state_.higher_is_better)
         fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
     state_ = checkpoint.load_run(model_, optimizer_, schedule_);
@@ -42,6 +45,7 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
         std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n",
                      state_.isa.c_str(), isa.c_str());
     state_.isa = isa;
+    state_.options = options;
 }
 
 DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<std::string>& skipped) {

@@ -37,7 +37,7 @@ struct TrainerOptions {
 /// How a run ended.
 struct TrainingResult {
     RunState state;
-    int interrupted_by = 0;  ///< the signal, or 0; after the last step one changes nothing but this
+    int interrupted_by = 0;  ///< the signal, or 0; where one comes after the last step, all is done and saved, and `state.kind` is not "interrupted"
     bool stopped_early = false;  ///< before all epochs, by early stopping or a callback
     std::string checkpoint;  ///< the last one written; empty: none
     std::string resumed_from;  ///< the checkpoint that the run went on with; empty: it began anew (`fit`)

@@ -31,6 +31,7 @@ DLA_ONCE std::ostream& operator<<(std::ostream& out, const TrainingResult& resul
     const int best = state.stopping.best_epoch;
     if (best > 0) out << ", the best " << best;
     if (!state.history.empty()) out << ": " << state.history[best > 0 ? static_cast<std::size_t>(best - 1) : state.history.size() - 1];
+    if (result.test) out << "; test: " << *result.test;
     if (result.interrupted_by != 0) out << "; interrupted by signal " << result.interrupted_by;
     return out;
 }
