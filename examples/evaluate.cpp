@@ -20,7 +20,8 @@ void write_outputs(const std::string& path, const dla::Dataset& data, const dla:
 
 int evaluate(const std::string& file, const std::string& logits_file, const experiment::Setting& setting) {
     experiment::check_threads(setting);
-    const auto [config, model] = dla::load_network(file, setting.threads);
+    const dla::SavedNetwork saved = dla::load_network(file, setting.threads);
+    const auto& [config, model] = std::tie(saved.config, saved.model);
     const dla::Dataset test = experiment::load_data(config, setting, true).test;
     const std::vector<float> logits = dla::predict(*model, test);
     dla::ConfusionMatrix confusion;

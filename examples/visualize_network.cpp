@@ -19,8 +19,8 @@ struct Arguments {
 
 dla::SavedNetwork make_network(const Arguments& a) {
     if (!a.checkpoint.empty()) return dla::load_network(a.checkpoint, a.setting.threads);
-    dla::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr};
-    made.model = dla::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting.threads);
+    dla::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr, .data = {}};
+    made.model = dla::make_model(made.config, a.setting.threads);
     return made;
 }
 
@@ -63,7 +63,8 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
 
 int visualize(const Arguments& a) {
     experiment::check_threads(a.setting);
-    const auto [config, model] = make_network(a);
+    const dla::SavedNetwork network = make_network(a);
+    const auto& [config, model] = std::tie(network.config, network.model);
     // A checkpoint may say any batch; what it says claims memory only up to a usual one, unless the command asks for it.
     constexpr std::int64_t usual = 1024;
     const dla::index_t batch = a.batch > 0 ? a.batch : a.checkpoint.empty() ? config.training.batch_size : std::min(config.training.batch_size, usual);

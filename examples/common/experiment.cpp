@@ -23,8 +23,8 @@ std::vector<std::string> overrides(const Setting& setting) {
 dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& setting, bool test_only) {
     const char* variable = std::getenv("DLA_DATA_DIR");
     const std::string folder = !setting.data_dir.empty() ? setting.data_dir : variable && *variable ? variable : config.dataset.data_dir;
-    const std::string& name = config.dataset.name;
 #if defined(DLA_HAVE_CURL)
+    const std::string& name = config.dataset.name;
     if (!dla::has_dataset(name, folder)) {
         if (!setting.quiet) std::printf("%s is not in %s; downloading it\n", name.c_str(), folder.c_str());
         try {
@@ -34,13 +34,7 @@ dla::DatasetPair load_data(const dla::ExperimentConfig& config, const Setting& s
         }
     }
 #endif
-    const auto size = static_cast<dla::index_t>(config.dataset.size);
-    dla::DatasetPair data =
-        dla::load_dataset(name, folder, {.digits_train = test_only ? 1 : size, .digits_test = std::clamp<dla::index_t>(size / 6, 1, 10000)});
-    const dla::Shape input(config.model.input_shape[0], config.model.input_shape[1], config.model.input_shape[2]);
-    if (!(data.train.shape == input))
-        dla::fail(ErrorCode::data, name, dla::text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
-    return data;
+    return dla::load_data(config, folder, test_only);
 }
 
 std::vector<float> images_of(const dla::Batch& batch, const dla::Shape& shape) {

@@ -2,6 +2,7 @@
 // Everything about data sets: reading, generating, splitting, standardising, augmenting and loading them batch by batch.
 #pragma once
 
+#include <dla/data/any_data.hpp>
 #include <dla/data/augment.hpp>
 #include <dla/data/classes.hpp>
 #include <dla/data/csv.hpp>

@@ -50,7 +50,8 @@ TEST_CASE("a configuration says what is trained, and its checkpoint is enough to
     o.stats = true;
     o.log_dir = folder / "logs";
     o.checkpoint_dir = folder / "out";
-    auto model = make_model(config.model, Seed{1});
+    auto model = make_model(config);
+    CHECK(take_weights(*model) == take_weights(*make_model(config.model, Seed{42})));  // of the configuration's seed
     const TrainingResult result = fit(*model, small_digits().train, o);
 
     // The test is of the weights that the model holds now, the best ones.
@@ -58,10 +59,10 @@ TEST_CASE("a configuration says what is trained, and its checkpoint is enough to
     const Evaluation again = evaluate(*model, small_digits().test, {.loss = *o.loss, .batch_size = 50});
     CHECK(result.test->loss == again.loss);
     CHECK(result.test->accuracy == again.accuracy);
-    CHECK(result.test->accuracy > 50);
-    CHECK(result.checkpoint == folder / "out/model_final.safetensors");
+    CHECK(result.test->accuracy > 30);
+    CHECK(result.checkpoint == folder / "out/mlp_digits_final.safetensors");
     CHECK(Checkpoint(result.checkpoint).state().test_accuracy == result.test->accuracy);
-    CHECK(contains(file_text(folder / "logs/model/metrics.jsonl"), "\"type\":\"test\""));
+    CHECK(contains(file_text(folder / "logs/mlp_digits/metrics.jsonl"), "\"type\":\"test\""));
     REQUIRE(result.stats.layers.size() > 0);
     CHECK(result.stats.layers[0].gradient_norm > 0);
     CHECK((result.curve.empty() || std::filesystem::exists(result.curve)));
@@ -69,6 +70,22 @@ TEST_CASE("a configuration says what is trained, and its checkpoint is enough to
     const SavedNetwork saved = load_network(result.checkpoint);
     CHECK(to_toml(saved.config, true) == to_toml(config, true));
     CHECK(predict(*saved.model, small_digits().test) == predict(*model, small_digits().test));
+    CHECK(saved.data.class_names == small_digits().train.class_names);
+    CHECK(normalised(saved.data, small_digits().test.image(3)) == normalised(small_digits().train, small_digits().test.image(3)));
+    CHECK(from_metadata(SafetensorsFile::read(folder / "out/mlp_digits_best.safetensors").metadata()).mean == small_digits().train.mean);
+}
+
+TEST_CASE("the data of a configuration are as many as it says, and of its network's shape") {
+    const DatasetPair data = load_data(small_config());
+    CHECK(data.train.size() == 600);
+    CHECK(data.test.size() == 100);
+    CHECK(load_data(small_config(), "", true).train.size() == 1);
+    CHECK(error_of([&] { fit_options(small_config({"dataset.size=700"}), data); }) ==
+          "error[data] digits: has 600 training images; dataset.size says 700 (load_data makes as many)");
+    ExperimentConfig other = small_config();
+    other.model.input_shape = {3, 32, 32};
+    CHECK(error_of([&] { load_data(other); }) ==
+          "error[data] digits: has images [1, 28, 28]; model.input_shape says [3, 32, 32]");
 }
 
 TEST_CASE("the configuration's text is what resume compares") {
@@ -81,14 +98,14 @@ TEST_CASE("the configuration's text is what resume compares") {
         return fit(*model, small_digits().train, o);
     };
     run(small_config(), false);
-    CHECK(run(small_config(), true).resumed_from == folder / "out/model_epoch_3.safetensors");
+    CHECK(run(small_config(), true).resumed_from == folder / "out/mlp_digits_epoch_3.safetensors");
     CHECK(contains(error_of([&] { run(small_config({"training.learning_rate=0.5"}), true); }),
                    "written with another configuration: it has `learning_rate = 0.001`, now `learning_rate = 0.5`"));
 }
 
 TEST_CASE("fit in a place that was taken before") {
     const TemporaryFolder folder;
-    const RunPlaceOptions where{.name = "net", .checkpoint_dir = folder / "out", .log_folder = folder / "logs"};
+    const RunPlaceOptions where{.name = "mlp_digits", .checkpoint_dir = folder / "out", .log_folder = folder / "logs"};
     FitOptions o = quiet_options(small_config());
     auto model = make_model(small_config().model, Seed{1});
     {
@@ -98,14 +115,17 @@ TEST_CASE("fit in a place that was taken before") {
         CHECK(error_of([&] { fit(*model, small_digits().train, both, place); }) ==
               "error[usage] fit: the place of the run says its name and folders, and what becomes of an earlier run; leave them out of the options");
         both = o;
+        both.name = "other";
+        CHECK(contains(error_of([&] { fit(*model, small_digits().train, both, place); }), "leave them out of the options"));
+        both = o;
         both.resume = true;
         CHECK(contains(error_of([&] { fit(*model, small_digits().train, both, place); }), "leave them out of the options"));
-        CHECK(fit(*model, small_digits().train, o, place).checkpoint == folder / "out/net_final.safetensors");
+        CHECK(fit(*model, small_digits().train, o, place).checkpoint == folder / "out/mlp_digits_final.safetensors");
         CHECK(std::filesystem::exists(folder / "logs/metrics.jsonl"));
     }
     CHECK(contains(error_of([&] { RunPlace again(where); }),
                    "go on with it (earlier = EarlierRun::resume), remove it and start over (earlier = EarlierRun::overwrite)"));
-    const std::string bits = file_text(folder / "out/net_final.safetensors");
+    const std::string bits = file_text(folder / "out/mlp_digits_final.safetensors");
 
     // It goes on with the run, or removes it; and is there for one run.
     const auto run_in = [&](EarlierRun earlier) {
@@ -114,12 +134,12 @@ TEST_CASE("fit in a place that was taken before") {
         RunPlace place(other);
         auto own = make_model(small_config().model, Seed{1});
         const TrainingResult result = fit(*own, small_digits().train, o, place);
-        CHECK(file_text(folder / "out/net_final.safetensors") == bits);
+        CHECK(file_text(folder / "out/mlp_digits_final.safetensors") == bits);
         CHECK(error_of([&] { fit(*own, small_digits().train, o, place); }) ==
-              "error[usage] net: a run has begun in this place already, and its files would be mixed with another's; take a RunPlace for each run");
+              "error[usage] mlp_digits: a run has begun in this place already, and its files would be mixed with another's; take a RunPlace for each run");
         return result.resumed_from;
     };
-    CHECK(run_in(EarlierRun::resume) == folder / "out/net_epoch_3.safetensors");
+    CHECK(run_in(EarlierRun::resume) == folder / "out/mlp_digits_epoch_3.safetensors");
     CHECK(run_in(EarlierRun::overwrite) == "");
     const auto refusal = [&](RunPlaceOptions options) { return error_of([&] { RunPlace place(std::move(options)); }); };
     CHECK(refusal({.name = "a/b"}) == "error[usage] run: name must be the beginning of a file name");
@@ -157,7 +177,7 @@ TEST_CASE("a signal after the last step lets the test be done, and is told") {
     const TrainingResult result = fit(*model, small_digits().train, o);
     CHECK(result.interrupted_by == SIGTERM);
     REQUIRE(result.test.has_value());
-    CHECK(result.checkpoint == folder / "out/model_final.safetensors");
+    CHECK(result.checkpoint == folder / "out/mlp_digits_final.safetensors");
     CHECK(result.state.test_accuracy == result.test->accuracy);
     std::ostringstream said;
     said << result;
@@ -240,4 +260,22 @@ TEST_CASE("fit with probabilities as targets: one-hot ones train as class number
     weights[3] = 2;
     CHECK(evaluate(soft_model, soft, {.loss = SoftCrossEntropy<float>{}, .sample_weights = weights}).accuracy ==
           doctest::Approx(evaluate(soft_model, labelled, {.sample_weights = weights}).accuracy));
+}
+
+TEST_CASE("what a loss ignores does not count for metrics either") {
+    const ArrayData data = stripes(100);
+    Classifier model(Seed{1});
+    ConfusionMatrix all;
+    all.add(predict(model, data), [&] {
+        std::vector<std::int32_t> labels;
+        for (index_t i = 0; i < data.size(); ++i) labels.push_back(data.label(i) == 1 ? uncounted : data.label(i));
+        return labels;
+    }());
+    const auto score = std::make_shared<ClassScore>(ClassScore::Kind::recall);
+    const Evaluation e = evaluate(model, data, {.loss = CrossEntropy{.ignore_index = 1}, .metrics = {score}});
+    CHECK(e.counted == static_cast<index_t>(all.total()));
+    CHECK(score->matrix().total() == all.total());
+    CHECK(score->matrix().accuracy() == all.accuracy());
+    evaluate(model, data, {.loss = CrossEntropy{}, .metrics = {score}});
+    CHECK(score->matrix().total() == 100);
 }

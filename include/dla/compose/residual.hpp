@@ -8,7 +8,8 @@
 
 namespace dla {
 
-/// y = Act(Block(x) + Shortcut(x)) (He et al. 2016). Block and Shortcut must give the same shape. A projection "if the widths differ" is
+/// y = Act(Block(x) + Shortcut(x)) (He et al. 2016); Act works in place from its output: ReLU, Sigmoid or Tanh. Others stand behind the Residual.
+/// Block and Shortcut must give the same shape. A projection "if the widths differ" is
 /// `Residual<Block, Repeat<Linear<Dyn, Dyn>>>` with 0 or 1 copies. More than two branches, or others ways to join them: Parallel.
 template <class Block, class Shortcut = Identity, class Act = Identity>
 struct Residual : detail::ForkLayer<Residual<Block, Shortcut, Act>, Block, Shortcut> {

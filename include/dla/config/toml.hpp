@@ -21,6 +21,10 @@ namespace detail {
 
 /// The key meant by `table.key`: a similar one in that table, the same one in another, a similar one in another; or nothing.
 inline std::string meant_key(std::string_view table, std::string_view key) {
+    constexpr std::pair<std::string_view, std::string_view> others[] = {{"epochs", "num_epochs"}, {"lr", "learning_rate"}, {"clip_norm", "clip_grad_norm"},
+                                                                      {"batch", "batch_size"}};  // what it is called elsewhere
+    for (const auto& [elsewhere, here] : others)
+        if (key == elsewhere) return "training." + std::string(here);
     std::string best;
     std::size_t best_cost = SIZE_MAX;
     for (const ConfigKey& k : config_keys()) {

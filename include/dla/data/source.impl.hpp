@@ -69,7 +69,10 @@ DLA_ONCE void ArrayData::check() {
         return check_values(targets_, target_shape_, "the target");
     }
     if (each == 1) {
-        require(std::ssize(labels_) == expected, text("got ", labels_.size(), " labels; expected one for each of ", size_, " samples"));
+        const index_t places = size_ > 0 && std::ssize(labels_) % size_ == 0 ? std::ssize(labels_) / size_ : 1;
+        require(std::ssize(labels_) == expected,
+                text("got ", labels_.size(), " labels; expected one for each of ", size_, " samples")
+                    .append(places > 1 ? text("; ", places, " for each need their shape behind them, e.g. Shape{1, height, width}") : Text()));
     } else {
         require(std::ssize(labels_) == expected,
                 text("got ", labels_.size(), " labels; expected ", expected, ", ", to_text(target_shape_), " for each of ", size_, " samples"));

@@ -3,11 +3,31 @@
 #pragma once
 
 #include <dla/config/write.hpp>
-#include <dla/data/dataset.hpp>
+#include <dla/data/load.hpp>
 #include <dla/optim/make_optimizer.hpp>
 #include <dla/train/fit.hpp>
+#include <dla/zoo/make_model.hpp>
+
+#include <algorithm>
 
 namespace dla::inline DLA_ABI_TAG {
+
+/// The network of a configuration, with the initial weights of its seed; `threads` as make_model of its table [model].
+inline std::unique_ptr<AnyModel> make_model(const ExperimentConfig& config, int threads = 0) {
+    return make_model(config.model, Seed{static_cast<std::uint64_t>(config.training.seed)}, threads);
+}
+
+/// The data set of a configuration, from `folder` (empty: its data_dir). `test_only`: nobody will look at the training images, so digits are not drawn for
+/// them. Throws Error(data) as load_dataset, and when the images are not what the model takes.
+inline DatasetPair load_data(const ExperimentConfig& config, const std::string& folder = {}, bool test_only = false) {
+    const auto& [name, size] = std::pair(config.dataset.name, static_cast<index_t>(config.dataset.size));
+    DatasetPair data = load_dataset(name, folder.empty() ? config.dataset.data_dir : folder,
+                                    {.digits_train = test_only ? 1 : size, .digits_test = std::clamp<index_t>(size / 6, 1, 10000)});
+    const Shape input(config.model.input_shape[0], config.model.input_shape[1], config.model.input_shape[2]);
+    if (!(data.train.shape == input))
+        fail(ErrorCode::data, name, text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
+    return data;
+}
 
 /// The optimizer of a configuration.
 inline Optimizer make_optimizer(const TrainingConfig& c) {
@@ -17,10 +37,15 @@ inline Optimizer make_optimizer(const TrainingConfig& c) {
 }
 
 /// What a configuration says, for `fit(model, data.train, fit_options(config, data))`: all but where files go and what is shown. The images that it validates
-/// on are chosen by its seed, and checkpoints carry it as text. It refers to `data.test`, which must outlive it.
+/// on are chosen by its seed, and checkpoints carry it as text. It refers to `data.test`, which must outlive it. Throws Error(data) for other data than the
+/// configuration's, as far as their size tells.
 inline FitOptions fit_options(const ExperimentConfig& config, const DatasetPair& data) {
     const TrainingConfig& c = config.training;
+    if (config.dataset.name == "digits" && data.train.size() != config.dataset.size)
+        fail(ErrorCode::data, "digits",
+             text("has ", data.train.size(), " training images; dataset.size says ", config.dataset.size, " (load_data makes as many)").view());
     FitOptions o;
+    o.name = run_name(config);
     o.epochs = static_cast<int>(c.num_epochs);
     o.batch_size = c.batch_size;
     o.loss = CrossEntropy{.label_smoothing = c.label_smoothing};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/config/toml.hpp>
+#include <dla/data/metadata.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/zoo/make_model.hpp>
 
@@ -28,6 +29,7 @@ namespace dla::inline DLA_ABI_TAG {
 struct SavedNetwork {
     ExperimentConfig config;
     std::unique_ptr<AnyModel> model;
+    Dataset data;  ///< without images: mean, std and class names, for `normalised` and `read_input`; nothing where the file does not say them
 };
 
 /// Rebuilds the network of a checkpoint that `train`, or a run of `fit_options`, wrote: its configuration stands in the file. `threads` as make_model.
@@ -48,6 +50,7 @@ inline SavedNetwork load_network(const std::string& file, int threads = 0) {
              "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
     saved.model = make_model(saved.config.model, Seed{0}, threads);
     checkpoint.load_weights(*saved.model);
+    if (!checkpoint.state().data.empty()) saved.data = from_metadata(checkpoint.state().data, file);
     return saved;
 }
 

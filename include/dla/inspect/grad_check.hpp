@@ -37,8 +37,9 @@ struct GradientReport {
             std::snprintf(digits, sizeof digits, "%.9g", v);
             return std::string(digits);
         };
-        std::string line = std::to_string(checked) + " gradients, " + std::to_string(nonzero) + " not zero; worst at " + path + "[" + std::to_string(index) +
-                           "]: numeric " + number(numeric) + ", analytic " + number(analytic) + " (" + number(worst) + " of what is allowed)";
+        std::string line = (ok() ? "ok: " : "wrong: ") + std::to_string(checked) + " gradients, " + std::to_string(nonzero) + " not zero; worst at " + path +
+                           "[" + std::to_string(index) + "]: numeric " + number(numeric) + ", analytic " + number(analytic) + " (" + number(worst) +
+                           " of what is allowed)";
         for (const std::string& promise : broken) line += "; " + promise;
         return line;
     }

@@ -28,7 +28,7 @@ struct CrossEntropy {
     using Target = std::int32_t;
 
     double label_smoothing = 0;
-    std::int32_t ignore_index = -100;
+    std::int32_t ignore_index = -100;     ///< the data of `fit` say what does not count by -100 (dla::uncounted), whatever stands here
     std::vector<double> class_weights{};  ///< empty: all 1
     Reduction reduction = Reduction::mean;
 

@@ -115,9 +115,11 @@ DLA_ONCE void save_checkpoint(const std::string& path, const AnyModel& model, co
             }
         if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
     }
-    write_safetensors(
-        path, tensors,
-        {{"format", std::string(detail::checkpoint_format)}, {"config", state.config}, {"state", to_string(detail::state_json(state, optimizer, schedule))}});
+    StoredMetadata metadata(state.data.begin(), state.data.end());
+    metadata["format"] = detail::checkpoint_format;
+    metadata["config"] = state.config;
+    metadata["state"] = to_string(detail::state_json(state, optimizer, schedule));
+    write_safetensors(path, tensors, metadata);
 }
 
 DLA_ONCE Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
@@ -125,6 +127,8 @@ DLA_ONCE Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
     if (format != detail::checkpoint_format)
         fail(ErrorCode::checkpoint, file_.where(), "has format '" + format.substr(0, 40) + "'; expected '" + std::string(detail::checkpoint_format) + "'");
     state_.config = metadata("config");
+    for (const auto& [key, value] : file_.metadata())
+        if (key.starts_with("dla.data.")) state_.data[key] = value;
     const Json j = parse_json(metadata("state"), file_.where(), ErrorCode::checkpoint);
     try {
         j.at("kind").get_to(state_.kind);

@@ -19,9 +19,10 @@ inline constexpr double no_metric = std::numeric_limits<double>::quiet_NaN();
 /// Outputs of one sample. Throws Error(data) when the numbers do not fit.
 inline std::size_t outputs_of_sample(const char* who, std::span<const float> outputs, std::size_t samples) {
     if (samples == 0 && outputs.empty()) return 0;
-    if (samples == 0 || outputs.size() % samples != 0)
+    if (samples == 0) fail(ErrorCode::data, who, "takes class numbers as targets, and got values (for logits of yes and no: BinaryScore)");
+    if (outputs.size() % samples != 0)
         fail(ErrorCode::data, who,
-             text("got ", outputs.size(), " outputs for ", samples, " class numbers; it takes class numbers, one for each sample (for 0 and 1: BinaryScore)")
+             text("got ", outputs.size(), " outputs for ", samples, " class numbers; it takes one for each sample")
                  .view());
     return outputs.size() / samples;
 }

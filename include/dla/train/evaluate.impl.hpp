@@ -2,7 +2,6 @@
 // How models are evaluated, and what they predict.
 #pragma once
 
-#include <dla/data/fingerprint.hpp>
 #include <dla/kernels/reference.hpp>
 
 #include <algorithm>
@@ -10,38 +9,6 @@
 #include <limits>
 
 namespace dla {
-
-DLA_ONCE std::vector<double> AnyData::balanced_weights(std::span<const std::uint32_t> samples) const {
-    return images_ ? dla::balanced_weights(*images_, samples) : dla::balanced_weights(*source_, samples);
-}
-DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const& {
-    if (images_ && transform_) {
-        LoaderOptions own = options;
-        own.transform = transform_;
-        return std::make_unique<Loader>(*images_, std::move(samples), own);
-    }
-    if (images_) return std::make_unique<Loader>(*images_, std::move(samples), options);
-    return std::make_unique<Loader>(*source_, std::move(samples), options);
-}
-DLA_ONCE std::uint64_t AnyData::fingerprint() const {
-    if (images_) return dla::fingerprint(*images_);
-    Fnv1a hash;
-    const index_t n = size(), size = input_shape().size(), target = target_size();
-    for (const index_t word : {n, size, target, classes()}) hash.add(static_cast<std::uint64_t>(word));
-    std::vector<float> input(static_cast<std::size_t>(size)), values(static_cast<std::size_t>(target));
-    std::vector<std::int32_t> labels(values.size());
-    const index_t step = std::max<index_t>(1, n / 256);
-    for (index_t i = 0; i < n; ++i) {
-        if (classes() > 0)
-            for (source_->labels(i, labels); const std::int32_t label : labels) hash.add(static_cast<std::uint64_t>(label));
-        else
-            source_->target(i, values), hash.add_words(values.data(), values.size() * sizeof(float));
-        if (i % step != 0) continue;
-        source_->read({0, 0, static_cast<std::uint32_t>(i)}, input);
-        hash.add_words(input.data(), input.size() * sizeof(float));
-    }
-    return hash.value();
-}
 
 namespace detail {
 
@@ -68,7 +35,9 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
     if (loss->takes_labels() != (data.classes() > 0))
         fail(ErrorCode::data, who,
              loss->takes_labels()         ? "the loss takes class numbers; the targets of the data are values"
-             : for_autoencoders.empty() ? "the loss takes values; the targets of the data are class numbers"
+             : for_autoencoders.empty() ? loss->counts_correct() ? "the loss takes probabilities; the targets of the data are class numbers, with which "
+                                                                   "`accuracy` and `evaluate` compare the model when it is trained"
+                                                                 : "the loss takes values; the targets of the data are class numbers"
                                         : "the loss takes values" + for_autoencoders);
     const index_t expected = loss->targets_per_sample(out);
     if (loss->counts_correct() && loss->takes_labels() && data.target_size() == 1 && expected > 1)
@@ -78,7 +47,10 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
                              .view()) +
                  for_autoencoders);
     if (loss->takes_labels() && loss->counts_correct() && data.classes() > out.size() / expected)
-        fail(ErrorCode::data, who, text("the data have ", data.classes(), " classes; the network gives ", out.size() / expected, " outputs").view());
+        fail(ErrorCode::data, who,
+             text("the data have ", data.classes(), " classes; the network gives ", out.size() / expected, " outputs")
+                 .append(data.classes() == 256 ? "; where 255 is not to count, data say -100 (dla::uncounted)" : "")
+                 .view());
     if (data.target_size() != expected)
         fail(ErrorCode::data, who,
              text("the loss compares ", expected, " values for each sample with the network's outputs ", to_text(out), "; the targets of the data have ",
@@ -105,6 +77,14 @@ inline void check_sample_weights(const char* who, const Loader& loader, std::spa
     check_weights(who, weights, static_cast<std::size_t>(loader.source().size()));
     if (std::ranges::all_of(loader.sample_indices(), [&](std::uint32_t sample) { return weights[sample] == 0; }))
         fail(ErrorCode::data, who, "the weights of all samples are 0; there is nothing to measure");
+}
+/// Class numbers as metrics take them: what the loss ignores is -100. `memory` holds those that had to be written anew.
+inline Targets counted_targets(const AnyLoss& any, const Targets& targets, std::vector<std::int32_t>& memory) {
+    const auto* loss = std::get_if<CrossEntropy>(&any.get());
+    if (loss == nullptr || loss->ignore_index == uncounted) return targets;
+    memory.assign(targets.labels.begin(), targets.labels.end());
+    std::ranges::replace(memory, loss->ignore_index, uncounted);
+    return memory;
 }
 /// Throws now, before anything is trained, what a metric would throw when something is measured.
 inline void try_metrics(const AnyModel& model, Loader& loader, std::span<const std::shared_ptr<Metric>> metrics, std::span<const double> sample_weights) {
@@ -184,6 +164,7 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader&
     double correct = 0, counted = 0;  // by weight
     std::vector<float> outputs;
     std::vector<double> weights;
+    std::vector<std::int32_t> labels;
     for (const auto& metric : metrics) metric->reset();
     loader.start_epoch(0);
     while (const Batch* batch = loader.next()) {
@@ -198,7 +179,9 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader&
             mean.add(result);
             correct += static_cast<double>(result.correct), counted += static_cast<double>(result.counted);
         }
-        for (const auto& metric : metrics) metric->add(outputs, batch->targets(), batch->count, weights);
+        if (metrics.empty()) continue;
+        const Targets targets = detail::counted_targets(loss, batch->targets(), labels);
+        for (const auto& metric : metrics) metric->add(outputs, targets, batch->count, weights);
     }
     Evaluation e{.loss = mean.loss(),
                  .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : counted == 0 ? 0 : 100 * correct / counted,

@@ -227,6 +227,7 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     state.isa = to_string(active_isa());
     state.seed = static_cast<std::uint64_t>(o.seed);
     state.data_fingerprint = data.fingerprint();
+    state.data = data.metadata();
 
     if (!place) place = &own.emplace(where);
     const std::string resumed_from = place->begin(trainer, o.quiet);
@@ -265,7 +266,8 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) { return detail::fit(model, data, o, nullptr); }
 
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o, RunPlace& place) {
-    if (o.name != FitOptions{}.name || !o.checkpoint_dir.empty() || !o.log_dir.empty() || !o.run_id.empty() || o.resume || o.overwrite)
+    const bool other_name = o.name != FitOptions{}.name && o.name != place.options().name;
+    if (other_name || !o.checkpoint_dir.empty() || !o.log_dir.empty() || !o.run_id.empty() || o.resume || o.overwrite)
         fail(ErrorCode::usage, "fit", "the place of the run says its name and folders, and what becomes of an earlier run; leave them out of the options");
     return detail::fit(model, data, o, &place);
 }

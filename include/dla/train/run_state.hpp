@@ -7,6 +7,7 @@
 #include <dla/train/rows.hpp>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ struct RunState {
     std::string options;         ///< of a run whose configuration was given as text: what else it was told; compared where both have it
     std::string isa;             ///< bits are equal only on the same instruction set
     std::uint64_t data_fingerprint = 0;
+    std::map<std::string, std::string> data;  ///< what is known of a Dataset, as from_metadata takes it; empty: nothing
     std::uint64_t seed = 42;
     int epoch = 0;          ///< finished epochs
     index_t batch = 0;      ///< finished batches of the epoch that is under way

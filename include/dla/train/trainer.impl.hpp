@@ -38,6 +38,7 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
              "stands at a place that this run does not have: epoch " + std::to_string(found.epoch) + ", batch " + std::to_string(found.batch) + ", step " +
                  std::to_string(found.step));
     const std::string isa = state_.isa, options = state_.options;
+    const auto data = state_.data;
     if (found.monitor != state_.monitor || found.higher_is_better != state_.higher_is_better)
         fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
     state_ = checkpoint.load_run(model_, optimizer_, schedule_);
@@ -46,6 +47,7 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
                      state_.isa.c_str(), isa.c_str());
     state_.isa = isa;
     state_.options = options;
+    state_.data = data;
 }
 
 DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<std::string>& skipped) {
