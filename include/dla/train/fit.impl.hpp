@@ -251,13 +251,13 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
         if (log.files()) log.files()->test(*result.test, result.state.epoch, result.state.step);
         if (!where.checkpoint_dir.empty()) result.checkpoint = trainer.save_final(*result.test);
         if (!is_nan(result.test->accuracy)) result.state.test_accuracy = result.test->accuracy;
-        result.interrupted_by = std::max(result.interrupted_by, SignalGuard::caught());
     }
     if (log.files()) {
         const PlotResult plot = log.files()->plot(result.state, where.name);
         if (plot.drawn) result.curve = plot.files[0];
         if (!plot.drawn) std::fprintf(stderr, "note: no training curve: %s\n", plot.message.c_str());
     }
+    result.interrupted_by = std::max(result.interrupted_by, SignalGuard::caught());
     return result;
 }
 
