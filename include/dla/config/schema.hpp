@@ -216,7 +216,8 @@ inline std::string config_reference() {
     std::string text =
         "# Configuration reference\n\n"
         "An experiment is a TOML file with the tables `[model]`, `[training]` and `[dataset]`. Every key may be left out. "
-        "A file is checked before any work starts: all errors are reported at once, each with its line and column. "
+        "A file is checked before any work starts: all errors are reported at once, each with its line and column; what contradicts "
+        "each other when nothing else is wrong. "
         "`--set table.key=value` overrides a key on the command line; the value is TOML, and the quotes of a string may be left out. "
         "`x` stands for the value; \"28 x 28 images\" are all data sets but `cifar10`.\n";
     for (std::string_view table; const ConfigKey& k : config_keys()) {
