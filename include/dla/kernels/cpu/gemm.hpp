@@ -112,7 +112,7 @@ inline void gemm_run(const GemmPlan& plan, const GemmDims& d, const float* a, co
 inline GemmPanels gemm_pack_range(int threads, const GemmPlan& plan, const GemmDims& d, const float* b, index_t col0, index_t col1, index_t first,
                                   index_t stop, float* to) {
     const index_t width = plan.tile.panel_width, panel0 = col0 / width, panels = ceil_div(col1 - col0, width);
-    const index_t together = std::max<index_t>(1, 65536 / std::max<index_t>(1, width * (stop - first)));
+    const index_t together = std::max<index_t>(1, 16384 / std::max<index_t>(1, width * (stop - first)));  // for a task of some 4 us
     parallel_for(threads, ceil_div(panels, together), [&](index_t task, int) {
         for (index_t at = first; at < stop;) {
             const index_t steps = next_steps(d.k - at);
