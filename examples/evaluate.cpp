@@ -3,6 +3,7 @@
 #include "common/command_line.hpp"
 
 #include <cstdio>
+#include <tuple>
 
 namespace {
 

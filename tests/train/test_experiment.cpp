@@ -105,7 +105,7 @@ TEST_CASE("the configuration's text is what resume compares") {
 
 TEST_CASE("fit in a place that was taken before") {
     const TemporaryFolder folder;
-    const RunPlaceOptions where{.name = "mlp_digits", .checkpoint_dir = folder / "out", .log_folder = folder / "logs"};
+    const RunPlaceOptions where{.name = "net", .checkpoint_dir = folder / "out", .log_folder = folder / "logs"};
     FitOptions o = quiet_options(small_config());
     auto model = make_model(small_config().model, Seed{1});
     {
@@ -113,19 +113,16 @@ TEST_CASE("fit in a place that was taken before") {
         FitOptions both = o;
         both.checkpoint_dir = folder / "elsewhere";
         CHECK(error_of([&] { fit(*model, small_digits().train, both, place); }) ==
-              "error[usage] fit: the place of the run says its name and folders, and what becomes of an earlier run; leave them out of the options");
-        both = o;
-        both.name = "other";
-        CHECK(contains(error_of([&] { fit(*model, small_digits().train, both, place); }), "leave them out of the options"));
+              "error[usage] fit: the place of the run says its folders, and what becomes of an earlier run; leave them out of the options");
         both = o;
         both.resume = true;
         CHECK(contains(error_of([&] { fit(*model, small_digits().train, both, place); }), "leave them out of the options"));
-        CHECK(fit(*model, small_digits().train, o, place).checkpoint == folder / "out/mlp_digits_final.safetensors");
+        CHECK(fit(*model, small_digits().train, o, place).checkpoint == folder / "out/net_final.safetensors");
         CHECK(std::filesystem::exists(folder / "logs/metrics.jsonl"));
     }
     CHECK(contains(error_of([&] { RunPlace again(where); }),
                    "go on with it (earlier = EarlierRun::resume), remove it and start over (earlier = EarlierRun::overwrite)"));
-    const std::string bits = file_text(folder / "out/mlp_digits_final.safetensors");
+    const std::string bits = file_text(folder / "out/net_final.safetensors");
 
     // It goes on with the run, or removes it; and is there for one run.
     const auto run_in = [&](EarlierRun earlier) {
@@ -134,12 +131,12 @@ TEST_CASE("fit in a place that was taken before") {
         RunPlace place(other);
         auto own = make_model(small_config().model, Seed{1});
         const TrainingResult result = fit(*own, small_digits().train, o, place);
-        CHECK(file_text(folder / "out/mlp_digits_final.safetensors") == bits);
+        CHECK(file_text(folder / "out/net_final.safetensors") == bits);
         CHECK(error_of([&] { fit(*own, small_digits().train, o, place); }) ==
-              "error[usage] mlp_digits: a run has begun in this place already, and its files would be mixed with another's; take a RunPlace for each run");
+              "error[usage] net: a run has begun in this place already, and its files would be mixed with another's; take a RunPlace for each run");
         return result.resumed_from;
     };
-    CHECK(run_in(EarlierRun::resume) == folder / "out/mlp_digits_epoch_3.safetensors");
+    CHECK(run_in(EarlierRun::resume) == folder / "out/net_epoch_3.safetensors");
     CHECK(run_in(EarlierRun::overwrite) == "");
     const auto refusal = [&](RunPlaceOptions options) { return error_of([&] { RunPlace place(std::move(options)); }); };
     CHECK(refusal({.name = "a/b"}) == "error[usage] run: name must be the beginning of a file name");
@@ -183,6 +180,63 @@ TEST_CASE("a signal after the last step lets the test be done, and is told") {
     said << result;
     CHECK(contains(said.str(), "; test: loss "));
     CHECK(contains(said.str(), "(100 samples); interrupted by signal 15"));
+}
+
+TEST_CASE("a signal during the test is told when all is saved") {
+    struct Interrupted : Metric {
+        int calls = 0;
+        std::string name() const override { return "calls"; }
+        bool higher_is_better() const override { return true; }
+        void reset() override {}
+        void add(std::span<const float>, const Targets&, index_t, std::span<const double>) override {
+            if (++calls == 2) std::raise(SIGTERM);  // the first is the trial before anything is trained
+        }
+        double value() const override { return calls; }
+    };
+    const TemporaryFolder folder;
+    FitOptions o = quiet_options(small_config());
+    o.checkpoint_dir = folder / "out";
+    o.split.reset();
+    o.metrics = {std::make_shared<Interrupted>()};
+    auto model = make_model(small_config());
+    const TrainingResult result = fit(*model, small_digits().train, o);
+    CHECK(result.interrupted_by == SIGTERM);
+    CHECK(result.state.kind != "interrupted");
+    CHECK(result.test.has_value());
+    CHECK(std::filesystem::exists(folder / "out/mlp_digits_final.safetensors"));
+}
+
+TEST_CASE("what a checkpoint says of its data is checked, and need not be there") {
+    const TemporaryFolder folder;
+    Dataset own = small_digits().train;
+    own.name = "/somewhere/on this machine/numbers/";
+    FitOptions o = quiet_options(small_config());
+    o.epochs = 1;
+    o.checkpoint_dir = folder / "out";
+    auto model = make_model(small_config());
+    const std::string file = fit(*model, own, o).checkpoint;
+    CHECK(load_network(file).data.name == "numbers");
+    CHECK(!contains(file_text(file), "somewhere"));
+    RunState state = Checkpoint(file).state();
+    const auto refusal = [&](const char* key, const char* value) {
+        RunState changed = state;
+        changed.data[key] = value;
+        save_checkpoint(folder / "changed.safetensors", *model, changed);
+        return error_of([&] { load_network(folder / "changed.safetensors"); });
+    };
+    CHECK(contains(refusal("dla.data.mean", "many"), "error[checkpoint] "));
+    CHECK(contains(refusal("dla.data.mean", "many"), "what it says of its data is damaged: metadata: 'dla.data.mean' is not"));
+    Dataset narrow = own;
+    narrow.shape = Shape{1, 28, 27};
+    CHECK(contains(refusal("dla.data.shape", to_metadata(narrow).at("dla.data.shape").c_str()),
+                   "its data are images [1, 28, 27], its network takes [1, 28, 28]; it is damaged"));
+    CHECK(refusal("dla.data.other", "1") == "no error");
+    state.data.clear();
+    CHECK(contains(refusal("dla.data.other", "1"), "what it says of its data is damaged: metadata: has no 'dla.data.name'"));
+
+    own.class_names[3] = "dr\xfc" "ei";  // not UTF-8: it can be trained on all the same
+    o.name = "odd";
+    CHECK(load_network(fit(*model, own, o).checkpoint).data.class_names.empty());
 }
 
 TEST_CASE("data that are tested in the end must fit before anything is trained") {

@@ -163,7 +163,7 @@ TEST_CASE("fit: metrics that cannot be told apart, or that the targets are not f
     CHECK(contains(refused({named("val_loss")}), "a metric is called 'val_loss', as another number is"));
     CHECK(contains(refused({named("a"), named("a")}), "a metric is called 'a'"));
     CHECK(contains(refused({nullptr}), "a metric is null"));
-    CHECK(contains(refused({std::make_shared<TopK>(1)}), "takes class numbers as targets, and got values"));
+    CHECK(contains(refused({std::make_shared<TopK>(1)}), "takes class numbers as targets, and got none"));
     // One that is infinite is never the best, and a checkpoint that says so is whole.
     const TemporaryFolder folder;
     o.checkpoint_dir = folder / "run";
@@ -193,7 +193,7 @@ TEST_CASE("fit: what is refused has not removed an earlier run") {
     FitOptions metric = o, schedule = o;
     metric.metrics = {std::make_shared<TopK>(1)};
     metric.validation_share = 0.2;
-    CHECK(contains(error_of([&] { fit(model, data, metric); }), "takes class numbers as targets, and got values"));
+    CHECK(contains(error_of([&] { fit(model, data, metric); }), "takes class numbers as targets, and got none"));
     CHECK(files() == before);
     schedule.optimizer = Sgd({.learning_rate = 0.01});
     schedule.schedule = OneCycleOptions{};

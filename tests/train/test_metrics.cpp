@@ -193,7 +193,7 @@ TEST_CASE("a metric of the other kind of targets names those that are right") {
     CHECK(error_of([&] { BinaryScore().add(out, two, 2); }) ==
           "error[data] BinaryScore: got 4 outputs and 0 target values; it takes a value for each output (for class numbers: TopK, ClassScore)");
     CHECK(error_of([&] { ClassScore().add(out, out, 2); }) ==
-          "error[data] ClassScore: takes class numbers as targets, and got values (for logits of yes and no: BinaryScore)");
+          "error[data] ClassScore: takes class numbers as targets, and got none; for logits of yes and no: BinaryScore");
 }
 
 TEST_CASE("labels that are to be ignored do not count, and a class that never occurs changes no mean") {
@@ -245,8 +245,8 @@ TEST_CASE("a threshold is among the settings of a score to its last bit") {
 TEST_CASE("targets that a metric cannot take are refused") {
     const std::vector<float> out{1, 2, 3, 4};
     CHECK(error_of([&] { TopK(1).add(out, std::vector<std::int32_t>{0, 2}, 2); }) == "error[data] TopK: sample 1 has the label 2; expected 0 to 1");
-    CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "takes class numbers as targets, and got values"));
-    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: takes class numbers as targets, and got values"));
+    CHECK(contains(error_of([&] { TopK(1).add(out, out, 4); }), "takes class numbers as targets, and got none"));
+    CHECK(contains(error_of([&] { ClassScore().add(out, out, 4); }), "ClassScore: takes class numbers as targets, and got none"));
     CHECK(contains(error_of([&] { MeanAbsoluteError().add(out, std::vector<std::int32_t>{0, 1}, 2); }), "it takes a value for each output"));
     CHECK(contains(error_of([&] {
                        R2 r2;

@@ -49,7 +49,7 @@ public:
     std::unique_ptr<Loader> loader(std::vector<std::uint32_t> samples, const LoaderOptions& options) const&& = delete;
     /// A number that changes with the data: of a Dataset with any byte; of a source with its sizes, its targets, and the inputs of some hundred samples.
     std::uint64_t fingerprint() const;
-    /// to_metadata of a Dataset that is normalised as it says; else nothing.
+    /// to_metadata of a Dataset that is normalised as it says, without the folders in its name; else nothing.
     std::map<std::string, std::string> metadata() const;
     bool transforms() const { return static_cast<bool>(transform_); }
 

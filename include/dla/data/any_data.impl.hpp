@@ -26,7 +26,11 @@ DLA_ONCE std::unique_ptr<Loader> AnyData::loader(std::vector<std::uint32_t> samp
 DLA_ONCE std::map<std::string, std::string> AnyData::metadata() const {
     if (images_ == nullptr || transform_) return {};
     try {
-        return to_metadata(*images_);
+        auto known = to_metadata(*images_);
+        std::string& name = known["dla.data.name"];  // where it lies is nobody's business
+        while (name.size() > 1 && name.ends_with('/')) name.pop_back();
+        name.erase(0, name.find_last_of('/') + 1);
+        return known;
     } catch (const Error&) {
         return {};  // it can be trained on all the same
     }

@@ -17,6 +17,7 @@ inline std::unique_ptr<AnyModel> make_model(const ExperimentConfig& config, int 
     return make_model(config.model, Seed{static_cast<std::uint64_t>(config.training.seed)}, threads);
 }
 
+inline namespace DLA_ZLIB_TAG {
 /// The data set of a configuration, from `folder` (empty: its data_dir). `test_only`: nobody will look at the training images, so digits are not drawn for
 /// them. Throws Error(data) as load_dataset, and when the images are not what the model takes.
 inline DatasetPair load_data(const ExperimentConfig& config, const std::string& folder = {}, bool test_only = false) {
@@ -28,6 +29,7 @@ inline DatasetPair load_data(const ExperimentConfig& config, const std::string& 
         fail(ErrorCode::data, name, text("has images ", to_text(data.train.shape), "; model.input_shape says ", to_text(input)).view());
     return data;
 }
+}  // namespace DLA_ZLIB_TAG
 
 /// The optimizer of a configuration.
 inline Optimizer make_optimizer(const TrainingConfig& c) {

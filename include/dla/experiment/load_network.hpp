@@ -50,7 +50,16 @@ inline SavedNetwork load_network(const std::string& file, int threads = 0) {
              "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
     saved.model = make_model(saved.config.model, Seed{0}, threads);
     checkpoint.load_weights(*saved.model);
-    if (!checkpoint.state().data.empty()) saved.data = from_metadata(checkpoint.state().data, file);
+    if (checkpoint.state().data.empty()) return saved;
+    try {
+        saved.data = from_metadata(checkpoint.state().data, "metadata");
+    } catch (const Error& e) {
+        fail(ErrorCode::checkpoint, checkpoint.where(), "what it says of its data is damaged: " + e.without_code());
+    }
+    if (!(saved.data.shape == saved.model->input_shape()))
+        fail(ErrorCode::checkpoint, checkpoint.where(),
+             dla::text("its data are images ", to_text(saved.data.shape), ", its network takes ", to_text(saved.model->input_shape()), "; it is damaged")
+                 .view());
     return saved;
 }
 

@@ -28,7 +28,7 @@ struct CrossEntropy {
     using Target = std::int32_t;
 
     double label_smoothing = 0;
-    std::int32_t ignore_index = -100;     ///< the data of `fit` say what does not count by -100 (dla::uncounted), whatever stands here
+    std::int32_t ignore_index = -100;     ///< leave it for data of `fit`, which say -100 (dla::uncounted), unless a class is not to count
     std::vector<double> class_weights{};  ///< empty: all 1
     Reduction reduction = Reduction::mean;
 

@@ -19,7 +19,7 @@ inline constexpr double no_metric = std::numeric_limits<double>::quiet_NaN();
 /// Outputs of one sample. Throws Error(data) when the numbers do not fit.
 inline std::size_t outputs_of_sample(const char* who, std::span<const float> outputs, std::size_t samples) {
     if (samples == 0 && outputs.empty()) return 0;
-    if (samples == 0) fail(ErrorCode::data, who, "takes class numbers as targets, and got values (for logits of yes and no: BinaryScore)");
+    if (samples == 0) fail(ErrorCode::data, who, "takes class numbers as targets, and got none; for logits of yes and no: BinaryScore");
     if (outputs.size() % samples != 0)
         fail(ErrorCode::data, who,
              text("got ", outputs.size(), " outputs for ", samples, " class numbers; it takes one for each sample")

@@ -49,7 +49,7 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
     if (loss->takes_labels() && loss->counts_correct() && data.classes() > out.size() / expected)
         fail(ErrorCode::data, who,
              text("the data have ", data.classes(), " classes; the network gives ", out.size() / expected, " outputs")
-                 .append(data.classes() == 256 ? "; where 255 is not to count, data say -100 (dla::uncounted)" : "")
+                 .append(data.classes() == 256 ? "; where 255 is not to count, data say -100 (dla::uncounted) and ignore_index stays" : "")
                  .view());
     if (data.target_size() != expected)
         fail(ErrorCode::data, who,

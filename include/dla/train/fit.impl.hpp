@@ -32,7 +32,7 @@ inline void check_targets(const char* who, const FitOptions& o, const AnyData& d
     for (index_t i = 0; i < std::min<index_t>(data.size(), 256); ++i) {
         data.target(i, values);
         for (const float v : values) {
-            if (v >= 0 && (v <= 1 || shares)) continue;
+            if (v >= 0 && (shares ? is_finite(v) : v <= 1)) continue;
             char number[32];
             std::snprintf(number, sizeof number, "%g", static_cast<double>(v));
             const char* more = shares ? "; predict_probabilities makes them of a network's scores" : v > 1 && v <= 255 ? "; divide bytes by 255" : "";
@@ -123,6 +123,15 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     return text;
 }
 
+/// The texts, if a file can hold them: names of folders need not be UTF-8.
+inline std::map<std::string, std::string> storable(std::map<std::string, std::string> texts) {
+    try {
+        static_cast<void>(Json(texts).dump());
+        return texts;
+    } catch (const Json::exception&) {
+        return {};
+    }
+}
 inline RunPlaceOptions place_options(const FitOptions& o) {
     return {.name = o.name,
             .checkpoint_dir = o.checkpoint_dir,
@@ -227,7 +236,7 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     state.isa = to_string(active_isa());
     state.seed = static_cast<std::uint64_t>(o.seed);
     state.data_fingerprint = data.fingerprint();
-    state.data = data.metadata();
+    state.data = storable(data.metadata());
 
     if (!place) place = &own.emplace(where);
     const std::string resumed_from = place->begin(trainer, o.quiet);
@@ -266,9 +275,8 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o) { return detail::fit(model, data, o, nullptr); }
 
 DLA_ONCE TrainingResult fit(AnyModel& model, const AnyData& data, FitOptions o, RunPlace& place) {
-    const bool other_name = o.name != FitOptions{}.name && o.name != place.options().name;
-    if (other_name || !o.checkpoint_dir.empty() || !o.log_dir.empty() || !o.run_id.empty() || o.resume || o.overwrite)
-        fail(ErrorCode::usage, "fit", "the place of the run says its name and folders, and what becomes of an earlier run; leave them out of the options");
+    if (!o.checkpoint_dir.empty() || !o.log_dir.empty() || !o.run_id.empty() || o.resume || o.overwrite)
+        fail(ErrorCode::usage, "fit", "the place of the run says its folders, and what becomes of an earlier run; leave them out of the options");
     return detail::fit(model, data, o, &place);
 }
 

@@ -87,8 +87,8 @@ DLA_ONCE std::string RunPlace::begin(Trainer& trainer, bool quiet) {
     trainer.check();  // before anything is removed
     trainer.state().run = run_;
     if (options_.earlier != EarlierRun::resume && options_.earlier != EarlierRun::resume_if_any) {
-        begun_ = true;
         if (options_.earlier == EarlierRun::overwrite) earlier_.remove();
+        begun_ = true;
         return "";
     }
     std::string file = options_.checkpoint;
