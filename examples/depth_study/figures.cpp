@@ -5,6 +5,9 @@
 #include <dla/core/finite.hpp>
 #include <dla/io/plot_page.hpp>
 
+#include <algorithm>
+#include <limits>
+
 namespace depth_study {
 
 namespace {

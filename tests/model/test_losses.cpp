@@ -37,6 +37,15 @@ double evaluate(const Loss& loss, const Shape& shape, const std::vector<double>&
     return result.loss;
 }
 
+/// Values of a place next to each other, from PyTorch's order, which has the classes first.
+std::vector<double> by_place(const std::vector<double>& classes_first, index_t samples, index_t classes, index_t places) {
+    std::vector<double> ordered;
+    for (index_t sample = 0; sample < samples; ++sample)
+        for (index_t place = 0; place < places; ++place)
+            for (index_t k = 0; k < classes; ++k) ordered.push_back(classes_first[static_cast<std::size_t>((sample * classes + k) * places + place)]);
+    return ordered;
+}
+
 /// Central differences of the loss, whose error is h^2 / 6 of a third derivative and the rounding of the loss over h.
 template <class Loss>
 void check_gradient(const Loss& loss, const Shape& shape, const std::vector<typename Loss::Target>& targets, index_t batch) {
@@ -101,14 +110,9 @@ TEST_CASE("cross-entropy with probabilities of images and of rows is PyTorch's")
         const golden::Tensor &x = c.tensor("x"), &targets = c.tensor("targets"), &dx = c.tensor("dx");
         const auto n = static_cast<index_t>(x.dims[0]), classes = static_cast<index_t>(x.dims[1]), places = static_cast<index_t>(x.size()) / n / classes;
         const Shape shape = x.dims.size() == 4 ? Shape{classes, static_cast<index_t>(x.dims[2]), static_cast<index_t>(x.dims[3])} : Shape{places, classes};
-        // Scores of a place next to each other; PyTorch has the classes first.
-        std::vector<double> in, wanted, expected, gradient(x.values.size());
-        for (index_t sample = 0; sample < n; ++sample)
-            for (index_t place = 0; place < places; ++place)
-                for (index_t k = 0; k < classes; ++k) {
-                    const auto at = static_cast<std::size_t>((sample * classes + k) * places + place);
-                    in.push_back(x.values[at]), wanted.push_back(targets.values[at]), expected.push_back(dx.values[at]);
-                }
+        const std::vector<double> in = by_place(x.values, n, classes, places), wanted = by_place(targets.values, n, classes, places),
+                                  expected = by_place(dx.values, n, classes, places);
+        std::vector<double> gradient(in.size());
         SoftCrossEntropy<double> loss{.label_smoothing = c.number("label_smoothing"),
                                       .reduction = c.text("reduction") == "sum" ? Reduction::sum : Reduction::mean};
         if (c.has("class_weights")) loss.class_weights = c.tensor("class_weights").values;
@@ -161,12 +165,8 @@ TEST_CASE("cross-entropy of images and of rows is PyTorch's") {
         const golden::Tensor &x = c.tensor("x"), &labels = c.tensor("labels"), &dx = c.tensor("dx");
         const auto n = static_cast<index_t>(x.dims[0]), classes = static_cast<index_t>(x.dims[1]), places = static_cast<index_t>(x.size()) / n / classes;
         const Shape shape = x.dims.size() == 4 ? Shape{classes, static_cast<index_t>(x.dims[2]), static_cast<index_t>(x.dims[3])} : Shape{places, classes};
-        // Scores of a place next to each other; PyTorch has the classes first.
-        const auto at = [&](index_t sample, index_t k, index_t place) { return static_cast<std::size_t>((sample * classes + k) * places + place); };
-        std::vector<double> in, expected, gradient(x.values.size());
-        for (index_t sample = 0; sample < n; ++sample)
-            for (index_t place = 0; place < places; ++place)
-                for (index_t k = 0; k < classes; ++k) in.push_back(x.values[at(sample, k, place)]), expected.push_back(dx.values[at(sample, k, place)]);
+        const std::vector<double> in = by_place(x.values, n, classes, places), expected = by_place(dx.values, n, classes, places);
+        std::vector<double> gradient(in.size());
         CrossEntropy loss{.label_smoothing = c.number("label_smoothing"),
                           .ignore_index = static_cast<std::int32_t>(c.integer("ignore_index")),
                           .reduction = c.text("reduction") == "sum" ? Reduction::sum : Reduction::mean};
