@@ -92,6 +92,11 @@ TEST_CASE("all errors at once, in the order of the file, each with its place") {
                    "expected 1 <= x <= 31, odd, got 2"));
 }
 
+TEST_CASE("keys as other libraries call them are answered by ours") {
+    CHECK(problems("[training]\nepochs = 3\nlr = 0.1\n") == Lines{"m.toml:2:1: unknown key training.epochs; did you mean training.num_epochs?",
+                                                                "m.toml:3:1: unknown key training.lr; did you mean training.learning_rate?"});
+}
+
 TEST_CASE("values that contradict each other") {
     CHECK(problems("[model]\nnum_classes = 7\nlayer_sizes = [1, 2]\nname = \"mlp\"\n[dataset]\nval_size = 60000\nname = \"mnist\"\n",
                    {"training.batch_size=1", "training.warmup_epochs=30"}) ==

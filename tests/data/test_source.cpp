@@ -127,6 +127,8 @@ TEST_CASE("source: arrays that do not fit are refused") {
     CHECK(refused([&] { ArrayData(Shape{3}, counting(7), L(two)); }) ==
           "error[data] ArrayData: got 7 input values; expected a multiple of 3, the size of one sample [3]");
     CHECK(refused([&] { ArrayData(Shape{3}, counting(9), L(two)); }) == "error[data] ArrayData: got 2 labels; expected one for each of 3 samples");
+    CHECK(refused([&] { ArrayData(Shape{3}, counting(6), L(8)); }) ==
+          "error[data] ArrayData: got 8 labels; expected one for each of 2 samples; 4 for each need their shape behind them, e.g. Shape{1, height, width}");
     CHECK(refused([&] { ArrayData(Shape{3}, counting(6), L{0, -1}); }) == "error[data] ArrayData: sample 1 has the label -1; class numbers begin with 0");
     CHECK(refused([&] { ArrayData(Shape{3}, V{0, 1, 2, 3, NAN, 5}, L(two)); }) ==
           "error[data] ArrayData: the input of sample 1 has a value that is not finite (its value 1)");

@@ -297,6 +297,13 @@ TEST_CASE("fit with probabilities as targets: one-hot ones train as class number
     }
     CHECK(got.state.stopping.best > 50);
     CHECK(got.state.monitor == "val_accuracy");
+    CHECK(error_of([&] { fit(soft_model, labelled, o); }) ==
+          "error[data] fit: the loss takes probabilities; the targets of the data are class numbers, with which `accuracy` and `evaluate` compare the "
+          "model when it is trained");
+    const ArrayData ignored(Shape{2}, {0, 0, 1, 1}, std::vector<std::int32_t>{0, 255});
+    CHECK(error_of([&] { fit(hard_model, ignored, quiet(1)); }) ==
+          "error[data] fit: the data have 256 classes; the network gives 3 outputs; where 255 is not to count, data say -100 (dla::uncounted) and ignore_index "
+          "stays");
     // Scores are no probabilities, wherever they stand; masks of bytes likewise.
     std::vector<float> scores = probabilities;
     scores[4] = -3.5f;
