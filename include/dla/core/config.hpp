@@ -37,6 +37,22 @@
 #define DLA_TEMPLATE_ONCE(...)
 #endif
 
+// A function that a device calls as well, and one that the host launches on it: kernels/cuda/.
+#if defined(__CUDACC__)
+#define DLA_ANYWHERE __host__ __device__
+#define DLA_GLOBAL __global__
+#else
+#define DLA_ANYWHERE
+#define DLA_GLOBAL
+#endif
+// In front of a loop whose step is known at run time: nvcc would divide 64 bits to find how often to unroll it, which is a call, around which registers are
+// saved in memory.
+#if defined(__CUDACC__)
+#define DLA_ROLLED _Pragma("unroll 1")
+#else
+#define DLA_ROLLED
+#endif
+
 #if !defined(DLA_NO_SIMD) && !(defined(__x86_64__) && defined(__GNUC__))
 #define DLA_NO_SIMD
 #endif

@@ -10,7 +10,7 @@
 namespace dla {
 
 /// What kind of thing went wrong; `exit_code` gives the status a program ends with.
-enum class ErrorCode { usage, config, data, checkpoint, model, shape, numeric, io };
+enum class ErrorCode { usage, config, data, checkpoint, model, shape, numeric, io, device };
 
 /// `config`, `data`, ...: as messages write it.
 constexpr std::string_view to_string(ErrorCode code) {
@@ -31,11 +31,13 @@ constexpr std::string_view to_string(ErrorCode code) {
             return "numeric";
         case ErrorCode::io:
             return "io";
+        case ErrorCode::device:
+            return "device";
     }
     return "unknown";
 }
 
-/// Exit status of a program that ends with this error: 2 usage or config, 3 data, 4 checkpoint, model or shape, 5 numeric, 6 input/output.
+/// Exit status of a program that ends with this error: 2 usage or config, 3 data, 4 checkpoint, model or shape, 5 numeric, 6 input/output, 7 a device.
 constexpr int exit_code(ErrorCode code) {
     switch (code) {
         case ErrorCode::usage:
@@ -51,6 +53,8 @@ constexpr int exit_code(ErrorCode code) {
             return 5;
         case ErrorCode::io:
             return 6;
+        case ErrorCode::device:
+            return 7;
     }
     return 1;
 }

@@ -2,6 +2,7 @@
 // The shape of one sample, known to the compiler or not, and the sentence with which a layer refuses one.
 #pragma once
 
+#include <dla/core/index.hpp>
 #include <dla/core/text.hpp>
 
 #include <concepts>
@@ -9,9 +10,6 @@
 #include <limits>
 
 namespace dla {
-
-/// The type of sizes and counts: signed, 64 bits.
-using index_t = std::int64_t;
 
 /// Most values that a sample, a batch between two layers, or all parameters together may have: 2^40. What is larger is refused where it enters, so that no
 /// sum of sizes or bytes behind that overflows.

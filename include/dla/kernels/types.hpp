@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Sizes and options that kernels take: run-time integers and enums, never network types.
+// Sizes and options that kernels take, on any device: run-time integers and enums, never network types.
 #pragma once
 
-#include <dla/core/philox.hpp>
-#include <dla/core/shape.hpp>
+#include <dla/core/index.hpp>
+#include <dla/core/random_block.hpp>
 
 namespace dla {
 
@@ -50,8 +50,6 @@ struct Resize2dDims {
 
 /// How an enlarged image gets the values between those that it was made of: the nearest, or linearly from the two around in either direction.
 enum class Interpolation { nearest, bilinear };
-/// `nearest` or `bilinear`.
-constexpr std::string_view to_string(Interpolation mode) { return mode == Interpolation::nearest ? "nearest" : "bilinear"; }
 
 /// A tensor seen as [outer, channels, inner]; inner = 1 when the channels are contiguous.
 struct NormDims {

@@ -7,6 +7,9 @@
 
 namespace dla {
 
+/// `nearest` or `bilinear`.
+constexpr std::string_view to_string(Interpolation mode) { return mode == Interpolation::nearest ? "nearest" : "bilinear"; }
+
 /// [C, H, W] -> [C, H * scale.h, W * scale.w], or [C, size.h, size.w] with a size, which may be smaller (PyTorch's nn.Upsample; F.interpolate). Write one of
 /// both: `Upsample2d<2>{}`, `Upsample2d<>{.size = {32, 24}}`. With s = in / out along each axis:
 /// nearest:  y[o] = x[floor(o * s)], exactly. PyTorch rounds s, and takes the value before at a few places, as of 14 to 46.

@@ -2,6 +2,7 @@
 // Windows that slide over images: from sizes and options of a convolution or a pooling to the numbers that its kernel takes.
 #pragma once
 
+#include <dla/core/shape.hpp>
 #include <dla/kernels/types.hpp>
 
 namespace dla {

@@ -2,99 +2,12 @@
 // Elementwise kernels of the reference policy; an output may be an input everywhere.
 #pragma once
 
+#include <dla/kernels/formulas.hpp>
 #include <dla/kernels/reference/wide.hpp>
-#include <dla/kernels/types.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla {
-namespace detail {
-
-/// 1 / (1 + exp(-x)); never overflows.
-template <class S>
-S sigmoid(S x) {
-    using std::exp;
-    if (x < S{0}) return exp(x) / (S{1} + exp(x));
-    return S{1} / (S{1} + exp(-x));
-}
-
-/// Half of gelu_tanh's logistic argument, sqrt(2 / pi) * (x + 0.044715 x^3): gelu_tanh(x) = x * sigmoid(2 * inner(x)).
-template <class S>
-S gelu_inner(S x) {
-    return static_cast<S>(0.79788456080286535588) * (x + static_cast<S>(0.044715) * x * x * x);
-}
-
-/// Phi(x), the standard normal distribution; erfc keeps its relative accuracy for negative x.
-template <class S>
-S normal_cdf(S x) {
-    using std::erfc;
-    return static_cast<S>(0.5) * erfc(-x * static_cast<S>(0.70710678118654752440));
-}
-
-template <class S>
-S activation(Activation kind, const ActivationOptions& options, S x) {
-    using std::exp, std::expm1, std::log1p, std::tanh;
-    const S value = static_cast<S>(options.value);
-    switch (kind) {
-        case Activation::relu:
-            return x < S{0} ? S{0} : x;  // keeps NaN and -0
-        case Activation::leaky_relu:
-            return x > S{0} ? x : x * value;
-        case Activation::gelu:
-            return x * normal_cdf(x);
-        case Activation::gelu_tanh:
-            return x * sigmoid(2 * gelu_inner(x));
-        case Activation::silu:
-            return x * sigmoid(x);
-        case Activation::sigmoid:
-            return sigmoid(x);
-        case Activation::tanh:
-            return tanh(x);
-        case Activation::elu:
-            return x < S{0} ? value * expm1(x) : x;  // keeps NaN and -0
-        case Activation::softplus: {
-            const S z = value * x;
-            return z > static_cast<S>(options.threshold) ? x : ((z > S{0} ? z : S{0}) + log1p(exp(z > S{0} ? -z : z))) / value;
-        }
-        case Activation::hardswish:  // -infinity gives NaN, as 0 * infinity
-            return x * ((x < S{-3} ? S{0} : x > S{3} ? S{6} : x + S{3}) / S{6});
-    }
-    return x;
-}
-
-/// df/dx from x, or from y for relu, sigmoid and tanh.
-template <class S>
-S activation_slope(Activation kind, const ActivationOptions& options, S v) {
-    using std::exp;
-    const S value = static_cast<S>(options.value);
-    switch (kind) {
-        case Activation::relu:
-            return v <= S{0} ? S{0} : S{1};  // NaN lets the gradient through
-        case Activation::leaky_relu:
-            return v > S{0} ? S{1} : value;
-        case Activation::gelu:
-            return normal_cdf(v) + v * static_cast<S>(0.39894228040143267794) * exp(-v * v / 2);
-        case Activation::gelu_tanh: {
-            const S inner = 2 * gelu_inner(v), s = sigmoid(inner);
-            return s + v * s * sigmoid(-inner) * (2 * static_cast<S>(0.79788456080286535588)) * (S{1} + 3 * static_cast<S>(0.044715) * v * v);
-        }
-        case Activation::silu:
-            return sigmoid(v) * (S{1} + v * sigmoid(-v));
-        case Activation::sigmoid:
-            return v * (S{1} - v);
-        case Activation::tanh:
-            return S{1} - v * v;
-        case Activation::elu:
-            return v > S{0} ? S{1} : value * exp(v);
-        case Activation::softplus:
-            return value * v > static_cast<S>(options.threshold) ? S{1} : sigmoid(value * v);
-        case Activation::hardswish:  // at the bends as PyTorch 2.8 and later: 0 at -3, 1 at 3
-            return v <= S{-3} ? S{0} : v >= S{3} ? S{1} : v / S{3} + S{0.5};
-    }
-    return S{1};
-}
-
-}  // namespace detail
 
 /// y[n] = f(x[n]). sigmoid gives exactly 0 below the smallest normal number of T (of float, where T has 16 bits).
 template <class T>
@@ -112,15 +25,8 @@ template <class T>
 void activation_backward(const Reference<T>&, Activation kind, const ActivationOptions& options, index_t n, const detail::Of<T>* x, const detail::Of<T>* y,
                          const detail::Of<T>* dy, detail::Of<T>* dx) {
     using S = detail::Wide<T>;
-    const T* read = kind == Activation::relu || kind == Activation::sigmoid || kind == Activation::tanh ? y : x;
-    for (index_t i = 0; i < n; ++i) {
-        if (kind == Activation::relu)  // selected, not multiplied: an infinite dy behind a closed unit gives 0
-            dx[i] = read[i] <= T{0} ? T{0} : dy[i];
-        else if (kind == Activation::hardswish && static_cast<S>(read[i]) <= S{-3})  // likewise
-            dx[i] = T{0};
-        else
-            dx[i] = static_cast<T>(static_cast<S>(dy[i]) * detail::activation_slope(kind, options, static_cast<S>(read[i])));
-    }
+    const T* read = detail::slope_reads_y(kind) ? y : x;
+    for (index_t i = 0; i < n; ++i) dx[i] = static_cast<T>(detail::activation_gradient(kind, options, static_cast<S>(read[i]), static_cast<S>(dy[i])));
 }
 
 template <class T>

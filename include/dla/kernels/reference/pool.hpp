@@ -3,9 +3,7 @@
 #pragma once
 
 #include <dla/kernels/reference/wide.hpp>
-#include <dla/kernels/types.hpp>
-
-#include <algorithm>
+#include <dla/kernels/windows.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -40,24 +38,6 @@ void max_pool2d_forward(const Reference<T>&, const Pool2dDims& d, const detail::
                 }
 }
 
-namespace detail {
-
-/// f(oh, ow) for each window of the pooling that has the pixel (ih, iw), in order.
-template <class F>
-void windows_of_pixel(const Pool2dDims& d, index_t ih, index_t iw, const F& f) {
-    for (index_t kh = d.kernel_h - 1; kh >= 0; --kh) {  // the pixel's last place in a window belongs to the first of its windows
-        const index_t top = ih + d.pad_h - kh * d.dilation_h;
-        if (top < 0 || top % d.stride_h != 0 || top / d.stride_h >= d.out_height) continue;
-        for (index_t kw = d.kernel_w - 1; kw >= 0; --kw) {
-            const index_t left = iw + d.pad_w - kw * d.dilation_w;
-            if (left < 0 || left % d.stride_w != 0 || left / d.stride_w >= d.out_width) continue;
-            f(top / d.stride_h, left / d.stride_w);
-        }
-    }
-}
-
-}  // namespace detail
-
 /// dx overwritten; windows that overlap add up in the order of the windows.
 template <class T>
 void max_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail::Of<T>* dy, const std::int32_t* argmax, detail::Of<T>* dx) {
@@ -73,29 +53,6 @@ void max_pool2d_backward(const Reference<T>&, const Pool2dDims& d, const detail:
                     dx[((n * d.height + ih) * d.width + iw) * d.channels + c] = static_cast<T>(sum);
                 }
 }
-
-namespace detail {
-
-/// The part of an average window that lies in the image, and what its sum is divided by (torch's avg_pool2d).
-struct AverageWindow {
-    index_t top, left, bottom, right, divisor;
-    AverageWindow(const Pool2dDims& d, index_t oh, index_t ow)
-        : top(oh * d.stride_h - d.pad_h),
-          left(ow * d.stride_w - d.pad_w),
-          bottom(std::min(top + d.kernel_h, d.height + d.pad_h)),
-          right(std::min(left + d.kernel_w, d.width + d.pad_w)),
-          divisor((bottom - top) * (right - left)) {
-        top = std::max<index_t>(top, 0);
-        left = std::max<index_t>(left, 0);
-        bottom = std::min(bottom, d.height);
-        right = std::min(right, d.width);
-        if (!d.count_include_pad) divisor = (bottom - top) * (right - left);
-        if (d.divisor_override != 0) divisor = d.divisor_override;
-    }
-    bool empty() const { return top >= bottom || left >= right; }
-};
-
-}  // namespace detail
 
 /// y = mean of each window; a window outside the image gives 0.
 template <class T>

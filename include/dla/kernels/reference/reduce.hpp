@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/kernels/formulas.hpp>
 #include <dla/kernels/reference/wide.hpp>
-#include <dla/kernels/types.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
@@ -41,37 +41,6 @@ void sum_of_squares(const Reference<T>&, std::byte*, index_t n, const detail::Ma
 }
 
 namespace detail {
-
-/// A loss of one value, and its derivative.
-template <class S>
-struct LossTerm {
-    S loss, slope;
-};
-
-/// Of d = x - target; `bend`: delta or beta.
-template <class S>
-LossTerm<S> difference_loss(ElementLoss kind, S bend, S d) {
-    const S size = d < S{0} ? -d : d, sign = d > S{0} ? S{1} : d < S{0} ? S{-1} : S{0};
-    const bool bent = size < bend;
-    switch (kind) {
-        case ElementLoss::absolute:
-            return {size, sign};
-        case ElementLoss::huber:
-            return bent ? LossTerm<S>{d * d / 2, d} : LossTerm<S>{bend * (size - bend / 2), sign * bend};
-        case ElementLoss::smooth_l1:
-            return bent ? LossTerm<S>{d * d / (2 * bend), d / bend} : LossTerm<S>{size - bend / 2, sign};
-        default:
-            return {d * d, 2 * d};
-    }
-}
-
-/// (1 - t) x + w log(1 + exp(-x)) with w = 1 + (weight - 1) t, so that exp never overflows and nothing cancels.
-template <class S>
-LossTerm<S> logistic_loss(S weight, S x, S t) {
-    using std::exp, std::log1p;
-    const S w = S{1} + (weight - S{1}) * t, e = exp(x < S{0} ? x : -x), share = w * (e / (S{1} + e));
-    return {(S{1} - t) * x + w * (log1p(e) + (x < S{0} ? -x : S{0})), x < S{0} ? share - weight * t : (S{1} - t) - share};
-}
 
 /// Whether *result is not finite because a target is not: then it names the first of them, and the gradient becomes 0.
 template <class T>

@@ -3,72 +3,11 @@
 #pragma once
 
 #include <dla/kernels/reference/wide.hpp>
-#include <dla/kernels/types.hpp>
-
-#include <algorithm>
+#include <dla/kernels/windows.hpp>
 
 #include <dla/core/begin_exact.inl.hpp>
 
 namespace dla {
-
-namespace detail {
-
-/// Output o of an axis is (1 - share) * x[low] + share * x[high]; high is low where one value is all, and share is then 0.
-struct AxisSource {
-    index_t low, high;
-    double share;
-    constexpr bool one() const { return low == high; }
-    /// What input i, which is one of the two, contributes.
-    constexpr double weight(index_t i) const { return i == low ? 1 - share : share; }
-};
-
-/// One axis of torch's interpolate with `scale` = in / out (align_corners: (in - 1) / (out - 1)), calculated in whole numbers. requires: sizes within 2^30.
-/// nearest: floor(o * scale). bilinear: around max(0, (o + 0.5) * scale - 0.5), or o * scale with align_corners; beyond the last value: that one.
-struct ResizedAxis {
-    index_t in, out;
-    Interpolation mode;
-    bool align_corners;
-
-    constexpr AxisSource source(index_t o) const {
-        if (mode == Interpolation::nearest) return {o * in / out, o * in / out, 0};
-        const index_t whole = align_corners ? std::max<index_t>(out - 1, 1) : 2 * out;
-        const index_t place = align_corners ? (out > 1 ? o * (in - 1) : 0) : std::max<index_t>((2 * o + 1) * in - out, 0);  // in parts of `whole`
-        const index_t low = place / whole, part = place % whole;
-        if (part == 0 || low + 1 >= in) return {low, low, 0};
-        return {low, low + 1, static_cast<double>(part) / static_cast<double>(whole)};
-    }
-    /// The outputs [first, last) that input i is a part of: with o, neither low nor high falls.
-    struct Outputs {
-        index_t first, last;
-    };
-    constexpr Outputs outputs(index_t i) const {
-        return {first_where([&](index_t o) { return source(o).high >= i; }), first_where([&](index_t o) { return source(o).low > i; })};
-    }
-
-private:
-    /// The first output for which f holds, as it does for all behind; `out` if there is none.
-    template <class F>
-    constexpr index_t first_where(const F& f) const {
-        index_t before = 0, holds = out;
-        while (before < holds) {
-            const index_t middle = before + (holds - before) / 2;
-            if (f(middle))
-                holds = middle;
-            else
-                before = middle + 1;
-        }
-        return holds;
-    }
-};
-
-/// Both axes of an image.
-struct ResizedImage {
-    ResizedAxis rows, columns;
-    constexpr ResizedImage(const Resize2dDims& d, Interpolation mode, bool align_corners)
-        : rows{d.height, d.out_height, mode, align_corners}, columns{d.width, d.out_width, mode, align_corners} {}
-};
-
-}  // namespace detail
 
 /// y = x interpolated; a value that does not count (share 0) is not read, so an infinity stays where it is.
 template <class T>
@@ -109,18 +48,6 @@ void upsample2d_backward(const Reference<T>&, const Resize2dDims& d, Interpolati
                 }
             }
 }
-
-namespace detail {
-
-/// The values [first, last) of an axis of `in` that value o of one of `out` is the mean of (torch's adaptive_avg_pool2d). requires: sizes within 2^30.
-/// With sizes exchanged: the outputs that input o is a part of.
-struct AdaptiveWindow {
-    index_t first, last;
-    constexpr AdaptiveWindow(index_t o, index_t in, index_t out) : first(o * in / out), last(((o + 1) * in + out - 1) / out) {}
-    constexpr index_t size() const { return last - first; }
-};
-
-}  // namespace detail
 
 /// y = mean of each window.
 template <class T>

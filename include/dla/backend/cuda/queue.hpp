@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+// One CUDA device of the process: its memory, and the stream on which everything that it is asked to do is queued.
+#pragma once
+
+#include <dla/core/error.hpp>
+#include <dla/core/index.hpp>
+
+#if !__has_include(<cuda_runtime_api.h>)
+#error "dla: <dla/cuda.hpp> needs the CUDA toolkit's headers: compile with -I/usr/local/cuda/include, or where the toolkit is"
+#endif
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace dla::cuda {
+
+/// Throws Error(device) unless a call of CUDA succeeded. What a kernel did wrong earlier shows at a later call as well.
+inline void check(cudaError_t status, const char* call) {
+    if (status == cudaSuccess) return;
+    (void)cudaGetLastError();  // or the next call would report it again
+    fail(ErrorCode::device, call, text(cudaGetErrorString(status), " (", cudaGetErrorName(status), ")").view());
+}
+
+/// Why there is no device to compute on, or "" if there is one.
+inline std::string why_no_device(int device = 0) {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess) (void)cudaGetLastError();
+    if (status == cudaErrorInsufficientDriver) return "CUDA finds no driver, or one that is too old for it";
+    if (status != cudaSuccess) return std::string("CUDA says: ") + cudaGetErrorString(status) + " (" + cudaGetErrorName(status) + ")";
+    if (count == 0) return "CUDA finds a driver, but no device";
+    if (device < 0 || device >= count) return "there is no device " + std::to_string(device) + "; CUDA finds " + std::to_string(count);
+    return {};
+}
+
+/// The memory of a device is not enough: how much was asked for, how much is free, of how much.
+class OutOfMemory : public Error {
+public:
+    OutOfMemory(index_t needed, index_t free, index_t total)
+        : Error(ErrorCode::device, "CUDA",
+                text("out of memory: ", needed, " bytes are needed in one piece; ", free, " of ", total, " are free on the device").view()),
+          needed_(needed),
+          free_(free) {}
+    index_t needed() const { return needed_; }
+    index_t free() const { return free_; }
+
+private:
+    index_t needed_, free_;
+};
+
+/// Everything a device is asked to do, by all policies of the process, in the order in which it was asked. Its functions may be called by several threads.
+class Queue {
+public:
+    /// Of the device with this number, made at first use. Throws Error(device) where there is none.
+    static Queue& of(int device) {
+        // Never destroyed: the libraries that a destructor would call may be gone by then.
+        static std::mutex& mutex = *new std::mutex;
+        static std::deque<std::unique_ptr<Queue>>& queues = *new std::deque<std::unique_ptr<Queue>>;
+        const std::lock_guard lock(mutex);
+        for (const auto& queue : queues)
+            if (queue->device_ == device) return *queue;
+        if (const std::string why = why_no_device(device); !why.empty()) fail(ErrorCode::device, "CUDA", why);
+        queues.push_back(std::unique_ptr<Queue>(new Queue(device)));
+        return *queues.back();
+    }
+
+    int device() const { return device_; }
+    cudaStream_t stream() const { return stream_; }
+    /// Held by whoever queues several commands that nothing may come between, such as those that share `workspace`.
+    std::recursive_mutex& mutex() { return mutex_; }
+    /// Calls of CUDA concern the calling thread's current device; this makes it ours.
+    void use() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
+
+    static constexpr index_t workspace_bytes = index_t{64} << 20;
+    /// Memory for a library to work in, `workspace_bytes` of it; what a command leaves there is lost with the next.
+    void* workspace() {
+        const std::lock_guard lock(mutex_);
+        if (workspace_ == nullptr) workspace_ = claim(workspace_bytes);
+        return workspace_;
+    }
+
+    /// Zeroed. Throws OutOfMemory.
+    void* allocate(index_t bytes) {
+        const std::lock_guard lock(mutex_);
+        void* block = claim(bytes);
+        fill(block, 0, bytes);
+        return block;
+    }
+    void release(void* block) noexcept {
+        if (cudaSetDevice(device_) != cudaSuccess || cudaFree(block) != cudaSuccess) (void)cudaGetLastError();
+    }
+
+    void copy_in(void* to, const void* from, index_t bytes) {
+        const std::lock_guard lock(mutex_);
+        use();
+        // Through memory of ours: the caller's may be pinned, and would then be read when the caller has long gone on.
+        for (index_t done = 0; done < bytes;) {
+            Slot& slot = slots_[next_];
+            next_ = (next_ + 1) % slots_.size();
+            if (slot.room == nullptr) {
+                check(cudaMallocHost(&slot.room, slot_bytes), "cudaMallocHost");
+                check(cudaEventCreateWithFlags(&slot.read, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+            }
+            check(cudaEventSynchronize(slot.read), "cudaEventSynchronize");
+            const index_t part = std::min<index_t>(bytes - done, slot_bytes);
+            std::memcpy(slot.room, static_cast<const char*>(from) + done, static_cast<std::size_t>(part));
+            check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.room, static_cast<std::size_t>(part), cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
+            check(cudaEventRecord(slot.read, stream_), "cudaEventRecord");
+            done += part;
+        }
+    }
+    void copy_out(void* to, const void* from, index_t bytes) {
+        use();
+        check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
+    }
+    void copy(void* to, const void* from, index_t bytes) {
+        if (to == from || bytes == 0) return;
+        use();
+        check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync");
+    }
+    void fill(void* to, unsigned char value, index_t bytes) {
+        use();
+        check(cudaMemsetAsync(to, value, static_cast<std::size_t>(bytes), stream_), "cudaMemsetAsync");
+    }
+
+    /// A place among all that was asked for. Waiting for it waits for what came before.
+    std::uint64_t record() {
+        const std::lock_guard lock(mutex_);
+        use();
+        check(cudaEventRecord(events_[++recorded_ % events_.size()], stream_), "cudaEventRecord");
+        return recorded_;
+    }
+    /// An old place may have been recorded over: then it is a later one that is waited for.
+    void wait(std::uint64_t place) {
+        use();
+        check(cudaEventSynchronize(events_[place % events_.size()]), "cudaEventSynchronize");
+    }
+    void synchronize() {
+        use();
+        check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
+    }
+
+private:
+    static constexpr index_t slot_bytes = index_t{1} << 20;
+    struct Slot {
+        void* room = nullptr;
+        cudaEvent_t read = nullptr;
+    };
+
+    explicit Queue(int device) : device_(device) {
+        use();
+        check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+        for (cudaEvent_t& event : events_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    }
+    void* claim(index_t bytes) {
+        use();
+        void* block = nullptr;
+        const cudaError_t status = cudaMalloc(&block, static_cast<std::size_t>(bytes));
+        if (status == cudaErrorMemoryAllocation) {
+            (void)cudaGetLastError();
+            std::size_t free = 0, total = 0;
+            check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+            throw OutOfMemory(bytes, static_cast<index_t>(free), static_cast<index_t>(total));
+        }
+        check(status, "cudaMalloc");
+        return block;
+    }
+
+    int device_;
+    cudaStream_t stream_ = nullptr;
+    std::recursive_mutex mutex_;
+    std::array<Slot, 8> slots_{};
+    std::size_t next_ = 0;
+    std::array<cudaEvent_t, 64> events_{};
+    std::uint64_t recorded_ = 0;
+    void* workspace_ = nullptr;
+};
+
+}  // namespace dla::cuda

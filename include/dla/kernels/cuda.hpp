@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// All kernels of Cuda<float>.
+#pragma once
+
+#include <dla/kernels/contract.hpp>
+#include <dla/kernels/cuda/conv2d.hpp>
+#include <dla/kernels/cuda/eltwise.hpp>
+#include <dla/kernels/cuda/gemm.hpp>
+#include <dla/kernels/cuda/group_norm.hpp>
+#include <dla/kernels/cuda/merge.hpp>
+#include <dla/kernels/cuda/norm.hpp>
+#include <dla/kernels/cuda/optim.hpp>
+#include <dla/kernels/cuda/pool.hpp>
+#include <dla/kernels/cuda/reduce.hpp>
+#include <dla/kernels/cuda/resize.hpp>
+#include <dla/kernels/cuda/softmax.hpp>
+#include <dla/kernels/cuda/step.hpp>
+
+namespace dla {
+static_assert(kernel::Backend<Cuda<float>>);
+}

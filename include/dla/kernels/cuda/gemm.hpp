@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// Matrix products of Cuda<float>, by cuBLASLt.
+#pragma once
+
+#include <dla/kernels/cuda/launch.hpp>
+
+#include <cublasLt.h>
+
+#include <map>
+
+namespace dla::cuda {
+
+/// Throws Error(device) unless a call of cuBLASLt succeeded.
+inline void check(cublasStatus_t status, const char* call) {
+    if (status != CUBLAS_STATUS_SUCCESS) fail(ErrorCode::device, call, cublasLtGetStatusString(status));
+}
+
+/// What cuBLASLt makes, and the function that ends it.
+template <class T, cublasStatus_t (*Destroy)(T)>
+class LtObject {
+public:
+    LtObject() = default;
+    LtObject(const LtObject&) = delete;
+    LtObject& operator=(const LtObject&) = delete;
+    ~LtObject() {
+        if (object_ != nullptr) (void)Destroy(object_);
+    }
+    T* out() { return &object_; }
+    operator T() const { return object_; }
+
+private:
+    T object_ = nullptr;
+};
+using LtProduct = LtObject<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using LtLayout = LtObject<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using LtPreference = LtObject<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+
+/// The largest power of two, up to 256, that divides an address.
+inline std::uint32_t alignment_of(const void* address) {
+    const auto bits = reinterpret_cast<std::uintptr_t>(address);
+    return static_cast<std::uint32_t>(bits == 0 ? 256 : std::min<std::uintptr_t>(bits & (~bits + 1), 256));
+}
+
+/// The products of one device: which algorithm computes which, as cuBLASLt advises when it is first asked.
+class Products {
+public:
+    static Products& of(Queue& queue) {
+        static std::mutex& mutex = *new std::mutex;
+        static std::map<int, std::unique_ptr<Products>>& products = *new std::map<int, std::unique_ptr<Products>>;
+        const std::lock_guard lock(mutex);
+        std::unique_ptr<Products>& own = products[queue.device()];
+        if (own == nullptr) own.reset(new Products(queue));
+        return *own;
+    }
+
+    /// C = op(A) op(B) + beta C + bias; see the contract. requires: m, n and k are not 0
+    void run(const GemmDims& d, bool tf32, const float* a, const float* b, const float* bias, float beta, float* c) {
+        const std::lock_guard lock(queue_.mutex());
+        queue_.use();
+        // cuBLASLt's matrices have columns next to each other: to it ours are transposed, and C^T = op(B)^T op(A)^T.
+        LtProduct product;
+        check(cublasLtMatmulDescCreate(product.out(), tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+        set(product, CUBLASLT_MATMUL_DESC_TRANSA, d.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+        set(product, CUBLASLT_MATMUL_DESC_TRANSB, d.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+        if (bias != nullptr) {
+            set(product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+            set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+        }
+        LtLayout first, second, result;
+        create(first, d.transpose_b ? d.k : d.n, d.transpose_b ? d.n : d.k);
+        create(second, d.transpose_a ? d.m : d.k, d.transpose_a ? d.k : d.m);
+        create(result, d.n, d.m);
+
+        const Key key{d.m,
+                      d.n,
+                      d.k,
+                      (d.transpose_a ? 1 : 0) | (d.transpose_b ? 2 : 0) | (bias != nullptr ? 4 : 0) | (beta != 0 ? 8 : 0) | (tf32 ? 16 : 0),
+                      alignment_of(b),
+                      alignment_of(a),
+                      alignment_of(c)};
+        auto found = algorithms_.find(key);
+        if (found == algorithms_.end()) found = algorithms_.emplace(key, advice(key, product, first, second, result)).first;
+        const float one = 1;
+        check(cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &found->second, queue_.workspace(), workspace_bytes,
+                             queue_.stream()),
+              "cublasLtMatmul");
+    }
+
+private:
+    static constexpr std::size_t workspace_bytes = static_cast<std::size_t>(Queue::workspace_bytes);
+    /// All that an algorithm may depend on.
+    struct Key {
+        index_t m, n, k;
+        int options;
+        std::uint32_t b_alignment, a_alignment, c_alignment;
+        auto operator<=>(const Key&) const = default;
+    };
+
+    explicit Products(Queue& queue) : queue_(queue) {
+        queue.use();
+        check(cublasLtCreate(&handle_), "cublasLtCreate");
+    }
+    template <class V>
+    static void set(const LtProduct& product, cublasLtMatmulDescAttributes_t attribute, const V& value) {
+        check(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
+    }
+    template <class V>
+    static void set(const LtPreference& preference, cublasLtMatmulPreferenceAttributes_t attribute, const V& value) {
+        check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value), "cublasLtMatmulPreferenceSetAttribute");
+    }
+    static void create(LtLayout& layout, index_t rows, index_t columns) {
+        check(cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns), rows),
+              "cublasLtMatrixLayoutCreate");
+    }
+    cublasLtMatmulAlgo_t advice(const Key& key, const LtProduct& product, const LtLayout& first, const LtLayout& second, const LtLayout& result) {
+        LtPreference preference;
+        check(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
+        set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
+        set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.b_alignment);
+        set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.a_alignment);
+        set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.c_alignment);
+        set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.c_alignment);
+        cublasLtMatmulHeuristicResult_t best{};
+        int count = 0;
+        check(cublasLtMatmulAlgoGetHeuristic(handle_, product, first, second, result, result, preference, 1, &best, &count), "cublasLtMatmulAlgoGetHeuristic");
+        if (count == 0)
+            fail(ErrorCode::device, "cuBLASLt",
+                 text("has no algorithm for a product of [", key.m, ", ", key.k, "] and [", key.k, ", ", key.n, "] in float").view());
+        return best.algo;
+    }
+
+    Queue& queue_;
+    cublasLtHandle_t handle_ = nullptr;
+    std::map<Key, cublasLtMatmulAlgo_t> algorithms_;
+};
+
+}  // namespace dla::cuda
+
+namespace dla {
+
+inline index_t gemm_scratch(const Cuda<float>&, const GemmDims&) { return 0; }
+inline void gemm(const Cuda<float>& p, detail::DeviceScratch, const GemmDims& d, detail::ConstDeviceFloats a, detail::ConstDeviceFloats b,
+                 detail::ConstDeviceFloats bias, float beta, detail::DeviceFloats c) {
+    if (d.m * d.n == 0) return;
+    if (d.k == 0)
+        cuda::launch(p, cuda::kernels::bias_rows, cuda::Blocks::over(d.m * d.n), d.m, d.n, beta, bias, c);
+    else
+        cuda::Products::of(p.queue()).run(d, p.tf32, a.address(), b.address(), bias.address(), beta, c.address());
+}
+
+}  // namespace dla
