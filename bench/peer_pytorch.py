@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Time of one training step or one inference of the experiments' networks in PyTorch or ONNX Runtime: the counterpart of bench/train_step.
 
-usage: peer_pytorch.py MODEL MODE [--threads 2] [--batch N] [--seconds 4] [--width F] [--channels-last] [--compile] [--fused] [--onnx] [--serve]
+usage: peer_pytorch.py MODEL MODE [--threads 2] [--batch N] [--seconds 4] [--width F] [--channels-last] [--compile] [--fused] [--onnx] [--cuda] [--serve]
 MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist, or a layer in a small network, see LAYERS.
 MODE: train | infer.
 Prints one JSON line: median and smallest milliseconds of a step, and the memory that the process came to need beyond its libraries.
 With --serve one when it is warm, and one for each line of stdin, which says how many seconds to measure.
---fused: Adam in one kernel. --onnx: inference by ONNX Runtime.
+--fused: Adam in one kernel. --onnx: inference by ONNX Runtime. --cuda: on a CUDA device, without TF32; inputs come from the host in each step.
 Needs Python >= 3.11, torch and numpy (Debian: apt install python3-torch); onnx and onnxruntime for --onnx.
 """
 import argparse
@@ -103,7 +103,7 @@ def main():
     p.add_argument("--batch", type=int, default=0)
     p.add_argument("--seconds", type=float, default=4)
     p.add_argument("--width", type=float, default=1)
-    for flag in ("channels-last", "compile", "fused", "onnx", "serve"):
+    for flag in ("channels-last", "compile", "fused", "onnx", "cuda", "serve"):
         p.add_argument("--" + flag, action="store_true")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
@@ -115,20 +115,25 @@ def main():
     x, y = torch.randn(batch, *shape), torch.randint(0, 10, (batch,))
     if a.channels_last and images:
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
+    device = "cuda" if a.cuda else "cpu"
+    torch.backends.cudnn.allow_tf32 = False
+    model = model.to(device)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-4, **({"fused": True} if a.fused else {}))
     model.train(a.mode == "train")
     net = torch.compile(model) if a.compile else model
-    peer = "pytorch " + torch.__version__
+    peer = "pytorch " + torch.__version__ + (" " + torch.cuda.get_device_name() if a.cuda else "")
 
     def train():
-        loss = F.cross_entropy(net(x), y)
+        loss = F.cross_entropy(net(x.to(device)), y.to(device))
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
+        if a.cuda:
+            loss.item()
 
     def infer():
         with torch.inference_mode():
-            net(x)
+            net(x.to(device)).to("cpu")
 
     step = train if a.mode == "train" else infer
     if a.onnx:

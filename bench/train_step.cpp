@@ -4,7 +4,7 @@
 // MODEL: mlp mlp_residual deep deep_residual cnn_cifar10 cnn_residual_cifar10 cnn_mnist cnn_residual_mnist, or of layer_step those of layer_networks.hpp. MODE:
 // train (forward, loss, backward, Adam step) | infer. Prints one JSON line; with --serve one when it is warm, and one for each line of stdin, which says how
 // many seconds to measure.
-// --width multiplies the numbers of features or filters.
+// --width multiplies the numbers of features or filters. train_step_cuda does the same on a CUDA device.
 #ifdef DLA_BENCH_LAYERS
 #include "layer_networks.hpp"
 #else
@@ -13,6 +13,10 @@
 
 #include <dla/model/any_model.hpp>
 #include <dla/nn.hpp>
+
+#ifdef DLA_BENCH_CUDA
+#include <dla/cuda.hpp>
+#endif
 
 #include <chrono>
 #include <cstdio>
@@ -35,10 +39,14 @@ struct Settings {
 
 template <class Net>
 std::unique_ptr<dla::AnyModel> make(const Net& net, const dla::Shape& input, const Settings& s) {
+#ifdef DLA_BENCH_CUDA
+    dla::Cuda<float> policy;
+#else
     dla::Cpu<float> policy;
     policy.threads = s.threads;
+#endif
     policy.strict = s.strict;
-    return dla::any_model(dla::Model<Net>(net, input, dla::Seed{0}, policy));
+    return dla::any_model(dla::Model<Net, dla::Shape{}, decltype(policy)>(net, input, dla::Seed{0}, policy));
 }
 
 std::unique_ptr<dla::AnyModel> make_model(Settings& s) {
@@ -109,7 +117,7 @@ int main(int argc, char** argv) try {
         std::printf("{\"peer\": \"dla " DLA_VERSION_STRING
                     " %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, "
                     "\"images_per_s\": %.1f, \"parameters\": %lld, \"peak_mb\": %.1f, \"faults\": %.2f}\n",
-                    dla::to_string(dla::active_isa()), s.model.c_str(), s.mode.c_str(), static_cast<long long>(s.batch), s.threads, ms, times.front(),
+                    model->computes_on().c_str(), s.model.c_str(), s.mode.c_str(), static_cast<long long>(s.batch), s.threads, ms, times.front(),
                     1e3 * static_cast<double>(s.batch) / ms, static_cast<long long>(model->index().parameter_count()),
                     static_cast<double>(memory("VmHWM:") - before) / 1024, faults_per_step);
         std::fflush(stdout);

@@ -128,8 +128,9 @@ int main(int argc, char** argv) {
     CLI::Option* output_dir = line.add_output_dir(a.setting, "where results, table and figures go (default: mlp_results)");
     CLI::Option* seed = line.add_seed(a.setting);
     CLI::Option* threads = line.add_threads(a.setting);
+    CLI::Option* device = line.add_device(a.setting);
     line.add_quiet(a.setting, "only the table");
-    for (CLI::Option* training : {depths, epochs, runs, sets, data_dir, seed, threads}) loads->excludes(training);
+    for (CLI::Option* training : {depths, epochs, runs, sets, data_dir, seed, threads, device}) loads->excludes(training);
     app.final_callback([&] {
         std::vector<int> sorted = a.depths;
         std::sort(sorted.begin(), sorted.end());

@@ -21,7 +21,8 @@ void write_outputs(const std::string& path, const dla::Dataset& data, const dla:
 
 int evaluate(const std::string& file, const std::string& logits_file, const experiment::Setting& setting) {
     experiment::check_threads(setting);
-    const dla::SavedNetwork saved = dla::load_network(file, setting.threads);
+    if (setting.device != "cpu") std::printf("%s\n", experiment::start_line(setting).c_str());
+    const dla::SavedNetwork saved = experiment::load_network(file, setting);
     const auto& [config, model] = std::tie(saved.config, saved.model);
     const dla::Dataset test = experiment::load_data(config, setting, true).test;
     const std::vector<float> logits = dla::predict(*model, test);
@@ -46,5 +47,6 @@ int main(int argc, char** argv) {
     line.add_data_dir(setting);
     line.app.add_option("--logits", logits_file, "also write images, labels and logits there, as safetensors (scripts/load_in_pytorch.py compares)");
     line.add_threads(setting);
+    line.add_device(setting);
     return line.run(argc, argv, [&] { return evaluate(file, logits_file, setting); });
 }

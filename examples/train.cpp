@@ -7,7 +7,7 @@
 namespace {
 
 struct Arguments {
-    std::string config, resume, run_id, device = "cpu";
+    std::string config, resume, run_id;
     bool wants_resume = false, overwrite = false, stats = false;
     experiment::Setting setting;
 };
@@ -18,7 +18,7 @@ dla::EarlierRun earlier(const Arguments& a) {
 
 int train(const Arguments& a) {
     experiment::check_threads(a.setting);
-    if (a.device != "cpu") dla::fail(dla::ErrorCode::usage, "--device", "this build has no '" + a.device + "' backend; expected cpu");
+    experiment::uses_cuda(a.setting);  // or it says why not, before anything is read
     const dla::ExperimentConfig config = dla::load_config(a.config, overrides(a.setting));
     const std::string name = run_name(config);
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
@@ -35,7 +35,7 @@ int train(const Arguments& a) {
                                .other_logs = "use another --output-dir"};
     dla::RunPlace place(where);  // before anything is read or written
 
-    auto model = dla::make_model(config, a.setting.threads);
+    auto model = experiment::make_model(config.model, dla::Seed{static_cast<std::uint64_t>(config.training.seed)}, a.setting);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
     dla::FitOptions options = dla::fit_options(config, data);
     options.stats = a.stats;
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
     });
     line.add_seed(a.setting);
     line.add_threads(a.setting);
-    app.add_option("--device", a.device, "cpu");
+    line.add_device(a.setting);
     app.add_flag("--stats", a.stats, "measure gradient norms, update sizes and dead ReLUs after each epoch: a table at the end, curves in TensorBoard");
     line.add_quiet(a.setting, "only the final lines");
     return line.run(argc, argv, [&] {

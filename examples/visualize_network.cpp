@@ -19,9 +19,9 @@ struct Arguments {
 };
 
 dla::SavedNetwork make_network(const Arguments& a) {
-    if (!a.checkpoint.empty()) return dla::load_network(a.checkpoint, a.setting.threads);
+    if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting);
     dla::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr, .data = {}};
-    made.model = dla::make_model(made.config, a.setting.threads);
+    made.model = experiment::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting);
     return made;
 }
 
@@ -64,6 +64,7 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
 
 int visualize(const Arguments& a) {
     experiment::check_threads(a.setting);
+    if (a.setting.device != "cpu") std::printf("%s\n", experiment::start_line(a.setting).c_str());
     const dla::SavedNetwork network = make_network(a);
     const auto& [config, model] = std::tie(network.config, network.model);
     // A checkpoint may say any batch; what it says claims memory only up to a usual one, unless the command asks for it.
@@ -131,6 +132,7 @@ int main(int argc, char** argv) {
     app.add_option("--gradients", a.gradients, "as --stats, and write weights, batch and gradients there for scripts/load_in_pytorch.py to compare");
     line.add_data_dir(a.setting);
     line.add_threads(a.setting);
+    line.add_device(a.setting);
     app.final_callback([&] {
         if (a.config.empty() == a.checkpoint.empty()) throw CLI::ValidationError("expected either --config FILE or --checkpoint FILE");
         if (a.config.empty() && !a.setting.overrides.empty()) throw CLI::ValidationError("--set changes a --config; a checkpoint is shown as it is");

@@ -33,6 +33,11 @@ CLI::Option* CommandLine::add_threads(Setting& setting) {
         ->check(CLI::Range(1, 1024));
 }
 
+CLI::Option* CommandLine::add_device(Setting& setting) {
+    return app.add_option("--device", setting.device, "cpu, cuda, or auto: cuda where there is a device (default: cpu)")
+        ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
+}
+
 CLI::Option* CommandLine::add_quiet(Setting& setting, const std::string& description) { return app.add_flag("--quiet", setting.quiet, description); }
 
 int CommandLine::run(int argc, char** argv, const std::function<int()>& body) {

@@ -20,6 +20,7 @@ public:
     CLI::Option* add_data_dir(Setting& setting);
     CLI::Option* add_output_dir(Setting& setting, const std::string& description);
     CLI::Option* add_threads(Setting& setting);
+    CLI::Option* add_device(Setting& setting);
     CLI::Option* add_quiet(Setting& setting, const std::string& description);
 
     /// Reads the arguments and then runs `body` as run_program does. A mistake is told in one line on stderr, with exit code 2.

@@ -3,9 +3,7 @@
 
 #include <dla/data/download.hpp>
 #include <dla/io/process.hpp>
-#include <dla/kernels/cpu/isa.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
-#include <dla/version.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -54,14 +52,6 @@ void check_threads(const Setting& setting) {
     if (dla::start_threads(setting.threads) < setting.threads)
         dla::fail(ErrorCode::usage, "--threads",
                   "the system does not give " + std::to_string(setting.threads) + " threads; use fewer, or raise its limit (ulimit -u)");
-}
-
-std::string start_line(const Setting& setting) {
-    const char* wish = std::getenv("DLA_SIMD");
-    const int threads = dla::start_threads(setting.threads);
-    return "dla " DLA_VERSION_STRING ": cpu, " + std::string(dla::to_string(dla::active_isa())) +
-           (wish && *wish ? " (DLA_SIMD asks for it), " : " (the best this processor has), ") + std::to_string(threads) +
-           (threads == 1 ? " thread" : " threads");
 }
 
 int run_program(const std::function<int()>& body) {

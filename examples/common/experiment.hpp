@@ -19,6 +19,7 @@ struct Setting {
     std::vector<std::string> overrides;  ///< of the configuration: table.key=value
     std::int64_t seed = -1;              ///< overrides training.seed unless it is negative
     int threads = 0;                     ///< 0: see dla::thread_count
+    std::string device = "cpu";          ///< cpu, cuda, or auto: cuda where it can be
     bool quiet = false;
 };
 
@@ -38,8 +39,18 @@ std::string in_output_dir(const Setting& setting, const std::string& path);
 /// Starts the threads. Throws dla::Error(usage) when the system does not give as many as somebody asked for.
 void check_threads(const Setting& setting);
 
+/// Whether --device means a CUDA device. Throws dla::Error(usage), saying what was found, if it asks for one and there is none.
+bool uses_cuda(const Setting& setting);
+
+/// As AnyModel::computes_on of the networks that are made.
+std::string computes_on(const Setting& setting);
+
 /// `dla 0.1.0: cpu, avx512 (the best this processor has), 2 threads`.
 std::string start_line(const Setting& setting);
+
+/// The network of a configuration, and that of a checkpoint, on the device that was asked for.
+std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::Seed seed, const Setting& setting);
+dla::SavedNetwork load_network(const std::string& file, const Setting& setting);
 
 /// Runs `body` and turns errors into a line on stderr and the exit code of their kind.
 int run_program(const std::function<int()>& body);

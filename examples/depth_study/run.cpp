@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "run.hpp"
 
-#include <dla/kernels/cpu/isa.hpp>
 #include <dla/version.hpp>
 
 #include <sys/file.h>
@@ -124,7 +123,7 @@ dla::ModelConfig model_of(const StudyOptions& o, int depth, bool residual) {
 int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Progress& progress) {
     const auto began = dla::Progress::Clock::now();
     const dla::Seed seed{e.seed};
-    auto model = dla::make_model(model_of(o, e.depth, e.residual), seed, o.setting.threads);
+    auto model = experiment::make_model(model_of(o, e.depth, e.residual), seed, o.setting);
     e.parameters = model->index().parameter_count();
     dla::ExperimentConfig config = o.base;
     config.training.seed = static_cast<std::int64_t>(e.seed);
@@ -189,7 +188,7 @@ int run_study(const StudyOptions& options, Results& results) {
     experiment::check_threads(options.setting);
     const dla::DatasetPair data = experiment::load_data(options.base, options.setting);
     const std::string folder = options.setting.output_dir, kept = folder + "/intermediate_results.json";
-    const std::string isa(dla::to_string(dla::active_isa()));
+    const std::string isa = experiment::computes_on(options.setting);
     results = {.settings = settings_of(options, data), .depths = options.depths, .runs = options.runs, .version = "", .isa = "", .experiments = {}};
     Results all = results;
     if (std::filesystem::exists(kept)) {

@@ -200,7 +200,7 @@ TEST_CASE_TEMPLATE("golden max pool: exactly", P, POLICIES) {
         d.dilation_w = c.integer("dilation_w");
         const auto x = to<P>(channels_last(c.tensor("x"))), dy = to<P>(channels_last(c.tensor("dy")));
         auto y = poisoned<P>(c.tensor("y").size()), without = y, dx = poisoned<P>(c.tensor("x").size());
-        std::vector<std::int32_t> argmax(y.size(), -7);
+        Integers argmax(y.size(), -7);
         max_pool2d_forward(p, d, x.data(), y.data(), argmax.data());
         max_pool2d_forward(p, d, x.data(), without.data(), nullptr);
         max_pool2d_backward(p, d, dy.data(), argmax.data(), dx.data());
@@ -373,7 +373,7 @@ TEST_CASE_TEMPLATE("golden losses", P, POLICIES) {
                 return;
             }
             d.ignore_index = static_cast<std::int32_t>(c.integer("ignore_index"));
-            std::vector<std::int32_t> labels;
+            Integers labels;
             for (const double e : c.tensor("labels").values) labels.push_back(static_cast<std::int32_t>(e));
             cross_entropy(p, scratch.data, d, x.data(), labels.data(), pointer(weighted, weights), to_fill, gradient);
         };

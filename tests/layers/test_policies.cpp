@@ -2,27 +2,13 @@
 // Every layer on every policy: the same bits behind opaque pointers, the CPU's kernels within rounding of double.
 #include <doctest/doctest.h>
 
+#include <support/distance.hpp>
 #include <support/layer_cases.hpp>
 #include <support/opaque.hpp>
 #include <support/run_layer.hpp>
 
 using namespace dla;
-
-namespace {
-
-/// Largest |a - b| in units of float rounding at the largest value of `exact`; infinite when sizes or NaN differ.
-double distance(const std::vector<float>& a, const std::vector<double>& exact) {
-    if (a.size() != exact.size()) return std::numeric_limits<double>::infinity();
-    double scale = 0, worst = 0;
-    for (const double e : exact) scale = std::max(scale, std::abs(e));
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        if (std::isnan(a[i]) != std::isnan(exact[i])) return std::numeric_limits<double>::infinity();
-        if (!std::isnan(a[i])) worst = std::max(worst, std::abs(static_cast<double>(a[i]) - exact[i]));
-    }
-    return worst == 0 ? 0 : worst / (scale * 0x1p-24);
-}
-
-}  // namespace
+using support::distance;
 
 TEST_CASE("every layer gives Reference's bits on a policy whose memory the host cannot touch") {
     support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {

@@ -5,49 +5,17 @@
 #include <support/networks.hpp>
 #include <support/opaque.hpp>
 #include <support/run_layer.hpp>
+#include <support/train_trace.hpp>
 
 using namespace dla;
 using support::same_bits;
 
 namespace {
 
-/// What a few training steps leave behind, all of it on the host.
-template <class P>
-struct Trace {
-    using T = typename P::scalar;
-    std::vector<double> numbers;
-    std::vector<T> weights, logits;
-};
-
-template <class P, class Net, class Optimizer, class Loss>
-auto train(const Net& net, Optimizer optimizer, const Loss& loss, double clip) {
-    using T = typename P::scalar;
-    Model<Net, Shape{}, P> model(net, support::image, Seed{5});
-    Trace<P> trace;
-    const support::Data<T> data(6);
-    const auto targets = [&] {
-        if constexpr (std::is_same_v<typename Loss::Target, std::int32_t>)
-            return std::span<const std::int32_t>(data.labels);
-        else
-            return std::span<const T>(data.targets);
-    }();
-    for (int step = 0; step < 3; ++step) {
-        const LossResult result = train_step(model, optimizer, loss, std::span<const T>(data.images), targets, {.clip_norm = clip});
-        trace.numbers.insert(trace.numbers.end(), {result.loss, result.weight, static_cast<double>(result.correct), static_cast<double>(result.counted),
-                                                   model.parameters().gradient_norm()});
-    }
-    auto workspace = model.inference_workspace(6, loss);
-    const LossResult result = model.evaluate(loss, data.images, targets, workspace);
-    trace.numbers.insert(trace.numbers.end(), {result.loss, static_cast<double>(result.correct)});
-    trace.weights = support::weights(model.parameters());
-    trace.logits = model.predict(data.images);
-    return trace;
-}
-
 template <class Net, class Optimizer, class Loss>
 void compare(const Net& net, const Optimizer& optimizer, const Loss& loss, double clip = 0) {
-    const auto expected = train<Reference<float>>(net, optimizer, loss, clip);
-    const auto got = train<opaque::Opaque<float>>(net, optimizer, loss, clip);
+    const auto expected = support::train<Reference<float>>(net, optimizer, loss, clip);
+    const auto got = support::train<opaque::Opaque<float>>(net, optimizer, loss, clip);
     CHECK(same_bits(expected.numbers, got.numbers));
     CHECK(same_bits(expected.weights, got.weights));
     CHECK(same_bits(expected.logits, got.logits));

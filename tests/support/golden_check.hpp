@@ -13,19 +13,25 @@
 #include <functional>
 #include <limits>
 #include <support/golden.hpp>
+#include <support/registered.hpp>
 
 #if __has_include(<dla/kernels/cpu.hpp>)
 #include <dla/kernels/cpu.hpp>
 #endif
 
+// Who has other kernels defines it before.
+#if !defined(POLICIES)
 #define POLICIES dla::Reference<double>, dla::Reference<float>, dla::Cpu<float>
+#endif
 
 namespace golden {
 
 using dla::index_t;
 
 template <class P>
-using Values = std::vector<typename P::scalar>;
+using Values = std::vector<typename P::scalar, support::Registered<typename P::scalar>>;
+
+using Integers = std::vector<std::int32_t, support::Registered<std::int32_t>>;
 
 template <class P>
 constexpr double unit = std::is_same_v<typename P::scalar, double> ? 0x1p-53 : 0x1p-24;
@@ -70,18 +76,16 @@ inline double largest(const Tensor& t) {
 }
 
 struct Scratch {
-    explicit Scratch(index_t bytes) : size(std::max<index_t>(bytes, 1)), data(dla::HostMemory{}.allocate(size)) {
-        std::memset(data, 0xFF, static_cast<std::size_t>(size));
-    }
+    explicit Scratch(index_t bytes) : size(std::max<index_t>(bytes, 1)), room(static_cast<std::size_t>(size), std::byte{0xFF}), data(room.data()) {}
     Scratch(const Scratch&) = delete;
-    ~Scratch() { dla::HostMemory{}.release(data, size); }
     index_t size;
+    std::vector<std::byte, support::Registered<std::byte>> room;  // aligned for anything that kernels keep in it
     std::byte* data;
 };
 
 /// |got - (expected + offset)| <= bound(i) for every element; NaN meets NaN, infinities are equal.
-template <class T>
-void compare(const Case& c, const char* what, const Tensor& expected, const std::vector<T>& got, const std::function<double(std::size_t)>& bound,
+template <class V>
+void compare(const Case& c, const char* what, const Tensor& expected, const V& got, const std::function<double(std::size_t)>& bound,
              double offset = 0) {
     std::string problem;
     REQUIRE(expected.values.size() == got.size());

@@ -70,6 +70,11 @@ inline Shape image_shape(const Case& c) {
     return {d[0], d[1], d[2]};
 }
 
+inline Optimizer optimizer_of(const Case& c) {
+    if (c.text("optimizer") == "adam") return make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
+    return make_optimizer("sgd", {.learning_rate = 0.02, .weight_decay = 1e-4, .momentum = 0.9});
+}
+
 /// Calls f(net) with the description of a case's network.
 template <class F>
 void with_network(const Case& c, const F& f) {

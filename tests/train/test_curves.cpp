@@ -15,11 +15,6 @@ using namespace curve_networks;
 
 namespace {
 
-Optimizer optimizer_of(const Case& c) {
-    if (c.text("optimizer") == "adam") return make_optimizer("adam", {.learning_rate = 1e-3, .weight_decay = 1e-4});
-    return make_optimizer("sgd", {.learning_rate = 0.02, .weight_decay = 1e-4, .momentum = 0.9});
-}
-
 /// The arrays of a model as the file lists PyTorch's state_dict: `path:AxB` in an order of ours, which is compared as a set.
 void check_names(const ParamIndex& index, const Case& c) {
     std::vector<std::string> ours, theirs;

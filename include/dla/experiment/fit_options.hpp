@@ -17,6 +17,12 @@ inline std::unique_ptr<AnyModel> make_model(const ExperimentConfig& config, int 
     return make_model(config.model, Seed{static_cast<std::uint64_t>(config.training.seed)}, threads);
 }
 
+/// The same on another policy, such as Cuda<float>.
+template <Policy P>
+std::unique_ptr<AnyModel> make_model(const ExperimentConfig& config, const P& policy) {
+    return make_model(config.model, Seed{static_cast<std::uint64_t>(config.training.seed)}, policy);
+}
+
 inline namespace DLA_ZLIB_TAG {
 /// The data set of a configuration, from `folder` (empty: its data_dir). `test_only`: nobody will look at the training images, so digits are not drawn for
 /// them. Throws Error(data) as load_dataset, and when the images are not what the model takes.

@@ -8,6 +8,8 @@
 #include <dla/zoo/make_model.hpp>
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 
 namespace dla::detail {
 
@@ -32,9 +34,9 @@ struct SavedNetwork {
     Dataset data;  ///< without images: mean, std and class names, for `normalised` and `read_input`; nothing where the file does not say them
 };
 
-/// Rebuilds the network of a checkpoint that `train`, or a run of `fit_options`, wrote: its configuration stands in the file. `threads` as make_model.
-/// Throws Error(checkpoint) when the file is damaged, before much memory is claimed, or says no configuration.
-inline SavedNetwork load_network(const std::string& file, int threads = 0) {
+/// Rebuilds the network of a checkpoint that `train`, or a run of `fit_options`, wrote: its configuration stands in the file, and `make` makes a network of it
+/// on the policy that it is to compute on. Throws Error(checkpoint) when the file is damaged, before much memory is claimed, or says no configuration.
+inline SavedNetwork load_network(const std::string& file, const std::function<std::unique_ptr<AnyModel>(const ModelConfig&)>& make) {
     const Checkpoint checkpoint(file);
     SavedNetwork saved;
     const std::string& text = checkpoint.state().config;
@@ -48,7 +50,7 @@ inline SavedNetwork load_network(const std::string& file, int threads = 0) {
     if (const auto least = detail::least_bytes(saved.config.model); least > std::filesystem::file_size(file))  // before that much memory is claimed
         fail(ErrorCode::checkpoint, file,
              "is too short for the network of its configuration, which takes more than " + std::to_string(least) + " bytes; it is damaged");
-    saved.model = make_model(saved.config.model, Seed{0}, threads);
+    saved.model = make(saved.config.model);
     checkpoint.load_weights(*saved.model);
     if (checkpoint.state().data.empty()) return saved;
     try {
@@ -61,6 +63,15 @@ inline SavedNetwork load_network(const std::string& file, int threads = 0) {
              dla::text("its data are images ", to_text(saved.data.shape), ", its network takes ", to_text(saved.model->input_shape()), "; it is damaged")
                  .view());
     return saved;
+}
+/// The same on Cpu<float>; `threads` as make_model.
+inline SavedNetwork load_network(const std::string& file, int threads = 0) {
+    return load_network(file, [threads](const ModelConfig& config) { return make_model(config, Seed{0}, threads); });
+}
+/// The same on another policy, such as Cuda<float>.
+template <Policy P>
+SavedNetwork load_network(const std::string& file, const P& policy) {
+    return load_network(file, [&policy](const ModelConfig& config) { return make_model(config, Seed{0}, policy); });
 }
 
 }  // namespace dla::inline DLA_ABI_TAG

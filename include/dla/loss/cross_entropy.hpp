@@ -41,7 +41,7 @@ struct CrossEntropy {
                 .mean = reduction == Reduction::mean};
     }
     /// Scores next to each other in memory.
-    static index_t classes(const Shape& logits) { return logits.is_image() ? logits.d[0] : logits.d[logits.rank - 1]; }
+    static index_t classes(const Shape& logits) { return logits.d[logits.is_image() || logits.rank == 0 ? 0 : logits.rank - 1]; }
 
     /// Throws Error(model) when the logits or the options do not fit; `name` is that of the loss.
     void check(const Shape& logits, const char* name = "CrossEntropy") const {

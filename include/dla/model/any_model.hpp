@@ -23,6 +23,8 @@ public:
     virtual index_t least_batch() const = 0;
     /// What the network computes in: f64, f32, f16, bf16 or other.
     virtual std::string_view compute_type() const = 0;
+    /// On what it computes, as far as the last bits depend on it: avx2, or cuda (NVIDIA H200).
+    virtual std::string computes_on() const = 0;
     /// A second model with the same values, as Model::clone.
     virtual std::unique_ptr<AnyModel> clone() const = 0;
 

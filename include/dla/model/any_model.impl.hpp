@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/core/finite.hpp>
+#include <dla/kernels/cpu/isa.hpp>
 
 #include <algorithm>
 
@@ -66,6 +67,12 @@ public:
     std::string_view compute_type() const override {
         if constexpr (computes_in_float) return "f32";
         return std::is_same_v<T, double> ? "f64" : std::is_same_v<T, bf16> ? "bf16" : std::is_same_v<T, f16> ? "f16" : "other";
+    }
+    std::string computes_on() const override {
+        if constexpr (requires(const P& p) { p.description(); })
+            return table().policy.description();
+        else
+            return to_string(active_isa());
     }
     std::unique_ptr<AnyModel> clone() const override { return any_model(model_.clone()); }
     void reserve(index_t batch, const AnyLoss& loss, int micro_batches) override {

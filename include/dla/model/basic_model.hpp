@@ -2,6 +2,8 @@
 // A network with its parameters that trains: all of a Model but the type of its network.
 #pragma once
 
+#include <dla/backend/out_of_memory.hpp>
+#include <dla/core/table.hpp>
 #include <dla/loss/elementwise.hpp>
 #include <dla/model/init.hpp>
 #include <dla/model/leaf_tree.hpp>
@@ -36,13 +38,21 @@ public:
     std::function<void(ParamTable<P>&)> on_gradients;
 
     /// Claims memory for batches of up to `batch` samples, so that no later step allocates. `loss` may need scratch memory of its own; with `micro_batches`
-    /// the batch is computed in as many parts. After it, `backward` needs a new `forward`.
+    /// the batch is computed in as many parts. After it, `backward` needs a new `forward`. Throws Error(device), with a batch that fits, where a device has
+    /// less memory than the plan says.
     template <class Loss>
     void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
         loss.check(output_);
         const index_t part = largest_part(batch, micro_batches);
-        claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
-        leaves_.reserve(*table_, micro_batches);
+        try {
+            claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
+            leaves_.reserve(*table_, micro_batches);
+        } catch (const OutOfDeviceMemory& e) {
+            refuse_batch(e, batch, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
+                const index_t least = largest_part(samples, micro_batches);
+                return fits(samples, least, loss.scratch(table_->policy, least, output_), input_gradient, micro_batches);
+            });
+        }
     }
     /// Bytes a training step on `batch` samples, in as many parts as `micro_batches` says, needs, before any is claimed.
     template <class Loss>
@@ -93,6 +103,10 @@ private:
     static void check_step(index_t batch, double clip_norm, int micro_batches);
     index_t largest_part(index_t batch, int micro_batches) const;
     MemoryPlan plan_part(index_t part, index_t scratch, int micro_batches) const;
+    /// Throws, with the largest batch below `batch` that fits.
+    [[noreturn, gnu::cold]] static void refuse_batch(const OutOfDeviceMemory& e, index_t batch, index_t bytes, const std::function<bool(index_t)>& fits);
+    /// Whether memory for training on batches of so many samples, in parts, is there now: for steps, evaluation, inputs and the optimizer.
+    [[gnu::cold]] bool fits(index_t batch, index_t part, index_t scratch, bool input_gradient, int micro_batches) const;
     void claim(index_t batch, index_t scratch, bool input_gradient);
     StepReport finish_steps() {
         if (!std::exchange(queued_, false)) fail(ErrorCode::usage, "finish_step", "no step is queued; call queue_step() first");
@@ -205,6 +219,26 @@ MemoryPlan BasicModel<P>::plan_part(index_t part, index_t scratch, int micro_bat
     MemoryPlan plan = Workspace<P>::measure(table_->policy, *net_, input_, output_, part, scratch);
     plan.leaves = LeafTree<P>::planned_bytes(*table_, micro_batches);
     return plan;
+}
+template <class P>
+void BasicModel<P>::refuse_batch(const OutOfDeviceMemory& e, index_t batch, index_t bytes, const std::function<bool(index_t)>& fits) {
+    index_t good = 0, bad = batch;
+    while (bad - good > 1) (fits((good + bad) / 2) ? good : bad) = (good + bad) / 2;
+    const std::string hint = good > 0 ? "batches of " + std::to_string(good) + " fit, or more parts (micro_batches)" : "not even one sample fits";
+    fail(ErrorCode::device, "memory",
+         text("training on batches of ", batch, " takes ", byte_text(bytes), "; the device has ", byte_text(e.free()), " free; ", hint).view());
+}
+template <class P>
+bool BasicModel<P>::fits(index_t batch, index_t part, index_t scratch, bool input_gradient, int micro_batches) const {
+    try {
+        const index_t values = static_cast<index_t>(sizeof(typename P::master)) * 2 * table_->value_count, inputs = batch * (input_.size() + output_.size());
+        const Arena<P> slots(table_->policy, values + LeafTree<P>::planned_bytes(*table_, micro_batches) + static_cast<index_t>(sizeof(T)) * inputs);
+        const Workspace<P> training(table_->policy, *net_, input_, output_, part, scratch, input_gradient);
+        const auto evaluation = Base::inference_workspace(batch, scratch);
+        return true;
+    } catch (const OutOfDeviceMemory&) {
+        return false;
+    }
 }
 template <class P>
 void BasicModel<P>::claim(index_t batch, index_t scratch, bool input_gradient) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <dla/io/json.hpp>
-#include <dla/kernels/cpu/isa.hpp>
 #include <dla/train/fit_log.hpp>
 #include <dla/train/signals.hpp>
 #include <dla/train/trainer.hpp>
@@ -233,7 +232,7 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     RunState& state = trainer.state();
     state.config = fit_config(o, data, loss, optimizer, schedule, model, *train, validation.get());
     if (!o.config.empty()) state.options = std::exchange(state.config, o.config);
-    state.isa = to_string(active_isa());
+    state.isa = model.computes_on();
     state.seed = static_cast<std::uint64_t>(o.seed);
     state.data_fingerprint = data.fingerprint();
     state.data = storable(data.metadata());

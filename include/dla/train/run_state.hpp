@@ -45,7 +45,7 @@ struct RunState {
     std::string run;             ///< identity of the run (see new_run_id), so that files of two are not mixed; empty: none
     std::string config;          ///< canonical text of the configuration
     std::string options;         ///< of a run whose configuration was given as text: what else it was told; compared where both have it
-    std::string isa;             ///< bits are equal only on the same instruction set
+    std::string isa;             ///< AnyModel::computes_on: bits are equal only there
     std::uint64_t data_fingerprint = 0;
     std::map<std::string, std::string> data;  ///< what is known of a Dataset, as from_metadata takes it; empty: nothing
     std::uint64_t seed = 42;

@@ -43,7 +43,7 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
         fail(ErrorCode::checkpoint, checkpoint.where(), "monitors " + found.monitor + "; this run monitors " + state_.monitor);
     state_ = checkpoint.load_run(model_, optimizer_, schedule_);
     if (state_.isa != isa)
-        std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this process uses %s: the run goes on, but its last bits may differ\n",
+        std::fprintf(stderr, "note: the checkpoint was written with %s kernels, this run uses %s: it goes on, but its last bits may differ\n",
                      state_.isa.c_str(), isa.c_str());
     state_.isa = isa;
     state_.options = options;

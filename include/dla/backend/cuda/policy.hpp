@@ -29,7 +29,12 @@ struct Cuda {
     int device = 0;     ///< as CUDA counts them; CUDA_VISIBLE_DEVICES changes which are seen
     bool tf32 = false;  ///< products and convolutions on tensor cores, which round what is multiplied to 10 bits of fraction
 
+    bool strict = false;  ///< convolutions as sums of products, without transforms (Winograd, FFT)
+
     cuda::Queue& queue() const { return cuda::Queue::of(device); }
+
+    /// `cuda (NVIDIA H200)`: what results depend on.
+    std::string description() const { return "cuda (" + queue().name() + ")"; }
 
     DevicePtr<std::byte> allocate(index_t bytes) const { return DevicePtr<std::byte>(static_cast<std::byte*>(queue().allocate(bytes))); }
     void release(DevicePtr<std::byte> block, index_t) const { queue().release(block.address()); }

@@ -2,8 +2,7 @@
 // One CUDA device of the process: its memory, and the stream on which everything that it is asked to do is queued.
 #pragma once
 
-#include <dla/core/error.hpp>
-#include <dla/core/index.hpp>
+#include <dla/backend/out_of_memory.hpp>
 
 #if !__has_include(<cuda_runtime_api.h>)
 #error "dla: <dla/cuda.hpp> needs the CUDA toolkit's headers: compile with -I/usr/local/cuda/include, or where the toolkit is"
@@ -39,21 +38,6 @@ inline std::string why_no_device(int device = 0) {
     return {};
 }
 
-/// The memory of a device is not enough: how much was asked for, how much is free, of how much.
-class OutOfMemory : public Error {
-public:
-    OutOfMemory(index_t needed, index_t free, index_t total)
-        : Error(ErrorCode::device, "CUDA",
-                text("out of memory: ", needed, " bytes are needed in one piece; ", free, " of ", total, " are free on the device").view()),
-          needed_(needed),
-          free_(free) {}
-    index_t needed() const { return needed_; }
-    index_t free() const { return free_; }
-
-private:
-    index_t needed_, free_;
-};
-
 /// Everything a device is asked to do, by all policies of the process, in the order in which it was asked. Its functions may be called by several threads.
 class Queue {
 public:
@@ -72,6 +56,12 @@ public:
 
     int device() const { return device_; }
     cudaStream_t stream() const { return stream_; }
+    /// Its name, such as `NVIDIA H200`.
+    std::string name() const {
+        cudaDeviceProp properties{};
+        check(cudaGetDeviceProperties(&properties, device_), "cudaGetDeviceProperties");
+        return properties.name;
+    }
     /// Held by whoever queues several commands that nothing may come between, such as those that share `workspace`.
     std::recursive_mutex& mutex() { return mutex_; }
     /// Calls of CUDA concern the calling thread's current device; this makes it ours.
@@ -79,13 +69,9 @@ public:
 
     static constexpr index_t workspace_bytes = index_t{64} << 20;
     /// Memory for a library to work in, `workspace_bytes` of it; what a command leaves there is lost with the next.
-    void* workspace() {
-        const std::lock_guard lock(mutex_);
-        if (workspace_ == nullptr) workspace_ = claim(workspace_bytes);
-        return workspace_;
-    }
+    void* workspace() const { return workspace_; }
 
-    /// Zeroed. Throws OutOfMemory.
+    /// Zeroed. Throws OutOfDeviceMemory.
     void* allocate(index_t bytes) {
         const std::lock_guard lock(mutex_);
         void* block = claim(bytes);
@@ -157,6 +143,7 @@ private:
         use();
         check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
         for (cudaEvent_t& event : events_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+        workspace_ = claim(workspace_bytes);
     }
     void* claim(index_t bytes) {
         use();
@@ -166,7 +153,7 @@ private:
             (void)cudaGetLastError();
             std::size_t free = 0, total = 0;
             check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-            throw OutOfMemory(bytes, static_cast<index_t>(free), static_cast<index_t>(total));
+            throw OutOfDeviceMemory(bytes, static_cast<index_t>(free), static_cast<index_t>(total));
         }
         check(status, "cudaMalloc");
         return block;

@@ -146,13 +146,14 @@ public:
 
     /// Computes one of x, w and y from the others; of `backward_weights` w is overwritten. False, and nothing is done, where cuDNN has no engine that gives the
     /// same bits each time and rounds no more than it was allowed to.
-    bool run(ConvKind kind, const Conv2dDims& d, bool tf32, const float* x, const float* w, const float* y) {
+    bool run(ConvKind kind, const Conv2dDims& d, bool tf32, bool strict, const float* x, const float* w, const float* y) {
         const std::lock_guard lock(queue_.mutex());
         queue_.use();
-        const Key key{static_cast<int>(kind), tf32,       d.batch,      d.height,     d.width,      d.in_channels, d.out_channels, d.kernel_h,  d.kernel_w,
-                      d.stride_h,             d.stride_w, d.dilation_h, d.dilation_w, d.pad_top,    d.pad_left,    d.out_height,   d.out_width, d.groups};
+        const Key key{static_cast<int>(kind), tf32,         strict,     d.batch,    d.height,     d.width,      d.in_channels, d.out_channels, d.kernel_h,
+                      d.kernel_w,             d.stride_h,   d.stride_w, d.dilation_h, d.dilation_w, d.pad_top,  d.pad_left,    d.out_height,   d.out_width,
+                      d.groups};
         auto found = plans_.find(key);
-        if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, tf32)).first;
+        if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, tf32, strict)).first;
         if (!found->second) return false;
         // What is written is not const where it comes from.
         const std::array<void*, 3> pointers{const_cast<float*>(x), const_cast<float*>(w), const_cast<float*>(y)};
@@ -166,7 +167,7 @@ public:
     }
 
 private:
-    using Key = std::array<index_t, 18>;
+    using Key = std::array<index_t, 19>;
 
     explicit Convolutions(Queue& queue) : queue_(queue) {
         queue.use();
@@ -175,7 +176,7 @@ private:
     }
 
     /// An engine may be used that is deterministic and, unless TF32 is allowed, multiplies floats as they are.
-    static bool allowed(const Descriptor& config, bool tf32) {
+    static bool allowed(const Descriptor& config, bool tf32, bool strict) {
         Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
         std::vector<cudnnBackendDescriptor_t> room{engine.get()};
         config.read(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, room);
@@ -183,12 +184,14 @@ private:
         notes.resize(static_cast<std::size_t>(engine.read(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, notes)));
         for (const cudnnBackendNumericalNote_t note : notes)
             if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS ||
-                note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION || (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE && !tf32))
+                note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION || (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE && !tf32) ||
+                (strict && (note == CUDNN_NUMERICAL_NOTE_FFT || note == CUDNN_NUMERICAL_NOTE_WINOGRAD || note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4 ||
+                            note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6 || note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13)))
                 return false;
         return true;
     }
     /// The first that cuDNN's heuristics advise, that is allowed and that fits into our workspace.
-    std::optional<Descriptor> plan(ConvKind kind, const Conv2dDims& d, bool tf32) {
+    std::optional<Descriptor> plan(ConvKind kind, const Conv2dDims& d, bool tf32, bool strict) {
         const std::optional<Descriptor> operation = conv_operation(kind, d);
         if (!operation) return std::nullopt;
         Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
@@ -203,7 +206,7 @@ private:
             for (int i = 0; i < 64; ++i) room.push_back(configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).get());
             const std::int64_t count = heuristic.read(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, room);
             for (std::size_t i = 0; i < static_cast<std::size_t>(std::min<std::int64_t>(count, 64)); ++i) {
-                if (!allowed(configs[i], tf32)) continue;
+                if (!allowed(configs[i], tf32, strict)) continue;
                 Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
                 plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configs[i]).set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle_);
                 if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;

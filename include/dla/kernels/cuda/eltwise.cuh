@@ -6,13 +6,21 @@
 
 namespace dla {
 
+namespace device {
+
+/// In float they lose digits (arguments of erfc are rounded) or overflow (x^2 where the slope is 0 or 1).
+__device__ inline bool wants_double(Activation kind) { return kind == Activation::gelu || kind == Activation::gelu_tanh; }
+
+}  // namespace device
+
 extern "C" {
 
 /// y = f(x). sigmoid gives exactly 0 below the smallest normal float.
 __global__ void __launch_bounds__(256) dla_cuda_activation_forward(Activation kind, ActivationOptions options, index_t n, const float* x, float* y) {
     DLA_ROLLED
     for (index_t i = device::first(); i < n; i += device::stride()) {
-        const float value = detail::activation(kind, options, x[i]);
+        const float value = device::wants_double(kind) ? static_cast<float>(detail::activation(kind, options, static_cast<double>(x[i])))
+                                                        : detail::activation(kind, options, x[i]);
         y[i] = kind == Activation::sigmoid && value < 0x1p-126f ? 0.0f : value;
     }
 }
@@ -21,7 +29,10 @@ __global__ void __launch_bounds__(256) dla_cuda_activation_forward(Activation ki
 __global__ void __launch_bounds__(256)
     dla_cuda_activation_backward(Activation kind, ActivationOptions options, index_t n, const float* read, const float* dy, float* dx) {
     DLA_ROLLED
-    for (index_t i = device::first(); i < n; i += device::stride()) dx[i] = detail::activation_gradient(kind, options, read[i], dy[i]);
+    for (index_t i = device::first(); i < n; i += device::stride())
+        dx[i] = device::wants_double(kind)
+                    ? static_cast<float>(detail::activation_gradient(kind, options, static_cast<double>(read[i]), static_cast<double>(dy[i])))
+                    : detail::activation_gradient(kind, options, read[i], dy[i]);
 }
 
 __global__ void __launch_bounds__(256) dla_cuda_add(index_t n, const float* a, const float* b, float* y) {

@@ -61,6 +61,7 @@ inline std::string cache_folder() {
 
 inline std::uint64_t checksum(const std::vector<char>& code) {
     Fnv1a hash;
+    hash.add(std::uint64_t{code.size()});
     hash.add_words(code.data(), code.size());
     return hash.value();
 }

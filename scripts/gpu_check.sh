@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What one wants to know of a machine with a CUDA device: whether the tests pass there, whether compute-sanitizer finds something, how fast it is.
+set -uo pipefail
+
+usage() {
+    cat <<'TEXT'
+usage: scripts/gpu_check.sh [--out FILE] [--build-dir DIR] [--seconds S] [--emulated] [-- MESON_OPTION...]
+Builds the library's CUDA tests and the benchmark (build-gpu/, --build-dir), runs the tests on the device, the same under
+compute-sanitizer (memcheck, racecheck, initcheck, synccheck) where it is installed, and times training steps and
+predictions of the experiments' networks, beside PyTorch's where python3 has a torch that sees the device.
+Writes one JSON file (gpu_check.json, --out). --seconds: for each time (default 1). --emulated: the tests on the
+emulated device, and nothing that needs a real one: to try this script. Ends with 0 if nothing failed, 77 without a device.
+TEXT
+}
+
+out=gpu_check.json build=build-gpu seconds=1 emulated=no
+while [ $# -gt 0 ]; do
+    case $1 in
+        --out) shift; out=${1:?--out needs a file} ;;
+        --build-dir) shift; build=${1:?--build-dir needs a folder} ;;
+        --seconds) shift; seconds=${1:?--seconds needs a number} ;;
+        --emulated) emulated=yes ;;
+        --) shift; break ;;
+        -h | --help) usage; exit 0 ;;
+        *) echo "error: unknown option $1" >&2; usage >&2; exit 2 ;;
+    esac
+    shift
+done
+out=$(realpath -m "$out")
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+meson=(meson)
+command -v meson >/dev/null || meson=(python3 -m mesonbuild.mesonmain)
+if [ "$emulated" = yes ]; then
+    program=tests/cuda/cuda_test options=(-Dbenchmarks=disabled)
+else
+    program=tests/cuda/cuda_device_test options=(-Dcuda=enabled -Dbenchmarks=enabled)
+fi
+began=$(date +%s)
+"${meson[@]}" setup --reconfigure "$build" --buildtype=release -Dtests=enabled -Dexamples=disabled "${options[@]}" "$@" 2>/dev/null ||
+    "${meson[@]}" setup "$build" --buildtype=release -Dtests=enabled -Dexamples=disabled "${options[@]}" "$@" || exit 1
+targets=("$program")
+[ "$emulated" = yes ] || targets+=(bench/train_step_cuda)
+ninja -C "$build" "${targets[@]}" || exit 1
+built=$(($(date +%s) - began))
+
+lines=$(mktemp)
+trap 'rm -f "$lines"' EXIT
+failed=0
+note() { printf '%s\n' "$1" >>"$lines"; }  # one JSON object
+escaped() { python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()[-4000:]))'; }
+
+# The tests, and the same bits again: the programs compare run with run themselves.
+log=$("$build/$program" 2>&1)
+status=$?
+printf '%s\n' "$log" | tail -3
+if [ $status -eq 77 ]; then exit 77; fi
+[ $status -eq 0 ] || failed=1
+note "{\"what\": \"tests\", \"status\": $status, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
+
+if [ "$emulated" = no ] && command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck initcheck synccheck; do
+        log=$(timeout 120 compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/$program" --test-case="*elementwise*,*sums of channels*,*rows of any length*,*losses*,*parts of a batch*" 2>&1)
+        status=$?
+        echo "compute-sanitizer $tool: $(printf '%s' "$log" | tail -1)"
+        [ $status -eq 0 ] || failed=1
+        note "{\"what\": \"$tool\", \"status\": $status, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
+    done
+fi
+
+if [ "$emulated" = no ]; then
+    sees=$(python3 -c 'import torch; print(torch.cuda.is_available())' 2>/dev/null || echo no)
+    for model in mlp deep cnn_mnist cnn_cifar10 cnn_residual_cifar10; do
+        for mode in train infer; do
+            time_of=$("$build/bench/train_step_cuda" $model $mode --seconds "$seconds" 2>&1) || failed=1
+            echo "$time_of"
+            case $time_of in "{"*) note "$time_of" ;; *) note "{\"what\": \"$model $mode\", \"log\": $(printf '%s' "$time_of" | escaped)}" ;; esac
+            if [ "$sees" = True ]; then
+                for setting in "" "--channels-last --fused"; do
+                    # shellcheck disable=SC2086
+                    peer=$(python3 bench/peer_pytorch.py $model $mode --cuda --seconds "$seconds" $setting 2>/dev/null) && echo "$peer" && note "$peer"
+                done
+            fi
+        done
+    done
+fi
+
+{
+    echo "{\"commit\": \"$(git rev-parse HEAD 2>/dev/null)\", \"date\": \"$(date -u +%Y-%m-%dT%H:%M:%SZ)\", \"emulated\": $([ "$emulated" = yes ] && echo true || echo false),"
+    echo " \"device\": $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | escaped), \"seconds_to_build\": $built,"
+    echo " \"seconds\": $(($(date +%s) - began)), \"results\": ["
+    sed '$!s/$/,/' "$lines"
+    echo "]}"
+} >"$out"
+python3 -m json.tool "$out" >/dev/null || failed=1
+echo "written: $out"
+exit $failed

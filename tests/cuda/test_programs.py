@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`train` and `evaluate` on the emulated device: runs that are resumed there and elsewhere, and what is said where there is none.
+
+usage: test_programs.py TRAIN_EMULATED EVALUATE_EMULATED TRAIN SOURCE_ROOT [unittest options]
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+EMULATED, EVALUATE, TRAIN, ROOT = map(os.path.abspath, sys.argv[1:5])
+
+COMMON = """[training]
+num_epochs = 3
+batch_size = 50
+learning_rate = 0.005
+clip_grad_norm = 1.0
+save_every = 1
+[dataset]
+name = "digits"
+size = 700
+val_size = 100
+"""
+MLP = """[model]
+name = "mlp"
+input_shape = [1, 28, 28]
+layer_sizes = [48, 32, 32, 10]
+residual = true
+""" + COMMON
+CNN = """[model]
+name = "cnn"
+input_shape = [1, 28, 28]
+filters = [2, 3]
+dropout = 0.3
+""" + COMMON.replace("size = 700", "size = 300")
+
+
+class OnDevice(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.config = self.path("config.toml")
+        pathlib.Path(self.config).write_text(MLP)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def run_(self, program, *arguments, code=0, env=None):
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=200, env=os.environ | (env or {}))
+        self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}{done.stderr}")
+        return done.stdout, done.stderr
+
+    def train(self, program, folder, *more, **options):
+        return self.run_(program, "--config", self.config, "--output-dir", self.path(folder), *more, **options)
+
+    def weights(self, folder):
+        """The best weights, without the name of the run."""
+        file = next(pathlib.Path(self.path(folder), "checkpoints").glob("*_final.safetensors"))
+        data = file.read_bytes()
+        return data[8 + int.from_bytes(data[:8], "little"):]
+
+    def losses(self, folder):
+        log = next(pathlib.Path(self.path(folder)).glob("runs/*/metrics.jsonl"))
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        return [line["train_loss"] for line in lines if "train_loss" in line]
+
+    def test_follows_the_cpu_and_is_the_same_from_run_to_run(self):
+        pathlib.Path(self.config).write_text(CNN)  # with a convolution and dropout, on few images: emulated, that takes long
+        out, _ = self.train(EMULATED, "device", "--device", "cuda")
+        self.assertRegex(out, r"^dla \S+: cuda \(.+\), data on cpu, ")
+        again, _ = self.train(EMULATED, "again", "--device", "auto")
+        self.assertRegex(again, r"^dla \S+: cuda \(")
+        self.assertEqual(self.weights("device"), self.weights("again"))
+        out, _ = self.train(EMULATED, "cpu")
+        self.assertRegex(out, r"^dla \S+: cpu, ")
+        device, cpu = self.losses("device"), self.losses("cpu")
+        self.assertEqual(len(device), 3)
+        for a, b in zip(device, cpu):
+            self.assertLess(abs(a - b), 0.03 * b)  # the same masks and batches; roundings differ and are trained on
+        self.assertLess(device[-1], 0.8 * device[0])
+
+    def test_killed_and_resumed(self):
+        self.train(EMULATED, "whole", "--device", "cuda")
+        process = subprocess.Popen([EMULATED, "--config", self.config, "--output-dir", self.path("broken"), "--device", "cuda"], stdout=subprocess.PIPE, text=True)
+        checkpoints = pathlib.Path(self.path("broken"), "checkpoints")
+        for _ in range(2000):
+            if list(checkpoints.glob("*_epoch_1.safetensors")):
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        _, err = self.train(EMULATED, "broken", "--device", "cuda", "--resume")
+        self.assertNotIn("may differ", err)
+        self.assertEqual(self.weights("whole"), self.weights("broken"))
+
+    def test_a_run_goes_on_elsewhere(self):
+        for first, second in (("cuda", "cpu"), ("cpu", "cuda")):
+            folder = first + "_" + second
+            process = subprocess.Popen([EMULATED, "--config", self.config, "--output-dir", self.path(folder), "--device", first], stdout=subprocess.DEVNULL)
+            for _ in range(2000):
+                if list(pathlib.Path(self.path(folder), "checkpoints").glob("*_epoch_1.safetensors")):
+                    break
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            if process.returncode == 0:
+                continue  # it was done before the signal came
+            _, err = self.train(EMULATED, folder, "--device", second, "--resume")
+            self.assertRegex(err, r"note: the checkpoint was written with .+ kernels, this run uses .+: it goes on, but its last bits may differ")
+            self.assertEqual(len(self.losses(folder)), 3)
+
+    def test_a_checkpoint_of_one_is_evaluated_on_the_other(self):
+        self.train(EMULATED, "device", "--device", "cuda", "--quiet")
+        file = str(next(pathlib.Path(self.path("device"), "checkpoints").glob("*_final.safetensors")))
+        accuracies = []
+        for device in ("cpu", "cuda"):
+            out, _ = self.run_(EVALUATE, "--checkpoint", file, "--device", device)
+            accuracies.append(float(re.search(r"test accuracy: ([\d.]+) %", out)[1]))
+        self.assertLess(abs(accuracies[0] - accuracies[1]), 1.5)
+
+    def test_without_a_device(self):
+        nothing = {"DLA_EMULATED_DEVICES": "0"}
+        _, err = self.train(EMULATED, "none", "--device", "cuda", code=2, env=nothing)
+        self.assertRegex(err, r"^error\[usage\] --device cuda: CUDA .+; --device cpu computes without\n$")
+        self.assertFalse(os.path.exists(self.path("none")))
+        out, _ = self.train(EMULATED, "auto", "--device", "auto", env=nothing)
+        self.assertRegex(out, r"^dla \S+: cpu, .+ \(--device auto: CUDA .+\)\n")
+        _, err = self.train(TRAIN, "gpu", "--device", "gpu", code=2)
+        self.assertIn("--device", err)
+
+    def test_not_enough_memory(self):
+        _, err = self.train(EMULATED, "small", "--device", "cuda", "--set", "training.batch_size=500", code=7, env={"DLA_EMULATED_MEMORY": str(80 << 20)})
+        self.assertRegex(err, r"^error\[device\] memory: training on batches of 500 takes .+; the device has .+ free; batches of \d+ fit")
+        fits = re.search(r"batches of (\d+) fit", err)[1]
+        self.train(EMULATED, "fits", "--device", "cuda", "--set", f"training.batch_size={fits}", "--set", "training.num_epochs=1",
+                   env={"DLA_EMULATED_MEMORY": str(80 << 20)})
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[5:]], verbosity=2)
