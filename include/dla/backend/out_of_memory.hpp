@@ -14,11 +14,13 @@ public:
     OutOfDeviceMemory(index_t needed, index_t free, index_t total)
         : Error(ErrorCode::device, "memory",
                 text("the device has not enough: ", needed, " bytes are asked for in one piece, ", free, " of ", total, " are free").view()),
+          needed_(needed),
           free_(free) {}
+    index_t needed() const { return needed_; }
     index_t free() const { return free_; }
 
 private:
-    index_t free_;
+    index_t needed_, free_;
 };
 
 }  // namespace dla

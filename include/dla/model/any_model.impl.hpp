@@ -76,8 +76,7 @@ public:
     }
     std::unique_ptr<AnyModel> clone() const override { return any_model(model_.clone()); }
     void reserve(index_t batch, const AnyLoss& loss, int micro_batches) override {
-        model_.reserve(batch, loss, false, micro_batches);
-        model_.reserve_inference(batch, loss);
+        model_.reserve_with_evaluation(batch, loss, micro_batches);
     }
     MemoryPlan plan(index_t batch, const AnyLoss& loss, int micro_batches) const override { return model_.plan(batch, loss, micro_batches); }
     ParamMemory plan_parameters(int slots) const override { return planned_parameters(table(), slots); }

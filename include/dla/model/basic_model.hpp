@@ -44,15 +44,18 @@ public:
     void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
         loss.check(output_);
         const index_t part = largest_part(batch, micro_batches);
-        try {
+        or_refuse(batch, loss, input_gradient, micro_batches, [&] {
             claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
             leaves_.reserve(*table_, micro_batches);
-        } catch (const OutOfDeviceMemory& e) {
-            refuse_batch(e, batch, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
-                const index_t least = largest_part(samples, micro_batches);
-                return fits(samples, least, loss.scratch(table_->policy, least, output_), input_gradient, micro_batches);
-            });
-        }
+            memory_.reserve(table_->policy, batch * input_.size() * static_cast<index_t>(sizeof(T)),
+                            batch * loss.targets_per_sample(output_) * static_cast<index_t>(sizeof(typename Loss::Target)));
+        });
+    }
+    /// The same, and memory for evaluating as many at a time.
+    template <class Loss>
+    void reserve_with_evaluation(index_t batch, const Loss& loss, int micro_batches = 1) {
+        reserve(batch, loss, false, micro_batches);
+        or_refuse(batch, loss, false, micro_batches, [&] { Base::reserve_inference(batch, loss); });
     }
     /// Bytes a training step on `batch` samples, in as many parts as `micro_batches` says, needs, before any is claimed.
     template <class Loss>
@@ -103,7 +106,23 @@ private:
     static void check_step(index_t batch, double clip_norm, int micro_batches);
     index_t largest_part(index_t batch, int micro_batches) const;
     MemoryPlan plan_part(index_t part, index_t scratch, int micro_batches) const;
-    /// Throws, with the largest batch below `batch` that fits.
+    /// claims(), or an error with the largest batch below `batch` that fits.
+    template <class Loss, class F>
+    void or_refuse(index_t batch, const Loss& loss, bool input_gradient, int micro_batches, const F& claims) {
+        try {
+            claims();
+        } catch (const OutOfDeviceMemory& e) {
+            forward_batch_ = -1;
+            workspace_ = Workspace<P>();  // what it takes beside the rest is found out without it
+            leaves_ = LeafTree<P>();
+            memory_.release_inputs();
+            Base::release_inference();
+            refuse_batch(e, batch, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
+                const index_t part = largest_part(samples, micro_batches);
+                return fits(samples, part, loss.scratch(table_->policy, part, output_), input_gradient, micro_batches);
+            });
+        }
+    }
     [[noreturn, gnu::cold]] static void refuse_batch(const OutOfDeviceMemory& e, index_t batch, index_t bytes, const std::function<bool(index_t)>& fits);
     /// Whether memory for training on batches of so many samples, in parts, is there now: for steps, evaluation, inputs and the optimizer.
     [[gnu::cold]] bool fits(index_t batch, index_t part, index_t scratch, bool input_gradient, int micro_batches) const;
@@ -226,13 +245,17 @@ void BasicModel<P>::refuse_batch(const OutOfDeviceMemory& e, index_t batch, inde
     while (bad - good > 1) (fits((good + bad) / 2) ? good : bad) = (good + bad) / 2;
     const std::string hint = good > 0 ? "batches of " + std::to_string(good) + " fit, or more parts (micro_batches)" : "not even one sample fits";
     fail(ErrorCode::device, "memory",
-         text("training on batches of ", batch, " takes ", byte_text(bytes), "; the device has ", byte_text(e.free()), " free; ", hint).view());
+         text("a training step on batches of ", batch, " takes ", byte_text(bytes), "; ", byte_text(e.needed()), " more are asked for in one piece, ",
+              byte_text(e.free()), " are free on the device; ", hint)
+             .view());
 }
 template <class P>
 bool BasicModel<P>::fits(index_t batch, index_t part, index_t scratch, bool input_gradient, int micro_batches) const {
     try {
-        const index_t values = static_cast<index_t>(sizeof(typename P::master)) * 2 * table_->value_count, inputs = batch * (input_.size() + output_.size());
-        const Arena<P> slots(table_->policy, values + LeafTree<P>::planned_bytes(*table_, micro_batches) + static_cast<index_t>(sizeof(T)) * inputs);
+        // Two slots of an optimizer; inputs and targets of a step and of an evaluation; what is small.
+        const index_t slots = 2 * table_->value_count * static_cast<index_t>(sizeof(typename P::master)), small = index_t{1} << 18;
+        const index_t batches = 2 * batch * (input_.size() + output_.size()) * static_cast<index_t>(sizeof(T));
+        const Arena<P> rest(table_->policy, slots + batches + small + LeafTree<P>::planned_bytes(*table_, micro_batches));
         const Workspace<P> training(table_->policy, *net_, input_, output_, part, scratch, input_gradient);
         const auto evaluation = Base::inference_workspace(batch, scratch);
         return true;

@@ -57,6 +57,14 @@ public:
     Arena<P> inputs, targets;  // used where the policy does not read the host's memory
     LossWeights<P> loss_weights;
 
+    /// Claims room for so many bytes of inputs and targets, where the policy needs it.
+    void reserve(const P& policy, index_t input_bytes, index_t target_bytes) {
+        if constexpr (!P::shares_host) {
+            if (input_bytes > inputs.bytes()) inputs = Arena<P>(policy, input_bytes);
+            if (target_bytes > targets.bytes()) targets = Arena<P>(policy, target_bytes);
+        }
+    }
+    void release_inputs() { inputs = Arena<P>(), targets = Arena<P>(); }
     /// Tells the policy the random position if it is another than what the last step left there.
     auto position(const P& policy, const RandomPosition& now) {
         const auto place = control_.template at<RandomPosition>(0);
