@@ -49,7 +49,8 @@ void compare(std::vector<Floats> arrays, double units, const F& f) {
 }
 
 const index_t sizes[] = {1, 31, 32, 33, 255, 256, 257, 1000, 70001};
-const NormDims tensors[] = {{1, 1, 1}, {5, 33, 1}, {3000, 3, 1}, {9001, 32, 1}, {70001, 1, 1}, {2, 70, 1}, {6, 5, 700}, {301, 2, 40}, {2, 300, 9}, {1, 1, 5000}};
+const NormDims tensors[] = {{1, 1, 1},  {5, 33, 1},  {3000, 3, 1}, {9001, 32, 1}, {70001, 1, 1},
+                            {2, 70, 1}, {6, 5, 700}, {301, 2, 40}, {2, 300, 9},   {1, 1, 5000}};
 index_t size_of(const NormDims& d) { return d.outer * d.channels * d.inner; }
 
 }  // namespace
@@ -78,7 +79,8 @@ TEST_CASE("elementwise kernels around the sizes of warps and blocks") {
 }
 
 TEST_CASE("transpositions and columns") {
-    for (const auto& [count, rows, columns] : std::vector<std::array<index_t, 3>>{{1, 1, 1}, {3, 5, 7}, {2, 33, 65}, {1, 100, 31}, {4, 32, 32}, {1, 1, 300}, {70000, 2, 3}}) {
+    for (const auto& [count, rows, columns] :
+         std::vector<std::array<index_t, 3>>{{1, 1, 1}, {3, 5, 7}, {2, 33, 65}, {1, 100, 31}, {4, 32, 32}, {1, 1, 300}, {70000, 2, 3}}) {
         const index_t n = count * rows * columns;
         compare({reals(1, n), Floats(static_cast<std::size_t>(n))}, 0,
                 [&, c = count, r = rows, k = columns](const auto& p, auto& v) { transpose(p, c, r, k, v[0].data(), v[1].data()); });
@@ -96,7 +98,8 @@ TEST_CASE("sums of channels, cut in chunks or not") {
     for (const NormDims& d : tensors) {
         INFO("outer ", d.outer, ", channels ", d.channels, ", inner ", d.inner);
         const index_t n = size_of(d), c = d.channels;
-        const Floats x = reals(1, n, 2), dy = reals(2, n), w = reals(3, c), b = reals(4, c), none(static_cast<std::size_t>(n)), dw = reals(5, c), db = reals(6, c);
+        const Floats x = reals(1, n, 2), dy = reals(2, n), w = reals(3, c), b = reals(4, c), none(static_cast<std::size_t>(n)), dw = reals(5, c),
+                     db = reals(6, c);
         const Floats mean = reals(7, c), var(static_cast<std::size_t>(c), 0.7f);
         if (d.inner == 1)
             compare({x, dw}, 2, [&](const auto& p, auto& v) {
@@ -180,7 +183,8 @@ TEST_CASE("losses of many rows and classes") {
             INFO(rows, " rows, ", classes, " classes");
             const Floats logits = reals(1, rows * classes, 5), weights = reals(2, classes, 0.4f), room(logits.size());
             Integers labels(static_cast<std::size_t>(rows));
-            for (std::size_t r = 0; r < labels.size(); ++r) labels[r] = r % 7 == 3 ? -100 : static_cast<std::int32_t>(r * 31 % static_cast<std::size_t>(classes));
+            for (std::size_t r = 0; r < labels.size(); ++r)
+                labels[r] = r % 7 == 3 ? -100 : static_cast<std::int32_t>(r * 31 % static_cast<std::size_t>(classes));
             for (int variant = 0; variant < 8; ++variant) {
                 CAPTURE(variant);
                 const CrossEntropyDims d{.rows = rows, .classes = classes, .label_smoothing = variant & 1 ? 0.1 : 0, .mean = (variant & 2) == 0};
@@ -282,7 +286,10 @@ TEST_CASE("optimizers and the decision about a step") {
                 StepReport report;
                 report.applied = variant == 3 ? 0 : 1;
                 AdamScalars settings{.learning_rate = 0.01, .weight_decay = variant & 1 ? 0.1 : 0, .decoupled = (variant & 2) != 0}, scalars;
-                SgdScalars of_sgd{.learning_rate = 0.1, .momentum = variant & 1 ? 0.9 : 0, .dampening = 0.2, .weight_decay = variant & 2 ? 0.1 : 0,
+                SgdScalars of_sgd{.learning_rate = 0.1,
+                                  .momentum = variant & 1 ? 0.9 : 0,
+                                  .dampening = 0.2,
+                                  .weight_decay = variant & 2 ? 0.1 : 0,
                                   .nesterov = (variant & 4) != 0},
                     sgd;
                 std::int64_t steps = variant, of_sgd_steps = variant & 2 ? 0 : 3;
@@ -325,8 +332,8 @@ TEST_CASE("optimizers and the decision about a step") {
 TEST_CASE("images of many pixels: pooling, resizing") {
     const Floats x = reals(1, 3 * 17 * 19 * 5);
     for (const index_t stride : {1, 2, 3}) {
-        Pool2dDims d{.batch = 3, .height = 17, .width = 19, .channels = 5, .kernel_h = 3, .kernel_w = 2, .stride_h = stride, .stride_w = stride, .pad_h = 1,
-                     .pad_w = 1};
+        Pool2dDims d{
+            .batch = 3, .height = 17, .width = 19, .channels = 5, .kernel_h = 3, .kernel_w = 2, .stride_h = stride, .stride_w = stride, .pad_h = 1, .pad_w = 1};
         d.out_height = (17 + 2 - 3) / stride + 1, d.out_width = (19 + 2 - 2) / stride + 1;
         const Floats dy = reals(2, 3 * d.out_height * d.out_width * 5), y(dy.size());
         compare({x, y, dy, x, y, x}, 2, [&](const auto& p, auto& v) {

@@ -28,11 +28,13 @@ BELOW = {
 MACROS = re.compile(r"DLA_\w+$")
 INLINE = re.compile(r"(\[\[[\w:, ]*\]\] )?(DLA_ONCE|DLA_TEMPLATE_ONCE|inline|constexpr|consteval|static_assert|static constexpr|static inline|using|namespace|struct|class|enum|extern|concept|friend|requires)\b")
 MACRO_FILES = {"core/config.hpp", "version.hpp"}
-FOREIGN_MACROS = {"TOML_ASSERT", "EIGEN_DONT_PARALLELIZE"}  # what a third-party header wants to be told
+# What a third-party header, or our own list of kernels, wants to be told.
+FOREIGN_MACROS = {"TOML_ASSERT", "EIGEN_DONT_PARALLELIZE", "DLA_CUDA_KERNEL"}
 FORBIDDEN_BELOW_TRAIN = re.compile(r"#include <(iostream|regex|filesystem|nlohmann/|toml|Eigen/|xtensor/)")
 # libm picks variants by the processor when a program starts, and their last bits differ: what weights depend on uses <dla/core/math.hpp>.
 LIBM = re.compile(r"std::(pow|exp2?|expm1|log(?:2|10|1p)?|a?(?:sin|cos|tan)h?|atan2|erfc?|cbrt|hypot|[tl]gamma|fma)\b")
 LIBM_MAY_BE_CALLED_IN = ("kernels/reference/", "kernels/formulas.hpp", "io/", "interop/", "inspect/grad_check.hpp")
+EMBEDDED = re.compile(r'R"cuda\(.*?\)cuda"', re.S)  # device code as text, in a header that a script writes
 NN_SIDE = "core backend kernels layers compose model loss optim".split()
 
 
@@ -43,7 +45,7 @@ def strip_comments(text):
 def check_header(include, path):
     name = path.relative_to(include / "dla").as_posix()
     folder = name.split("/")[0] if "/" in name else ""
-    text = path.read_text()
+    text = EMBEDDED.sub('""', path.read_text())
     lines = text.splitlines()
     code = strip_comments(text)
     inline = name.endswith(".inl.hpp")
@@ -114,7 +116,7 @@ def cycles(include):
     graph = {}
     for path in (include / "dla").rglob("*.hpp"):
         name = path.relative_to(include).as_posix()
-        graph[name] = re.findall(r"^\s*#\s*include\s+<(dla/[^>]+)>", strip_comments(path.read_text()), re.M)
+        graph[name] = re.findall(r"^\s*#\s*include\s+<(dla/[^>]+)>", strip_comments(EMBEDDED.sub("", path.read_text())), re.M)
     done, open_now = set(), []
     for name in graph:
         if name.endswith(".impl.hpp") and [n for n in graph if name in graph[n]] != [name.replace(".impl.hpp", ".hpp")]:

@@ -16,7 +16,8 @@ public:
     constexpr DevicePtr() = default;
     constexpr explicit DevicePtr(T* address) : address_(address) {}
     template <class U>
-    requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>) constexpr DevicePtr(const DevicePtr<U>& other) : address_(other.address()) {}
+        requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)
+    constexpr DevicePtr(const DevicePtr<U>& other) : address_(other.address()) {}
 
     constexpr T* address() const { return address_; }
 
@@ -27,10 +28,12 @@ public:
     constexpr DevicePtr& operator+=(index_t n) { return *this = *this + n; }
     constexpr DevicePtr& operator-=(index_t n) { return *this = *this - n; }
     template <class U>
-    requires std::is_same_v<const U, const T>
-    constexpr bool operator==(const DevicePtr<U>& other) const { return address_ == other.address(); }
+        requires std::is_same_v<const U, const T>
+    constexpr bool operator==(const DevicePtr<U>& other) const {
+        return address_ == other.address();
+    }
     template <class U>
-    requires std::is_same_v<const U, const T>
+        requires std::is_same_v<const U, const T>
     constexpr auto operator<=>(const DevicePtr<U>& other) const {
         return std::compare_three_way{}(static_cast<const void*>(address_), static_cast<const void*>(other.address()));
     }

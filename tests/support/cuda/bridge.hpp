@@ -107,23 +107,23 @@ struct Number {
 inline Number cross(Crossing&, int value) { return {value}; }
 template <class T>
 const T& cross(Crossing&, const T& value)
-requires(!std::is_pointer_v<T>)
+    requires(!std::is_pointer_v<T>)
 {
     return value;
 }
 
-#define BRIDGE_KERNEL(kernel)                                    \
-    template <class... Args>                                     \
-    auto kernel(const Bridge& p, const Args&... args) {          \
-        Crossing crossing(p.device);                             \
-        using dla::kernel;                                       \
+#define BRIDGE_KERNEL(kernel)                                                \
+    template <class... Args>                                                 \
+    auto kernel(const Bridge& p, const Args&... args) {                      \
+        Crossing crossing(p.device);                                         \
+        using dla::kernel;                                                   \
         using Result = decltype(kernel(p.device, cross(crossing, args)...)); \
-        if constexpr (std::is_void_v<Result>) {                  \
-            kernel(p.device, cross(crossing, args)...);          \
-            crossing.back();                                     \
-        } else {                                                 \
-            return kernel(p.device, cross(crossing, args)...);   \
-        }                                                        \
+        if constexpr (std::is_void_v<Result>) {                              \
+            kernel(p.device, cross(crossing, args)...);                      \
+            crossing.back();                                                 \
+        } else {                                                             \
+            return kernel(p.device, cross(crossing, args)...);               \
+        }                                                                    \
     }
 BRIDGE_KERNEL(gemm_scratch)
 BRIDGE_KERNEL(gemm)

@@ -171,11 +171,8 @@ cudaError_t launch(const Entry& entry, dim3 grid, dim3 block, void** arguments, 
     }
     ++counters().launches, ++counters().launches_of[entry.name()];
     const char* name = entry.name();
-    push(stream, {[name, grid, block, thread = std::move(thread)] {
-                      run_grid(name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, thread);
-                  },
-                  {},
-                  nullptr});
+    push(stream,
+         {[name, grid, block, thread = std::move(thread)] { run_grid(name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, thread); }, {}, nullptr});
     return cudaSuccess;
 }
 

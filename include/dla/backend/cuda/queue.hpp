@@ -96,7 +96,8 @@ public:
             check(cudaEventSynchronize(slot.read), "cudaEventSynchronize");
             const index_t part = std::min<index_t>(bytes - done, slot_bytes);
             std::memcpy(slot.room, static_cast<const char*>(from) + done, static_cast<std::size_t>(part));
-            check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.room, static_cast<std::size_t>(part), cudaMemcpyHostToDevice, stream_), "cudaMemcpyAsync");
+            check(cudaMemcpyAsync(static_cast<char*>(to) + done, slot.room, static_cast<std::size_t>(part), cudaMemcpyHostToDevice, stream_),
+                  "cudaMemcpyAsync");
             check(cudaEventRecord(slot.read, stream_), "cudaEventRecord");
             done += part;
         }

@@ -117,10 +117,12 @@ __device__ void channel_sums(const cuda::ChannelCut& cut, double* room, double* 
     for (int half = rows / 2; half > 0; half /= 2) {
         __syncthreads();
         if (row < half)
-            for (int p = 0; p < Parts; ++p) room[p * block_size + static_cast<int>(threadIdx.x)] += room[p * block_size + static_cast<int>(threadIdx.x) + half * cut.lanes];
+            for (int p = 0; p < Parts; ++p)
+                room[p * block_size + static_cast<int>(threadIdx.x)] += room[p * block_size + static_cast<int>(threadIdx.x) + half * cut.lanes];
     }
     if (row == 0 && channel < cut.channels)
-        for (int p = 0; p < Parts; ++p) parts[(p * cut.chunks + static_cast<index_t>(blockIdx.y)) * cut.channels + channel] = room[p * block_size + static_cast<int>(threadIdx.x)];
+        for (int p = 0; p < Parts; ++p)
+            parts[(p * cut.chunks + static_cast<index_t>(blockIdx.y)) * cut.channels + channel] = room[p * block_size + static_cast<int>(threadIdx.x)];
 }
 /// The sum of part `part` over all chunks.
 __device__ inline double sum_of_chunks(index_t channels, int chunks, const double* parts, int part, index_t channel) {

@@ -149,8 +149,24 @@ public:
     bool run(ConvKind kind, const Conv2dDims& d, bool tf32, bool strict, const float* x, const float* w, const float* y) {
         const std::lock_guard lock(queue_.mutex());
         queue_.use();
-        const Key key{static_cast<int>(kind), tf32,         strict,     d.batch,    d.height,     d.width,      d.in_channels, d.out_channels, d.kernel_h,
-                      d.kernel_w,             d.stride_h,   d.stride_w, d.dilation_h, d.dilation_w, d.pad_top,  d.pad_left,    d.out_height,   d.out_width,
+        const Key key{static_cast<int>(kind),
+                      tf32,
+                      strict,
+                      d.batch,
+                      d.height,
+                      d.width,
+                      d.in_channels,
+                      d.out_channels,
+                      d.kernel_h,
+                      d.kernel_w,
+                      d.stride_h,
+                      d.stride_w,
+                      d.dilation_h,
+                      d.dilation_w,
+                      d.pad_top,
+                      d.pad_left,
+                      d.out_height,
+                      d.out_width,
                       d.groups};
         auto found = plans_.find(key);
         if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, tf32, strict)).first;

@@ -74,8 +74,8 @@ DLA_GLOBAL void dla_cuda_batch_norm_infer(NormDims d, double eps, const float* x
                                           const float* running_var, float* y);
 DLA_GLOBAL void dla_cuda_batch_norm_slopes(cuda::ChannelCut cut, const float* x, const float* mean, const float* dy, double* parts);
 DLA_GLOBAL void dla_cuda_batch_norm_gradients(cuda::ChannelCut cut, double eps, const float* invstd, const float* var, double* parts, float* dw, float* db);
-DLA_GLOBAL void dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean, const float* invstd,
-                                             const double* sums, const float* dy, float* dx);
+DLA_GLOBAL void dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean, const float* invstd, const double* sums,
+                                             const float* dy, float* dx);
 DLA_GLOBAL void dla_cuda_batch_norm_infer_backward(NormDims d, double eps, const float* w, const float* var, const float* dy, float* dx);
 DLA_GLOBAL void dla_cuda_layer_norm_forward(index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y, float* mean,
                                             float* invstd);

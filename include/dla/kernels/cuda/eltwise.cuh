@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(256) dla_cuda_activation_forward(Activation ki
     DLA_ROLLED
     for (index_t i = device::first(); i < n; i += device::stride()) {
         const float value = device::wants_double(kind) ? static_cast<float>(detail::activation(kind, options, static_cast<double>(x[i])))
-                                                        : detail::activation(kind, options, x[i]);
+                                                       : detail::activation(kind, options, x[i]);
         y[i] = kind == Activation::sigmoid && value < 0x1p-126f ? 0.0f : value;
     }
 }
@@ -62,7 +62,8 @@ __global__ void __launch_bounds__(256) dla_cuda_fill(index_t n, float value, flo
     for (index_t i = device::first(); i < n; i += device::stride()) y[i] = value;
 }
 
-/// y [count, columns, rows] = x [count, rows, columns]; a block moves a tile of 32 x 32 through shared memory, 8 rows at a time. Grid: tiles of columns, of rows, count.
+/// y [count, columns, rows] = x [count, rows, columns]; a block moves a tile of 32 x 32 through shared memory, 8 rows at a time. Grid: tiles of columns, of
+/// rows, count.
 __global__ void __launch_bounds__(256) dla_cuda_transpose(index_t count, index_t rows, index_t columns, const float* x, float* y) {
     __shared__ float tile[32 * 33];  // a column more: neighbours of a column lie in different banks
     const int column = static_cast<int>(threadIdx.x % 32), line = static_cast<int>(threadIdx.x / 32);

@@ -16,7 +16,7 @@ inline void check(cublasStatus_t status, const char* call) {
 }
 
 /// What cuBLASLt makes, and the function that ends it.
-template <class T, cublasStatus_t (*Destroy)(T)>
+template <class T, auto Destroy>
 class LtObject {
 public:
     LtObject() = default;

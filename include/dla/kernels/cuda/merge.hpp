@@ -10,8 +10,8 @@ inline void copy_columns(const Cuda<float>& p, index_t rows, index_t columns, de
                          index_t y_stride) {
     if (rows * columns > 0) cuda::launch(p, cuda::kernels::copy_columns, cuda::Blocks::over(rows * columns), rows, columns, x, x_stride, y, y_stride);
 }
-inline void scale_channels(const Cuda<float>& p, index_t batch, index_t pixels, index_t channels, detail::ConstDeviceFloats x,
-                           detail::ConstDeviceFloats factor, detail::DeviceFloats y) {
+inline void scale_channels(const Cuda<float>& p, index_t batch, index_t pixels, index_t channels, detail::ConstDeviceFloats x, detail::ConstDeviceFloats factor,
+                           detail::DeviceFloats y) {
     const index_t n = batch * pixels * channels;
     if (n > 0) cuda::launch(p, cuda::kernels::scale_channels, cuda::Blocks::over(n), batch, pixels, channels, x, factor, y);
 }

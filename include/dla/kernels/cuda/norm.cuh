@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(256) dla_cuda_batch_norm_moments(cuda::Channel
 
 /// mean and invstd [channels] of the batch; running statistics (or null) take the unbiased variance. An empty batch reports 0.
 __global__ void __launch_bounds__(256)
-    dla_cuda_batch_norm_finish(cuda::ChannelCut cut, double eps, double momentum, const float* x, const double* parts, float* running_mean,
-                               float* running_var, const std::int64_t* tracked, float* mean, float* invstd) {
+    dla_cuda_batch_norm_finish(cuda::ChannelCut cut, double eps, double momentum, const float* x, const double* parts, float* running_mean, float* running_var,
+                               const std::int64_t* tracked, float* mean, float* invstd) {
     const double n = static_cast<double>(cut.values());
     DLA_ROLLED
     for (index_t c = device::first(); c < cut.channels; c += device::stride()) {
@@ -72,9 +72,8 @@ __global__ void __launch_bounds__(256)
 }
 
 /// The same with running statistics.
-__global__ void __launch_bounds__(256)
-    dla_cuda_batch_norm_infer(NormDims d, double eps, const float* x, const float* w, const float* b, const float* running_mean, const float* running_var,
-                              float* y) {
+__global__ void __launch_bounds__(256) dla_cuda_batch_norm_infer(NormDims d, double eps, const float* x, const float* w, const float* b,
+                                                                 const float* running_mean, const float* running_var, float* y) {
     DLA_ROLLED
     for (index_t i = device::first(); i < d.outer * d.channels * d.inner; i += device::stride()) {
         const index_t c = device::channel_of(i, d.channels, d.inner);
@@ -111,9 +110,8 @@ __global__ void __launch_bounds__(256)
 }
 
 /// dx = (dy - mean(dy) - (x - mean) * invstd^2 * mean(dy * (x - mean))) * invstd * w; `sums` as dla_cuda_batch_norm_gradients left them. dx may be dy.
-__global__ void __launch_bounds__(256)
-    dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean, const float* invstd, const double* sums,
-                                 const float* dy, float* dx) {
+__global__ void __launch_bounds__(256) dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean,
+                                                                    const float* invstd, const double* sums, const float* dy, float* dx) {
     const double n = static_cast<double>(cut.values());
     const double* products = sums + static_cast<index_t>(cut.chunks) * cut.channels;
     DLA_ROLLED
@@ -135,9 +133,8 @@ __global__ void __launch_bounds__(256)
 }
 
 /// Each row of x [rows, columns] normalised by itself, by a block. w, b [columns] or null; mean, invstd [rows] or null.
-__global__ void __launch_bounds__(256)
-    dla_cuda_layer_norm_forward(index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y, float* mean,
-                                float* invstd) {
+__global__ void __launch_bounds__(256) dla_cuda_layer_norm_forward(index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b,
+                                                                   float* y, float* mean, float* invstd) {
     __shared__ double room[device::block_size];
     DLA_ROLLED
     for (index_t r = blockIdx.x; r < rows; r += gridDim.x) {
@@ -174,9 +171,8 @@ __global__ void __launch_bounds__(256)
 }
 
 /// dx = (dy * w - mean(dy * w) - u * mean(dy * w * u)) * invstd with u = (x - mean) * invstd; a block for each row. dx may be dy.
-__global__ void __launch_bounds__(256)
-    dla_cuda_layer_norm_backward(index_t rows, index_t columns, const float* x, const float* w, const float* mean, const float* invstd, const float* dy,
-                                 float* dx) {
+__global__ void __launch_bounds__(256) dla_cuda_layer_norm_backward(index_t rows, index_t columns, const float* x, const float* w, const float* mean,
+                                                                    const float* invstd, const float* dy, float* dx) {
     __shared__ double room[device::block_size];
     DLA_ROLLED
     for (index_t r = blockIdx.x; r < rows; r += gridDim.x) {

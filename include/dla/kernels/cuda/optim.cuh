@@ -9,8 +9,7 @@ namespace dla {
 extern "C" {
 
 /// *scalars = *settings with what depends on the steps taken; *steps is advanced, unless `report` (or null) refuses the step. One thread.
-__global__ void __launch_bounds__(256)
-    dla_cuda_begin_sgd_step(const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars) {
+__global__ void __launch_bounds__(256) dla_cuda_begin_sgd_step(const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars) {
     SgdScalars s = *settings;
     s.first = *steps == 0;
     s.skip = report != nullptr && report->applied == 0;

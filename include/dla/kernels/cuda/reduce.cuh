@@ -51,8 +51,8 @@ __global__ void __launch_bounds__(256)
     for (index_t i = device::first(); i < d.size(); i += device::stride()) {
         const double value = static_cast<double>(x[i]), target = static_cast<double>(targets[i]);
         const double weight = pos_weight != nullptr ? static_cast<double>(pos_weight[i % d.outputs % d.weights]) : 1.0;
-        const detail::LossTerm<double> term = d.kind == ElementLoss::bce_with_logits ? detail::logistic_loss(weight, value, target)
-                                                                                     : detail::difference_loss(d.kind, d.bend, value - target);
+        const detail::LossTerm<double> term =
+            d.kind == ElementLoss::bce_with_logits ? detail::logistic_loss(weight, value, target) : detail::difference_loss(d.kind, d.bend, value - target);
         mine.loss += term.loss;
         if (!(target - target == 0)) mine.bad = device::earlier(mine.bad, i);
         if (gradient != nullptr) gradient[i] = static_cast<float>(term.slope / d.divisor);

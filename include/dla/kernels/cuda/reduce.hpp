@@ -7,7 +7,8 @@
 namespace dla {
 
 inline index_t column_sum_scratch(const Cuda<float>&, index_t rows, index_t columns) { return cuda::parts_bytes(cuda::cut_channels(rows, columns), 1); }
-inline void column_sum(const Cuda<float>& p, detail::DeviceScratch scratch, index_t rows, index_t columns, detail::ConstDeviceFloats x, detail::DeviceFloats y) {
+inline void column_sum(const Cuda<float>& p, detail::DeviceScratch scratch, index_t rows, index_t columns, detail::ConstDeviceFloats x,
+                       detail::DeviceFloats y) {
     if (rows * columns == 0) return;
     const cuda::ChannelCut cut = cuda::cut_channels(rows, columns);
     cuda::launch(p, cuda::kernels::column_sums, cuda::blocks_of(cut), cut, x, detail::device_doubles(scratch));
@@ -23,8 +24,7 @@ inline void sum_of_squares(const Cuda<float>& p, detail::DeviceScratch scratch, 
 }
 
 inline void element_loss(const Cuda<float>& p, detail::DeviceScratch scratch, const ElementLossDims& d, detail::ConstDeviceFloats x,
-                         detail::ConstDeviceFloats targets, detail::ConstDeviceFloats pos_weight, DevicePtr<LossResult> result,
-                         detail::DeviceFloats gradient) {
+                         detail::ConstDeviceFloats targets, detail::ConstDeviceFloats pos_weight, DevicePtr<LossResult> result, detail::DeviceFloats gradient) {
     const auto parts = Cuda<float>::pointer_cast<cuda::LossPart>(scratch);
     const index_t blocks = cuda::reduce_blocks(d.size());
     cuda::launch(p, cuda::kernels::element_loss, cuda::Blocks{.x = blocks}, d, x, targets, pos_weight, parts, gradient);

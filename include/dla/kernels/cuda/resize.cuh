@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Images of another size on a CUDA device: interpolated, averaged over windows that adapt to it, or padded; each value of the result gathers what it is made of.
+// Images of another size on a CUDA device: interpolated, averaged over windows that adapt to it, or padded; each value of the result gathers what it is made
+// of.
 #pragma once
 
 #include <dla/kernels/cuda/block.cuh>
@@ -50,7 +51,8 @@ __global__ void __launch_bounds__(256) dla_cuda_adaptive_avg_pool2d_forward(Resi
         const detail::AdaptiveWindow rows(out.h, d.height, d.out_height), columns(out.w, d.width, d.out_width);
         double sum = 0;
         for (index_t ih = rows.first; ih < rows.last; ++ih)
-            for (index_t iw = columns.first; iw < columns.last; ++iw) sum += static_cast<double>(x[((out.n * d.height + ih) * d.width + iw) * d.channels + out.c]);
+            for (index_t iw = columns.first; iw < columns.last; ++iw)
+                sum += static_cast<double>(x[((out.n * d.height + ih) * d.width + iw) * d.channels + out.c]);
         y[i] = static_cast<float>(sum / static_cast<double>(rows.size() * columns.size()));
     }
 }

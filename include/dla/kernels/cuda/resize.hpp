@@ -19,7 +19,8 @@ inline void upsample2d_forward(const Cuda<float>& p, const Resize2dDims& d, Inte
 }
 inline void upsample2d_backward(const Cuda<float>& p, const Resize2dDims& d, Interpolation mode, bool align_corners, detail::ConstDeviceFloats dy,
                                 detail::DeviceFloats dx) {
-    if (const index_t n = detail::inputs_of(d); n > 0) cuda::launch(p, cuda::kernels::upsample2d_backward, cuda::Blocks::over(n), d, mode, align_corners, dy, dx);
+    if (const index_t n = detail::inputs_of(d); n > 0)
+        cuda::launch(p, cuda::kernels::upsample2d_backward, cuda::Blocks::over(n), d, mode, align_corners, dy, dx);
 }
 inline void adaptive_avg_pool2d_forward(const Cuda<float>& p, const Resize2dDims& d, detail::ConstDeviceFloats x, detail::DeviceFloats y) {
     if (const index_t n = detail::outputs_of(d); n > 0) cuda::launch(p, cuda::kernels::adaptive_avg_pool2d_forward, cuda::Blocks::over(n), d, x, y);

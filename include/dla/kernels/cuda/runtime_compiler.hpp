@@ -31,7 +31,8 @@ inline std::vector<char> compile_kernels(const std::string& architecture) {
         texts.push_back(source.text);
     }
     nvrtcProgram program = nullptr;
-    check(nvrtcCreateProgram(&program, "#include <dla/kernels/cuda/all.cuh>\n", "dla_cuda_kernels.cu", static_cast<int>(names.size()), texts.data(), names.data()),
+    check(nvrtcCreateProgram(&program, "#include <dla/kernels/cuda/all.cuh>\n", "dla_cuda_kernels.cu", static_cast<int>(names.size()), texts.data(),
+                             names.data()),
           "nvrtcCreateProgram");
     const std::string target = "--gpu-architecture=" + architecture;
     const char* options[] = {target.c_str(), "--std=c++20", "--device-as-default-execution-space", "--extra-device-vectorization"};
@@ -52,7 +53,10 @@ inline std::vector<char> compile_kernels(const std::string& architecture) {
 
 /// Where compiled kernels are kept: $DLA_CUDA_CACHE, $XDG_CACHE_HOME/dla or ~/.cache/dla; "" where there is no such place.
 inline std::string cache_folder() {
-    const auto variable = [](const char* name) { const char* value = std::getenv(name); return std::string(value != nullptr ? value : ""); };
+    const auto variable = [](const char* name) {
+        const char* value = std::getenv(name);
+        return std::string(value != nullptr ? value : "");
+    };
     if (const std::string own = variable("DLA_CUDA_CACHE"); !own.empty()) return own;
     if (const std::string caches = variable("XDG_CACHE_HOME"); !caches.empty()) return caches + "/dla";
     const std::string home = variable("HOME");

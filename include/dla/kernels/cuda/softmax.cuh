@@ -114,8 +114,7 @@ __global__ void __launch_bounds__(256) dla_cuda_softmax_backward(NormDims d, int
 }
 
 /// *whole = summed weight and number of the rows that count, or the first bad label. One block.
-__global__ void __launch_bounds__(256)
-    dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
+__global__ void __launch_bounds__(256) dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     double weight = 0;
@@ -190,7 +189,7 @@ __global__ void __launch_bounds__(256)
 
 /// *result of the parts of `count` blocks. One block.
 __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* own,
-                                                                      const LossResult* whole, LossResult* result) {
+                                                                     const LossResult* whole, LossResult* result) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const cuda::LossPart all = device::join_parts(count, parts, sums, counts);
@@ -214,7 +213,7 @@ __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_finish(CrossEntrop
 
 /// The same with probabilities as targets [rows, classes]; a part names the first target that is not finite.
 __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_soft(CrossEntropyDims d, int lanes, const float* logits, const float* targets,
-                                                                    const float* class_weights, cuda::LossPart* parts, float* dlogits) {
+                                                                   const float* class_weights, cuda::LossPart* parts, float* dlogits) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const device::Team team(lanes);

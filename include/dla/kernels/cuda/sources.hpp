@@ -288,10 +288,12 @@ __device__ void channel_sums(const cuda::ChannelCut& cut, double* room, double* 
     for (int half = rows / 2; half > 0; half /= 2) {
         __syncthreads();
         if (row < half)
-            for (int p = 0; p < Parts; ++p) room[p * block_size + static_cast<int>(threadIdx.x)] += room[p * block_size + static_cast<int>(threadIdx.x) + half * cut.lanes];
+            for (int p = 0; p < Parts; ++p)
+                room[p * block_size + static_cast<int>(threadIdx.x)] += room[p * block_size + static_cast<int>(threadIdx.x) + half * cut.lanes];
     }
     if (row == 0 && channel < cut.channels)
-        for (int p = 0; p < Parts; ++p) parts[(p * cut.chunks + static_cast<index_t>(blockIdx.y)) * cut.channels + channel] = room[p * block_size + static_cast<int>(threadIdx.x)];
+        for (int p = 0; p < Parts; ++p)
+            parts[(p * cut.chunks + static_cast<index_t>(blockIdx.y)) * cut.channels + channel] = room[p * block_size + static_cast<int>(threadIdx.x)];
 }
 __device__ inline double sum_of_chunks(index_t channels, int chunks, const double* parts, int part, index_t channel) {
     double sum = 0;
@@ -422,8 +424,8 @@ DLA_GLOBAL void dla_cuda_batch_norm_infer(NormDims d, double eps, const float* x
                                           const float* running_var, float* y);
 DLA_GLOBAL void dla_cuda_batch_norm_slopes(cuda::ChannelCut cut, const float* x, const float* mean, const float* dy, double* parts);
 DLA_GLOBAL void dla_cuda_batch_norm_gradients(cuda::ChannelCut cut, double eps, const float* invstd, const float* var, double* parts, float* dw, float* db);
-DLA_GLOBAL void dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean, const float* invstd,
-                                             const double* sums, const float* dy, float* dx);
+DLA_GLOBAL void dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean, const float* invstd, const double* sums,
+                                             const float* dy, float* dx);
 DLA_GLOBAL void dla_cuda_batch_norm_infer_backward(NormDims d, double eps, const float* w, const float* var, const float* dy, float* dx);
 DLA_GLOBAL void dla_cuda_layer_norm_forward(index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y, float* mean,
                                             float* invstd);
@@ -466,18 +468,25 @@ DLA_GLOBAL void dla_cuda_restore_unless_applied(const StepReport* report, index_
     {"dla/kernels/cuda/eltwise.cuh", R"cuda(#pragma once
 #include <dla/kernels/cuda/block.cuh>
 namespace dla {
+namespace device {
+__device__ inline bool wants_double(Activation kind) { return kind == Activation::gelu || kind == Activation::gelu_tanh; }
+}
 extern "C" {
 __global__ void __launch_bounds__(256) dla_cuda_activation_forward(Activation kind, ActivationOptions options, index_t n, const float* x, float* y) {
     DLA_ROLLED
     for (index_t i = device::first(); i < n; i += device::stride()) {
-        const float value = detail::activation(kind, options, x[i]);
+        const float value = device::wants_double(kind) ? static_cast<float>(detail::activation(kind, options, static_cast<double>(x[i])))
+                                                       : detail::activation(kind, options, x[i]);
         y[i] = kind == Activation::sigmoid && value < 0x1p-126f ? 0.0f : value;
     }
 }
 __global__ void __launch_bounds__(256)
     dla_cuda_activation_backward(Activation kind, ActivationOptions options, index_t n, const float* read, const float* dy, float* dx) {
     DLA_ROLLED
-    for (index_t i = device::first(); i < n; i += device::stride()) dx[i] = detail::activation_gradient(kind, options, read[i], dy[i]);
+    for (index_t i = device::first(); i < n; i += device::stride())
+        dx[i] = device::wants_double(kind)
+                    ? static_cast<float>(detail::activation_gradient(kind, options, static_cast<double>(read[i]), static_cast<double>(dy[i])))
+                    : detail::activation_gradient(kind, options, read[i], dy[i]);
 }
 __global__ void __launch_bounds__(256) dla_cuda_add(index_t n, const float* a, const float* b, float* y) {
     DLA_ROLLED
@@ -719,8 +728,8 @@ __global__ void __launch_bounds__(256) dla_cuda_batch_norm_moments(cuda::Channel
     });
 }
 __global__ void __launch_bounds__(256)
-    dla_cuda_batch_norm_finish(cuda::ChannelCut cut, double eps, double momentum, const float* x, const double* parts, float* running_mean,
-                               float* running_var, const std::int64_t* tracked, float* mean, float* invstd) {
+    dla_cuda_batch_norm_finish(cuda::ChannelCut cut, double eps, double momentum, const float* x, const double* parts, float* running_mean, float* running_var,
+                               const std::int64_t* tracked, float* mean, float* invstd) {
     const double n = static_cast<double>(cut.values());
     DLA_ROLLED
     for (index_t c = device::first(); c < cut.channels; c += device::stride()) {
@@ -746,9 +755,8 @@ __global__ void __launch_bounds__(256)
         y[i] = (x[i] - mean[c]) * (invstd[c] * device::gain(w, c)) + device::shift(b, c);
     }
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_batch_norm_infer(NormDims d, double eps, const float* x, const float* w, const float* b, const float* running_mean, const float* running_var,
-                              float* y) {
+__global__ void __launch_bounds__(256) dla_cuda_batch_norm_infer(NormDims d, double eps, const float* x, const float* w, const float* b,
+                                                                 const float* running_mean, const float* running_var, float* y) {
     DLA_ROLLED
     for (index_t i = device::first(); i < d.outer * d.channels * d.inner; i += device::stride()) {
         const index_t c = device::channel_of(i, d.channels, d.inner);
@@ -778,9 +786,8 @@ __global__ void __launch_bounds__(256)
         if (db != nullptr) db[c] = static_cast<float>(static_cast<double>(db[c]) + sum);
     }
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean, const float* invstd, const double* sums,
-                                 const float* dy, float* dx) {
+__global__ void __launch_bounds__(256) dla_cuda_batch_norm_backward(cuda::ChannelCut cut, const float* x, const float* w, const float* mean,
+                                                                    const float* invstd, const double* sums, const float* dy, float* dx) {
     const double n = static_cast<double>(cut.values());
     const double* products = sums + static_cast<index_t>(cut.chunks) * cut.channels;
     DLA_ROLLED
@@ -798,9 +805,8 @@ __global__ void __launch_bounds__(256)
         dx[i] = dy[i] * (static_cast<float>(1 / std::sqrt(static_cast<double>(var[c]) + eps)) * device::gain(w, c));
     }
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_layer_norm_forward(index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b, float* y, float* mean,
-                                float* invstd) {
+__global__ void __launch_bounds__(256) dla_cuda_layer_norm_forward(index_t rows, index_t columns, double eps, const float* x, const float* w, const float* b,
+                                                                   float* y, float* mean, float* invstd) {
     __shared__ double room[device::block_size];
     DLA_ROLLED
     for (index_t r = blockIdx.x; r < rows; r += gridDim.x) {
@@ -833,9 +839,8 @@ __global__ void __launch_bounds__(256)
         sums[1] += slope * ((static_cast<double>(x[i]) - static_cast<double>(mean[r])) * static_cast<double>(invstd[r]));
     });
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_layer_norm_backward(index_t rows, index_t columns, const float* x, const float* w, const float* mean, const float* invstd, const float* dy,
-                                 float* dx) {
+__global__ void __launch_bounds__(256) dla_cuda_layer_norm_backward(index_t rows, index_t columns, const float* x, const float* w, const float* mean,
+                                                                    const float* invstd, const float* dy, float* dx) {
     __shared__ double room[device::block_size];
     DLA_ROLLED
     for (index_t r = blockIdx.x; r < rows; r += gridDim.x) {
@@ -863,8 +868,7 @@ __global__ void __launch_bounds__(256)
 #include <dla/kernels/cuda/block.cuh>
 namespace dla {
 extern "C" {
-__global__ void __launch_bounds__(256)
-    dla_cuda_begin_sgd_step(const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars) {
+__global__ void __launch_bounds__(256) dla_cuda_begin_sgd_step(const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars) {
     SgdScalars s = *settings;
     s.first = *steps == 0;
     s.skip = report != nullptr && report->applied == 0;
@@ -1037,8 +1041,8 @@ __global__ void __launch_bounds__(256)
     for (index_t i = device::first(); i < d.size(); i += device::stride()) {
         const double value = static_cast<double>(x[i]), target = static_cast<double>(targets[i]);
         const double weight = pos_weight != nullptr ? static_cast<double>(pos_weight[i % d.outputs % d.weights]) : 1.0;
-        const detail::LossTerm<double> term = d.kind == ElementLoss::bce_with_logits ? detail::logistic_loss(weight, value, target)
-                                                                                     : detail::difference_loss(d.kind, d.bend, value - target);
+        const detail::LossTerm<double> term =
+            d.kind == ElementLoss::bce_with_logits ? detail::logistic_loss(weight, value, target) : detail::difference_loss(d.kind, d.bend, value - target);
         mine.loss += term.loss;
         if (!(target - target == 0)) mine.bad = device::earlier(mine.bad, i);
         if (gradient != nullptr) gradient[i] = static_cast<float>(term.slope / d.divisor);
@@ -1111,7 +1115,8 @@ __global__ void __launch_bounds__(256) dla_cuda_adaptive_avg_pool2d_forward(Resi
         const detail::AdaptiveWindow rows(out.h, d.height, d.out_height), columns(out.w, d.width, d.out_width);
         double sum = 0;
         for (index_t ih = rows.first; ih < rows.last; ++ih)
-            for (index_t iw = columns.first; iw < columns.last; ++iw) sum += static_cast<double>(x[((out.n * d.height + ih) * d.width + iw) * d.channels + out.c]);
+            for (index_t iw = columns.first; iw < columns.last; ++iw)
+                sum += static_cast<double>(x[((out.n * d.height + ih) * d.width + iw) * d.channels + out.c]);
         y[i] = static_cast<float>(sum / static_cast<double>(rows.size() * columns.size()));
     }
 }
@@ -1237,8 +1242,7 @@ __global__ void __launch_bounds__(256) dla_cuda_softmax_backward(NormDims d, int
         dx[at] = static_cast<float>(logarithm ? slope - std::exp(value) * sum : value * (slope - sum));
     }
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
+__global__ void __launch_bounds__(256) dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     double weight = 0;
@@ -1308,7 +1312,7 @@ __global__ void __launch_bounds__(256)
     device::write_part(mine, sums, counts, parts + blockIdx.x);
 }
 __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* own,
-                                                                      const LossResult* whole, LossResult* result) {
+                                                                     const LossResult* whole, LossResult* result) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const cuda::LossPart all = device::join_parts(count, parts, sums, counts);
@@ -1330,7 +1334,7 @@ __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_finish(CrossEntrop
     *result = out;
 }
 __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_soft(CrossEntropyDims d, int lanes, const float* logits, const float* targets,
-                                                                    const float* class_weights, cuda::LossPart* parts, float* dlogits) {
+                                                                   const float* class_weights, cuda::LossPart* parts, float* dlogits) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const device::Team team(lanes);
@@ -1377,8 +1381,7 @@ __global__ void __launch_bounds__(256) dla_cuda_scale(index_t n, float factor, f
     DLA_ROLLED
     for (index_t i = device::first(); i < n; i += device::stride()) x[i] = x[i] * factor;
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_decide_step(index_t count, const double* squares, double* total, RandomPosition* position, StepReport* report) {
+__global__ void __launch_bounds__(256) dla_cuda_decide_step(index_t count, const double* squares, double* total, RandomPosition* position, StepReport* report) {
     double sum = 0;
     for (index_t i = 0; i < count; ++i) sum += squares[i];
     *total = sum;
@@ -1392,8 +1395,7 @@ __global__ void __launch_bounds__(256)
         ++report->refused;
     report->position = *position;
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_restore_unless_applied(const StepReport* report, index_t bytes, const unsigned char* from, unsigned char* to) {
+__global__ void __launch_bounds__(256) dla_cuda_restore_unless_applied(const StepReport* report, index_t bytes, const unsigned char* from, unsigned char* to) {
     if (report->applied != 0) return;
     DLA_ROLLED
     for (index_t i = device::first(); i < bytes; i += device::stride()) to[i] = from[i];

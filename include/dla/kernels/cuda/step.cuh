@@ -23,8 +23,7 @@ __global__ void __launch_bounds__(256) dla_cuda_scale(index_t n, float factor, f
 }
 
 /// Whether the step is taken; see the reference's decide_step. One thread: `count` is the number of runs of parameters.
-__global__ void __launch_bounds__(256)
-    dla_cuda_decide_step(index_t count, const double* squares, double* total, RandomPosition* position, StepReport* report) {
+__global__ void __launch_bounds__(256) dla_cuda_decide_step(index_t count, const double* squares, double* total, RandomPosition* position, StepReport* report) {
     double sum = 0;
     for (index_t i = 0; i < count; ++i) sum += squares[i];
     *total = sum;
@@ -40,8 +39,7 @@ __global__ void __launch_bounds__(256)
 }
 
 /// to = from unless the step was taken.
-__global__ void __launch_bounds__(256)
-    dla_cuda_restore_unless_applied(const StepReport* report, index_t bytes, const unsigned char* from, unsigned char* to) {
+__global__ void __launch_bounds__(256) dla_cuda_restore_unless_applied(const StepReport* report, index_t bytes, const unsigned char* from, unsigned char* to) {
     if (report->applied != 0) return;
     DLA_ROLLED
     for (index_t i = device::first(); i < bytes; i += device::stride()) to[i] = from[i];
