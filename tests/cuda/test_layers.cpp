@@ -32,6 +32,48 @@ TEST_CASE("every layer has the same bits from run to run") {
     });
 }
 
+TEST_CASE("gradients on a device are those of differences") {
+    support::for_each_layer_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {
+        CAPTURE(name);
+        support::Runner<Cuda<float>> device(layer, in, batch);
+        const auto at = device.run();
+        const std::vector<float> x = device.inputs(batch), dy = device.output_gradient(batch);
+        const auto loss = [&](const std::vector<float>& y) {
+            double sum = 0;
+            for (std::size_t i = 0; i < y.size(); ++i) sum += static_cast<double>(y[i]) * static_cast<double>(dy[i]);
+            return sum;
+        };
+        // Along a direction of signs; small enough that no maximum changes, large enough for float.
+        const float step = 0x1p-9f;
+        const auto sign = [](std::size_t i) { return random_block({9, 1, 1}, 3, static_cast<std::uint32_t>(i))[0] & 1 ? 1.0f : -1.0f; };
+        const auto check = [&](const std::vector<float>& gradient, const auto& loss_at) {
+            double expected = 0, scale = 0;
+            for (std::size_t i = 0; i < gradient.size(); ++i) {
+                expected += static_cast<double>(gradient[i] * sign(i));
+                scale += std::abs(static_cast<double>(gradient[i]));
+            }
+            const double got = (loss_at(step) - loss_at(-step)) / (2 * static_cast<double>(step));
+            CHECK(std::abs(got - expected) <= 5e-3 * scale + 1e-3);
+        };
+        check(at.dx, [&](float by) {
+            std::vector<float> moved = x;
+            for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += by * sign(i);
+            return loss(device.run(batch, &moved).y);
+        });
+        check(at.gradients, [&](float by) {
+            support::Runner<Cuda<float>> other(layer, in, batch);
+            std::size_t i = 0;
+            for (const ParamRow& row : other.table.parameters) {
+                std::vector<float> values(static_cast<std::size_t>(row.count));
+                other.table.read(ParamPart::value, row, values);
+                for (float& v : values) v += by * sign(i++);
+                other.table.write(ParamPart::value, row, values);
+            }
+            return loss(other.run().y);
+        });
+    });
+}
+
 TEST_CASE("convolutions that cuDNN has no engine for") {
     support::with_no_engines_of_cudnn([] {
         support::for_each_parametric_case([]<class L>(const std::string& name, const L& layer, const Shape& in, index_t batch) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <dla/kernels/contract.hpp>
+#include <dla/core/philox.hpp>
 #include <dla/kernels/reference.hpp>
 #include <limits>
 #include <vector>

@@ -62,11 +62,15 @@ public:
         return v;
     }
 
+    /// What `run` computes with, unless it is told other inputs.
+    Values inputs(dla::index_t batch) const { return random_values(batch * in_.size(), 1); }
+    Values output_gradient(dla::index_t batch) const { return random_values(batch * out_.size(), 2); }
+
     /// Outputs lie in poisoned memory.
-    Result run(dla::index_t batch = -1) {
+    Result run(dla::index_t batch = -1, const Values* other_inputs = nullptr) {
         if (batch < 0) batch = batch_;
         const auto bytes = [](std::size_t count) { return static_cast<dla::index_t>(count * sizeof(T)); };
-        const Values x = random_values(batch * in_.size(), 1), dy = random_values(batch * out_.size(), 2);
+        const Values x = other_inputs ? *other_inputs : inputs(batch), dy = output_gradient(batch);
         const dla::index_t room = dla::align_up(batch_ * std::max(in_.size(), out_.size()) * static_cast<dla::index_t>(sizeof(T)));
         const auto at = [&](int i) { return arena_.template at<T>(i * room); };
         const auto put = [&](int i, const Values& v) {
