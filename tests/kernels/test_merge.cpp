@@ -2,6 +2,7 @@
 // What joins branches, on Cpu<float>: the reference's values, nothing written besides, the same bits at any number of threads.
 #include <doctest/doctest.h>
 
+#include <dla/core/philox.hpp>
 #include <dla/kernels/cpu.hpp>
 
 #include <cmath>
