@@ -19,7 +19,13 @@ namespace {
 /// Why --device cuda cannot be, or "".
 std::string why_no_cuda() {
 #if defined(DLA_HAVE_CUDA)
-    return dla::cuda::why_no_device();
+    if (std::string why = dla::cuda::why_no_device(); !why.empty()) return why;
+    try {
+        resolve(dla::Cuda<float>());
+        return "";
+    } catch (const dla::Error& e) {
+        return e.without_code();
+    }
 #else
     return "this build has no CUDA backend; configure it with -Dcuda=enabled";
 #endif

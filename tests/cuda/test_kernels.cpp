@@ -380,3 +380,70 @@ TEST_CASE("products of integers are exact") {
             });
         }
 }
+
+// Where cuDNN has no engine: launched here whether it has or not.
+TEST_CASE("convolutions of our own") {
+    const auto dims = [](index_t batch, index_t size, index_t in, index_t out, index_t kernel, index_t stride, index_t dilation, index_t pad, index_t groups) {
+        Conv2dDims d{.batch = batch, .height = size, .width = size + 2, .in_channels = in, .out_channels = out, .kernel_h = kernel, .kernel_w = kernel};
+        d.stride_h = d.stride_w = stride, d.dilation_h = d.dilation_w = dilation, d.pad_top = d.pad_left = pad, d.groups = groups;
+        d.out_height = (size + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1,
+        d.out_width = (size + 2 + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
+        return d;
+    };
+    for (const Conv2dDims& d :
+         {dims(3, 9, 4, 6, 3, 1, 1, 1, 1), dims(2, 8, 6, 4, 3, 2, 1, 1, 2), dims(2, 11, 3, 5, 2, 1, 3, 0, 1), dims(1, 7, 8, 8, 3, 1, 1, 1, 8)}) {
+        const index_t inputs = d.batch * d.height * d.width * d.in_channels, outputs = detail::outputs_of(d), weights = detail::weight_count(d);
+        const Floats y(static_cast<std::size_t>(outputs), NAN), dx(static_cast<std::size_t>(inputs), NAN);
+        compare({reals(1, inputs), reals(2, weights), reals(3, d.out_channels), y, reals(4, outputs), dx, reals(5, weights)}, 4,
+                [&]<class P>(const P& p, auto& v) {
+                    if constexpr (std::is_same_v<P, Bridge>) {
+                        namespace kernels = cuda::kernels;
+                        launch(p, kernels::conv2d_forward, cuda::Blocks::over(outputs), d, v[0].data(), v[1].data(), v[2].data(), v[3].data());
+                        launch(p, kernels::conv2d_backward_data, cuda::Blocks::over(inputs), d, v[4].data(), v[1].data(), v[5].data());
+                        launch(p, kernels::conv2d_backward_weights, cuda::Blocks{.x = weights}, d, v[0].data(), v[4].data(), v[6].data());
+                    } else {
+                        conv2d_forward(p, nullptr, d, v[0].data(), v[1].data(), v[2].data(), v[3].data());
+                        conv2d_backward_data(p, nullptr, d, v[4].data(), v[1].data(), v[5].data());
+                        conv2d_backward_weights(p, nullptr, d, v[0].data(), v[4].data(), v[6].data(), nullptr);
+                    }
+                });
+    }
+}
+
+TEST_CASE("TF32 is asked for, and rounds no more than it may") {
+    Bridge exact, rounded;
+    rounded.device.tf32 = true;
+    const GemmDims d{.m = 40, .n = 24, .k = 64};
+    const Floats a = reals(1, 40 * 64), b = reals(2, 64 * 24);
+    const auto product = [&](const Bridge& p) {
+        Floats c(40 * 24, NAN);
+        gemm(p, static_cast<std::byte*>(nullptr), d, a.data(), b.data(), nullptr, 0, c.data());
+        return c;
+    };
+    const Conv2dDims conv{.batch = 2,
+                          .height = 9,
+                          .width = 9,
+                          .in_channels = 16,
+                          .out_channels = 16,
+                          .kernel_h = 3,
+                          .kernel_w = 3,
+                          .pad_top = 1,
+                          .pad_left = 1,
+                          .out_height = 9,
+                          .out_width = 9};
+    const Floats x = reals(3, 2 * 81 * 16), w = reals(4, 16 * 9 * 16);
+    const auto convolution = [&](const Bridge& p) {
+        Floats y(x.size(), NAN);
+        conv2d_forward(p, static_cast<std::byte*>(nullptr), conv, x.data(), w.data(), nullptr, y.data());
+        return y;
+    };
+    // Two factors rounded to 11 bits, of products that are as large as their sum at most.
+    CHECK(distance(product(rounded), product(exact)) < 0x1p13 * 2);
+    CHECK(distance(convolution(rounded), convolution(exact)) < 0x1p13 * 2);
+    if (support::device_is_emulated()) {  // a real device may find that tensor cores do not pay
+        CHECK(distance(product(rounded), product(exact)) > 100);
+        CHECK(distance(convolution(rounded), convolution(exact)) > 100);
+    }
+    exact.device.strict = true;
+    CHECK(distance(convolution(exact), convolution(Bridge())) < 200);
+}

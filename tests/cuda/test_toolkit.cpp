@@ -39,6 +39,10 @@ TEST_CASE("NVRTC compiles every kernel, and what it made is kept") {
     unsetenv("DLA_CUDA_CACHE");
     setenv("XDG_CACHE_HOME", "/x", 1);
     CHECK(cuda::cache_folder() == "/x/dla");
+    CHECK(cuda::target_of(9, 0) == "sm_90");
+    const std::string newest = cuda::target_of(99, 9);  // a device that this NVRTC does not know
+    CHECK(newest.starts_with("compute_"));
+    CHECK(std::string(cuda::compile_kernels(newest).data()).find(".target sm_" + newest.substr(8)) != std::string::npos);
     CHECK(contains(error_of([] { cuda::compile_kernels("sm_1"); }), "error[device] NVRTC: cannot compile the kernels for sm_1"));
 }
 
@@ -64,6 +68,15 @@ TEST_CASE("cuDNN takes the descriptors of every convolution without a device") {
     CHECK(cuda::conv_operation(cuda::ConvKind::forward, d).has_value());
     d.groups = 2;  // does not divide the channels
     CHECK(contains(error_of([&] { cuda::conv_operation(cuda::ConvKind::forward, d); }), "error[device] cudnnBackend"));
+}
+
+TEST_CASE("zeros behind an image: as before it where that gives the outputs, else the fewest") {
+    CHECK(cuda::zeros_behind(32, 1, 3, 1, 2, 16) == 1);  // one is enough for 16 outputs, and so is none
+    CHECK(cuda::zeros_behind(32, 0, 3, 1, 1, 30) == 0);
+    CHECK(cuda::zeros_behind(5, 0, 2, 1, 1, 5) == 1);  // same: the odd zero is behind
+    CHECK(cuda::zeros_behind(7, 3, 4, 2, 1, 7) == 3);
+    CHECK(cuda::zeros_behind(8, 0, 3, 1, 1, 5) == std::nullopt);
+    CHECK(cuda::zeros_behind(8, 0, 1, 1, 3, 3) == 0);
 }
 
 TEST_CASE("a program without a device is told so") {

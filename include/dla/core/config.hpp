@@ -96,6 +96,13 @@
 #endif
 #define DLA_ABI_TAG DLA_TAG_EXPAND(DLA_TAG_SIMD, DLA_TAG_THREADS, DLA_TAG_MATH, DLA_TAG_TARGET)
 
+// Where the kernels for CUDA devices come from: an object of nvcc's (DLA_CUDA_KERNELS_EXTERN), or NVRTC when the program runs.
+#if defined(DLA_CUDA_KERNELS_EXTERN)
+#define DLA_CUDA_TAG abi_cuda_object
+#else
+#define DLA_CUDA_TAG abi_cuda_nvrtc
+#endif
+
 // The same for what reads compressed files, and what reads and writes images.
 #if defined(DLA_HAVE_ZLIB)
 #define DLA_ZLIB_TAG abi_zlib

@@ -17,5 +17,17 @@
 #include <dla/kernels/cuda/step.hpp>
 
 namespace dla {
+
 static_assert(kernel::Backend<Cuda<float>>);
+
+/// The policy, when the device, the libraries and the kernels are there and work. Throws Error(device) if not; a model asks before it claims memory.
+inline Cuda<float> resolve(const Cuda<float>& p) {
+    cuda::Queue& queue = p.queue();
+    cuda::Products::of(queue);
+    cuda::Convolutions::of(queue);
+    cuda::launch(p, cuda::kernels::fill, cuda::Blocks{}, index_t{0}, 0.0f, detail::DeviceFloats());  // is there code for this device?
+    p.synchronize();
+    return p;
 }
+
+}  // namespace dla

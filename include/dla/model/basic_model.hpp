@@ -113,17 +113,19 @@ private:
             claims();
         } catch (const OutOfDeviceMemory& e) {
             forward_batch_ = -1;
+            const bool gives_dx = input_gradient || workspace_.gives_input_gradient();
             workspace_ = Workspace<P>();  // what it takes beside the rest is found out without it
             leaves_ = LeafTree<P>();
             memory_.release_inputs();
             Base::release_inference();
-            refuse_batch(e, batch, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
+            refuse_batch(e, batch, micro_batches, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
                 const index_t part = largest_part(samples, micro_batches);
-                return fits(samples, part, loss.scratch(table_->policy, part, output_), input_gradient, micro_batches);
+                return fits(samples, part, loss.scratch(table_->policy, samples, output_), gives_dx, micro_batches);
             });
         }
     }
-    [[noreturn, gnu::cold]] static void refuse_batch(const OutOfDeviceMemory& e, index_t batch, index_t bytes, const std::function<bool(index_t)>& fits);
+    [[noreturn, gnu::cold]] static void refuse_batch(const OutOfDeviceMemory& e, index_t batch, int micro_batches, index_t bytes,
+                                                     const std::function<bool(index_t)>& fits);
     /// Whether memory for training on batches of so many samples, in parts, is there now: for steps, evaluation, inputs and the optimizer.
     [[gnu::cold]] bool fits(index_t batch, index_t part, index_t scratch, bool input_gradient, int micro_batches) const;
     void claim(index_t batch, index_t scratch, bool input_gradient);
@@ -240,10 +242,10 @@ MemoryPlan BasicModel<P>::plan_part(index_t part, index_t scratch, int micro_bat
     return plan;
 }
 template <class P>
-void BasicModel<P>::refuse_batch(const OutOfDeviceMemory& e, index_t batch, index_t bytes, const std::function<bool(index_t)>& fits) {
-    index_t good = 0, bad = batch;
+void BasicModel<P>::refuse_batch(const OutOfDeviceMemory& e, index_t batch, int micro_batches, index_t bytes, const std::function<bool(index_t)>& fits) {
+    index_t good = micro_batches - 1, bad = std::max(batch, good);  // fits(good), or not even the next
     while (bad - good > 1) (fits((good + bad) / 2) ? good : bad) = (good + bad) / 2;
-    const std::string hint = good > 0 ? "batches of " + std::to_string(good) + " fit, or more parts (micro_batches)" : "not even one sample fits";
+    const std::string hint = good >= micro_batches ? "batches of " + std::to_string(good) + " fit, or more parts (micro_batches)" : "not even a sample for each part fits";
     fail(ErrorCode::device, "memory",
          text("a training step on batches of ", batch, " takes ", byte_text(bytes), "; ", byte_text(e.needed()), " more are asked for in one piece, ",
               byte_text(e.free()), " are free on the device; ", hint)

@@ -34,7 +34,7 @@ void BasicModel<P>::queue_step(Optimizer& optimizer, const Loss& loss, std::span
                                double clip_norm, int micro_batches) {
     const index_t batch = check_batch(loss, inputs, targets);
     check_step(batch, clip_norm, micro_batches);
-    optimizer.reserve(*table_);
+    or_refuse(batch, loss, false, micro_batches, [&] { optimizer.reserve(*table_); });
     reserve(batch, loss, false, micro_batches);
     const P policy = table_->policy;
     const auto x = to_device<P>(policy, inputs, memory_.inputs);

@@ -112,6 +112,14 @@ const T& cross(Crossing&, const T& value)
     return value;
 }
 
+/// Launches one of Cuda<float>'s own kernels on what lies on the host.
+template <class Signature, class... Args>
+void launch(const Bridge& p, const dla::cuda::Kernel<Signature>& kernel, const dla::cuda::Blocks& blocks, const Args&... args) {
+    Crossing crossing(p.device);
+    dla::cuda::launch(p.device, kernel, blocks, cross(crossing, args)...);
+    crossing.back();
+}
+
 #define BRIDGE_KERNEL(kernel)                                                \
     template <class... Args>                                                 \
     auto kernel(const Bridge& p, const Args&... args) {                      \

@@ -9,9 +9,10 @@
 namespace dla {
 
 inline namespace DLA_ABI_TAG {
+inline namespace DLA_CUDA_TAG {  // the units of a program that find kernels in another way have policies of their own
 
 /// Float on a CUDA device. Everything is queued on one stream for each device of the process; the same bits from run to run on the same device, with the same
-/// libraries. Throws Error(device), where it is first used, if there is no such device.
+/// libraries. Throws Error(device), where it is first used, if there is no such device. The device becomes that of the threads that use it (cudaSetDevice).
 template <class T>
 struct Cuda {
     static_assert(std::is_same_v<T, float>, "dla: Cuda computes in float");
@@ -53,6 +54,7 @@ struct Cuda {
 
 static_assert(Policy<Cuda<float>>);
 
+}  // namespace DLA_CUDA_TAG
 }  // namespace DLA_ABI_TAG
 
 }  // namespace dla

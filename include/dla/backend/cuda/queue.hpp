@@ -67,15 +67,29 @@ public:
     /// Calls of CUDA concern the calling thread's current device; this makes it ours.
     void use() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
 
-    static constexpr index_t workspace_bytes = index_t{64} << 20;
-    /// Memory for a library to work in, `workspace_bytes` of it; what a command leaves there is lost with the next.
-    void* workspace() const { return workspace_; }
+    static constexpr index_t usual_workspace = index_t{64} << 20, largest_workspace = index_t{1} << 30;
+    /// Memory for a library to work in; what a command leaves there is lost with the next. More than `usual_workspace` is claimed when it is first asked for.
+    void* workspace(index_t bytes = usual_workspace) {
+        const std::lock_guard lock(mutex_);
+        if (bytes > workspace_bytes_) {
+            void* larger = claim(bytes);
+            release(workspace_);  // which waits for what works in it
+            workspace_ = larger;
+            workspace_bytes_ = bytes;
+        }
+        return workspace_;
+    }
 
     /// Zeroed. Throws OutOfDeviceMemory.
     void* allocate(index_t bytes) {
         const std::lock_guard lock(mutex_);
         void* block = claim(bytes);
-        fill(block, 0, bytes);
+        try {
+            fill(block, 0, bytes);
+        } catch (...) {
+            release(block);
+            throw;
+        }
         return block;
     }
     void release(void* block) noexcept {
@@ -89,10 +103,8 @@ public:
         for (index_t done = 0; done < bytes;) {
             Slot& slot = slots_[next_];
             next_ = (next_ + 1) % slots_.size();
-            if (slot.room == nullptr) {
-                check(cudaMallocHost(&slot.room, slot_bytes), "cudaMallocHost");
-                check(cudaEventCreateWithFlags(&slot.read, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-            }
+            if (slot.read == nullptr) check(cudaEventCreateWithFlags(&slot.read, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+            if (slot.room == nullptr) check(cudaMallocHost(&slot.room, slot_bytes), "cudaMallocHost");
             check(cudaEventSynchronize(slot.read), "cudaEventSynchronize");
             const index_t part = std::min<index_t>(bytes - done, slot_bytes);
             std::memcpy(slot.room, static_cast<const char*>(from) + done, static_cast<std::size_t>(part));
@@ -103,6 +115,7 @@ public:
         }
     }
     void copy_out(void* to, const void* from, index_t bytes) {
+        if (bytes == 0) return;
         use();
         check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream_), "cudaMemcpyAsync");
     }
@@ -112,6 +125,7 @@ public:
         check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream_), "cudaMemcpyAsync");
     }
     void fill(void* to, unsigned char value, index_t bytes) {
+        if (bytes == 0) return;
         use();
         check(cudaMemsetAsync(to, value, static_cast<std::size_t>(bytes), stream_), "cudaMemsetAsync");
     }
@@ -141,10 +155,10 @@ private:
     };
 
     explicit Queue(int device) : device_(device) {
-        use();
+        workspace_ = claim(usual_workspace);
+        workspace_bytes_ = usual_workspace;
         check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
         for (cudaEvent_t& event : events_) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-        workspace_ = claim(workspace_bytes);
     }
     void* claim(index_t bytes) {
         use();
@@ -168,6 +182,7 @@ private:
     std::array<cudaEvent_t, 64> events_{};
     std::uint64_t recorded_ = 0;
     void* workspace_ = nullptr;
+    index_t workspace_bytes_ = 0;
 };
 
 }  // namespace dla::cuda

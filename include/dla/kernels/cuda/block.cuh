@@ -71,28 +71,32 @@ template <class T>
 __device__ T block_sum(T value, T* room) {
     return block_join(value, room, [](T a, T b) { return plus(a, b); });
 }
-/// Writes a block's share of a loss.
-__device__ inline void write_part(const cuda::LossPart& mine, double* sums, std::int64_t* counts, cuda::LossPart* part) {
+/// The losses of all threads of a block, known to all of them.
+__device__ inline cuda::LossPart block_loss(const cuda::LossPart& mine, double* sums, std::int64_t* counts) {
     cuda::LossPart all;
     all.loss = block_sum(mine.loss, sums);
+    all.weight = block_sum(mine.weight, sums);
     all.correct = block_sum(mine.correct, counts);
+    all.counted = block_sum(mine.counted, counts);
     all.bad = block_join(mine.bad, counts, [](std::int64_t a, std::int64_t b) { return earlier(a, b); });
+    return all;
+}
+__device__ inline void write_part(const cuda::LossPart& mine, double* sums, std::int64_t* counts, cuda::LossPart* part) {
+    const cuda::LossPart all = block_loss(mine, sums, counts);
     if (threadIdx.x == 0) *part = all;
 }
-/// The same of all blocks, by one block.
+/// The parts of `count` blocks, joined by one.
 __device__ inline cuda::LossPart join_parts(index_t count, const cuda::LossPart* parts, double* sums, std::int64_t* counts) {
     cuda::LossPart mine;
     DLA_ROLLED
     for (index_t i = threadIdx.x; i < count; i += blockDim.x) {
         mine.loss += parts[i].loss;
+        mine.weight += parts[i].weight;
         mine.correct += parts[i].correct;
+        mine.counted += parts[i].counted;
         mine.bad = earlier(mine.bad, parts[i].bad);
     }
-    cuda::LossPart all;
-    all.loss = block_sum(mine.loss, sums);
-    all.correct = block_sum(mine.correct, counts);
-    all.bad = block_join(mine.bad, counts, [](std::int64_t a, std::int64_t b) { return earlier(a, b); });
-    return all;
+    return block_loss(mine, sums, counts);
 }
 
 /// The channel of this thread, which may be none.

@@ -21,6 +21,15 @@ inline void check(cudnnStatus_t status, const char* call) {
     fail(ErrorCode::device, call, text(cudnnGetErrorString(status), more[0] != '\0' ? ": " : "", std::string_view(more)).view());
 }
 
+/// Whether cuDNN says that it has no such thing: another engine, or a kernel of ours, does it. Throws Error(device) for everything else but success.
+inline bool not_supported(cudnnStatus_t status, const char* call) {
+    const int number = static_cast<int>(status), kind = number / 1000 * 1000;
+    const bool memory = status == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED || status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
+    if (kind == static_cast<int>(CUDNN_STATUS_NOT_SUPPORTED) || (kind == static_cast<int>(CUDNN_STATUS_INTERNAL_ERROR) && !memory)) return true;
+    check(status, call);
+    return false;
+}
+
 /// A descriptor of cuDNN's.
 class Descriptor {
 public:
@@ -70,27 +79,31 @@ enum class ConvKind { forward, backward_data, backward_weights };
 enum ConvTensor : std::int64_t { conv_x = 1, conv_w = 2, conv_y = 3 };
 
 /// Images [batch, height, width, channels], or weights, as cuDNN wants to know them: sizes channels first, strides as they lie.
-inline Descriptor image_descriptor(ConvTensor number, index_t batch, index_t channels, index_t height, index_t width) {
+inline Descriptor image_descriptor(ConvTensor number, std::int64_t alignment, index_t batch, index_t channels, index_t height, index_t width) {
     const std::array<std::int64_t, 4> sizes{batch, channels, height, width}, strides{height * width * channels, 1, width * channels, channels};
     Descriptor tensor(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
     tensor.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, CUDNN_DATA_FLOAT)
         .set(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, sizes)
         .set(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, strides)
         .set(CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_TYPE_INT64, std::int64_t{number})
-        .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, std::int64_t{sizeof(float)});
+        .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, CUDNN_TYPE_INT64, alignment);
     return std::move(tensor).finalized();
 }
 
-/// Zeros behind the last row or column with which cuDNN computes as many outputs as `out`, or nothing: then the last `stride` values or more are not read, and
-/// cuDNN would make another output of them.
+/// Zeros behind the last row or column with which cuDNN computes as many outputs as `out`: as many as before it, which all engines take, or as few as can be.
+/// Nothing where the last `stride` values or more are not read: cuDNN would make another output of them.
 constexpr std::optional<index_t> zeros_behind(index_t in, index_t before, index_t kernel, index_t dilation, index_t stride, index_t out) {
-    const index_t window = (kernel - 1) * dilation + 1, zeros = std::max<index_t>((out - 1) * stride + window - before - in, 0);
-    if ((in + before + zeros - window) / stride + 1 != out) return std::nullopt;
-    return zeros;
+    const index_t window = (kernel - 1) * dilation + 1, fewest = std::max<index_t>((out - 1) * stride + window - before - in, 0);
+    for (const index_t zeros : {before, fewest})
+        if (in + before + zeros >= window && (in + before + zeros - window) / stride + 1 == out) return zeros;
+    return std::nullopt;
 }
 
+/// What x, w and y are aligned to at least, in bytes.
+using ConvAlignment = std::array<std::int64_t, 3>;
+
 /// The operation of a convolution; none where cuDNN's definition has no such one. Needs no device.
-inline std::optional<Descriptor> conv_operation(ConvKind kind, const Conv2dDims& d) {
+inline std::optional<Descriptor> conv_operation(ConvKind kind, const Conv2dDims& d, const ConvAlignment& aligned = {16, 16, 16}) {
     const auto below = zeros_behind(d.height, d.pad_top, d.kernel_h, d.dilation_h, d.stride_h, d.out_height);
     const auto right = zeros_behind(d.width, d.pad_left, d.kernel_w, d.dilation_w, d.stride_w, d.out_width);
     if (!below || !right) return std::nullopt;
@@ -104,14 +117,15 @@ inline std::optional<Descriptor> conv_operation(ConvKind kind, const Conv2dDims&
         .set(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, CUDNN_TYPE_INT64, Pair{d.pad_top, d.pad_left})
         .set(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, CUDNN_TYPE_INT64, Pair{*below, *right});
     conv = std::move(conv).finalized();
-    const Descriptor x = image_descriptor(conv_x, d.batch, d.in_channels, d.height, d.width);
-    const Descriptor w = image_descriptor(conv_w, d.out_channels, d.in_channels / d.groups, d.kernel_h, d.kernel_w);
-    const Descriptor y = image_descriptor(conv_y, d.batch, d.out_channels, d.out_height, d.out_width);
+    const Descriptor x = image_descriptor(conv_x, aligned[0], d.batch, d.in_channels, d.height, d.width);
+    const Descriptor w = image_descriptor(conv_w, aligned[1], d.out_channels, d.in_channels / d.groups, d.kernel_h, d.kernel_w);
+    const Descriptor y = image_descriptor(conv_y, aligned[2], d.batch, d.out_channels, d.out_height, d.out_width);
     const float one = 1, zero = 0;
-    const auto operation = [&](auto type, auto of_conv, auto of_x, auto of_w, auto of_y, auto alpha, auto beta) {
+    const auto operation = [&](auto type, auto of_conv, auto of_x, auto of_w, auto of_y, auto alpha, auto beta) -> std::optional<Descriptor> {
         Descriptor made(type);
         made.set(of_conv, conv).set(of_x, x).set(of_w, w).set(of_y, y).set(alpha, CUDNN_TYPE_FLOAT, one).set(beta, CUDNN_TYPE_FLOAT, zero);
-        return std::move(made).finalized();
+        if (not_supported(made.try_finalize(), "cudnnBackendFinalize")) return std::nullopt;
+        return made;
     };
     switch (kind) {
         case ConvKind::forward:
@@ -149,9 +163,13 @@ public:
     bool run(ConvKind kind, const Conv2dDims& d, bool tf32, bool strict, const float* x, const float* w, const float* y) {
         const std::lock_guard lock(queue_.mutex());
         queue_.use();
+        const ConvAlignment aligned{alignment(x), alignment(w), alignment(y)};
         const Key key{static_cast<int>(kind),
                       tf32,
                       strict,
+                      aligned[0],
+                      aligned[1],
+                      aligned[2],
                       d.batch,
                       d.height,
                       d.width,
@@ -169,21 +187,31 @@ public:
                       d.out_width,
                       d.groups};
         auto found = plans_.find(key);
-        if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, tf32, strict)).first;
+        if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, aligned, tf32, strict)).first;
         if (!found->second) return false;
         // What is written is not const where it comes from.
         const std::array<void*, 3> pointers{const_cast<float*>(x), const_cast<float*>(w), const_cast<float*>(y)};
         Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
         pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, std::array<std::int64_t, 3>{conv_x, conv_w, conv_y})
             .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, pointers)
-            .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, queue_.workspace());
+            .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, queue_.workspace(found->second->workspace));
         pack = std::move(pack).finalized();
-        check(cudnnBackendExecute(handle_, found->second->get(), pack.get()), "cudnnBackendExecute");
+        check(cudnnBackendExecute(handle_, found->second->plan.get(), pack.get()), "cudnnBackendExecute");
         return true;
     }
 
 private:
-    using Key = std::array<index_t, 19>;
+    using Key = std::array<index_t, 22>;
+    struct Plan {
+        Descriptor config, plan;
+        index_t workspace;
+    };
+
+    /// Up to 16 bytes; all that we allocate has them, parts of it may not.
+    static std::int64_t alignment(const void* address) {
+        const auto bits = reinterpret_cast<std::uintptr_t>(address);
+        return static_cast<std::int64_t>(std::min<std::uintptr_t>(bits & (~bits + 1), 16));
+    }
 
     explicit Convolutions(Queue& queue) : queue_(queue) {
         queue.use();
@@ -206,17 +234,17 @@ private:
                 return false;
         return true;
     }
-    /// The first that cuDNN's heuristics advise, that is allowed and that fits into our workspace.
-    std::optional<Descriptor> plan(ConvKind kind, const Conv2dDims& d, bool tf32, bool strict) {
-        const std::optional<Descriptor> operation = conv_operation(kind, d);
+    /// The first that cuDNN's heuristics advise and that is allowed.
+    std::optional<Plan> plan(ConvKind kind, const Conv2dDims& d, const ConvAlignment& aligned, bool tf32, bool strict) {
+        const std::optional<Descriptor> operation = conv_operation(kind, d, aligned);
         if (!operation) return std::nullopt;
         Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
         graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, *operation).set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, handle_);
-        graph = std::move(graph).finalized();
+        if (not_supported(graph.try_finalize(), "cudnnBackendFinalize")) return std::nullopt;
         for (const cudnnBackendHeurMode_t mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
             Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
             heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph).set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, mode);
-            if (heuristic.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
+            if (not_supported(heuristic.try_finalize(), "cudnnBackendFinalize")) continue;
             std::vector<Descriptor> configs;
             std::vector<cudnnBackendDescriptor_t> room;
             for (int i = 0; i < 64; ++i) room.push_back(configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).get());
@@ -225,10 +253,10 @@ private:
                 if (!allowed(configs[i], tf32, strict)) continue;
                 Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
                 plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configs[i]).set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle_);
-                if (plan.try_finalize() != CUDNN_STATUS_SUCCESS) continue;
-                std::vector<std::int64_t> workspace(1);
-                plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, workspace);
-                if (workspace[0] <= Queue::workspace_bytes) return plan;
+                if (not_supported(plan.try_finalize(), "cudnnBackendFinalize")) continue;
+                std::vector<std::int64_t> bytes(1);
+                plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, bytes);
+                if (bytes[0] <= Queue::largest_workspace) return Plan{std::move(configs[i]), std::move(plan), bytes[0]};
             }
         }
         return std::nullopt;
@@ -236,7 +264,7 @@ private:
 
     Queue& queue_;
     cudnnHandle_t handle_ = nullptr;
-    std::map<Key, std::optional<Descriptor>> plans_;
+    std::map<Key, std::optional<Plan>> plans_;
 };
 
 }  // namespace dla::cuda

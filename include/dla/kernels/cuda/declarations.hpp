@@ -21,8 +21,9 @@ struct ChannelCut {
 
 /// What a block adds up of a loss.
 struct LossPart {
-    double loss = 0;
-    std::int64_t correct = 0, bad = -1;  ///< bad: first value of a target that is not finite
+    double loss = 0, weight = 0;  ///< weight: of rows with class numbers, their class weights
+    std::int64_t correct = 0, counted = 0;
+    std::int64_t bad = -1;  ///< first value of a target that is not finite
 };
 
 }  // namespace cuda
@@ -95,9 +96,8 @@ DLA_GLOBAL void dla_cuda_softmax_forward(NormDims d, int lanes, bool logarithm, 
 DLA_GLOBAL void dla_cuda_softmax_backward(NormDims d, int lanes, bool logarithm, const float* y, const float* dy, float* dx);
 DLA_GLOBAL void dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole);
 DLA_GLOBAL void dla_cuda_cross_entropy(CrossEntropyDims d, int lanes, const float* logits, const std::int32_t* labels, const float* class_weights,
-                                       const LossResult* own, const LossResult* whole, cuda::LossPart* parts, float* dlogits);
-DLA_GLOBAL void dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* own, const LossResult* whole,
-                                              LossResult* result);
+                                       const LossResult* whole, cuda::LossPart* parts, float* dlogits);
+DLA_GLOBAL void dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* whole, LossResult* result);
 DLA_GLOBAL void dla_cuda_cross_entropy_soft(CrossEntropyDims d, int lanes, const float* logits, const float* targets, const float* class_weights,
                                             cuda::LossPart* parts, float* dlogits);
 

@@ -7,6 +7,7 @@
 #include <cublasLt.h>
 
 #include <map>
+#include <optional>
 
 namespace dla::cuda {
 
@@ -53,8 +54,10 @@ public:
         return *own;
     }
 
-    /// C = op(A) op(B) + beta C + bias; see the contract. requires: m, n and k are not 0
-    void run(const GemmDims& d, bool tf32, const float* a, const float* b, const float* bias, float beta, float* c) {
+    /// C = op(A) op(B) + beta C + bias; see the contract. False, and nothing is done, where cuBLASLt has no algorithm that adds the bias as well; of the
+    /// product alone that is an error. requires: m, n and k are not 0
+    bool run(const GemmDims& d, bool tf32, const float* a, const float* b, const float* bias, float beta, float* c) {
+        if (bias != nullptr && alignment_of(bias) < 16) return false;  // which no preference tells cuBLASLt
         const std::lock_guard lock(queue_.mutex());
         queue_.use();
         // cuBLASLt's matrices have columns next to each other: to it ours are transposed, and C^T = op(B)^T op(A)^T.
@@ -80,14 +83,19 @@ public:
                       alignment_of(c)};
         auto found = algorithms_.find(key);
         if (found == algorithms_.end()) found = algorithms_.emplace(key, advice(key, product, first, second, result)).first;
+        if (!found->second) {
+            if (bias != nullptr) return false;
+            fail(ErrorCode::device, "cuBLASLt", text("has no algorithm for a product of [", d.m, ", ", d.k, "] and [", d.k, ", ", d.n, "] in float").view());
+        }
         const float one = 1;
-        check(cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &found->second, queue_.workspace(), workspace_bytes,
+        check(cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &*found->second, queue_.workspace(), workspace_bytes,
                              queue_.stream()),
               "cublasLtMatmul");
+        return true;
     }
 
 private:
-    static constexpr std::size_t workspace_bytes = static_cast<std::size_t>(Queue::workspace_bytes);
+    static constexpr std::size_t workspace_bytes = static_cast<std::size_t>(Queue::usual_workspace);
     /// All that an algorithm may depend on.
     struct Key {
         index_t m, n, k;
@@ -112,7 +120,8 @@ private:
         check(cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns), rows),
               "cublasLtMatrixLayoutCreate");
     }
-    cublasLtMatmulAlgo_t advice(const Key& key, const LtProduct& product, const LtLayout& first, const LtLayout& second, const LtLayout& result) {
+    std::optional<cublasLtMatmulAlgo_t> advice(const Key& key, const LtProduct& product, const LtLayout& first, const LtLayout& second,
+                                               const LtLayout& result) {
         LtPreference preference;
         check(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
         set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
@@ -120,18 +129,20 @@ private:
         set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.a_alignment);
         set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.c_alignment);
         set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.c_alignment);
-        cublasLtMatmulHeuristicResult_t best{};
+        std::array<cublasLtMatmulHeuristicResult_t, 8> results{};
         int count = 0;
-        check(cublasLtMatmulAlgoGetHeuristic(handle_, product, first, second, result, result, preference, 1, &best, &count), "cublasLtMatmulAlgoGetHeuristic");
-        if (count == 0)
-            fail(ErrorCode::device, "cuBLASLt",
-                 text("has no algorithm for a product of [", key.m, ", ", key.k, "] and [", key.k, ", ", key.n, "] in float").view());
-        return best.algo;
+        const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, product, first, second, result, result, preference,
+                                                                     static_cast<int>(results.size()), results.data(), &count);
+        if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return std::nullopt;
+        check(status, "cublasLtMatmulAlgoGetHeuristic");
+        for (int i = 0; i < count; ++i)
+            if (results[static_cast<std::size_t>(i)].state == CUBLAS_STATUS_SUCCESS) return results[static_cast<std::size_t>(i)].algo;
+        return std::nullopt;
     }
 
     Queue& queue_;
     cublasLtHandle_t handle_ = nullptr;
-    std::map<Key, cublasLtMatmulAlgo_t> algorithms_;
+    std::map<Key, std::optional<cublasLtMatmulAlgo_t>> algorithms_;
 };
 
 }  // namespace dla::cuda
@@ -142,10 +153,12 @@ inline index_t gemm_scratch(const Cuda<float>&, const GemmDims&) { return 0; }
 inline void gemm(const Cuda<float>& p, detail::DeviceScratch, const GemmDims& d, detail::ConstDeviceFloats a, detail::ConstDeviceFloats b,
                  detail::ConstDeviceFloats bias, float beta, detail::DeviceFloats c) {
     if (d.m * d.n == 0) return;
-    if (d.k == 0)
-        cuda::launch(p, cuda::kernels::bias_rows, cuda::Blocks::over(d.m * d.n), d.m, d.n, beta, bias, c);
-    else
-        cuda::Products::of(p.queue()).run(d, p.tf32, a.address(), b.address(), bias.address(), beta, c.address());
+    const auto bias_rows = [&](float factor) { cuda::launch(p, cuda::kernels::bias_rows, cuda::Blocks::over(d.m * d.n), d.m, d.n, factor, bias, c); };
+    if (d.k == 0) return bias_rows(beta);
+    cuda::Products& products = cuda::Products::of(p.queue());
+    if (products.run(d, p.tf32, a.address(), b.address(), bias.address(), beta, c.address())) return;
+    products.run(d, p.tf32, a.address(), b.address(), nullptr, beta, c.address());
+    bias_rows(1);
 }
 
 }  // namespace dla

@@ -42,13 +42,14 @@ __global__ void __launch_bounds__(256)
         sum = device::block_sum(sum, room);
         squares = device::block_sum(squares, room);
         const device::Moments m(static_cast<double>(d.group_values()), shift, sum, squares, eps);
-        const float mu = static_cast<float>(m.mean), scale = static_cast<float>(m.invstd);
+        const float scale = static_cast<float>(m.invstd);
         DLA_ROLLED
         for (index_t k = threadIdx.x; k < d.group_values(); k += blockDim.x) {
             const device::GroupPlace place(d, n, g, k);
-            y[place.at] = (x[place.at] - mu) * scale * device::gain(w, place.channel) + device::shift(b, place.channel);
+            const float distance = static_cast<float>(static_cast<double>(x[place.at]) - m.mean);
+            y[place.at] = distance * scale * device::gain(w, place.channel) + device::shift(b, place.channel);
         }
-        if (threadIdx.x == 0 && mean != nullptr) mean[of] = mu;
+        if (threadIdx.x == 0 && mean != nullptr) mean[of] = static_cast<float>(m.mean);
         if (threadIdx.x == 0 && invstd != nullptr) invstd[of] = scale;
     }
 }

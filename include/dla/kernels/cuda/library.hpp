@@ -30,6 +30,8 @@ inline constexpr std::array<const char*, static_cast<std::size_t>(KernelIndex::c
 };
 #undef DLA_CUDA_KERNEL
 
+inline namespace DLA_CUDA_TAG {
+
 /// The kernels of one device, found when they are first asked for.
 class Library {
 public:
@@ -66,5 +68,7 @@ private:
     int device_;
     std::array<const void*, kernel_names.size()> kernels_{};
 };
+
+}  // namespace DLA_CUDA_TAG
 
 }  // namespace dla::cuda

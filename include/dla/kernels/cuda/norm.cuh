@@ -150,10 +150,11 @@ __global__ void __launch_bounds__(256) dla_cuda_layer_norm_forward(index_t rows,
         sum = device::block_sum(sum, room);
         squares = device::block_sum(squares, room);  // all have read in[0] by now: y may be x
         const device::Moments m(static_cast<double>(columns), shift, sum, squares, eps);
-        const float mu = static_cast<float>(m.mean), scale = static_cast<float>(m.invstd);
+        const float scale = static_cast<float>(m.invstd);
         DLA_ROLLED
-        for (index_t c = threadIdx.x; c < columns; c += blockDim.x) y[r * columns + c] = (in[c] - mu) * scale * device::gain(w, c) + device::shift(b, c);
-        if (threadIdx.x == 0 && mean != nullptr) mean[r] = mu;
+        for (index_t c = threadIdx.x; c < columns; c += blockDim.x)
+            y[r * columns + c] = static_cast<float>(static_cast<double>(in[c]) - m.mean) * scale * device::gain(w, c) + device::shift(b, c);
+        if (threadIdx.x == 0 && mean != nullptr) mean[r] = static_cast<float>(m.mean);
         if (threadIdx.x == 0 && invstd != nullptr) invstd[r] = scale;
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Optimizer steps on a CUDA device, operation by operation those of the reference.
+// Optimizer steps on a CUDA device: the reference's operations, of which the compiler may fuse products and sums.
 #pragma once
 
 #include <dla/kernels/cuda/block.cuh>

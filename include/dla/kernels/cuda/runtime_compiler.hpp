@@ -8,9 +8,12 @@
 
 #include <nvrtc.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <sys/stat.h>
@@ -23,32 +26,47 @@ inline void check(nvrtcResult status, const char* call) {
     if (status != NVRTC_SUCCESS) fail(ErrorCode::device, call, nvrtcGetErrorString(status));
 }
 
-/// Machine code of all kernels for an architecture as nvcc names it (sm_90). Needs no device. Throws Error(device) with what the compiler said.
-inline std::vector<char> compile_kernels(const std::string& architecture) {
+inline constexpr const char* compile_options[] = {"--std=c++20", "--device-as-default-execution-space"};
+
+/// All kernels for a target as nvcc names it: machine code for sm_90, PTX, which the driver compiles, for compute_90. Needs no device. Throws Error(device)
+/// with what the compiler said.
+inline std::vector<char> compile_kernels(const std::string& target) {
     std::vector<const char*> names, texts;
     for (const Source& source : device_sources) {
         names.push_back(source.name);
         texts.push_back(source.text);
     }
-    nvrtcProgram program = nullptr;
-    check(nvrtcCreateProgram(&program, "#include <dla/kernels/cuda/all.cuh>\n", "dla_cuda_kernels.cu", static_cast<int>(names.size()), texts.data(),
-                             names.data()),
+    nvrtcProgram made = nullptr;
+    check(nvrtcCreateProgram(&made, "#include <dla/kernels/cuda/all.cuh>\n", "dla_cuda_kernels.cu", static_cast<int>(names.size()), texts.data(), names.data()),
           "nvrtcCreateProgram");
-    const std::string target = "--gpu-architecture=" + architecture;
-    const char* options[] = {target.c_str(), "--std=c++20", "--device-as-default-execution-space", "--extra-device-vectorization"};
-    if (nvrtcCompileProgram(program, 4, options) != NVRTC_SUCCESS) {
-        std::size_t size = 0;
-        check(nvrtcGetProgramLogSize(program, &size), "nvrtcGetProgramLogSize");
-        std::string log(size, '\0');
-        check(nvrtcGetProgramLog(program, log.data()), "nvrtcGetProgramLog");
-        fail(ErrorCode::device, "NVRTC", "cannot compile the kernels for " + architecture + ":\n" + log.c_str());
-    }
+    const auto destroy = [](nvrtcProgram p) { (void)nvrtcDestroyProgram(&p); };
+    const std::unique_ptr<std::remove_pointer_t<nvrtcProgram>, decltype(destroy)> program(made, destroy);
+    const std::string architecture = "--gpu-architecture=" + target;
+    std::vector<const char*> options(std::begin(compile_options), std::end(compile_options));
+    options.push_back(architecture.c_str());
     std::size_t size = 0;
-    check(nvrtcGetCUBINSize(program, &size), "nvrtcGetCUBINSize");
+    if (nvrtcCompileProgram(made, static_cast<int>(options.size()), options.data()) != NVRTC_SUCCESS) {
+        check(nvrtcGetProgramLogSize(made, &size), "nvrtcGetProgramLogSize");
+        std::string log(size, '\0');
+        check(nvrtcGetProgramLog(made, log.data()), "nvrtcGetProgramLog");
+        fail(ErrorCode::device, "NVRTC", "cannot compile the kernels for " + target + ":\n" + log.c_str());
+    }
+    const bool machine_code = target.starts_with("sm_");
+    check(machine_code ? nvrtcGetCUBINSize(made, &size) : nvrtcGetPTXSize(made, &size), "nvrtcGetCUBINSize");
     std::vector<char> code(size);
-    check(nvrtcGetCUBIN(program, code.data()), "nvrtcGetCUBIN");
-    check(nvrtcDestroyProgram(&program), "nvrtcDestroyProgram");
+    check(machine_code ? nvrtcGetCUBIN(made, code.data()) : nvrtcGetPTX(made, code.data()), "nvrtcGetCUBIN");
     return code;
+}
+
+/// What to compile for a device: its own machine code if this NVRTC knows it, else PTX for the latest that it knows.
+inline std::string target_of(int major, int minor) {
+    int count = 0;
+    check(nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs");
+    std::vector<int> known(static_cast<std::size_t>(count));
+    check(nvrtcGetSupportedArchs(known.data()), "nvrtcGetSupportedArchs");
+    const int own = 10 * major + minor;
+    if (std::find(known.begin(), known.end(), own) != known.end()) return "sm_" + std::to_string(own);
+    return "compute_" + std::to_string(known.empty() ? own : *std::max_element(known.begin(), known.end()));
 }
 
 /// Where compiled kernels are kept: $DLA_CUDA_CACHE, $XDG_CACHE_HOME/dla or ~/.cache/dla; "" where there is no such place.
@@ -86,7 +104,7 @@ inline std::vector<char> read_cached(const std::string& file) {
 /// Keeps it, or not: a cache that cannot be written costs time and nothing else.
 inline void write_cached(const std::string& folder, const std::string& file, const std::vector<char>& code) {
     for (std::size_t end = folder.find('/', 1);; end = folder.find('/', end + 1)) {
-        (void)mkdir(folder.substr(0, end).c_str(), 0777);
+        (void)mkdir(folder.substr(0, end).c_str(), 0700);
         if (end == std::string::npos) break;
     }
     const std::string beside = file + "." + std::to_string(getpid());  // renamed when it is whole: other processes may read
@@ -97,24 +115,32 @@ inline void write_cached(const std::string& folder, const std::string& file, con
     if (std::fclose(out) != 0 || !written || std::rename(beside.c_str(), file.c_str()) != 0) (void)std::remove(beside.c_str());
 }
 
-/// The kernels for an architecture, from the cache or compiled now. The name of the file has a hash of the sources and the compiler's version.
-inline std::vector<char> cached_kernels(const std::string& architecture) {
+/// Where the kernels for a target are kept, "" for nowhere. The name has a hash of the sources, the options and the compiler's version.
+inline std::string cached_file(const std::string& target) {
     int major = 0, minor = 0;
     check(nvrtcVersion(&major, &minor), "nvrtcVersion");
     Fnv1a hash;
     hash.add(std::to_string(major) + "." + std::to_string(minor));
+    for (const char* option : compile_options) hash.add(option);
     for (const Source& source : device_sources) {
         hash.add(source.name);
         hash.add(source.text);
     }
-    const std::string folder = cache_folder(), file = folder + "/cuda-" + to_hex(hash.value()) + "-" + architecture + ".cubin";
-    if (folder.empty()) return compile_kernels(architecture);
-    std::vector<char> code = read_cached(file);
-    if (code.empty()) {
-        code = compile_kernels(architecture);
-        write_cached(folder, file, code);
-    }
+    const std::string folder = cache_folder();
+    return folder.empty() ? "" : folder + "/cuda-" + to_hex(hash.value()) + "-" + target;
+}
+
+/// Compiled now, and kept.
+inline std::vector<char> fresh_kernels(const std::string& target) {
+    std::vector<char> code = compile_kernels(target);
+    if (const std::string file = cached_file(target); !file.empty()) write_cached(cache_folder(), file, code);
     return code;
+}
+/// From the cache, or compiled now.
+inline std::vector<char> cached_kernels(const std::string& target) {
+    const std::string file = cached_file(target);
+    std::vector<char> code = file.empty() ? std::vector<char>() : read_cached(file);
+    return code.empty() ? fresh_kernels(target) : code;
 }
 
 /// Loads them on a device.
@@ -122,9 +148,13 @@ inline cudaLibrary_t load_compiled(int device) {
     int major = 0, minor = 0;
     check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "cudaDeviceGetAttribute");
-    const std::vector<char> code = cached_kernels("sm_" + std::to_string(major) + std::to_string(minor));
+    const std::string target = target_of(major, minor);
     cudaLibrary_t library = nullptr;
-    check(cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0), "cudaLibraryLoadData");
+    const auto load = [&](const std::vector<char>& code) { return cudaLibraryLoadData(&library, code.data(), nullptr, nullptr, 0, nullptr, nullptr, 0); };
+    if (load(cached_kernels(target)) != cudaSuccess) {
+        (void)cudaGetLastError();
+        check(load(fresh_kernels(target)), "cudaLibraryLoadData");  // what was kept may be good for nothing
+    }
     return library;
 }
 

@@ -113,10 +113,10 @@ __global__ void __launch_bounds__(256) dla_cuda_softmax_backward(NormDims d, int
     }
 }
 
-/// *whole = summed weight and number of the rows that count, or the first bad label. One block.
-__global__ void __launch_bounds__(256) dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
-    __shared__ double sums[device::block_size];
-    __shared__ std::int64_t counts[device::block_size];
+/// *whole = summed weight and number of the rows that count, or the first bad label. One block of 1024 threads.
+__global__ void __launch_bounds__(1024) dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
+    __shared__ double sums[1024];
+    __shared__ std::int64_t counts[1024];
     double weight = 0;
     std::int64_t counted = 0, bad = -1;
     DLA_ROLLED
@@ -144,17 +144,15 @@ __global__ void __launch_bounds__(256) dla_cuda_label_weights(CrossEntropyDims d
     }
 }
 
-/// Loss and gradient of rows, as the reference defines them; `own` are these rows' label weights, `whole` (or null) those of the batch of which they are a
-/// part. Where one of the two names a bad label, nothing is evaluated. A part of the loss for each block.
-__global__ void __launch_bounds__(256)
-    dla_cuda_cross_entropy(CrossEntropyDims d, int lanes, const float* logits, const std::int32_t* labels, const float* class_weights, const LossResult* own,
-                           const LossResult* whole, cuda::LossPart* parts, float* dlogits) {
+/// Loss and gradient of rows, as the reference defines them; `whole`: label weights of these rows, or of the batch of which they are a part. Where it names a
+/// bad label, nothing is evaluated. A part of the loss for each block.
+__global__ void __launch_bounds__(256) dla_cuda_cross_entropy(CrossEntropyDims d, int lanes, const float* logits, const std::int32_t* labels,
+                                                              const float* class_weights, const LossResult* whole, cuda::LossPart* parts, float* dlogits) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const device::Team team(lanes);
     cuda::LossPart mine;
-    const bool good = own->bad_row < 0 && (whole == nullptr || whole->bad_row < 0);
-    const bool here = good && team.row < d.rows, counts_too = here && labels[team.row] != d.ignore_index;
+    const bool here = whole->bad_row < 0 && team.row < d.rows, counts_too = here && labels[team.row] != d.ignore_index;
     const index_t n = counts_too ? d.classes : 0;
     const float* row = logits + (here ? team.row * d.classes : 0);
     const device::RowSum of_row(team, n, row, 1);
@@ -162,13 +160,17 @@ __global__ void __launch_bounds__(256)
     __syncwarp();  // dlogits may be logits: nobody writes before all have read
     if (counts_too) {
         const std::int32_t label = labels[team.row];
-        const double smooth = d.label_smoothing, divisor = !d.mean ? 1.0 : whole != nullptr ? whole->weight : own->weight;
+        const double smooth = d.label_smoothing, divisor = d.mean ? whole->weight : 1.0;
         const auto weight = [&](index_t c) { return class_weights != nullptr ? static_cast<double>(class_weights[c]) : 1.0; };
         const double hard = smooth > 0 ? (1 - smooth) * weight(label) : weight(label);
         double total = hard;  // of the coefficients of the negative logarithms
         if (smooth > 0)
             for (index_t c = 0; c < n; ++c) total += smooth / static_cast<double>(n) * weight(c);
-        if (team.lane == 0 && best == label) mine.correct = 1;
+        if (team.lane == 0) {
+            mine.weight = weight(label);
+            mine.counted = 1;
+            mine.correct = best == label ? 1 : 0;
+        }
         DLA_ROLLED
         for (index_t c = team.lane; c < n; c += lanes) {
             const float value = row[c];
@@ -187,26 +189,23 @@ __global__ void __launch_bounds__(256)
     device::write_part(mine, sums, counts, parts + blockIdx.x);
 }
 
-/// *result of the parts of `count` blocks. One block.
-__global__ void __launch_bounds__(256) dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* own,
-                                                                     const LossResult* whole, LossResult* result) {
+/// *result of the parts of `count` blocks; NaN where `whole` names a bad label. One block.
+__global__ void __launch_bounds__(256)
+    dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* whole, LossResult* result) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const cuda::LossPart all = device::join_parts(count, parts, sums, counts);
     if (threadIdx.x != 0) return;
     LossResult out;
-    if (whole != nullptr && whole->bad_row >= 0) {
+    if (whole->bad_row >= 0) {
         out.bad_row = whole->bad_row;
         out.bad_label = whole->bad_label;
         out.loss = NAN;
-    } else if (own->bad_row >= 0) {
-        out.bad_row = own->bad_row;
-        out.bad_label = own->bad_label;
     } else {
-        out.weight = own->weight;
-        out.counted = own->counted;
+        out.weight = all.weight;
+        out.counted = all.counted;
         out.correct = all.correct;
-        out.loss = all.loss / (!d.mean ? 1.0 : whole != nullptr ? whole->weight : own->weight);
+        out.loss = all.loss / (d.mean ? whole->weight : 1.0);
     }
     *result = out;
 }
@@ -236,6 +235,7 @@ __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_soft(CrossEntropyD
         if (!(target[c] - target[c] == 0)) mine.bad = device::earlier(mine.bad, team.row * d.classes + c);
     }
     total = device::team_sum(total, lanes);
+    __syncwarp();  // dlogits may be logits: nobody writes before all have read
     if (here && team.lane == 0 && best == meant) mine.correct = 1;
     DLA_ROLLED
     for (index_t c = team.lane; dlogits != nullptr && c < n; c += lanes)

@@ -44,7 +44,7 @@ inline index_t cross_entropy_scratch(const Cuda<float>&, const CrossEntropyDims&
 
 inline void label_weights(const Cuda<float>& p, const CrossEntropyDims& d, DevicePtr<const std::int32_t> labels, detail::ConstDeviceFloats class_weights,
                           DevicePtr<LossResult> whole) {
-    cuda::launch(p, cuda::kernels::label_weights, cuda::Blocks{}, d, labels, class_weights, whole);
+    cuda::launch(p, cuda::kernels::label_weights, cuda::Blocks{.threads = 1024}, d, labels, class_weights, whole);
 }
 
 inline void cross_entropy(const Cuda<float>& p, detail::DeviceScratch scratch, const CrossEntropyDims& d, detail::ConstDeviceFloats logits,
@@ -54,9 +54,12 @@ inline void cross_entropy(const Cuda<float>& p, detail::DeviceScratch scratch, c
     const auto parts = Cuda<float>::pointer_cast<cuda::LossPart>(scratch + detail::own_weights_bytes);
     const int lanes = detail::lanes_of(d);
     const cuda::Blocks blocks = cuda::blocks_of_rows(d.rows, lanes);
-    label_weights(p, d, labels, class_weights, own);
-    cuda::launch(p, cuda::kernels::cross_entropy, blocks, d, lanes, logits, labels, class_weights, own, whole, parts, dlogits);
-    cuda::launch(p, cuda::kernels::cross_entropy_finish, cuda::Blocks{}, d, blocks.x, parts, own, whole, result);
+    if (!whole) {
+        label_weights(p, d, labels, class_weights, own);
+        whole = own;
+    }
+    cuda::launch(p, cuda::kernels::cross_entropy, blocks, d, lanes, logits, labels, class_weights, whole, parts, dlogits);
+    cuda::launch(p, cuda::kernels::cross_entropy_finish, cuda::Blocks{}, d, blocks.x, parts, whole, result);
 }
 
 inline void cross_entropy_soft(const Cuda<float>& p, detail::DeviceScratch scratch, const CrossEntropyDims& d, detail::ConstDeviceFloats logits,

@@ -127,6 +127,11 @@ using uint64_t = unsigned long;
 #define DLA_TAG_TARGET plain
 #endif
 #define DLA_ABI_TAG DLA_TAG_EXPAND(DLA_TAG_SIMD, DLA_TAG_THREADS, DLA_TAG_MATH, DLA_TAG_TARGET)
+#if defined(DLA_CUDA_KERNELS_EXTERN)
+#define DLA_CUDA_TAG abi_cuda_object
+#else
+#define DLA_CUDA_TAG abi_cuda_nvrtc
+#endif
 #if defined(DLA_HAVE_ZLIB)
 #define DLA_ZLIB_TAG abi_zlib
 #else
@@ -249,11 +254,17 @@ template <class T>
 __device__ T block_sum(T value, T* room) {
     return block_join(value, room, [](T a, T b) { return plus(a, b); });
 }
-__device__ inline void write_part(const cuda::LossPart& mine, double* sums, std::int64_t* counts, cuda::LossPart* part) {
+__device__ inline cuda::LossPart block_loss(const cuda::LossPart& mine, double* sums, std::int64_t* counts) {
     cuda::LossPart all;
     all.loss = block_sum(mine.loss, sums);
+    all.weight = block_sum(mine.weight, sums);
     all.correct = block_sum(mine.correct, counts);
+    all.counted = block_sum(mine.counted, counts);
     all.bad = block_join(mine.bad, counts, [](std::int64_t a, std::int64_t b) { return earlier(a, b); });
+    return all;
+}
+__device__ inline void write_part(const cuda::LossPart& mine, double* sums, std::int64_t* counts, cuda::LossPart* part) {
+    const cuda::LossPart all = block_loss(mine, sums, counts);
     if (threadIdx.x == 0) *part = all;
 }
 __device__ inline cuda::LossPart join_parts(index_t count, const cuda::LossPart* parts, double* sums, std::int64_t* counts) {
@@ -261,14 +272,12 @@ __device__ inline cuda::LossPart join_parts(index_t count, const cuda::LossPart*
     DLA_ROLLED
     for (index_t i = threadIdx.x; i < count; i += blockDim.x) {
         mine.loss += parts[i].loss;
+        mine.weight += parts[i].weight;
         mine.correct += parts[i].correct;
+        mine.counted += parts[i].counted;
         mine.bad = earlier(mine.bad, parts[i].bad);
     }
-    cuda::LossPart all;
-    all.loss = block_sum(mine.loss, sums);
-    all.correct = block_sum(mine.correct, counts);
-    all.bad = block_join(mine.bad, counts, [](std::int64_t a, std::int64_t b) { return earlier(a, b); });
-    return all;
+    return block_loss(mine, sums, counts);
 }
 __device__ inline index_t own_channel(const cuda::ChannelCut& cut) { return static_cast<index_t>(blockIdx.x) * cut.lanes + threadIdx.x % cut.lanes; }
 __device__ inline index_t place_of(const cuda::ChannelCut& cut, index_t channel, index_t k) {
@@ -384,8 +393,9 @@ struct ChannelCut {
     constexpr index_t values() const { return outer * inner; }
 };
 struct LossPart {
-    double loss = 0;
-    std::int64_t correct = 0, bad = -1;
+    double loss = 0, weight = 0;
+    std::int64_t correct = 0, counted = 0;
+    std::int64_t bad = -1;
 };
 }
 extern "C" {
@@ -441,9 +451,8 @@ DLA_GLOBAL void dla_cuda_softmax_forward(NormDims d, int lanes, bool logarithm, 
 DLA_GLOBAL void dla_cuda_softmax_backward(NormDims d, int lanes, bool logarithm, const float* y, const float* dy, float* dx);
 DLA_GLOBAL void dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole);
 DLA_GLOBAL void dla_cuda_cross_entropy(CrossEntropyDims d, int lanes, const float* logits, const std::int32_t* labels, const float* class_weights,
-                                       const LossResult* own, const LossResult* whole, cuda::LossPart* parts, float* dlogits);
-DLA_GLOBAL void dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* own, const LossResult* whole,
-                                              LossResult* result);
+                                       const LossResult* whole, cuda::LossPart* parts, float* dlogits);
+DLA_GLOBAL void dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* whole, LossResult* result);
 DLA_GLOBAL void dla_cuda_cross_entropy_soft(CrossEntropyDims d, int lanes, const float* logits, const float* targets, const float* class_weights,
                                             cuda::LossPart* parts, float* dlogits);
 DLA_GLOBAL void dla_cuda_column_sums(cuda::ChannelCut cut, const float* x, double* parts);
@@ -607,13 +616,14 @@ __global__ void __launch_bounds__(256)
         sum = device::block_sum(sum, room);
         squares = device::block_sum(squares, room);
         const device::Moments m(static_cast<double>(d.group_values()), shift, sum, squares, eps);
-        const float mu = static_cast<float>(m.mean), scale = static_cast<float>(m.invstd);
+        const float scale = static_cast<float>(m.invstd);
         DLA_ROLLED
         for (index_t k = threadIdx.x; k < d.group_values(); k += blockDim.x) {
             const device::GroupPlace place(d, n, g, k);
-            y[place.at] = (x[place.at] - mu) * scale * device::gain(w, place.channel) + device::shift(b, place.channel);
+            const float distance = static_cast<float>(static_cast<double>(x[place.at]) - m.mean);
+            y[place.at] = distance * scale * device::gain(w, place.channel) + device::shift(b, place.channel);
         }
-        if (threadIdx.x == 0 && mean != nullptr) mean[of] = mu;
+        if (threadIdx.x == 0 && mean != nullptr) mean[of] = static_cast<float>(m.mean);
         if (threadIdx.x == 0 && invstd != nullptr) invstd[of] = scale;
     }
 }
@@ -822,10 +832,11 @@ __global__ void __launch_bounds__(256) dla_cuda_layer_norm_forward(index_t rows,
         sum = device::block_sum(sum, room);
         squares = device::block_sum(squares, room);
         const device::Moments m(static_cast<double>(columns), shift, sum, squares, eps);
-        const float mu = static_cast<float>(m.mean), scale = static_cast<float>(m.invstd);
+        const float scale = static_cast<float>(m.invstd);
         DLA_ROLLED
-        for (index_t c = threadIdx.x; c < columns; c += blockDim.x) y[r * columns + c] = (in[c] - mu) * scale * device::gain(w, c) + device::shift(b, c);
-        if (threadIdx.x == 0 && mean != nullptr) mean[r] = mu;
+        for (index_t c = threadIdx.x; c < columns; c += blockDim.x)
+            y[r * columns + c] = static_cast<float>(static_cast<double>(in[c]) - m.mean) * scale * device::gain(w, c) + device::shift(b, c);
+        if (threadIdx.x == 0 && mean != nullptr) mean[r] = static_cast<float>(m.mean);
         if (threadIdx.x == 0 && invstd != nullptr) invstd[r] = scale;
     }
 }
@@ -1242,9 +1253,9 @@ __global__ void __launch_bounds__(256) dla_cuda_softmax_backward(NormDims d, int
         dx[at] = static_cast<float>(logarithm ? slope - std::exp(value) * sum : value * (slope - sum));
     }
 }
-__global__ void __launch_bounds__(256) dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
-    __shared__ double sums[device::block_size];
-    __shared__ std::int64_t counts[device::block_size];
+__global__ void __launch_bounds__(1024) dla_cuda_label_weights(CrossEntropyDims d, const std::int32_t* labels, const float* class_weights, LossResult* whole) {
+    __shared__ double sums[1024];
+    __shared__ std::int64_t counts[1024];
     double weight = 0;
     std::int64_t counted = 0, bad = -1;
     DLA_ROLLED
@@ -1271,15 +1282,13 @@ __global__ void __launch_bounds__(256) dla_cuda_label_weights(CrossEntropyDims d
         whole->counted = counted;
     }
 }
-__global__ void __launch_bounds__(256)
-    dla_cuda_cross_entropy(CrossEntropyDims d, int lanes, const float* logits, const std::int32_t* labels, const float* class_weights, const LossResult* own,
-                           const LossResult* whole, cuda::LossPart* parts, float* dlogits) {
+__global__ void __launch_bounds__(256) dla_cuda_cross_entropy(CrossEntropyDims d, int lanes, const float* logits, const std::int32_t* labels,
+                                                              const float* class_weights, const LossResult* whole, cuda::LossPart* parts, float* dlogits) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const device::Team team(lanes);
     cuda::LossPart mine;
-    const bool good = own->bad_row < 0 && (whole == nullptr || whole->bad_row < 0);
-    const bool here = good && team.row < d.rows, counts_too = here && labels[team.row] != d.ignore_index;
+    const bool here = whole->bad_row < 0 && team.row < d.rows, counts_too = here && labels[team.row] != d.ignore_index;
     const index_t n = counts_too ? d.classes : 0;
     const float* row = logits + (here ? team.row * d.classes : 0);
     const device::RowSum of_row(team, n, row, 1);
@@ -1287,13 +1296,17 @@ __global__ void __launch_bounds__(256)
     __syncwarp();
     if (counts_too) {
         const std::int32_t label = labels[team.row];
-        const double smooth = d.label_smoothing, divisor = !d.mean ? 1.0 : whole != nullptr ? whole->weight : own->weight;
+        const double smooth = d.label_smoothing, divisor = d.mean ? whole->weight : 1.0;
         const auto weight = [&](index_t c) { return class_weights != nullptr ? static_cast<double>(class_weights[c]) : 1.0; };
         const double hard = smooth > 0 ? (1 - smooth) * weight(label) : weight(label);
         double total = hard;
         if (smooth > 0)
             for (index_t c = 0; c < n; ++c) total += smooth / static_cast<double>(n) * weight(c);
-        if (team.lane == 0 && best == label) mine.correct = 1;
+        if (team.lane == 0) {
+            mine.weight = weight(label);
+            mine.counted = 1;
+            mine.correct = best == label ? 1 : 0;
+        }
         DLA_ROLLED
         for (index_t c = team.lane; c < n; c += lanes) {
             const float value = row[c];
@@ -1311,25 +1324,22 @@ __global__ void __launch_bounds__(256)
     }
     device::write_part(mine, sums, counts, parts + blockIdx.x);
 }
-__global__ void __launch_bounds__(256) dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* own,
-                                                                     const LossResult* whole, LossResult* result) {
+__global__ void __launch_bounds__(256)
+    dla_cuda_cross_entropy_finish(CrossEntropyDims d, index_t count, const cuda::LossPart* parts, const LossResult* whole, LossResult* result) {
     __shared__ double sums[device::block_size];
     __shared__ std::int64_t counts[device::block_size];
     const cuda::LossPart all = device::join_parts(count, parts, sums, counts);
     if (threadIdx.x != 0) return;
     LossResult out;
-    if (whole != nullptr && whole->bad_row >= 0) {
+    if (whole->bad_row >= 0) {
         out.bad_row = whole->bad_row;
         out.bad_label = whole->bad_label;
         out.loss = NAN;
-    } else if (own->bad_row >= 0) {
-        out.bad_row = own->bad_row;
-        out.bad_label = own->bad_label;
     } else {
-        out.weight = own->weight;
-        out.counted = own->counted;
+        out.weight = all.weight;
+        out.counted = all.counted;
         out.correct = all.correct;
-        out.loss = all.loss / (!d.mean ? 1.0 : whole != nullptr ? whole->weight : own->weight);
+        out.loss = all.loss / (d.mean ? whole->weight : 1.0);
     }
     *result = out;
 }
@@ -1357,6 +1367,7 @@ __global__ void __launch_bounds__(256) dla_cuda_cross_entropy_soft(CrossEntropyD
         if (!(target[c] - target[c] == 0)) mine.bad = device::earlier(mine.bad, team.row * d.classes + c);
     }
     total = device::team_sum(total, lanes);
+    __syncwarp();
     if (here && team.lane == 0 && best == meant) mine.correct = 1;
     DLA_ROLLED
     for (index_t c = team.lane; dlogits != nullptr && c < n; c += lanes)
