@@ -64,7 +64,7 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
 
 int visualize(const Arguments& a) {
     experiment::check_threads(a.setting);
-    if (a.setting.device != "cpu") std::printf("%s\n", experiment::start_line(a.setting).c_str());
+    std::printf("%s\n", experiment::start_line(a.setting).c_str());
     const dla::SavedNetwork network = make_network(a);
     const auto& [config, model] = std::tie(network.config, network.model);
     // A checkpoint may say any batch; what it says claims memory only up to a usual one, unless the command asks for it.
@@ -100,6 +100,9 @@ int visualize(const Arguments& a) {
     } catch (const std::bad_alloc&) {
         std::printf("%s\n\n%s\n", heading.c_str(), planned.c_str());
         dla::fail(dla::ErrorCode::io, "memory", "the system gives no more than a part of what the table says; try a smaller --batch");
+    } catch (const dla::Error& e) {
+        if (e.code() == dla::ErrorCode::device) std::printf("%s\n\n%s\n", heading.c_str(), planned.c_str());
+        throw;
     }
 
     std::printf("%s\n\n%s\n", heading.c_str(), table().c_str());

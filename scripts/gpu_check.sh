@@ -59,13 +59,16 @@ if [ $status -eq 77 ]; then exit 77; fi
 [ $status -eq 0 ] || failed=1
 note "{\"what\": \"tests\", \"status\": $status, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
 
-if [ "$emulated" = no ] && command -v compute-sanitizer >/dev/null; then
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+if [ "$emulated" = no ] && [ -z "$sanitizer" ]; then note '{"what": "compute-sanitizer", "status": "not there"}'; fi
+if [ "$emulated" = no ] && [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck initcheck synccheck; do
-        log=$(timeout 90 compute-sanitizer --tool "$tool" --error-exitcode 9 "$build/$program" --test-case="golden*,every layer on*,a step that*,parts of a batch*" 2>&1)
+        log=$(timeout 60 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/$program" --test-case="golden*,a step that*,parts of a batch*" 2>&1)
         status=$?
         echo "compute-sanitizer $tool: $(printf '%s' "$log" | tail -1)"
-        [ $status -eq 0 ] || [ $status -eq 124 ] || failed=1  # 124: not finished, nothing found so far
-        note "{\"what\": \"$tool\", \"status\": $status, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
+        outcome=$status
+        if [ $status -eq 124 ]; then outcome='"unfinished"'; elif [ $status -ne 0 ]; then failed=1; fi
+        note "{\"what\": \"$tool\", \"status\": $outcome, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
     done
 fi
 

@@ -58,7 +58,9 @@ std::string computes_on(const Setting& setting) {
 std::string start_line(const Setting& setting) {
     const std::string head = "dla " DLA_VERSION_STRING ": ";
 #if defined(DLA_HAVE_CUDA)
-    if (uses_cuda(setting)) return head + computes_on(setting) + ", data on " + cpu_line(setting);
+    if (uses_cuda(setting))
+        return head + computes_on(setting) + (setting.device == "auto" ? " (--device auto found it)" : " (--device cuda asks for it)") + ", data on " +
+               cpu_line(setting);
 #endif
     if (setting.device == "auto") return head + cpu_line(setting) + " (--device auto: " + why_no_cuda() + ")";
     return head + cpu_line(setting);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A project that bundles dla as a Meson subproject and asks for CUDA, where the toolkit is and where it is not.
 
-usage: consumer.py SOURCE_ROOT WORK_DIR GPU_HOME   (GPU_HOME: empty where there is no toolkit)
+usage: consumer.py SOURCE_ROOT WORK_DIR GPU_HOME [MESON_OPTION...]   (GPU_HOME: empty where there is no toolkit)
 """
 import os
 import pathlib
@@ -38,15 +38,15 @@ def main():
     (work / "main.cpp").write_text(PROGRAM)
     (work / "meson.build").write_text("project('app', 'cpp', default_options: ['cpp_std=c++20', 'optimization=0'])\n"
                                       "executable('app', 'main.cpp', dependencies: dependency('dla-cuda', fallback: 'dla'))\n")
-    meson = shutil.which("meson")
-    if not meson:
+    meson = [shutil.which("meson")] if shutil.which("meson") else [sys.executable, "-m", "mesonbuild.mesonmain"]
+    if subprocess.run([*meson, "--version"], capture_output=True).returncode != 0:
         print("Meson is not there, not tried")
-        return
-    said = run(meson, "setup", work / "none", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", "-Ddla:gpu_home=/no/such/folder", code=1)
+        sys.exit(77)
+    said = run(*meson, "setup", work / "none", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", "-Ddla:gpu_home=/no/such/folder", code=1)
     assert re.search(r"ERROR: -Dcuda=enabled, but there is no cuda_runtime_api.h.* libcudart.so.* in /no/such/folder", said), said
     print("without a toolkit: told what is missing and where it was looked for")
     if home:
-        run(meson, "setup", work / "build", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", f"-Ddla:gpu_home={home}", "-Ddla:gpu_arch=90", "-Dcpp_args=-DDLA_NO_SIMD")
+        run(*meson, "setup", work / "build", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", f"-Ddla:gpu_home={home}", "-Ddla:gpu_arch=90", "-Dcpp_args=-DDLA_NO_SIMD", *sys.argv[4:])
         run("ninja", "-C", work / "build")
         said = run(work / "build" / "app").strip()
         assert re.fullmatch(r"4 outputs|error\[device\] CUDA: .+", said), said

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """`train` and `evaluate` on the emulated device: runs that are resumed there and elsewhere, and what is said where there is none.
 
-usage: test_programs.py TRAIN_EMULATED EVALUATE_EMULATED TRAIN SOURCE_ROOT [unittest options]
+usage: test_programs.py TRAIN_EMULATED EVALUATE_EMULATED VISUALIZE_EMULATED TRAIN SOURCE_ROOT [unittest options]
 """
 import json
 import os
@@ -15,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-EMULATED, EVALUATE, TRAIN, ROOT = map(os.path.abspath, sys.argv[1:5])
+EMULATED, EVALUATE, VISUALIZE, TRAIN, ROOT = map(os.path.abspath, sys.argv[1:6])
 
 COMMON = """[training]
 num_epochs = 3
@@ -61,7 +61,7 @@ class OnDevice(unittest.TestCase):
         return self.run_(program, "--config", self.config, "--output-dir", self.path(folder), *more, **options)
 
     def weights(self, folder):
-        """The best weights, without the name of the run."""
+        """The final weights, without the header that names the run."""
         file = next(pathlib.Path(self.path(folder), "checkpoints").glob("*_final.safetensors"))
         data = file.read_bytes()
         return data[8 + int.from_bytes(data[:8], "little"):]
@@ -94,6 +94,8 @@ class OnDevice(unittest.TestCase):
             if list(checkpoints.glob("*_epoch_1.safetensors")):
                 break
             time.sleep(0.02)
+        else:
+            self.fail("no checkpoint")
         process.send_signal(signal.SIGKILL)
         process.communicate()
         _, err = self.train(EMULATED, "broken", "--device", "cuda", "--resume")
@@ -108,10 +110,11 @@ class OnDevice(unittest.TestCase):
                 if list(pathlib.Path(self.path(folder), "checkpoints").glob("*_epoch_1.safetensors")):
                     break
                 time.sleep(0.02)
+            else:
+                self.fail("no checkpoint")
             process.send_signal(signal.SIGTERM)
             process.wait()
-            if process.returncode == 0:
-                continue  # it was done before the signal came
+            self.assertEqual(process.returncode, 128 + signal.SIGTERM)
             _, err = self.train(EMULATED, folder, "--device", second, "--resume")
             self.assertRegex(err, r"note: the checkpoint was written with .+ kernels, this run uses .+: it goes on, but its last bits may differ")
             self.assertEqual(len(self.losses(folder)), 3)
@@ -124,6 +127,17 @@ class OnDevice(unittest.TestCase):
             out, _ = self.run_(EVALUATE, "--checkpoint", file, "--device", device)
             accuracies.append(float(re.search(r"test accuracy: ([\d.]+) %", out)[1]))
         self.assertLess(abs(accuracies[0] - accuracies[1]), 1.5)
+
+    def test_looking_inside(self):
+        out, _ = self.run_(VISUALIZE, "--config", self.config, "--device", "cuda", "--batch", "7")
+        self.assertRegex(out, r"^dla \S+: cuda \(.+\) \(--device cuda asks for it\), data on cpu, ")
+        self.assertIn("all values finite", out)
+        small, _ = self.run_(VISUALIZE, "--config", self.config, "--device", "cuda", "--batch", "60000", code=7, env={"DLA_EMULATED_MEMORY": str(80 << 20)})
+        self.assertIn("total", small.lower())  # the table, as planned
+        out, _ = self.train(EMULATED, "stats", "--device", "cuda", "--stats")
+        self.assertIn("each layer after the last epoch", out)
+        self.train(EMULATED, "plain", "--device", "cuda")
+        self.assertEqual(self.weights("stats"), self.weights("plain"))
 
     def test_without_a_device(self):
         nothing = {"DLA_EMULATED_DEVICES": "0"}
@@ -144,7 +158,8 @@ class OnDevice(unittest.TestCase):
                                       r"\S+ \S+ are free on the device; batches of \d+ fit, or more parts")
                 fits = re.search(r"batches of (\d+) fit", err)[1]
                 self.train(EMULATED, f"fits{mebibytes}", "--device", "cuda", "--set", f"training.batch_size={fits}", "--set", "training.num_epochs=1", env=little)
+                self.train(EMULATED, f"no{mebibytes}", "--device", "cuda", "--set", f"training.batch_size={min(500, 3 * int(fits) + 100)}", code=7, env=little)
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[5:]], verbosity=2)
+    unittest.main(argv=[sys.argv[0], *sys.argv[6:]], verbosity=2)

@@ -43,6 +43,7 @@ TEST_CASE("NVRTC compiles every kernel, and what it made is kept") {
     const std::string newest = cuda::target_of(99, 9);  // a device that this NVRTC does not know
     CHECK(newest.starts_with("compute_"));
     CHECK(std::string(cuda::compile_kernels(newest).data()).find(".target sm_" + newest.substr(8)) != std::string::npos);
+    CHECK(contains(error_of([] { cuda::target_of(3, 5); }), "error[device] NVRTC: knows no device of compute capability 3.5"));
     CHECK(contains(error_of([] { cuda::compile_kernels("sm_1"); }), "error[device] NVRTC: cannot compile the kernels for sm_1"));
 }
 

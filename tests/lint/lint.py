@@ -28,7 +28,7 @@ BELOW = {
 MACROS = re.compile(r"DLA_\w+$")
 INLINE = re.compile(r"(\[\[[\w:, ]*\]\] )?(DLA_ONCE|DLA_TEMPLATE_ONCE|inline|constexpr|consteval|static_assert|static constexpr|static inline|using|namespace|struct|class|enum|extern|concept|friend|requires)\b")
 MACRO_FILES = {"core/config.hpp", "version.hpp"}
-# What a third-party header, or our own list of kernels, wants to be told.
+# What a third-party header wants to be told, and what kernels/cuda/list.inl.hpp is read with.
 FOREIGN_MACROS = {"TOML_ASSERT", "EIGEN_DONT_PARALLELIZE", "DLA_CUDA_KERNEL"}
 FORBIDDEN_BELOW_TRAIN = re.compile(r"#include <(iostream|regex|filesystem|nlohmann/|toml|Eigen/|xtensor/)")
 # libm picks variants by the processor when a program starts, and their last bits differ: what weights depend on uses <dla/core/math.hpp>.
@@ -98,6 +98,21 @@ def check_header(include, path):
             yield "an umbrella holds nothing but includes"
 
 
+def check_device_code(text):
+    lines = text.splitlines()
+    if lines[:1] != ["// SPDX-License-Identifier: MIT"] or not lines[1].startswith("// "):
+        yield "the first line must be // SPDX-License-Identifier: MIT, the second a sentence"
+    if len(lines) > 300:
+        yield f"{len(lines)} lines; at most 300"
+    yield from (f"line {n} has {len(line)} characters; at most 160" for n, line in enumerate(lines, 1) if len(line) > 160)
+    code = strip_comments(text)
+    if re.search(r"\batomic", code):
+        yield "an atomic: sums would depend on who comes first"
+    for target in re.findall(r"#include <([^>]+)>", code):
+        if not target.startswith(("dla/kernels/cuda/", "dla/kernels/formulas.hpp", "dla/kernels/windows.hpp")):
+            yield f"includes <{target}>; device code has what block.cuh brings"
+
+
 def defined_twice(code):
     """Functions that a second translation unit would define again: what is neither inline nor a template. They begin a line, members of classes do not."""
     lines = code.split("\n")
@@ -148,6 +163,8 @@ def main():
         for path in sorted((root / folder).rglob("*")):
             if path.suffix in suffixes and not path.read_text().startswith("// SPDX-License-Identifier: MIT\n"):
                 problems.append(f"{path.relative_to(root)}: the first line must be // SPDX-License-Identifier: MIT")
+    for path in sorted((include / "dla/kernels/cuda").glob("*.cuh")):
+        problems += [f"{path.relative_to(root)}: {p}" for p in check_device_code(path.read_text())]
     linked = (root / "tests/lint/link_a.cpp").read_text()
     for umbrella in sorted((include / "dla").glob("*.hpp")):
         if umbrella.name != "cuda.hpp" and f"#include <dla/{umbrella.name}>" not in linked:

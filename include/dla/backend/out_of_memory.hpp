@@ -4,6 +4,7 @@
 
 #include <dla/core/error.hpp>
 #include <dla/core/index.hpp>
+#include <dla/core/table.hpp>
 
 namespace dla {
 
@@ -13,7 +14,9 @@ class OutOfDeviceMemory : public Error {
 public:
     OutOfDeviceMemory(index_t needed, index_t free, index_t total)
         : Error(ErrorCode::device, "memory",
-                text("the device has not enough: ", needed, " bytes are asked for in one piece, ", free, " of ", total, " are free").view()),
+                text("the device has not enough: ", byte_text(needed), " are asked for in one piece, ", byte_text(free), " of ", byte_text(total),
+                     " are free; use a smaller network or batch, or end what else uses the device")
+                    .view()),
           needed_(needed),
           free_(free) {}
     index_t needed() const { return needed_; }

@@ -245,7 +245,8 @@ template <class P>
 void BasicModel<P>::refuse_batch(const OutOfDeviceMemory& e, index_t batch, int micro_batches, index_t bytes, const std::function<bool(index_t)>& fits) {
     index_t good = micro_batches - 1, bad = std::max(batch, good);  // fits(good), or not even the next
     while (bad - good > 1) (fits((good + bad) / 2) ? good : bad) = (good + bad) / 2;
-    const std::string hint = good >= micro_batches ? "batches of " + std::to_string(good) + " fit, or more parts (micro_batches)" : "not even a sample for each part fits";
+    const std::string hint =
+        good >= micro_batches ? "batches of " + std::to_string(good) + " fit, or more parts (micro_batches)" : "not even a sample for each part fits";
     fail(ErrorCode::device, "memory",
          text("a training step on batches of ", batch, " takes ", byte_text(bytes), "; ", byte_text(e.needed()), " more are asked for in one piece, ",
               byte_text(e.free()), " are free on the device; ", hint)

@@ -25,6 +25,10 @@ State& state() {
         // A program that is linked with the emulated device is told by its environment what it has.
         if (const char* devices = std::getenv("DLA_EMULATED_DEVICES")) fresh.settings.devices = std::atoi(devices);
         if (const char* memory = std::getenv("DLA_EMULATED_MEMORY")) fresh.settings.memory = std::strtoull(memory, nullptr, 10);
+        const auto asks = [](const char* name, const char* value) { return std::getenv(name) != nullptr && std::strcmp(std::getenv(name), value) == 0; };
+        if (asks("DLA_EMULATED_ORDER", "descending")) fresh.settings.order = Order::descending;
+        if (asks("DLA_EMULATED_ORDER", "shuffled")) fresh.settings.order = Order::shuffled;
+        if (asks("DLA_EMULATED_PACE", "late")) fresh.settings.pace = Pace::late;
         return fresh;
     }();
     return the_state;

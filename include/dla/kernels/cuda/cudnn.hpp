@@ -227,8 +227,8 @@ private:
         std::vector<cudnnBackendNumericalNote_t> notes(CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
         notes.resize(static_cast<std::size_t>(engine.read(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, notes)));
         for (const cudnnBackendNumericalNote_t note : notes)
-            if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS ||
-                note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION || (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE && !tf32) ||
+            if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC || note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION ||
+                (!tf32 && (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)) ||
                 (strict && (note == CUDNN_NUMERICAL_NOTE_FFT || note == CUDNN_NUMERICAL_NOTE_WINOGRAD || note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4 ||
                             note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6 || note == CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13)))
                 return false;
@@ -256,7 +256,13 @@ private:
                 if (not_supported(plan.try_finalize(), "cudnnBackendFinalize")) continue;
                 std::vector<std::int64_t> bytes(1);
                 plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, bytes);
-                if (bytes[0] <= Queue::largest_workspace) return Plan{std::move(configs[i]), std::move(plan), bytes[0]};
+                if (bytes[0] > Queue::largest_workspace) continue;
+                try {
+                    queue_.workspace(bytes[0]);
+                } catch (const OutOfDeviceMemory&) {
+                    continue;
+                }
+                return Plan{std::move(configs[i]), std::move(plan), bytes[0]};
             }
         }
         return std::nullopt;

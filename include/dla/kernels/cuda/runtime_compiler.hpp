@@ -58,15 +58,20 @@ inline std::vector<char> compile_kernels(const std::string& target) {
     return code;
 }
 
-/// What to compile for a device: its own machine code if this NVRTC knows it, else PTX for the latest that it knows.
+/// What to compile for a device: its own machine code if this NVRTC knows it, else PTX for the latest before it, which the driver compiles. Throws
+/// Error(device) for a device that is older than all that it knows.
 inline std::string target_of(int major, int minor) {
     int count = 0;
     check(nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs");
     std::vector<int> known(static_cast<std::size_t>(count));
     check(nvrtcGetSupportedArchs(known.data()), "nvrtcGetSupportedArchs");
     const int own = 10 * major + minor;
-    if (std::find(known.begin(), known.end(), own) != known.end()) return "sm_" + std::to_string(own);
-    return "compute_" + std::to_string(known.empty() ? own : *std::max_element(known.begin(), known.end()));
+    int best = 0;
+    for (const int architecture : known)
+        if (architecture <= own) best = std::max(best, architecture);
+    if (best == 0)
+        fail(ErrorCode::device, "NVRTC", text("knows no device of compute capability ", major, ".", minor, "; it is too old for this toolkit").view());
+    return (best == own ? "sm_" : "compute_") + std::to_string(best);
 }
 
 /// Where compiled kernels are kept: $DLA_CUDA_CACHE, $XDG_CACHE_HOME/dla or ~/.cache/dla; "" where there is no such place.
