@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -45,13 +45,13 @@ public:
     static Queue& of(int device) {
         // Never destroyed: the libraries that a destructor would call may be gone by then.
         static std::mutex& mutex = *new std::mutex;
-        static std::deque<std::unique_ptr<Queue>>& queues = *new std::deque<std::unique_ptr<Queue>>;
+        static std::map<int, std::unique_ptr<Queue>>& queues = *new std::map<int, std::unique_ptr<Queue>>;
         const std::lock_guard lock(mutex);
-        for (const auto& queue : queues)
-            if (queue->device_ == device) return *queue;
+        std::unique_ptr<Queue>& own = queues[device];
+        if (own != nullptr) return *own;
         if (const std::string why = why_no_device(device); !why.empty()) fail(ErrorCode::device, "CUDA", why);
-        queues.push_back(std::unique_ptr<Queue>(new Queue(device)));
-        return *queues.back();
+        own.reset(new Queue(device));
+        return *own;
     }
 
     int device() const { return device_; }
@@ -184,5 +184,16 @@ private:
     void* workspace_ = nullptr;
     index_t workspace_bytes_ = 0;
 };
+
+/// What there is once for each device: made of its queue when it is first asked for, and never destroyed, as the queue.
+template <class T>
+T& once_for_device(Queue& queue) {
+    static std::mutex& mutex = *new std::mutex;
+    static std::map<int, std::unique_ptr<T>>& made = *new std::map<int, std::unique_ptr<T>>;
+    const std::lock_guard lock(mutex);
+    std::unique_ptr<T>& own = made[queue.device()];
+    if (own == nullptr) own = std::make_unique<T>(queue);
+    return *own;
+}
 
 }  // namespace dla::cuda

@@ -149,13 +149,11 @@ inline std::optional<Descriptor> conv_operation(ConvKind kind, const Conv2dDims&
 /// The convolutions of one device: how each is computed, as cuDNN advises when it is first asked.
 class Convolutions {
 public:
-    static Convolutions& of(Queue& queue) {
-        static std::mutex& mutex = *new std::mutex;
-        static std::map<int, std::unique_ptr<Convolutions>>& convolutions = *new std::map<int, std::unique_ptr<Convolutions>>;
-        const std::lock_guard lock(mutex);
-        std::unique_ptr<Convolutions>& own = convolutions[queue.device()];
-        if (own == nullptr) own.reset(new Convolutions(queue));
-        return *own;
+    static Convolutions& of(Queue& queue) { return once_for_device<Convolutions>(queue); }
+    explicit Convolutions(Queue& queue) : queue_(queue) {
+        queue.use();
+        check(cudnnCreate(&handle_), "cudnnCreate");
+        check(cudnnSetStream(handle_, queue.stream()), "cudnnSetStream");
     }
 
     /// Computes one of x, w and y from the others; of `backward_weights` w is overwritten. False, and nothing is done, where cuDNN has no engine that gives the
@@ -211,12 +209,6 @@ private:
     static std::int64_t alignment(const void* address) {
         const auto bits = reinterpret_cast<std::uintptr_t>(address);
         return static_cast<std::int64_t>(std::min<std::uintptr_t>(bits & (~bits + 1), 16));
-    }
-
-    explicit Convolutions(Queue& queue) : queue_(queue) {
-        queue.use();
-        check(cudnnCreate(&handle_), "cudnnCreate");
-        check(cudnnSetStream(handle_, queue.stream()), "cudnnSetStream");
     }
 
     /// An engine may be used that is deterministic and, unless TF32 is allowed, multiplies floats as they are.

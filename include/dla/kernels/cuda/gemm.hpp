@@ -45,13 +45,10 @@ inline std::uint32_t alignment_of(const void* address) {
 /// The products of one device: which algorithm computes which, as cuBLASLt advises when it is first asked.
 class Products {
 public:
-    static Products& of(Queue& queue) {
-        static std::mutex& mutex = *new std::mutex;
-        static std::map<int, std::unique_ptr<Products>>& products = *new std::map<int, std::unique_ptr<Products>>;
-        const std::lock_guard lock(mutex);
-        std::unique_ptr<Products>& own = products[queue.device()];
-        if (own == nullptr) own.reset(new Products(queue));
-        return *own;
+    static Products& of(Queue& queue) { return once_for_device<Products>(queue); }
+    explicit Products(Queue& queue) : queue_(queue) {
+        queue.use();
+        check(cublasLtCreate(&handle_), "cublasLtCreate");
     }
 
     /// C = op(A) op(B) + beta C + bias; see the contract. False, and nothing is done, where cuBLASLt has no algorithm that adds the bias as well; of the
@@ -104,10 +101,6 @@ private:
         auto operator<=>(const Key&) const = default;
     };
 
-    explicit Products(Queue& queue) : queue_(queue) {
-        queue.use();
-        check(cublasLtCreate(&handle_), "cublasLtCreate");
-    }
     template <class V>
     static void set(const LtProduct& product, cublasLtMatmulDescAttributes_t attribute, const V& value) {
         check(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");

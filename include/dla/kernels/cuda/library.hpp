@@ -35,19 +35,8 @@ inline namespace DLA_CUDA_TAG {
 /// The kernels of one device, found when they are first asked for.
 class Library {
 public:
-    static Library& of(Queue& queue) {
-        static std::mutex& mutex = *new std::mutex;
-        static std::deque<std::unique_ptr<Library>>& libraries = *new std::deque<std::unique_ptr<Library>>;
-        const std::lock_guard lock(mutex);
-        for (const auto& library : libraries)
-            if (library->device_ == queue.device()) return *library;
-        libraries.push_back(std::unique_ptr<Library>(new Library(queue)));
-        return *libraries.back();
-    }
-    const void* kernel(KernelIndex index) const { return kernels_[static_cast<std::size_t>(index)]; }
-
-private:
-    explicit Library(Queue& queue) : device_(queue.device()) {
+    static Library& of(Queue& queue) { return once_for_device<Library>(queue); }
+    explicit Library(Queue& queue) {
         queue.use();
 #if !defined(DLA_CUDA_KERNELS_EXTERN)
         const cudaLibrary_t compiled = load_compiled(queue.device());
@@ -64,8 +53,9 @@ private:
                 fail(ErrorCode::device, kernel_names[i], "is no kernel of the object that this program is linked with; build it from the same version of dla");
         }
     }
+    const void* kernel(KernelIndex index) const { return kernels_[static_cast<std::size_t>(index)]; }
 
-    int device_;
+private:
     std::array<const void*, kernel_names.size()> kernels_{};
 };
 
