@@ -21,7 +21,7 @@ void write_outputs(const std::string& path, const dla::Dataset& data, const dla:
 
 int evaluate(const std::string& file, const std::string& logits_file, const experiment::Setting& setting) {
     experiment::check_threads(setting);
-    std::printf("%s\n", experiment::start_line(setting).c_str());
+    if (setting.device != "cpu") std::printf("%s\n", experiment::start_line(setting).c_str());
     const dla::SavedNetwork saved = experiment::load_network(file, setting);
     const auto& [config, model] = std::tie(saved.config, saved.model);
     const dla::Dataset test = experiment::load_data(config, setting, true).test;

@@ -64,7 +64,7 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
 
 int visualize(const Arguments& a) {
     experiment::check_threads(a.setting);
-    std::printf("%s\n", experiment::start_line(a.setting).c_str());
+    if (a.setting.device != "cpu") std::printf("%s\n", experiment::start_line(a.setting).c_str());
     const dla::SavedNetwork network = make_network(a);
     const auto& [config, model] = std::tie(network.config, network.model);
     // A checkpoint may say any batch; what it says claims memory only up to a usual one, unless the command asks for it.
