@@ -2,6 +2,7 @@
 // Memory and order of a CUDA device: what is copied is what was there at the call, memory is zeroed, threads share the stream.
 #include <doctest/doctest.h>
 
+#include <dla/core/table.hpp>
 #include <dla/cuda.hpp>
 #include <support/cuda/orders.hpp>
 #include <support/networks.hpp>
@@ -88,7 +89,7 @@ TEST_CASE("memory that is not there is told in numbers") {
     } catch (const OutOfDeviceMemory& e) {
         CHECK(e.needed() == index_t{1} << 50);
         CHECK(e.free() > 0);
-        CHECK(std::string(e.what()).starts_with("error[device] memory: the device has not enough: 1048576.0 GiB are asked for in one piece, "));
+        CHECK(std::string(e.what()).starts_with("error[device] memory: the device has not enough: " + byte_text(e.needed()) + " are asked for in one piece, "));
     }
     const support::Data<float> data(6);  // and what follows works
     Model<support::Mlp, support::image, Cuda<float>> model(Seed{3});

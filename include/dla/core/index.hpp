@@ -2,6 +2,8 @@
 // The type of sizes and counts, for code on any device.
 #pragma once
 
+#include <dla/core/config.hpp>
+
 #include <cstdint>
 
 namespace dla {

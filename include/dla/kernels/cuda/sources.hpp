@@ -155,6 +155,7 @@ using uint64_t = unsigned long;
 #endif
 )cuda"},
     {"dla/core/index.hpp", R"cuda(#pragma once
+#include <dla/core/config.hpp>
 #include <cstdint>
 namespace dla {
 using index_t = std::int64_t;
