@@ -35,7 +35,7 @@ int train(const Arguments& a) {
                                .other_logs = "use another --output-dir"};
     dla::RunPlace place(where);  // before anything is read or written
 
-    auto model = experiment::make_model(config.model, dla::Seed{static_cast<std::uint64_t>(config.training.seed)}, a.setting);
+    auto model = experiment::make_model(config, a.setting);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
     dla::FitOptions options = dla::fit_options(config, data);
     options.stats = a.stats;

@@ -21,7 +21,7 @@ struct Arguments {
 dla::SavedNetwork make_network(const Arguments& a) {
     if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting);
     dla::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr, .data = {}};
-    made.model = experiment::make_model(made.config.model, dla::Seed{static_cast<std::uint64_t>(made.config.training.seed)}, a.setting);
+    made.model = experiment::make_model(made.config, a.setting);
     return made;
 }
 

@@ -73,6 +73,10 @@ std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::S
     return dla::make_model(config, seed, setting.threads);
 }
 
+std::unique_ptr<dla::AnyModel> make_model(const dla::ExperimentConfig& config, const Setting& setting) {
+    return make_model(config.model, dla::Seed{static_cast<std::uint64_t>(config.training.seed)}, setting);
+}
+
 dla::SavedNetwork load_network(const std::string& file, const Setting& setting) {
     return dla::load_network(file, [&](const dla::ModelConfig& config) { return make_model(config, dla::Seed{0}, setting); });
 }

@@ -50,6 +50,7 @@ std::string start_line(const Setting& setting);
 
 /// The network of a configuration, and that of a checkpoint, on the device that was asked for.
 std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::Seed seed, const Setting& setting);
+std::unique_ptr<dla::AnyModel> make_model(const dla::ExperimentConfig& config, const Setting& setting);
 dla::SavedNetwork load_network(const std::string& file, const Setting& setting);
 
 /// Runs `body` and turns errors into a line on stderr and the exit code of their kind.

@@ -3,11 +3,11 @@
 // rights, so code that gets round this is killed. It counts what is copied.
 #pragma once
 
+#include <dla/backend/device_pointer.hpp>
 #include <dla/kernels/contract.hpp>
 #include <dla/kernels/reference.hpp>
 
 #include <algorithm>
-#include <compare>
 #include <memory>
 #include <stdexcept>
 #include <type_traits>
@@ -18,42 +18,8 @@
 
 namespace opaque {
 
-struct Access;
-
-/// What code above the kernels may do with a device pointer: arithmetic, comparison, test for null, conversion to a pointer to const.
-template <class T>
-class Pointer {
-public:
-    Pointer() = default;
-    template <class U>
-    requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>) Pointer(const Pointer<U>& other) : hidden_(other.hidden_) {}
-
-    explicit operator bool() const { return hidden_ != nullptr; }
-    friend Pointer operator+(Pointer p, dla::index_t n) { return Pointer(p.hidden_ + n); }
-    friend Pointer operator-(Pointer p, dla::index_t n) { return Pointer(p.hidden_ - n); }
-    friend dla::index_t operator-(Pointer a, Pointer b) { return a.hidden_ - b.hidden_; }
-    Pointer& operator+=(dla::index_t n) { return *this = *this + n; }
-    Pointer& operator-=(dla::index_t n) { return *this = *this - n; }
-    template <class U>
-    requires std::is_same_v<const U, const T>
-    bool operator==(const Pointer<U>& other) const { return hidden_ == other.hidden_; }
-    template <class U>
-    requires std::is_same_v<const U, const T>
-    auto operator<=>(const Pointer<U>& other) const {
-        return std::compare_three_way{}(static_cast<const void*>(hidden_), static_cast<const void*>(other.hidden_));
-    }
-
-    T& operator*() const = delete;
-    T* operator->() const = delete;
-    T& operator[](dla::index_t) const = delete;
-
-private:
-    template <class>
-    friend class Pointer;
-    friend struct Access;
-    explicit Pointer(T* p) : hidden_(p) {}
-    T* hidden_ = nullptr;
-};
+/// What code above the kernels may do with a device pointer is what the library's own lets it do.
+using dla::DevicePtr;
 
 /// Memory of one device. Its addresses have no access rights: whoever follows one outside of a kernel is killed. Kernels see the same pages elsewhere.
 class Device {
@@ -121,16 +87,16 @@ private:
 /// For the kernels below and for the policy, nobody else.
 struct Access {
     template <class T>
-    static Pointer<T> wrap(T* p) {
-        return Pointer<T>(p);
+    static DevicePtr<T> wrap(T* p) {
+        return DevicePtr<T>(p);
     }
     template <class T>
-    static T* address(Pointer<T> p) {
-        return p.hidden_;
+    static T* address(DevicePtr<T> p) {
+        return p.address();
     }
     template <class T>
-    static T* unwrap(const Device& device, Pointer<T> p) {
-        return device.seen(p.hidden_);
+    static T* unwrap(const Device& device, DevicePtr<T> p) {
+        return device.seen(p.address());
     }
     /// Arguments that are no pointers pass as they are; a host pointer is nothing that a kernel could read.
     template <class T>
@@ -149,10 +115,10 @@ struct Opaque {
     using statistic = typename dla::Precision<T>::statistic;
     using scalar = activation;
     template <class U>
-    using pointer = Pointer<U>;
+    using pointer = DevicePtr<U>;
     static constexpr bool shares_host = false;
     static constexpr const char* name = "opaque";
-    using Bytes = Pointer<std::byte>;
+    using Bytes = DevicePtr<std::byte>;
     struct Event {};
 
     std::shared_ptr<Device> device = std::make_shared<Device>();
@@ -164,12 +130,12 @@ struct Opaque {
         device->copies.bytes_in += bytes;
         std::memcpy(Access::unwrap(*device, target), source, static_cast<std::size_t>(bytes));
     }
-    void copy_out(void* target, Pointer<const std::byte> source, dla::index_t bytes) const {
+    void copy_out(void* target, DevicePtr<const std::byte> source, dla::index_t bytes) const {
         ++device->copies.out;
         device->copies.bytes_out += bytes;
         std::memcpy(target, Access::unwrap(*device, source), static_cast<std::size_t>(bytes));
     }
-    void copy(Bytes target, Pointer<const std::byte> source, dla::index_t bytes) const {
+    void copy(Bytes target, DevicePtr<const std::byte> source, dla::index_t bytes) const {
         ++device->copies.within;
         std::memmove(Access::unwrap(*device, target), Access::unwrap(*device, source), static_cast<std::size_t>(bytes));
     }
@@ -181,7 +147,7 @@ struct Opaque {
     void wait(Event) const {}
     void synchronize() const {}
     template <class U, class V>
-    static Pointer<U> pointer_cast(Pointer<V> p) {
+    static DevicePtr<U> pointer_cast(DevicePtr<V> p) {
         return Access::wrap(reinterpret_cast<U*>(Access::address(p)));
     }
 };

@@ -29,7 +29,6 @@ struct Cuda {
 
     int device = 0;     ///< as CUDA counts them; CUDA_VISIBLE_DEVICES changes which are seen
     bool tf32 = false;  ///< products and convolutions on tensor cores, which round what is multiplied to 10 bits of fraction
-
     bool strict = false;  ///< convolutions as sums of products, without transforms (Winograd, FFT)
 
     cuda::Queue& queue() const { return cuda::Queue::of(device); }

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -184,6 +185,12 @@ private:
     void* workspace_ = nullptr;
     index_t workspace_bytes_ = 0;
 };
+
+/// The largest power of two, up to `most`, that divides an address; `most` for null.
+inline std::uint32_t alignment_of(const void* address, std::uint32_t most) {
+    const auto bits = reinterpret_cast<std::uintptr_t>(address);
+    return bits == 0 ? most : static_cast<std::uint32_t>(std::min<std::uintptr_t>(bits & (~bits + 1), most));
+}
 
 /// What there is once for each device: made of its queue when it is first asked for, and never destroyed, as the queue.
 template <class T>

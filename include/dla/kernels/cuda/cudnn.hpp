@@ -161,7 +161,7 @@ public:
     bool run(ConvKind kind, const Conv2dDims& d, bool tf32, bool strict, const float* x, const float* w, const float* y) {
         const std::lock_guard lock(queue_.mutex());
         queue_.use();
-        const ConvAlignment aligned{alignment(x), alignment(w), alignment(y)};
+        const ConvAlignment aligned{alignment_of(x, 16), alignment_of(w, 16), alignment_of(y, 16)};  // all that is allocated has 16; parts of it may not
         const Key key{static_cast<int>(kind),
                       tf32,
                       strict,
@@ -204,12 +204,6 @@ private:
         Descriptor config, plan;
         index_t workspace;
     };
-
-    /// Up to 16 bytes; all that we allocate has them, parts of it may not.
-    static std::int64_t alignment(const void* address) {
-        const auto bits = reinterpret_cast<std::uintptr_t>(address);
-        return static_cast<std::int64_t>(std::min<std::uintptr_t>(bits & (~bits + 1), 16));
-    }
 
     /// An engine may be used that is deterministic and, unless TF32 is allowed, multiplies floats as they are.
     static bool allowed(const Descriptor& config, bool tf32, bool strict) {

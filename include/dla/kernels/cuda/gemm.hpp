@@ -36,12 +36,6 @@ using LtProduct = LtObject<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
 using LtLayout = LtObject<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 using LtPreference = LtObject<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
-/// The largest power of two, up to 256, that divides an address.
-inline std::uint32_t alignment_of(const void* address) {
-    const auto bits = reinterpret_cast<std::uintptr_t>(address);
-    return static_cast<std::uint32_t>(bits == 0 ? 256 : std::min<std::uintptr_t>(bits & (~bits + 1), 256));
-}
-
 /// The products of one device: which algorithm computes which, as cuBLASLt advises when it is first asked.
 class Products {
 public:
@@ -54,7 +48,7 @@ public:
     /// C = op(A) op(B) + beta C + bias; see the contract. False, and nothing is done, where cuBLASLt has no algorithm that adds the bias as well; of the
     /// product alone that is an error. requires: m, n and k are not 0
     bool run(const GemmDims& d, bool tf32, const float* a, const float* b, const float* bias, float beta, float* c) {
-        if (bias != nullptr && alignment_of(bias) < 16) return false;  // which no preference tells cuBLASLt
+        if (bias != nullptr && alignment_of(bias, 16) < 16) return false;  // which no preference tells cuBLASLt
         const std::lock_guard lock(queue_.mutex());
         queue_.use();
         // cuBLASLt's matrices have columns next to each other: to it ours are transposed, and C^T = op(B)^T op(A)^T.
@@ -75,9 +69,9 @@ public:
                       d.n,
                       d.k,
                       (d.transpose_a ? 1 : 0) | (d.transpose_b ? 2 : 0) | (bias != nullptr ? 4 : 0) | (beta != 0 ? 8 : 0) | (tf32 ? 16 : 0),
-                      alignment_of(b),
-                      alignment_of(a),
-                      alignment_of(c)};
+                      alignment_of(b, 256),
+                      alignment_of(a, 256),
+                      alignment_of(c, 256)};
         auto found = algorithms_.find(key);
         if (found == algorithms_.end()) found = algorithms_.emplace(key, advice(key, product, first, second, result)).first;
         if (!found->second) {
