@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/backend/cuda/queue.hpp>
+#include <dla/backend/cuda/shared_library.hpp>
 #include <dla/kernels/types.hpp>
 
 #include <cudnn.h>
@@ -13,12 +14,33 @@
 
 namespace dla::cuda {
 
+/// What is called of cuDNN, opened when the first model is made.
+struct Cudnn {
+    Cudnn() { library.expect_version(CUDNN_MAJOR, static_cast<int>(cudnnGetVersion() / 10000)); }
+    SharedLibrary library{"libcudnn.so", CUDNN_MAJOR, "cudnnCreate"};
+    DLA_CUDA_FUNCTION(cudnnBackendCreateDescriptor);
+    DLA_CUDA_FUNCTION(cudnnBackendDestroyDescriptor);
+    DLA_CUDA_FUNCTION(cudnnBackendExecute);
+    DLA_CUDA_FUNCTION(cudnnBackendFinalize);
+    DLA_CUDA_FUNCTION(cudnnBackendGetAttribute);
+    DLA_CUDA_FUNCTION(cudnnBackendSetAttribute);
+    DLA_CUDA_FUNCTION(cudnnCreate);
+    DLA_CUDA_FUNCTION(cudnnGetErrorString);
+    DLA_CUDA_FUNCTION(cudnnGetLastErrorString);
+    DLA_CUDA_FUNCTION(cudnnGetVersion);
+    DLA_CUDA_FUNCTION(cudnnSetStream);
+};
+inline const Cudnn& cudnn() {
+    static const Cudnn& functions = *new Cudnn;
+    return functions;
+}
+
 /// Throws Error(device) unless a call of cuDNN succeeded, with what cuDNN says more.
 inline void check(cudnnStatus_t status, const char* call) {
     if (status == CUDNN_STATUS_SUCCESS) return;
     char more[512] = "";
-    cudnnGetLastErrorString(more, sizeof more);
-    fail(ErrorCode::device, call, text(cudnnGetErrorString(status), more[0] != '\0' ? ": " : "", std::string_view(more)).view());
+    cudnn().cudnnGetLastErrorString(more, sizeof more);
+    fail(ErrorCode::device, call, text(cudnn().cudnnGetErrorString(status), more[0] != '\0' ? ": " : "", std::string_view(more)).view());
 }
 
 /// Whether cuDNN says that it has no such thing: another engine, or a kernel of ours, does it. Throws Error(device) for everything else but success.
@@ -33,25 +55,25 @@ inline bool not_supported(cudnnStatus_t status, const char* call) {
 /// A descriptor of cuDNN's.
 class Descriptor {
 public:
-    explicit Descriptor(cudnnBackendDescriptorType_t type) { check(cudnnBackendCreateDescriptor(type, &descriptor_), "cudnnBackendCreateDescriptor"); }
+    explicit Descriptor(cudnnBackendDescriptorType_t type) { check(cudnn().cudnnBackendCreateDescriptor(type, &descriptor_), "cudnnBackendCreateDescriptor"); }
     Descriptor(Descriptor&& other) noexcept : descriptor_(std::exchange(other.descriptor_, nullptr)) {}
     Descriptor& operator=(Descriptor&& other) noexcept {
         std::swap(descriptor_, other.descriptor_);
         return *this;
     }
     ~Descriptor() {
-        if (descriptor_ != nullptr) (void)cudnnBackendDestroyDescriptor(descriptor_);
+        if (descriptor_ != nullptr) (void)cudnn().cudnnBackendDestroyDescriptor(descriptor_);
     }
 
     cudnnBackendDescriptor_t get() const { return descriptor_; }
     template <class V>
     Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const V& value) {
-        check(cudnnBackendSetAttribute(descriptor_, name, type, 1, &value), "cudnnBackendSetAttribute");
+        check(cudnn().cudnnBackendSetAttribute(descriptor_, name, type, 1, &value), "cudnnBackendSetAttribute");
         return *this;
     }
     template <class V, std::size_t N>
     Descriptor& set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, const std::array<V, N>& values) {
-        check(cudnnBackendSetAttribute(descriptor_, name, type, static_cast<std::int64_t>(N), values.data()), "cudnnBackendSetAttribute");
+        check(cudnn().cudnnBackendSetAttribute(descriptor_, name, type, static_cast<std::int64_t>(N), values.data()), "cudnnBackendSetAttribute");
         return *this;
     }
     Descriptor& set(cudnnBackendAttributeName_t name, const Descriptor& value) { return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, value.descriptor_); }
@@ -59,10 +81,11 @@ public:
     template <class V>
     std::int64_t read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::vector<V>& values) const {
         std::int64_t count = 0;
-        check(cudnnBackendGetAttribute(descriptor_, name, type, static_cast<std::int64_t>(values.size()), &count, values.data()), "cudnnBackendGetAttribute");
+        check(cudnn().cudnnBackendGetAttribute(descriptor_, name, type, static_cast<std::int64_t>(values.size()), &count, values.data()),
+              "cudnnBackendGetAttribute");
         return count;
     }
-    cudnnStatus_t try_finalize() { return cudnnBackendFinalize(descriptor_); }
+    cudnnStatus_t try_finalize() { return cudnn().cudnnBackendFinalize(descriptor_); }
     Descriptor finalized() && {
         check(try_finalize(), "cudnnBackendFinalize");
         return std::move(*this);
@@ -152,8 +175,8 @@ public:
     static Convolutions& of(Queue& queue) { return once_for_device<Convolutions>(queue); }
     explicit Convolutions(Queue& queue) : queue_(queue) {
         queue.use();
-        check(cudnnCreate(&handle_), "cudnnCreate");
-        check(cudnnSetStream(handle_, queue.stream()), "cudnnSetStream");
+        check(cudnn().cudnnCreate(&handle_), "cudnnCreate");
+        check(cudnn().cudnnSetStream(handle_, queue.stream()), "cudnnSetStream");
     }
 
     /// Computes one of x, w and y from the others; of `backward_weights` w is overwritten. False, and nothing is done, where cuDNN has no engine that gives the
@@ -194,7 +217,7 @@ public:
             .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, pointers)
             .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, queue_.workspace(found->second->workspace));
         pack = std::move(pack).finalized();
-        check(cudnnBackendExecute(handle_, found->second->plan.get(), pack.get()), "cudnnBackendExecute");
+        check(cudnn().cudnnBackendExecute(handle_, found->second->plan.get(), pack.get()), "cudnnBackendExecute");
         return true;
     }
 

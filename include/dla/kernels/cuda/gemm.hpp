@@ -2,6 +2,7 @@
 // Matrix products of Cuda<float>, by cuBLASLt.
 #pragma once
 
+#include <dla/backend/cuda/shared_library.hpp>
 #include <dla/kernels/cuda/launch.hpp>
 
 #include <cublasLt.h>
@@ -11,9 +12,32 @@
 
 namespace dla::cuda {
 
+/// What is called of cuBLASLt, opened when the first model is made.
+struct CublasLt {
+    CublasLt() { library.expect_version(CUBLAS_VER_MAJOR, static_cast<int>(cublasLtGetVersion() / 10000)); }
+    SharedLibrary library{"libcublasLt.so", CUBLAS_VER_MAJOR, "cublasLtCreate"};
+    DLA_CUDA_FUNCTION(cublasLtCreate);
+    DLA_CUDA_FUNCTION(cublasLtGetStatusString);
+    DLA_CUDA_FUNCTION(cublasLtGetVersion);
+    DLA_CUDA_FUNCTION(cublasLtMatmul);
+    DLA_CUDA_FUNCTION(cublasLtMatmulAlgoGetHeuristic);
+    DLA_CUDA_FUNCTION(cublasLtMatmulDescCreate);
+    DLA_CUDA_FUNCTION(cublasLtMatmulDescDestroy);
+    DLA_CUDA_FUNCTION(cublasLtMatmulDescSetAttribute);
+    DLA_CUDA_FUNCTION(cublasLtMatmulPreferenceCreate);
+    DLA_CUDA_FUNCTION(cublasLtMatmulPreferenceDestroy);
+    DLA_CUDA_FUNCTION(cublasLtMatmulPreferenceSetAttribute);
+    DLA_CUDA_FUNCTION(cublasLtMatrixLayoutCreate);
+    DLA_CUDA_FUNCTION(cublasLtMatrixLayoutDestroy);
+};
+inline const CublasLt& cublaslt() {
+    static const CublasLt& functions = *new CublasLt;
+    return functions;
+}
+
 /// Throws Error(device) unless a call of cuBLASLt succeeded.
 inline void check(cublasStatus_t status, const char* call) {
-    if (status != CUBLAS_STATUS_SUCCESS) fail(ErrorCode::device, call, cublasLtGetStatusString(status));
+    if (status != CUBLAS_STATUS_SUCCESS) fail(ErrorCode::device, call, cublaslt().cublasLtGetStatusString(status));
 }
 
 /// What cuBLASLt makes, and the function that ends it.
@@ -24,7 +48,7 @@ public:
     LtObject(const LtObject&) = delete;
     LtObject& operator=(const LtObject&) = delete;
     ~LtObject() {
-        if (object_ != nullptr) (void)Destroy(object_);
+        if (object_ != nullptr) (void)(cublaslt().*Destroy)(object_);
     }
     T* out() { return &object_; }
     operator T() const { return object_; }
@@ -32,9 +56,9 @@ public:
 private:
     T object_ = nullptr;
 };
-using LtProduct = LtObject<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using LtLayout = LtObject<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using LtPreference = LtObject<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+using LtProduct = LtObject<cublasLtMatmulDesc_t, &CublasLt::cublasLtMatmulDescDestroy>;
+using LtLayout = LtObject<cublasLtMatrixLayout_t, &CublasLt::cublasLtMatrixLayoutDestroy>;
+using LtPreference = LtObject<cublasLtMatmulPreference_t, &CublasLt::cublasLtMatmulPreferenceDestroy>;
 
 /// The products of one device: which algorithm computes which, as cuBLASLt advises when it is first asked.
 class Products {
@@ -42,7 +66,7 @@ public:
     static Products& of(Queue& queue) { return once_for_device<Products>(queue); }
     explicit Products(Queue& queue) : queue_(queue) {
         queue.use();
-        check(cublasLtCreate(&handle_), "cublasLtCreate");
+        check(cublaslt().cublasLtCreate(&handle_), "cublasLtCreate");
     }
 
     /// C = op(A) op(B) + beta C + bias; see the contract. False, and nothing is done, where cuBLASLt has no algorithm that adds the bias as well; of the
@@ -53,7 +77,8 @@ public:
         queue_.use();
         // cuBLASLt's matrices have columns next to each other: to it ours are transposed, and C^T = op(B)^T op(A)^T.
         LtProduct product;
-        check(cublasLtMatmulDescCreate(product.out(), tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+        check(cublaslt().cublasLtMatmulDescCreate(product.out(), tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+              "cublasLtMatmulDescCreate");
         set(product, CUBLASLT_MATMUL_DESC_TRANSA, d.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
         set(product, CUBLASLT_MATMUL_DESC_TRANSB, d.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
         if (bias != nullptr) {
@@ -79,8 +104,8 @@ public:
             fail(ErrorCode::device, "cuBLASLt", text("has no algorithm for a product of [", d.m, ", ", d.k, "] and [", d.k, ", ", d.n, "] in float").view());
         }
         const float one = 1;
-        check(cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &*found->second, queue_.workspace(), workspace_bytes,
-                             queue_.stream()),
+        check(cublaslt().cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &*found->second, queue_.workspace(),
+                                        workspace_bytes, queue_.stream()),
               "cublasLtMatmul");
         return true;
     }
@@ -97,20 +122,20 @@ private:
 
     template <class V>
     static void set(const LtProduct& product, cublasLtMatmulDescAttributes_t attribute, const V& value) {
-        check(cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
+        check(cublaslt().cublasLtMatmulDescSetAttribute(product, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
     }
     template <class V>
     static void set(const LtPreference& preference, cublasLtMatmulPreferenceAttributes_t attribute, const V& value) {
-        check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value), "cublasLtMatmulPreferenceSetAttribute");
+        check(cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof value), "cublasLtMatmulPreferenceSetAttribute");
     }
     static void create(LtLayout& layout, index_t rows, index_t columns) {
-        check(cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns), rows),
+        check(cublaslt().cublasLtMatrixLayoutCreate(layout.out(), CUDA_R_32F, static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(columns), rows),
               "cublasLtMatrixLayoutCreate");
     }
     std::optional<cublasLtMatmulAlgo_t> advice(const Key& key, const LtProduct& product, const LtLayout& first, const LtLayout& second,
                                                const LtLayout& result) {
         LtPreference preference;
-        check(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
+        check(cublaslt().cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
         set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace_bytes);
         set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.b_alignment);
         set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.a_alignment);
@@ -118,8 +143,8 @@ private:
         set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.c_alignment);
         std::array<cublasLtMatmulHeuristicResult_t, 8> results{};
         int count = 0;
-        const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle_, product, first, second, result, result, preference,
-                                                                     static_cast<int>(results.size()), results.data(), &count);
+        const cublasStatus_t status = cublaslt().cublasLtMatmulAlgoGetHeuristic(handle_, product, first, second, result, result, preference,
+                                                                                static_cast<int>(results.size()), results.data(), &count);
         if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return std::nullopt;
         check(status, "cublasLtMatmulAlgoGetHeuristic");
         for (int i = 0; i < count; ++i)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/backend/cuda/queue.hpp>
+#include <dla/backend/cuda/shared_library.hpp>
 #include <dla/core/hash.hpp>
 #include <dla/kernels/cuda/sources.hpp>
 
@@ -21,9 +22,36 @@
 
 namespace dla::cuda {
 
+/// What is called of NVRTC, opened when kernels are first asked for.
+struct Nvrtc {
+    Nvrtc() {
+        int major = 0, minor = 0;
+        (void)nvrtcVersion(&major, &minor);
+        library.expect_version(CUDART_VERSION / 1000, major);
+    }
+    SharedLibrary library{"libnvrtc.so", CUDART_VERSION / 1000, "nvrtcVersion"};
+    DLA_CUDA_FUNCTION(nvrtcCompileProgram);
+    DLA_CUDA_FUNCTION(nvrtcCreateProgram);
+    DLA_CUDA_FUNCTION(nvrtcDestroyProgram);
+    DLA_CUDA_FUNCTION(nvrtcGetCUBIN);
+    DLA_CUDA_FUNCTION(nvrtcGetCUBINSize);
+    DLA_CUDA_FUNCTION(nvrtcGetErrorString);
+    DLA_CUDA_FUNCTION(nvrtcGetNumSupportedArchs);
+    DLA_CUDA_FUNCTION(nvrtcGetPTX);
+    DLA_CUDA_FUNCTION(nvrtcGetPTXSize);
+    DLA_CUDA_FUNCTION(nvrtcGetProgramLog);
+    DLA_CUDA_FUNCTION(nvrtcGetProgramLogSize);
+    DLA_CUDA_FUNCTION(nvrtcGetSupportedArchs);
+    DLA_CUDA_FUNCTION(nvrtcVersion);
+};
+inline const Nvrtc& nvrtc() {
+    static const Nvrtc& functions = *new Nvrtc;
+    return functions;
+}
+
 /// Throws Error(device) unless a call of NVRTC succeeded.
 inline void check(nvrtcResult status, const char* call) {
-    if (status != NVRTC_SUCCESS) fail(ErrorCode::device, call, nvrtcGetErrorString(status));
+    if (status != NVRTC_SUCCESS) fail(ErrorCode::device, call, nvrtc().nvrtcGetErrorString(status));
 }
 
 inline constexpr const char* compile_options[] = {"--std=c++20", "--device-as-default-execution-space"};
@@ -37,24 +65,25 @@ inline std::vector<char> compile_kernels(const std::string& target) {
         texts.push_back(source.text);
     }
     nvrtcProgram made = nullptr;
-    check(nvrtcCreateProgram(&made, "#include <dla/kernels/cuda/all.cuh>\n", "dla_cuda_kernels.cu", static_cast<int>(names.size()), texts.data(), names.data()),
+    check(nvrtc().nvrtcCreateProgram(&made, "#include <dla/kernels/cuda/all.cuh>\n", "dla_cuda_kernels.cu", static_cast<int>(names.size()), texts.data(),
+                                     names.data()),
           "nvrtcCreateProgram");
-    const auto destroy = [](nvrtcProgram p) { (void)nvrtcDestroyProgram(&p); };
+    const auto destroy = [](nvrtcProgram p) { (void)nvrtc().nvrtcDestroyProgram(&p); };
     const std::unique_ptr<std::remove_pointer_t<nvrtcProgram>, decltype(destroy)> program(made, destroy);
     const std::string architecture = "--gpu-architecture=" + target;
     std::vector<const char*> options(std::begin(compile_options), std::end(compile_options));
     options.push_back(architecture.c_str());
     std::size_t size = 0;
-    if (nvrtcCompileProgram(made, static_cast<int>(options.size()), options.data()) != NVRTC_SUCCESS) {
-        check(nvrtcGetProgramLogSize(made, &size), "nvrtcGetProgramLogSize");
+    if (nvrtc().nvrtcCompileProgram(made, static_cast<int>(options.size()), options.data()) != NVRTC_SUCCESS) {
+        check(nvrtc().nvrtcGetProgramLogSize(made, &size), "nvrtcGetProgramLogSize");
         std::string log(size, '\0');
-        check(nvrtcGetProgramLog(made, log.data()), "nvrtcGetProgramLog");
+        check(nvrtc().nvrtcGetProgramLog(made, log.data()), "nvrtcGetProgramLog");
         fail(ErrorCode::device, "NVRTC", "cannot compile the kernels for " + target + ":\n" + log.c_str());
     }
     const bool machine_code = target.starts_with("sm_");
-    check(machine_code ? nvrtcGetCUBINSize(made, &size) : nvrtcGetPTXSize(made, &size), "nvrtcGetCUBINSize");
+    check(machine_code ? nvrtc().nvrtcGetCUBINSize(made, &size) : nvrtc().nvrtcGetPTXSize(made, &size), "nvrtcGetCUBINSize");
     std::vector<char> code(size);
-    check(machine_code ? nvrtcGetCUBIN(made, code.data()) : nvrtcGetPTX(made, code.data()), "nvrtcGetCUBIN");
+    check(machine_code ? nvrtc().nvrtcGetCUBIN(made, code.data()) : nvrtc().nvrtcGetPTX(made, code.data()), "nvrtcGetCUBIN");
     return code;
 }
 
@@ -62,9 +91,9 @@ inline std::vector<char> compile_kernels(const std::string& target) {
 /// Error(device) for a device that is older than all that it knows.
 inline std::string target_of(int major, int minor) {
     int count = 0;
-    check(nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs");
+    check(nvrtc().nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs");
     std::vector<int> known(static_cast<std::size_t>(count));
-    check(nvrtcGetSupportedArchs(known.data()), "nvrtcGetSupportedArchs");
+    check(nvrtc().nvrtcGetSupportedArchs(known.data()), "nvrtcGetSupportedArchs");
     const int own = 10 * major + minor;
     int best = 0;
     for (const int architecture : known)
@@ -123,7 +152,7 @@ inline void write_cached(const std::string& folder, const std::string& file, con
 /// Where the kernels for a target are kept, "" for nowhere. The name has a hash of the sources, the options and the compiler's version.
 inline std::string cached_file(const std::string& target) {
     int major = 0, minor = 0;
-    check(nvrtcVersion(&major, &minor), "nvrtcVersion");
+    check(nvrtc().nvrtcVersion(&major, &minor), "nvrtcVersion");
     Fnv1a hash;
     hash.add(std::to_string(major) + "." + std::to_string(minor));
     for (const char* option : compile_options) hash.add(option);
