@@ -67,10 +67,11 @@ void Machine::run(const char* kernel, Index grid, Index block, const std::functi
         std::iota(turns.begin(), turns.end(), std::size_t(0));
         for (std::size_t i = blocks; i > 1; --i) std::swap(turns[i - 1], turns[random_.below(i)]);
     }
-    running_ = true;
+    running_ = true, ++launch_;
     for (std::size_t i = 0; i < blocks; ++i) {
         const std::size_t b = order_ == Order::shuffled ? turns[i] : order_ == Order::descending ? blocks - 1 - i : i;
         blockIdx = {static_cast<unsigned>(b % grid.x), static_cast<unsigned>(b / grid.x % grid.y), static_cast<unsigned>(b / grid.x / grid.y)};
+        block_ = static_cast<std::uint32_t>(b);
         run_block();
         if (!fault_.empty()) break;
     }
@@ -87,7 +88,8 @@ void Machine::run_block() {
     all_go_on();
     std::fill_n(at_warp_.begin(), (n_ + lanes - 1) / lanes, 0u);
     std::fill_n(fibre_of_.begin(), n_, nullptr);
-    returned_ = at_block_ = 0;
+    returned_ = at_block_ = 0, barriers_ = 0;
+    meetings_.fill(0);
     while (returned_ < n_ && fault_.empty()) {
         const std::size_t thread = next();
         if (thread == none) {

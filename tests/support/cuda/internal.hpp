@@ -75,6 +75,8 @@ bool on_device(const void* pointer);
 std::size_t bytes_behind(const void* pointer);
 /// Where the bytes of a pointer into the front are.
 void* back(const void* pointer);
+/// As the caller knows what a kernel finds at `pointer`; nullptr for what is not in the back.
+const void* front_of(const void* pointer);
 template <class T>
 T* back_of(T* pointer) {
     return static_cast<T*>(back(pointer));

@@ -27,6 +27,11 @@ struct Fibre {
     void begin(std::size_t index);
 };
 
+/// Who touches memory, and when: launches, blocks of the launch, threads of the block, barriers of the block and meetings of the warp so far.
+struct Access {
+    std::uint32_t launch = 0, block = 0, thread = 0, barriers = 0, meetings = 0;
+};
+
 enum class At : unsigned char { going, block, warp, returned };
 
 class Machine {
@@ -37,6 +42,10 @@ public:
     [[noreturn]] void work();
     bool running() const { return running_; }
     const char* kernel() const { return kernel_; }
+    Access access() const { return {launch_, block_, static_cast<std::uint32_t>(current_), barriers_, meetings_[current_ / lanes]}; }
+    std::string name_of(const Access& access) const;
+    /// Gives the launch up: the running thread "<does something wrong>".
+    [[noreturn]] void stop(const std::string& sentence) { fail(sentence); }
 
 private:
     void run_block();
@@ -58,6 +67,7 @@ private:
     std::size_t n_ = 0;
     Order order_ = Order::ascending;
     std::array<Index, most_threads> index_;
+    std::uint32_t launch_ = 0;
     // Of a block.
     std::array<std::uint64_t, most_threads / 64> ready_{};       // a bit for each thread that can go on and does not run
     std::array<std::uint32_t, most_threads / lanes> at_warp_{};  // lanes of a warp that wait for others of it
@@ -67,6 +77,8 @@ private:
     std::array<std::uint64_t, most_threads> results_{};
     std::size_t current_ = 0, returned_ = 0, at_block_ = 0;
     std::size_t first_at_block_ = 0;  // who came to the barrier first
+    std::uint32_t block_ = 0, barriers_ = 0;
+    std::array<std::uint32_t, most_threads / lanes> meetings_{};  // of all lanes of a warp
     std::string fault_;
     // Of the machine.
     Context scheduler_;

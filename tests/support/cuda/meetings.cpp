@@ -23,7 +23,7 @@ void Machine::wait_for_block(const char* file, int line) {
     if (line != first.line || (file != first.file && std::strcmp(file, first.file) != 0))
         fail("waits at " + site(me) + ", and thread " + name(first_at_block_) + " at " + site(first_at_block_) +
              ": all threads of a block come to the same barrier");
-    if (++at_block_ == n_) all_go_on(), at_block_ = 0;
+    if (++at_block_ == n_) all_go_on(), at_block_ = 0, ++barriers_;
     leave();
 }
 
@@ -38,6 +38,8 @@ std::uint64_t Machine::meet_warp(const WarpRequest& request) {
     const std::uint32_t members = there == lanes ? request.mask : request.mask & ((1u << there) - 1);
     if ((waiting & members) == members) {
         exchange(first, members);
+        const std::uint32_t everybody = there == lanes ? ~0u : (1u << there) - 1;
+        if (request.call == WarpCall::sync && members == everybody) ++meetings_[me / lanes];
         waiting &= ~members;
         for (std::size_t l = 0; l < lanes; ++l)
             if (members >> l & 1) go_on(first + l);
@@ -61,7 +63,7 @@ void Machine::exchange(std::size_t first, std::uint32_t members) {
         if ((members >> l & 1) == 0) continue;
         std::uint64_t& result = results_[first + l];
         switch (mine.call) {
-            case WarpCall::sync:
+            case WarpCall::sync:  // the one that orders what its lanes read and write
                 break;
             case WarpCall::ballot:
                 result = votes;
@@ -97,6 +99,13 @@ std::uint64_t Machine::received(std::size_t first, std::size_t lane, std::uint32
 std::string Machine::name(std::size_t thread) const {
     const Index at = thread == none ? blockIdx : index_[thread];
     return "(" + std::to_string(at.x) + "," + std::to_string(at.y) + "," + std::to_string(at.z) + ")";
+}
+
+std::string Machine::name_of(const Access& access) const {
+    const std::string thread = name(access.thread);
+    if (access.block == block_) return thread;
+    return thread + " of block (" + std::to_string(access.block % gridDim.x) + "," + std::to_string(access.block / gridDim.x % gridDim.y) + "," +
+           std::to_string(access.block / gridDim.x / gridDim.y) + ")";
 }
 
 std::string Machine::site(std::size_t thread) const {

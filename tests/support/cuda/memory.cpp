@@ -168,6 +168,11 @@ std::size_t bytes_behind(const void* pointer) {
 
 void* back(const void* pointer) { return memory().back + offset_of(pointer); }
 
+const void* front_of(const void* pointer) {
+    const Memory& m = memory();
+    return lies_in(pointer, m.back, m.size) ? m.front + (static_cast<const std::byte*>(pointer) - m.back) : nullptr;
+}
+
 void* detail::for_kernel(const void* pointer, int argument) {
     if (pointer == nullptr) return nullptr;
     const bool live = on_device(pointer) && around(offset_of(pointer)) != nullptr;

@@ -56,8 +56,7 @@ inline void fill(const Cuda<float>& p, index_t n, float value, detail::DeviceFlo
 }
 inline void transpose(const Cuda<float>& p, index_t count, index_t rows, index_t columns, detail::ConstDeviceFloats x, detail::DeviceFloats y) {
     if (count * rows * columns == 0) return;
-    const auto tiles = [](index_t side, index_t most) { return std::min<index_t>((side + 31) / 32, most); };
-    const cuda::Blocks blocks{.x = (columns + 31) / 32, .y = tiles(rows, 65535), .z = std::min<index_t>(count, 65535)};
+    const cuda::Blocks blocks{.x = (columns + 31) / 32, .y = std::min<index_t>((rows + 31) / 32, 1024), .z = std::min<index_t>(count, 1024)};
     cuda::launch(p, cuda::kernels::transpose, blocks, count, rows, columns, x, y);
 }
 /// The masks of the CPU's dropout.

@@ -29,8 +29,8 @@ struct Blocks {
     index_t x = 1, y = 1, z = 1;
     unsigned threads = 256;
 
-    /// For n values, each thread one or more.
-    static constexpr Blocks over(index_t n) { return {.x = std::clamp<index_t>((n + 255) / 256, 1, 1 << 16)}; }
+    /// For n values, each thread one or more: many more than a device runs at once do not help.
+    static constexpr Blocks over(index_t n) { return {.x = std::clamp<index_t>((n + 255) / 256, 1, 1 << 12)}; }
 };
 
 template <class To, class From>

@@ -18,7 +18,7 @@ inline void scale_channels(const Cuda<float>& p, index_t batch, index_t pixels, 
 inline void scale_channels_backward(const Cuda<float>& p, index_t batch, index_t pixels, index_t channels, detail::ConstDeviceFloats x,
                                     detail::ConstDeviceFloats dy, detail::DeviceFloats dfactor) {
     if (batch * channels == 0) return;
-    const cuda::Blocks blocks{.x = (channels + 31) / 32, .y = std::min<index_t>(batch, 65535)};
+    const cuda::Blocks blocks{.x = (channels + 31) / 32, .y = std::min<index_t>(batch, 1024)};
     cuda::launch(p, cuda::kernels::scale_channels_backward, blocks, batch, pixels, channels, x, dy, dfactor);
 }
 
