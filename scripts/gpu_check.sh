@@ -5,21 +5,23 @@ set -uo pipefail
 
 usage() {
     cat <<'TEXT'
-usage: scripts/gpu_check.sh [--out FILE] [--build-dir DIR] [--seconds S] [--emulated] [-- MESON_OPTION...]
-Builds the library's CUDA tests and the benchmark (build-gpu/, --build-dir), runs the tests on the device, the same under
-compute-sanitizer (memcheck, racecheck, initcheck, synccheck) where it is installed, and times training steps and
-predictions of the experiments' networks, beside PyTorch's where python3 has a torch that sees the device.
-Writes one JSON file (gpu_check.json, --out). --seconds: for each time (default 1). --emulated: the tests on the
-emulated device, and nothing that needs a real one: to try this script. Ends with 0 if nothing failed, 77 without a device.
+usage: scripts/gpu_check.sh [--out FILE] [--build-dir DIR] [--seconds S] [--limit S] [--emulated] [-- MESON_OPTION...]
+Builds the library's CUDA tests, the programs and the benchmark (build-gpu/, --build-dir), runs tests and programs on the
+device, the tests under compute-sanitizer (memcheck, racecheck, initcheck, synccheck) where it is installed, and times
+training steps and predictions of the experiments' networks, beside PyTorch's where python3 has a torch that sees the device.
+Writes one JSON file (gpu_check.json, --out). --seconds: for each time (default 1). --limit: what has not begun after so
+many seconds is left out, and noted (default 540). --emulated: tests and programs on the emulated device, and nothing that
+needs a real one: to try this script. Ends with 0 if nothing failed, 77 without a device.
 TEXT
 }
 
-out=gpu_check.json build=build-gpu seconds=1 emulated=no
+out=gpu_check.json build=build-gpu seconds=1 limit=540 emulated=no
 while [ $# -gt 0 ]; do
     case $1 in
         --out) shift; out=${1:?--out needs a file} ;;
         --build-dir) shift; build=${1:?--build-dir needs a folder} ;;
         --seconds) shift; seconds=${1:?--seconds needs a number} ;;
+        --limit) shift; limit=${1:?--limit needs a number} ;;
         --emulated) emulated=yes ;;
         --) shift; break ;;
         -h | --help) usage; exit 0 ;;
@@ -38,10 +40,16 @@ else
     program=tests/cuda/cuda_device_test options=(-Dcuda=enabled -Dbenchmarks=enabled)
 fi
 began=$(date +%s)
-"${meson[@]}" setup --reconfigure "$build" --buildtype=release -Dtests=enabled -Dexamples=disabled "${options[@]}" "$@" 2>/dev/null ||
-    "${meson[@]}" setup "$build" --buildtype=release -Dtests=enabled -Dexamples=disabled "${options[@]}" "$@" || exit 1
+"${meson[@]}" setup --reconfigure "$build" --buildtype=release -Dtests=enabled -Dexamples=auto "${options[@]}" "$@" 2>/dev/null ||
+    "${meson[@]}" setup "$build" --buildtype=release -Dtests=enabled -Dexamples=auto "${options[@]}" "$@" || exit 1
 targets=("$program")
 [ "$emulated" = yes ] || targets+=(bench/train_step_cuda)
+programs=()
+for name in train evaluate visualize_network compare_mlp_depth; do
+    if [ "$emulated" = yes ]; then programs+=("tests/cuda/${name}_emulated"); else programs+=("examples/$name"); fi
+done
+# Where what they need is not installed, there are none.
+if ninja -C "$build" -t query "${programs[0]}" >/dev/null 2>&1; then targets+=("${programs[@]}"); else programs=(); fi
 ninja -C "$build" "${targets[@]}" || exit 1
 built=$(($(date +%s) - began))
 
@@ -52,17 +60,29 @@ note() { printf '%s\n' "$1" >>"$lines"; }  # one JSON object
 escaped() { python3 -c 'import json, sys; print(json.dumps(sys.stdin.read()[-4000:]))'; }
 
 # The tests, and the same bits again: the programs compare run with run themselves.
-log=$("$build/$program" 2>&1)
+log=$(timeout 200 "$build/$program" 2>&1)
 status=$?
 printf '%s\n' "$log" | tail -3
 if [ $status -eq 77 ]; then exit 77; fi
 [ $status -eq 0 ] || failed=1
 note "{\"what\": \"tests\", \"status\": $status, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
 
+left() { [ $(($(date +%s) - began)) -lt "$limit" ] || { note "{\"what\": \"$1\", \"status\": \"left out\"}"; echo "$1: left out, $limit seconds are over"; false; }; }
+if [ ${#programs[@]} -eq 0 ]; then
+    note '{"what": "programs", "status": "not built"}'
+elif left programs; then
+    log=$(timeout 200 python3 tests/cuda/test_programs.py "$([ "$emulated" = yes ] && echo emulated || echo real)" "${programs[@]/#/$build/}" 2>&1)
+    status=$?
+    echo "programs: $(printf '%s' "$log" | tail -1)"
+    [ $status -eq 0 ] || failed=1
+    note "{\"what\": \"programs\", \"status\": $status, \"log\": $(printf '%s' "$log" | tail -20 | escaped)}"
+fi
+
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ "$emulated" = no ] && [ -z "$sanitizer" ]; then note '{"what": "compute-sanitizer", "status": "not there"}'; fi
 if [ "$emulated" = no ] && [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck initcheck synccheck; do
+        left "$tool" || continue
         log=$(timeout 60 "$sanitizer" --tool "$tool" --error-exitcode 9 "$build/$program" --test-case="golden*,a step that*,parts of a batch*" 2>&1)
         status=$?
         echo "compute-sanitizer $tool: $(printf '%s' "$log" | tail -1)"
@@ -76,6 +96,7 @@ if [ "$emulated" = no ]; then
     sees=$(python3 -c 'import torch; print(torch.cuda.is_available())' 2>/dev/null || echo no)
     for model in mlp deep cnn_mnist cnn_cifar10 cnn_residual_cifar10; do
         for mode in train infer; do
+            left "$model $mode" || continue
             time_of=$("$build/bench/train_step_cuda" $model $mode --seconds "$seconds" 2>&1) || failed=1
             echo "$time_of"
             case $time_of in "{"*) note "$time_of" ;; *) note "{\"what\": \"$model $mode\", \"log\": $(printf '%s' "$time_of" | escaped)}" ;; esac

@@ -448,6 +448,22 @@ TEST_CASE("TF32 is asked for, and rounds no more than it may") {
     CHECK(distance(convolution(exact), convolution(Bridge())) < 200);
 }
 
+TEST_CASE("answers of the libraries are kept, but not for ever new sizes") {
+    if (!support::device_is_emulated()) return;  // plans of a real cuDNN may take a second each
+    cuda::Queue& queue = Cuda<float>().queue();
+    for (index_t batch = 1; batch <= 540; ++batch) {
+        const Floats x = reals(1, batch * 4), w = reals(2, 3 * 4);
+        const Conv2dDims conv{.batch = batch, .height = 1, .width = 1, .in_channels = 4, .out_channels = 3, .out_height = 1, .out_width = 1};
+        compare({x, w, Floats(static_cast<std::size_t>(batch * 3), NAN), Floats(static_cast<std::size_t>(batch * 3), NAN)}, 4, [&](const auto& p, auto& v) {
+            conv2d_forward(p, static_cast<std::byte*>(nullptr), conv, v[0].data(), v[1].data(), nullptr, v[2].data());
+            gemm(p, static_cast<std::byte*>(nullptr), {.m = batch, .n = 3, .k = 4, .transpose_b = true}, v[0].data(), v[1].data(), nullptr, 0, v[3].data());
+        });
+        const std::size_t plans = cuda::Convolutions::of(queue).kept(), algorithms = cuda::Products::of(queue).kept();
+        if (plans == 0 || plans > cuda::most_kept || algorithms == 0 || algorithms > cuda::most_kept)
+            FAIL(plans, " plans and ", algorithms, " algorithms are kept");
+    }
+}
+
 TEST_CASE("more values than a grid has threads") {
     const index_t n = (index_t{1} << 20) + 300;  // 4096 blocks of 256
     const Floats a = reals(1, 5000);

@@ -192,6 +192,9 @@ inline std::uint32_t alignment_of(const void* address, std::uint32_t most) {
     return bits == 0 ? most : static_cast<std::uint32_t>(std::min<std::uintptr_t>(bits & (~bits + 1), most));
 }
 
+/// Answers of a library that are kept at most: when there are more (requests of ever new sizes), they are asked for anew.
+inline constexpr std::size_t most_kept = 512;
+
 /// What there is once for each device: made of its queue when it is first asked for, and never destroyed, as the queue.
 template <class T>
 T& once_for_device(Queue& queue) {

@@ -208,6 +208,10 @@ public:
                       d.out_width,
                       d.groups};
         auto found = plans_.find(key);
+        if (found == plans_.end() && plans_.size() >= most_kept) {
+            queue_.synchronize();  // none is at work when it is destroyed
+            plans_.clear();
+        }
         if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, aligned, tf32, strict)).first;
         if (!found->second) return false;
         // What is written is not const where it comes from.
@@ -220,6 +224,7 @@ public:
         check(cudnn().cudnnBackendExecute(handle_, found->second->plan.get(), pack.get()), "cudnnBackendExecute");
         return true;
     }
+    std::size_t kept() const { return plans_.size(); }
 
 private:
     using Key = std::array<index_t, 22>;

@@ -97,6 +97,7 @@ public:
                       alignment_of(b, 256),
                       alignment_of(a, 256),
                       alignment_of(c, 256)};
+        if (algorithms_.size() >= most_kept) algorithms_.clear();
         auto found = algorithms_.find(key);
         if (found == algorithms_.end()) found = algorithms_.emplace(key, advice(key, product, first, second, result)).first;
         if (!found->second) {
@@ -109,6 +110,7 @@ public:
               "cublasLtMatmul");
         return true;
     }
+    std::size_t kept() const { return algorithms_.size(); }
 
 private:
     static constexpr std::size_t workspace_bytes = static_cast<std::size_t>(Queue::usual_workspace);
