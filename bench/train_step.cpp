@@ -54,6 +54,15 @@ std::unique_ptr<dla::AnyModel> make_model(Settings& s) {
     return bench::with_network(s.model, s.width, [&](const auto& net, const dla::Shape& input) { return make(net, input, s); });
 }
 
+/// On a CUDA device also how many convolutions cuDNN had no engine for.
+std::string more() {
+#ifdef DLA_BENCH_CUDA
+    return ", \"without_engine\": " + std::to_string(dla::cuda::Convolutions::of(dla::Cuda<float>().queue()).without_engine());
+#else
+    return "";
+#endif
+}
+
 /// A line of /proc/self/status in KiB.
 long memory(const char* name) {
     std::ifstream status("/proc/self/status");
@@ -116,10 +125,10 @@ int main(int argc, char** argv) try {
         const double ms = times[times.size() / 2];
         std::printf("{\"peer\": \"dla " DLA_VERSION_STRING
                     " %s\", \"model\": \"%s\", \"mode\": \"%s\", \"batch\": %lld, \"threads\": %d, \"ms\": %.4f, \"min\": %.4f, "
-                    "\"images_per_s\": %.1f, \"parameters\": %lld, \"peak_mb\": %.1f, \"faults\": %.2f}\n",
+                    "\"images_per_s\": %.1f, \"parameters\": %lld, \"peak_mb\": %.1f, \"faults\": %.2f%s}\n",
                     model->computes_on().c_str(), s.model.c_str(), s.mode.c_str(), static_cast<long long>(s.batch), s.threads, ms, times.front(),
                     1e3 * static_cast<double>(s.batch) / ms, static_cast<long long>(model->index().parameter_count()),
-                    static_cast<double>(memory("VmHWM:") - before) / 1024, faults_per_step);
+                    static_cast<double>(memory("VmHWM:") - before) / 1024, faults_per_step, more().c_str());
         std::fflush(stdout);
     };
     for (int i = 0; i < 3; ++i) step();

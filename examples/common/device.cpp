@@ -23,6 +23,8 @@ std::string why_no_cuda() {
     try {
         resolve(dla::Cuda<float>());
         return "";
+    } catch (const dla::OutOfDeviceMemory&) {
+        return "";  // there is one: whoever makes a model hears of it
     } catch (const dla::Error& e) {
         return e.without_code();
     }

@@ -185,7 +185,7 @@ TEST_CASE("losses of many rows and classes") {
             Integers labels(static_cast<std::size_t>(rows));
             for (std::size_t r = 0; r < labels.size(); ++r)
                 labels[r] = r % 7 == 3 ? -100 : static_cast<std::int32_t>(r * 31 % static_cast<std::size_t>(classes));
-            for (int variant = 0; variant < 8; ++variant) {
+            for (int variant = 0; variant < 8; variant += rows > 1000 ? 7 : 1) {
                 CAPTURE(variant);
                 const CrossEntropyDims d{.rows = rows, .classes = classes, .label_smoothing = variant & 1 ? 0.1 : 0, .mean = (variant & 2) == 0};
                 LossResult results[2], wholes[2];
@@ -446,22 +446,6 @@ TEST_CASE("TF32 is asked for, and rounds no more than it may") {
     }
     exact.device.strict = true;
     CHECK(distance(convolution(exact), convolution(Bridge())) < 200);
-}
-
-TEST_CASE("answers of the libraries are kept, but not for ever new sizes") {
-    if (!support::device_is_emulated()) return;  // plans of a real cuDNN may take a second each
-    cuda::Queue& queue = Cuda<float>().queue();
-    for (index_t batch = 1; batch <= 540; ++batch) {
-        const Floats x = reals(1, batch * 4), w = reals(2, 3 * 4);
-        const Conv2dDims conv{.batch = batch, .height = 1, .width = 1, .in_channels = 4, .out_channels = 3, .out_height = 1, .out_width = 1};
-        compare({x, w, Floats(static_cast<std::size_t>(batch * 3), NAN), Floats(static_cast<std::size_t>(batch * 3), NAN)}, 4, [&](const auto& p, auto& v) {
-            conv2d_forward(p, static_cast<std::byte*>(nullptr), conv, v[0].data(), v[1].data(), nullptr, v[2].data());
-            gemm(p, static_cast<std::byte*>(nullptr), {.m = batch, .n = 3, .k = 4, .transpose_b = true}, v[0].data(), v[1].data(), nullptr, 0, v[3].data());
-        });
-        const std::size_t plans = cuda::Convolutions::of(queue).kept(), algorithms = cuda::Products::of(queue).kept();
-        if (plans == 0 || plans > cuda::most_kept || algorithms == 0 || algorithms > cuda::most_kept)
-            FAIL(plans, " plans and ", algorithms, " algorithms are kept");
-    }
 }
 
 TEST_CASE("more values than a grid has threads") {

@@ -47,6 +47,18 @@ TEST_CASE("NVRTC compiles every kernel, and what it made is kept") {
     CHECK(contains(error_of([] { cuda::compile_kernels("sm_1"); }), "error[device] NVRTC: cannot compile the kernels for sm_1"));
 }
 
+TEST_CASE("libraries are opened by name, with all that is called of them") {
+    CHECK(std::string(cuda::cublaslt().cublasLtGetStatusString(CUBLAS_STATUS_SUCCESS)) == "CUBLAS_STATUS_SUCCESS");
+    CHECK(std::string(cuda::cudnn().cudnnGetErrorString(CUDNN_STATUS_SUCCESS)) == "CUDNN_STATUS_SUCCESS");
+    int major = 0, minor = 0;
+    CHECK(cuda::nvrtc().nvrtcVersion(&major, &minor) == NVRTC_SUCCESS);
+    CHECK(major == CUDART_VERSION / 1000);
+    const std::string missing = error_of([] { cuda::SharedLibrary("libnothing.so", 13); });
+    CHECK(contains(missing, "error[device] libnothing.so.13: is needed for computing on a CUDA device, and cannot be loaded: "));
+    CHECK(contains(missing, "LD_LIBRARY_PATH says where it is"));
+    CHECK(contains(error_of([] { cuda::nvrtc().library.find("nvrtcNothing"); }), "error[device] libnvrtc.so.13: has no nvrtcNothing: it is older than"));
+}
+
 TEST_CASE("cuDNN takes the descriptors of every convolution without a device") {
     int described = 0;
     for (const auto& c : golden::load("conv2d")) {

@@ -24,6 +24,52 @@ __global__ void watched_far(float* y, int far) {
     y[threadIdx.x] = room[threadIdx.x];
 }
 
+/// The sum of all x, in one word that each thread adds to.
+__global__ void watched_adds(const float* x, float* y) { y[0] += x[threadIdx.x]; }
+
+__global__ void watched_adds_shared(const float* x, float* y, bool barrier) {
+    __shared__ float total;
+    if (threadIdx.x == 7) total = x[7];
+    if (barrier) __syncthreads();
+    y[threadIdx.x] = total;
+}
+
+/// A tree whose lower half is in no order.
+__global__ void watched_tree(const float* x, float* y, unsigned least) {
+    __shared__ float room[64];
+    room[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    for (unsigned half = 32; half > 0; half /= 2) {
+        if (threadIdx.x < half) room[threadIdx.x] += room[threadIdx.x + half];
+        if (half >= least) __syncthreads();
+    }
+    if (threadIdx.x == 0) y[0] = room[0];
+}
+
+/// All read one word, the lanes of a warp meet, and a lane of it writes.
+__global__ void watched_readers(float* y) {
+    const float read = y[0];
+    __syncwarp();
+    if (threadIdx.x == 2) y[0] = read + 1;
+}
+
+/// Shared memory of a function that several kernels call.
+__attribute__((noinline)) void watched_exchange(float* y) {
+    __shared__ float of_all[32];
+    of_all[threadIdx.x] = y[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = of_all[31 - threadIdx.x];
+}
+__global__ void watched_one(float* y) { watched_exchange(y); }
+__global__ void watched_two(float* y) { watched_exchange(y); }
+
+__global__ void watched_index(float* y, int far) {
+    __shared__ float room[32];
+    float* beyond = room + far;
+    *beyond = 1;
+    y[threadIdx.x] = room[threadIdx.x];
+}
+
 __global__ void watched_lends(float** y) {
     __shared__ float room[64];
     room[threadIdx.x] = 1;
@@ -81,13 +127,14 @@ TEST_CASE("shared memory outside of a variable, and another kernel's") {
     const Fresh fresh;
     const Device<float> y(64);
     CHECK(watched(watched_far, 1, 32, y.data(), 0) == "");
-    CHECK(contains(watched(watched_far, 1, 32, y.data(), 33), "writes 4 bytes of shared memory outside of its variables, behind `"));
+    CHECK(contains(watched(watched_far, 1, 32, y.data(), 33), "outside of an array in "));
+    CHECK(watched(watched_index, 1, 1, y.data(), 31) == "");
+    CHECK(contains(watched(watched_index, 1, 1, y.data(), 32), "writes 4 bytes of shared memory outside of its variables, behind `room`"));
     const Device<float*> lent(1);
-    float** argument = lent.data();
-    void* arguments[] = {&argument, nullptr};
-    REQUIRE(cudaLaunchKernel(emulated::entry("lends", watched_lends), 1, 32, arguments, 0, nullptr) == cudaSuccess);
-    CHECK(contains(fault_of([&] { cudaLaunchKernel(emulated::entry("borrows", watched_borrows), 1, 32, arguments, 0, nullptr); }),
-                   "writes 4 bytes of `room`, which is shared memory of the kernel lends"));
+    CHECK(watched(watched_lends, 1, 32, lent.data()) == "");
+    CHECK(contains(watched(watched_borrows, 1, 32, lent.data()), "writes 4 bytes of `room`, which is shared memory of another kernel"));
+    CHECK(watched(watched_one, 1, 32, y.data()) == "");
+    CHECK(watched(watched_two, 1, 32, y.data()) == "");
 }
 
 TEST_CASE("memory outside of an allocation, to the byte") {
@@ -97,6 +144,29 @@ TEST_CASE("memory outside of an allocation, to the byte") {
     CHECK(contains(watched(watched_reads, 1, 32, x.data(), y.data(), 9), "reads 4 bytes at 0x"));
     CHECK(contains(watched(watched_writes, 1, 32, x.data(), 9), ", outside of every allocation"));
     CHECK(contains(watched(watched_writes, 1, 32, x.data(), -1), ", outside of every allocation"));
+}
+
+TEST_CASE("a value that is read, changed and written back") {
+    const Fresh fresh;
+    const Device<float> x(Floats(64, 1)), y(Floats(64, 0));
+    CHECK(watched(watched_adds, 1, 1, x.data(), y.data()) == "");
+    CHECK(contains(watched(watched_adds, 1, 64, x.data(), y.data()), "has written, with nothing between"));
+    CHECK(contains(watched(watched_adds, 4, 1, x.data(), y.data()), " of block ("));
+    CHECK(watched(watched_adds_shared, 1, 64, x.data(), y.data(), true) == "");
+    CHECK(contains(watched(watched_adds_shared, 1, 64, x.data(), y.data(), false), "4 bytes of `total` that thread ("));
+    CHECK(watched(watched_tree, 1, 64, x.data(), y.data(), 1) == "");
+    CHECK(contains(watched(watched_tree, 1, 64, x.data(), y.data(), 32), "4 bytes of `room` that thread ("));
+}
+
+TEST_CASE("many readers, of which only some have met the one that writes") {
+    const Fresh fresh;
+    const Device<float> y(Floats(1, 0));
+    CHECK(watched(watched_readers, 1, 32, y.data()) == "");
+    for (unsigned seed = 1; seed <= 40; ++seed) {
+        emulated::settings().order = Order::shuffled, emulated::settings().seed = seed;
+        // A reader of the other warp has read before, or will after.
+        CHECK(contains(fault_of([&] { launch(watched_readers, 1, 64, y.data()); }), "with nothing between"));
+    }
 }
 
 TEST_CASE("two blocks at one place") {

@@ -30,4 +30,24 @@ inline Cuda<float> resolve(const Cuda<float>& p) {
     return p;
 }
 
+inline namespace DLA_ABI_TAG {
+inline namespace DLA_CUDA_TAG {
+
+template <class T>
+std::string Cuda<T>::description() const {
+    const auto version = [](std::size_t number) {
+        return std::to_string(number / 10000) + "." + std::to_string(number / 100 % 100) + "." + std::to_string(number % 100);
+    };
+#if defined(DLA_CUDA_KERNELS_EXTERN)
+    const char* compiler = "nvcc";
+#else
+    const char* compiler = "NVRTC";
+#endif
+    return "cuda (" + queue().name() + ", cuBLASLt " + version(cuda::cublaslt().cublasLtGetVersion()) + ", cuDNN " + version(cuda::cudnn().cudnnGetVersion()) +
+           ", " + compiler + (tf32 ? ", TF32" : "") + (strict ? ", strict" : "") + ")";
+}
+
+}  // namespace DLA_CUDA_TAG
+}  // namespace DLA_ABI_TAG
+
 }  // namespace dla

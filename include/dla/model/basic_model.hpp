@@ -44,18 +44,17 @@ public:
     void reserve(index_t batch, const Loss& loss, bool input_gradient = false, int micro_batches = 1) {
         loss.check(output_);
         const index_t part = largest_part(batch, micro_batches);
-        or_refuse(batch, loss, input_gradient, micro_batches, [&] {
-            claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
-            leaves_.reserve(*table_, micro_batches);
-            memory_.reserve(table_->policy, batch * input_.size() * static_cast<index_t>(sizeof(T)),
-                            batch * loss.targets_per_sample(output_) * static_cast<index_t>(sizeof(typename Loss::Target)));
-        });
+        or_refuse(batch, loss, input_gradient, micro_batches, [&](bool gives_dx) { claim_all(batch, part, loss, gives_dx, micro_batches); });
     }
     /// The same, and memory for evaluating as many at a time.
     template <class Loss>
     void reserve_with_evaluation(index_t batch, const Loss& loss, int micro_batches = 1) {
-        reserve(batch, loss, false, micro_batches);
-        or_refuse(batch, loss, false, micro_batches, [&] { Base::reserve_inference(batch, loss); });
+        loss.check(output_);
+        const index_t part = largest_part(batch, micro_batches);
+        or_refuse(batch, loss, false, micro_batches, [&](bool gives_dx) {
+            claim_all(batch, part, loss, gives_dx, micro_batches);
+            Base::reserve_inference(batch, loss);
+        });
     }
     /// Bytes a training step on `batch` samples, in as many parts as `micro_batches` says, needs, before any is claimed.
     template <class Loss>
@@ -72,8 +71,8 @@ public:
     LossResult compute_gradients(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets);
 
     /// Queues the work of `train_step`: gradients in `micro_batches` parts, joined along a binary tree, clipping (clip_norm > 0), one step of the optimizer.
-    /// Nothing is copied but inputs, targets and settings that changed; nothing is waited for. What it throws concerns this step alone: those that are queued
-    /// stay queued.
+    /// Nothing is copied but inputs, targets and settings that changed; no result is waited for, only room to copy through where several steps are
+    /// queued. What it throws concerns this step alone: those that are queued stay queued.
     template <class Optimizer, class Loss>
     void queue_step(Optimizer& optimizer, const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, double clip_norm = 0,
                     int micro_batches = 1);
@@ -106,23 +105,17 @@ private:
     static void check_step(index_t batch, double clip_norm, int micro_batches);
     index_t largest_part(index_t batch, int micro_batches) const;
     MemoryPlan plan_part(index_t part, index_t scratch, int micro_batches) const;
-    /// claims(), or an error with the largest batch below `batch` that fits.
+    template <class Loss>
+    void claim_all(index_t batch, index_t part, const Loss& loss, bool input_gradient, int micro_batches);
+    /// claims(whether backward passes give the gradient of the input), or an error with the largest batch below `batch` that fits.
     template <class Loss, class F>
-    void or_refuse(index_t batch, const Loss& loss, bool input_gradient, int micro_batches, const F& claims) {
-        try {
-            claims();
-        } catch (const OutOfDeviceMemory& e) {
-            forward_batch_ = -1;
-            const bool gives_dx = input_gradient || workspace_.gives_input_gradient();
-            workspace_ = Workspace<P>();  // what it takes beside the rest is found out without it
-            leaves_ = LeafTree<P>();
-            memory_.release_inputs();
-            Base::release_inference();
-            refuse_batch(e, batch, micro_batches, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
-                const index_t part = largest_part(samples, micro_batches);
-                return fits(samples, part, loss.scratch(table_->policy, samples, output_), gives_dx, micro_batches);
-            });
-        }
+    void or_refuse(index_t batch, const Loss& loss, bool input_gradient, int micro_batches, const F& claims);
+    [[gnu::cold]] void release_batches() {
+        forward_batch_ = -1;
+        workspace_ = Workspace<P>();
+        leaves_ = LeafTree<P>();
+        memory_.release_inputs();
+        Base::release_inference();
     }
     [[noreturn, gnu::cold]] static void refuse_batch(const OutOfDeviceMemory& e, index_t batch, int micro_batches, index_t bytes,
                                                      const std::function<bool(index_t)>& fits);

@@ -1,9 +1,36 @@
 // SPDX-License-Identifier: MIT
-// Gradients of a batch and a step on them, as a BasicModel asks its network, a loss and an optimizer for them.
+// The memory of a batch, its gradients and a step on them, as a BasicModel asks its network, a loss and an optimizer for them.
 #pragma once
 
 namespace dla {
 
+template <class P>
+template <class Loss>
+void BasicModel<P>::claim_all(index_t batch, index_t part, const Loss& loss, bool input_gradient, int micro_batches) {
+    claim(part, loss.scratch(table_->policy, part, output_), input_gradient);
+    leaves_.reserve(*table_, micro_batches);
+    memory_.reserve(table_->policy, batch * input_.size() * static_cast<index_t>(sizeof(T)),
+                    batch * loss.targets_per_sample(output_) * static_cast<index_t>(sizeof(typename Loss::Target)));
+}
+template <class P>
+template <class Loss, class F>
+void BasicModel<P>::or_refuse(index_t batch, const Loss& loss, bool input_gradient, int micro_batches, const F& claims) {
+    try {
+        return claims(input_gradient);
+    } catch (const OutOfDeviceMemory&) {  // what was there for other batches may be in the way
+    }
+    const bool gives_dx = input_gradient || workspace_.gives_input_gradient();
+    release_batches();
+    try {
+        claims(gives_dx);
+    } catch (const OutOfDeviceMemory& e) {
+        release_batches();
+        refuse_batch(e, batch, micro_batches, plan(batch, loss, micro_batches).total(), [&](index_t samples) {
+            const index_t part = largest_part(samples, micro_batches);
+            return fits(samples, part, loss.scratch(table_->policy, samples, output_), gives_dx, micro_batches);
+        });
+    }
+}
 template <class P>
 template <class Loss>
 LossResult BasicModel<P>::compute_gradients(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets) {
@@ -34,7 +61,7 @@ void BasicModel<P>::queue_step(Optimizer& optimizer, const Loss& loss, std::span
                                double clip_norm, int micro_batches) {
     const index_t batch = check_batch(loss, inputs, targets);
     check_step(batch, clip_norm, micro_batches);
-    or_refuse(batch, loss, false, micro_batches, [&] { optimizer.reserve(*table_); });
+    or_refuse(batch, loss, false, micro_batches, [&](bool) { optimizer.reserve(*table_); });
     reserve(batch, loss, false, micro_batches);
     const P policy = table_->policy;
     const auto x = to_device<P>(policy, inputs, memory_.inputs);

@@ -29,7 +29,8 @@ public:
     /// together or what was reserved; however many samples there are, they hold the activations of a part of them at a time. Who writes weights or
     /// running statistics through a pointer that was kept from `parameters().values()` or `buffer()` calls `refresh_weights` before.
     std::vector<T> predict(std::span<const T> inputs) const;
-    /// As above into the caller's memory: where workspaces are kept, the next call with as many samples allocates nothing.
+    /// As above into the caller's memory: where workspaces are kept, the next call with as many samples allocates nothing. Throws Error(device), with a batch
+    /// that fits, where a device has not enough memory.
     void predict(std::span<const T> inputs, std::span<T> out) const;
     /// As above where each thread brings its own workspace: no call allocates.
     void predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const;
@@ -49,7 +50,8 @@ public:
     LossResult evaluate(const Loss& loss, std::span<const T> inputs, std::span<const typename Loss::Target> targets, std::span<T> outputs = {}) const {
         const index_t batch = check_batch(loss, inputs, targets);
         check_room(outputs.empty() ? batch * output_.size() : std::ssize(outputs), batch);
-        return evaluate(loss, inputs, targets, *take_workspace(batch, loss.scratch(table_->policy, batch, output_)), outputs);
+        const index_t scratch = loss.scratch(table_->policy, batch, output_);
+        return or_refuse_batch(batch, scratch, [&] { return evaluate(loss, inputs, targets, *take_workspace(batch, scratch), outputs); });
     }
     /// Claims the memory of one thread's predictions and evaluations on up to `batch` samples, however much it is, except what a device gets a copy of.
     template <class Loss>
@@ -72,6 +74,26 @@ protected:
     Predictor& operator=(Predictor&&) noexcept;
     ~Predictor();
 
+    /// f(); where a device has not enough memory for it, once more without what is kept for others, and then an Error(device) with a batch that fits.
+    template <class F>
+    auto or_refuse_batch(index_t batch, index_t scratch, const F& f) const {
+        if constexpr (!P::shares_host) {
+            try {
+                return f();
+            } catch (const OutOfDeviceMemory&) {
+                pool_->release();
+            }
+            try {
+                return f();
+            } catch (const OutOfDeviceMemory& e) {
+                pool_->release();
+                refuse_prediction(e, batch, scratch);
+            }
+        } else {
+            return f();
+        }
+    }
+    [[noreturn, gnu::cold]] void refuse_prediction(const OutOfDeviceMemory& e, index_t batch, index_t scratch) const;
     /// A workspace for up to `batch` samples, for this thread while the lease lasts.
     typename WorkspacePool<P>::Lease take_workspace(index_t batch, index_t scratch) const;
     /// What the network gives, which also stands in `out` unless that is empty.
@@ -119,13 +141,31 @@ template <class P>
 void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out) const {
     const index_t batch = batch_of(inputs.size());
     check_room(std::ssize(out), batch);
-    predict(inputs, out, *take_workspace(batch, 0));
+    or_refuse_batch(batch, 0, [&] { predict(inputs, out, *take_workspace(batch, 0)); });
 }
 template <class P>
 void Predictor<P>::predict(std::span<const T> inputs, std::span<T> out, Inference& workspace) const {
     const index_t batch = batch_of(inputs.size());
     check_room(std::ssize(out), batch);
     infer(inputs, batch, workspace, out);
+}
+template <class P>
+void Predictor<P>::refuse_prediction(const OutOfDeviceMemory& e, index_t batch, index_t scratch) const {
+    const auto fits = [&](index_t samples) {
+        try {
+            const Arena<P> values(table_->policy, samples * (input_.size() + 2 * output_.size()) * static_cast<index_t>(sizeof(T)));
+            const Inference workspace = inference_workspace(samples, scratch);
+            return true;
+        } catch (const OutOfDeviceMemory&) {
+            return false;
+        }
+    };
+    index_t good = 0, bad = batch;
+    while (bad - good > 1) (fits((good + bad) / 2) ? good : bad) = (good + bad) / 2;
+    fail(ErrorCode::device, "memory",
+         text("of a prediction for a batch of ", batch, ", ", byte_text(e.needed()), " are asked for in one piece, ", byte_text(e.free()),
+              " are free on the device; ", good > 0 ? text("batches of ", good, " fit").view() : std::string_view("not even one sample fits"))
+             .view());
 }
 template <class P>
 typename WorkspacePool<P>::Lease Predictor<P>::take_workspace(index_t batch, index_t scratch) const {

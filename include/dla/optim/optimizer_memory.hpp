@@ -143,9 +143,10 @@ public:
         Scalars before;
         if (told.known) std::memcpy(&before, told.bytes.data(), sizeof before);
         if (!told.known || !(before == settings)) {
-            told.known = true;
-            std::memcpy(told.bytes.data(), &settings, sizeof settings);
+            told.known = false;  // in case the copy fails
             put(policy_, place, &settings, 1);
+            std::memcpy(told.bytes.data(), &settings, sizeof settings);
+            told.known = true;
         }
         const auto scalars = control_.template at<Scalars>(static_cast<index_t>(i) * control_bytes + settings_bytes);
         if constexpr (std::is_same_v<Scalars, SgdScalars>)

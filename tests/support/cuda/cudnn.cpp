@@ -97,10 +97,16 @@ cudnnStatus_t get(const Content& c, cudnnBackendAttributeName_t name, const Answ
     using Behavior = std::vector<cudnnBackendBehaviorNote_t>;
     if (c.type == CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR && name == CUDNN_ATTR_ENGINEHEUR_RESULTS) {
         std::vector<Engine> found;
-        if (!settings().no_engines) found = {Engine::tensor_core, Engine::nondeterministic, Engine::plain};
+        if (!settings().engine_notes.empty()) found = {Engine::noted};
+        if (!settings().no_engines) found.insert(found.end(), {Engine::tensor_core, Engine::nondeterministic, Engine::plain});
         return answer.fill(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, found, c);
     }
     if (c.type == CUDNN_BACKEND_ENGINECFG_DESCRIPTOR && name == CUDNN_ATTR_ENGINECFG_ENGINE) return answer.fill(CUDNN_BACKEND_ENGINE_DESCRIPTOR, {c.engine}, c);
+    if (c.type == CUDNN_BACKEND_ENGINE_DESCRIPTOR && name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE && c.engine == Engine::noted) {
+        Numerical notes;
+        for (const int note : settings().engine_notes) notes.push_back(static_cast<cudnnBackendNumericalNote_t>(note));
+        return answer.give(CUDNN_TYPE_NUMERICAL_NOTE, notes);
+    }
     if (c.type == CUDNN_BACKEND_ENGINE_DESCRIPTOR && name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE)
         return answer.give(CUDNN_TYPE_NUMERICAL_NOTE, c.engine == Engine::tensor_core        ? Numerical{CUDNN_NUMERICAL_NOTE_TENSOR_CORE}
                                                       : c.engine == Engine::nondeterministic ? Numerical{CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC}
@@ -211,6 +217,7 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t descript
 
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
     const Call call;
+    if (emulated::will_touch(descriptor, 1)) emulated::fault("a plan of cuDNN's is destroyed while a convolution still waits to run by it");
     if (state().descriptors.erase(descriptor) == 0) return refuse(CUDNN_STATUS_BAD_PARAM, "a descriptor that does not live is destroyed");
     return CUDNN_STATUS_SUCCESS;
 }
@@ -249,7 +256,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
     if (plan->type != CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR || pack->type != CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)
         return refuse(CUDNN_STATUS_BAD_PARAM_DESCRIPTOR_TYPE, "what is executed is no plan with a variant pack");
     if (!plan->finalized || !pack->finalized) return refuse(CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED, "a plan or a variant pack that is not finalized is executed");
-    return execute(handle, *plan, *pack);
+    return execute(handle, *plan, *pack, executionPlan);
 }
 
 }  // extern "C"

@@ -47,8 +47,8 @@ struct Convolution {
     const Tensor& out() const { return direction == Direction::forward ? y : direction == Direction::data ? x : w; }
 };
 
-/// The engines, in the order in which the heuristics propose them.
-enum class Engine { tensor_core, nondeterministic, plain };
+/// The engines, in the order in which the heuristics propose them; `noted` comes first where a test asks for it, and computes as `plain` does.
+enum class Engine { tensor_core, nondeterministic, plain, noted };
 constexpr int engines = 3;
 constexpr std::size_t workspace_of(Engine e) { return e == Engine::tensor_core ? 8192 : e == Engine::nondeterministic ? 6144 : 4096; }
 
@@ -90,6 +90,7 @@ void replace(cudnnBackendDescriptor_t handle, std::shared_ptr<Content> content);
 cudnnStatus_t finalize(Content& content);
 /// Reads an operation's convolution out of its attributes.
 cudnnStatus_t read_convolution(const Content& operation, Convolution& out);
-cudnnStatus_t execute(cudnnHandle_t handle, const Content& plan, const Content& pack);
+/// `descriptor`: the plan's, which must live until it is done.
+cudnnStatus_t execute(cudnnHandle_t handle, const Content& plan, const Content& pack, cudnnBackendDescriptor_t descriptor);
 
 }  // namespace emulated::dnn

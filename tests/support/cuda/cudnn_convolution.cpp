@@ -158,7 +158,7 @@ cudnnStatus_t read_convolution(const Content& operation, Convolution& out) {
     return check_sizes(out);
 }
 
-cudnnStatus_t execute(cudnnHandle_t handle, const Content& plan, const Content& pack) {
+cudnnStatus_t execute(cudnnHandle_t handle, const Content& plan, const Content& pack, cudnnBackendDescriptor_t descriptor) {
     const Convolution& c = *plan.convolution;
     const auto ids = pack.all<std::int64_t>(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS);
     const auto pointers = pack.all<void*>(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS);
@@ -191,11 +191,12 @@ cudnnStatus_t execute(cudnnHandle_t handle, const Content& plan, const Content& 
     const auto queue = emulated::stream_of(stream_of(handle));
     if (queue == nullptr) return refuse(CUDNN_STATUS_BAD_PARAM_STREAM_MISMATCH, "the stream of the handle has been destroyed");
     ++counters().convolutions;
+    counters().noted_convolutions += plan.engine == Engine::noted;
     push(queue, {[convolution = plan.convolution, engine = plan.engine, data, workspace = static_cast<std::byte*>(back(workspace))] {
                      convolve(*convolution, engine, data, workspace);
                  },
                  {},
-                 nullptr});
+                 descriptor});
     return CUDNN_STATUS_SUCCESS;
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The calls of the CUDA runtime that describe the emulated device and its errors.
+#include <dlfcn.h>
+
 #include <cstdio>
 
 #include "internal.hpp"
@@ -40,6 +42,9 @@ const Named& find(cudaError_t error) {
 }  // namespace
 
 extern "C" {
+
+/// Whom the library asks for what it would open the toolkit's libraries for: the program must export its functions.
+void* dla_cuda_function(const char* name) { return dlsym(RTLD_DEFAULT, name); }
 
 const char* cudaGetErrorName(cudaError_t error) { return find(error).name; }
 const char* cudaGetErrorString(cudaError_t error) { return find(error).text; }

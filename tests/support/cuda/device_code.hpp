@@ -26,7 +26,12 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 // One block runs at a time, so its shared memory can be static. It is filled with NaN before each block, and found by the name of its section.
+// Watched kernels have theirs far apart, so that what is behind one variable is in no other.
+#if defined(DLA_EMULATED_WATCH)
+#define __shared__ static __attribute__((section("dla_shared"), aligned(16384)))
+#else
 #define __shared__ static __attribute__((section("dla_shared")))
+#endif
 
 namespace emulated::detail {
 

@@ -15,6 +15,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace emulated {
 
@@ -42,6 +43,7 @@ struct Settings {
     int fail_launch = 0;                                   ///< the same for cudaLaunchKernel
     cudaError_t malloc_error = cudaErrorMemoryAllocation;  ///< with this error
     cudaError_t launch_error = cudaErrorLaunchOutOfResources;
+    std::vector<int> engine_notes;    ///< cuDNN's heuristics propose an engine with these numerical notes first, where there are some
     bool no_engines = false;          ///< cuDNN's heuristics find no engine
     bool plain_engine_fails = false;  ///< no plan can be made of the engine without notes: CUDNN_STATUS_NOT_SUPPORTED
     bool no_algorithms = false;       ///< cuBLASLt's heuristics find no algorithm
@@ -57,6 +59,7 @@ struct Counters {
     long memsets = 0;
     long allocations = 0, frees = 0;
     long matmuls = 0, convolutions = 0;  ///< calls of cublasLtMatmul and cudnnBackendExecute
+    long noted_convolutions = 0;         ///< of those with the engine of Settings::engine_notes
     long waits = 0;                      ///< calls that wait: synchronize of a stream, an event or the device
 };
 Counters& counters();

@@ -50,8 +50,8 @@ void Fibre::begin(std::size_t index) {
     prepare(context, memory + guard, stack - index * 192 % 4096, start);
 }
 
-void Machine::run(const char* kernel, Index grid, Index block, const std::function<void()>& body) {
-    kernel_ = kernel, body_ = &body, order_ = settings().order;
+void Machine::run(const char* kernel, const void* function, Index grid, Index block, const std::function<void()>& body) {
+    kernel_ = kernel, function_ = function, body_ = &body, order_ = settings().order;
     random_.follow();
     gridDim = grid, blockDim = block, n_ = std::size_t(block.x) * block.y * block.z;
     Index at;
@@ -165,7 +165,9 @@ void Machine::work() {
 
 void wait_for_block(const char* file, int line) { machine().wait_for_block(file, line); }
 std::uint64_t meet_warp(const WarpRequest& request) { return machine().meet_warp(request); }
-void run_grid(const char* kernel, Index grid, Index block, const std::function<void()>& thread) { machine().run(kernel, grid, block, thread); }
+void run_grid(const char* kernel, const void* function, Index grid, Index block, const std::function<void()>& thread) {
+    machine().run(kernel, function, grid, block, thread);
+}
 bool in_kernel() { return machine().running(); }
 
 std::string whereabouts() {

@@ -40,7 +40,7 @@ void wait_for_block(const char* file, int line);
 std::uint64_t meet_warp(const WarpRequest& request);
 
 /// Runs `thread` for each thread of the grid. Throws Fault where threads wait for each other in vain.
-void run_grid(const char* kernel, Index grid, Index block, const std::function<void()>& thread);
+void run_grid(const char* kernel, const void* function, Index grid, Index block, const std::function<void()>& thread);
 
 /// True while a thread of a kernel runs.
 bool in_kernel();

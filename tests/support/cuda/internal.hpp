@@ -75,6 +75,8 @@ bool on_device(const void* pointer);
 std::size_t bytes_behind(const void* pointer);
 /// Where the bytes of a pointer into the front are.
 void* back(const void* pointer);
+/// Is there a kernel at this address that was ever asked for?
+bool is_kernel(const void* function);
 /// As the caller knows what a kernel finds at `pointer`; nullptr for what is not in the back.
 const void* front_of(const void* pointer);
 template <class T>

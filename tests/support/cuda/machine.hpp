@@ -36,12 +36,13 @@ enum class At : unsigned char { going, block, warp, returned };
 
 class Machine {
 public:
-    void run(const char* kernel, Index grid, Index block, const std::function<void()>& body);
+    void run(const char* kernel, const void* function, Index grid, Index block, const std::function<void()>& body);
     void wait_for_block(const char* file, int line);
     std::uint64_t meet_warp(const WarpRequest& request);
     [[noreturn]] void work();
     bool running() const { return running_; }
     const char* kernel() const { return kernel_; }
+    const void* function() const { return function_; }
     Access access() const { return {launch_, block_, static_cast<std::uint32_t>(current_), barriers_, meetings_[current_ / lanes]}; }
     std::string name_of(const Access& access) const;
     /// Gives the launch up: the running thread "<does something wrong>".
@@ -63,6 +64,7 @@ private:
 
     // Of a launch.
     const char* kernel_ = "";
+    const void* function_ = nullptr;
     const std::function<void()>* body_ = nullptr;
     std::size_t n_ = 0;
     Order order_ = Order::ascending;

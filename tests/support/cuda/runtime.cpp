@@ -147,6 +147,8 @@ cudaError_t failed(cudaError_t error, const std::string& sentence) {
 
 cudaError_t device_state() { return !settings().driver ? cudaErrorInsufficientDriver : settings().devices < 1 ? cudaErrorNoDevice : cudaSuccess; }
 
+bool is_kernel(const void* function) { return function != nullptr && state().entries.contains(function); }
+
 const Entry* detail::keep(Entry* made) {
     const Call call;
     const Entry*& kept = state().entries[made->kernel()];
@@ -174,9 +176,11 @@ cudaError_t launch(const Entry& entry, dim3 grid, dim3 block, void** arguments, 
         return failed(cudaErrorIllegalAddress, named(why.what()));
     }
     ++counters().launches, ++counters().launches_of[entry.name()];
-    const char* name = entry.name();
-    push(stream,
-         {[name, grid, block, thread = std::move(thread)] { run_grid(name, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, thread); }, {}, nullptr});
+    push(stream, {[&entry, grid, block, thread = std::move(thread)] {
+                      run_grid(entry.name(), entry.kernel(), {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, thread);
+                  },
+                  {},
+                  nullptr});
     return cudaSuccess;
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Looks at every load and store of kernels that were compiled with -fsanitize=kernel-address (watched_args in tests/cuda/meson.build): outside of what the
-// kernel has, or of what another thread touches as well with nothing between that puts the two in order. What the order of threads does not happen to show is
-// seen here.
+// Looks at every load and store of kernels that were compiled with `watched_args` of tests/cuda/meson.build: outside of what the kernel has, or of what another
+// thread touches as well with nothing between that puts the two in order. What the order of threads does not happen to show is seen here.
+//
+// The compiler's instrumentation for races of threads is what tells of each load and store; the functions that it calls are these.
 #include <array>
-#include <cstring>
 #include <memory>
 #include <unordered_map>
-#include <vector>
 
 #include "machine.hpp"
+#include "symbols.hpp"
 
 extern "C" {
 extern std::byte dla_shared_begin[] asm("__start_dla_shared") __attribute__((weak, visibility("hidden")));
@@ -18,22 +18,33 @@ extern std::byte dla_shared_end[] asm("__stop_dla_shared") __attribute__((weak, 
 namespace emulated {
 namespace {
 
-/// A variable in shared memory, as the compiler announces it.
-struct Variable {
-    const std::byte* begin;
-    std::size_t bytes;
-    const char* name;
-    const char* kernel;  // that touched it first: the only one that may
-};
+/// Is it certain that `before` was over when `now` began? A __syncwarp of some lanes only counts for nothing here: no kernel has one.
+bool in_order(const Access& before, const Access& now) {
+    return before.launch != now.launch || (before.block == now.block && (before.thread == now.thread || before.barriers < now.barriers ||
+                                                                         (before.thread / lanes == now.thread / lanes && before.meetings < now.meetings)));
+}
 
-/// What is remembered of a byte: who wrote it last, and two threads that have read it since, if there are two.
+/// What is remembered of a byte: who wrote it last, and who has read it since, as far as nothing has put that behind: a thread, another one of its warp, and
+/// one of another warp. Who comes then and is in order with these is so with all others.
 struct History {
-    Access written, read, read_too;
+    Access written, first, second, other;
+
+    void read(const Access& now) {
+        for (Access* reader : {&first, &second, &other})
+            if (in_order(*reader, now)) *reader = {};
+        if (first.launch == 0) std::swap(first, second);
+        if (first.launch == 0 && other.launch != 0 && other.thread / lanes == now.thread / lanes) std::swap(first, other);
+        if (first.launch == 0)
+            first = now;
+        else if (first.thread / lanes == now.thread / lanes && first.block == now.block)
+            second = now;
+        else
+            other = now;
+    }
 };
 using Page = std::array<History, 1024>;
 
 struct Watch {
-    std::vector<Variable> variables;
     std::unordered_map<std::uintptr_t, std::unique_ptr<Page>> pages;
     std::uint32_t launch = 0;
     std::uintptr_t last = 0;  // a page and where it is remembered: neighbours are touched together
@@ -55,26 +66,17 @@ Watch& watch() {
     return the_watch;
 }
 
-/// Is it certain that `before` was over when `now` began?
-bool in_order(const Access& before, const Access& now) {
-    return before.launch != now.launch || (before.block == now.block && (before.thread == now.thread || before.barriers < now.barriers ||
-                                                                         (before.thread / lanes == now.thread / lanes && before.meetings < now.meetings)));
-}
-
-std::string sizes(std::size_t bytes, bool store) { return std::string(store ? "writes " : "reads ") + std::to_string(bytes) + " bytes "; }
+std::string does(std::size_t bytes, bool store) { return std::string(store ? "writes " : "reads ") + std::to_string(bytes) + " bytes "; }
 
 /// The variable around an address of shared memory; what lies between two is nobody's.
-Variable& variable_at(const std::byte* address, std::size_t bytes, bool store) {
-    Variable* before = nullptr;
-    for (Variable& v : watch().variables) {
+const SharedVariable& variable_at(const std::byte* address, std::size_t bytes, bool store) {
+    const SharedVariable* before = nullptr;
+    for (const SharedVariable& v : shared_variables())
         if (v.begin <= address && (before == nullptr || v.begin > before->begin)) before = &v;
-    }
     if (before == nullptr || address + bytes > before->begin + before->bytes)
-        machine().stop(sizes(bytes, store) + "of shared memory outside of its variables" +
-                       (before == nullptr ? "" : ", behind `" + std::string(before->name) + "`"));
-    if (before->kernel == nullptr) before->kernel = machine().kernel();
-    if (std::strcmp(before->kernel, machine().kernel()) != 0)
-        machine().stop(sizes(bytes, store) + "of `" + before->name + "`, which is shared memory of the kernel " + before->kernel);
+        machine().stop(does(bytes, store) + "of shared memory outside of its variables" + (before == nullptr ? "" : ", behind `" + before->name + "`"));
+    if (before->function != machine().function() && is_kernel(before->function))
+        machine().stop(does(bytes, store) + "of `" + before->name + "`, which is shared memory of another kernel");
     return *before;
 }
 
@@ -82,13 +84,12 @@ void look(const void* pointer, std::size_t bytes, bool store) {
     if (!machine().running()) return;
     const auto* address = static_cast<const std::byte*>(pointer);
     const bool shared = address >= dla_shared_begin && address < dla_shared_end;
-    std::string what;
     if (shared) {
         (void)variable_at(address, bytes, store);
     } else {
-        const std::byte* front = static_cast<const std::byte*>(front_of(pointer));
+        const void* front = front_of(pointer);
         if (front == nullptr) return;  // the thread's own stack, constants
-        if (bytes_behind(front) < bytes) machine().stop(sizes(bytes, store) + "at " + hexadecimal(front) + ", outside of every allocation");
+        if (bytes_behind(front) < bytes) machine().stop(does(bytes, store) + "at " + hexadecimal(front) + ", outside of every allocation");
     }
     const Access now = machine().access();
     if (now.launch != watch().launch && watch().pages.size() > 1000) watch().pages.clear(), watch().last_page = nullptr;  // launches come one after another
@@ -98,20 +99,19 @@ void look(const void* pointer, std::size_t bytes, bool store) {
         const auto meets = [&](Access& before, const char* did) {
             if (shared && before.block != now.block) before = {};  // each block has its own
             if (in_order(before, now)) return;
-            machine().stop(sizes(bytes, store) +
-                           (shared ? "of `" + std::string(variable_at(address, bytes, store).name) + "`" : "at " + hexadecimal(front_of(pointer))) +
+            machine().stop(does(bytes, store) + (shared ? "of `" + variable_at(address, bytes, store).name + "`" : "at " + hexadecimal(front_of(pointer))) +
                            " that thread " + machine().name_of(before) + " " + did + ", with nothing between that puts them in order");
         };
         meets(h.written, "has written");
-        if (store) {
-            meets(h.read, "has read");
-            meets(h.read_too, "has read");
-            h.written = now, h.read = h.read_too = {};
-        } else if (in_order(h.read, now)) {
-            h.read = now;
-        } else {
-            h.read_too = now;
-        }
+        for (Access* reader : {&h.first, &h.second, &h.other})
+            if (store)
+                meets(*reader, "has read");
+            else if (shared && reader->block != now.block)
+                *reader = {};
+        if (store)
+            h = {.written = now, .first = {}, .second = {}, .other = {}};
+        else
+            h.read(now);
     }
 }
 
@@ -121,36 +121,35 @@ void look(const void* pointer, std::size_t bytes, bool store) {
 // What the compiler calls, under the names that it has for them.
 extern "C" {
 
-struct AnnouncedVariable {
-    const std::byte* begin;
-    std::size_t bytes, bytes_with_gap;
-    const char* name;
-    const char* file;
-    std::size_t has_constructor;
-    const void* location;
-    std::size_t indicator;
-};
+void __tsan_init() { (void)emulated::shared_variables(); }  // on a large stack; those of threads are small
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}
+#define DLA_WATCHED(bytes)                                                                            \
+    void __tsan_read##bytes(const void* address) { emulated::look(address, bytes, false); }           \
+    void __tsan_write##bytes(const void* address) { emulated::look(address, bytes, true); }           \
+    void __tsan_unaligned_read##bytes(const void* address) { emulated::look(address, bytes, false); } \
+    void __tsan_unaligned_write##bytes(const void* address) { emulated::look(address, bytes, true); }
+DLA_WATCHED(1)
+DLA_WATCHED(2)
+DLA_WATCHED(4)
+DLA_WATCHED(8)
+DLA_WATCHED(16)
+#undef DLA_WATCHED
+void __tsan_read_range(const void* address, std::size_t bytes) { emulated::look(address, bytes, false); }
+void __tsan_write_range(const void* address, std::size_t bytes) { emulated::look(address, bytes, true); }
 
-void __asan_register_globals(const AnnouncedVariable* first, std::size_t count) {
-    for (const AnnouncedVariable* v = first; v != first + count; ++v)
-        if (v->begin >= dla_shared_begin && v->begin < dla_shared_end) emulated::watch().variables.push_back({v->begin, v->bytes, v->name, nullptr});
+/// An index outside of an array whose size the compiler knows.
+void __ubsan_handle_out_of_bounds(const void* data, std::uintptr_t index) {
+    struct Place {
+        const char* file;
+        unsigned line, column;
+    };
+    const auto* place = static_cast<const Place*>(data);
+    const std::string said =
+        "uses index " + std::to_string(static_cast<std::intptr_t>(index)) + " outside of an array in " + place->file + ":" + std::to_string(place->line);
+    if (emulated::machine().running()) emulated::machine().stop(said);
+    emulated::fault("the host " + said);
 }
-void __asan_unregister_globals(const AnnouncedVariable*, std::size_t) {}
-void __asan_handle_no_return() {}
-void __asan_before_dynamic_init(const char*) {}
-void __asan_after_dynamic_init() {}
-
-void __asan_load1_noabort(const void* address) { emulated::look(address, 1, false); }
-void __asan_load2_noabort(const void* address) { emulated::look(address, 2, false); }
-void __asan_load4_noabort(const void* address) { emulated::look(address, 4, false); }
-void __asan_load8_noabort(const void* address) { emulated::look(address, 8, false); }
-void __asan_load16_noabort(const void* address) { emulated::look(address, 16, false); }
-void __asan_loadN_noabort(const void* address, std::size_t bytes) { emulated::look(address, bytes, false); }
-void __asan_store1_noabort(const void* address) { emulated::look(address, 1, true); }
-void __asan_store2_noabort(const void* address) { emulated::look(address, 2, true); }
-void __asan_store4_noabort(const void* address) { emulated::look(address, 4, true); }
-void __asan_store8_noabort(const void* address) { emulated::look(address, 8, true); }
-void __asan_store16_noabort(const void* address) { emulated::look(address, 16, true); }
-void __asan_storeN_noabort(const void* address, std::size_t bytes) { emulated::look(address, bytes, true); }
 
 }  // extern "C"

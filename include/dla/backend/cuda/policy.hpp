@@ -33,8 +33,8 @@ struct Cuda {
 
     cuda::Queue& queue() const { return cuda::Queue::of(device); }
 
-    /// `cuda (NVIDIA H200)`: what results depend on.
-    std::string description() const { return "cuda (" + queue().name() + ")"; }
+    /// `cuda (NVIDIA H200, cuBLASLt 13.1.0, cuDNN 9.19.0, nvcc)`: what the last bits of results depend on.
+    std::string description() const;
 
     DevicePtr<std::byte> allocate(index_t bytes) const { return DevicePtr<std::byte>(static_cast<std::byte*>(queue().allocate(bytes))); }
     void release(DevicePtr<std::byte> block, index_t) const { queue().release(block.address()); }

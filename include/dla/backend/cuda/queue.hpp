@@ -68,7 +68,7 @@ public:
     /// Calls of CUDA concern the calling thread's current device; this makes it ours.
     void use() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
 
-    static constexpr index_t usual_workspace = index_t{64} << 20, largest_workspace = index_t{1} << 30;
+    static constexpr index_t usual_workspace = index_t{64} << 20, largest_workspace = index_t{512} << 20;
     /// Memory for a library to work in; what a command leaves there is lost with the next. More than `usual_workspace` is claimed when it is first asked for.
     void* workspace(index_t bytes = usual_workspace) {
         const std::lock_guard lock(mutex_);
@@ -191,9 +191,6 @@ inline std::uint32_t alignment_of(const void* address, std::uint32_t most) {
     const auto bits = reinterpret_cast<std::uintptr_t>(address);
     return bits == 0 ? most : static_cast<std::uint32_t>(std::min<std::uintptr_t>(bits & (~bits + 1), most));
 }
-
-/// Answers of a library that are kept at most: when there are more (requests of ever new sizes), they are asked for anew.
-inline constexpr std::size_t most_kept = 512;
 
 /// What there is once for each device: made of its queue when it is first asked for, and never destroyed, as the queue.
 template <class T>

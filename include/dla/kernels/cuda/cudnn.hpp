@@ -3,12 +3,12 @@
 #pragma once
 
 #include <dla/backend/cuda/queue.hpp>
-#include <dla/backend/cuda/shared_library.hpp>
+#include <dla/kernels/cuda/kept.hpp>
+#include <dla/kernels/cuda/shared_library.hpp>
 #include <dla/kernels/types.hpp>
 
 #include <cudnn.h>
 
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -16,19 +16,18 @@ namespace dla::cuda {
 
 /// What is called of cuDNN, opened when the first model is made.
 struct Cudnn {
-    Cudnn() { library.expect_version(CUDNN_MAJOR, static_cast<int>(cudnnGetVersion() / 10000)); }
-    SharedLibrary library{"libcudnn.so", CUDNN_MAJOR, "cudnnCreate"};
-    DLA_CUDA_FUNCTION(cudnnBackendCreateDescriptor);
-    DLA_CUDA_FUNCTION(cudnnBackendDestroyDescriptor);
-    DLA_CUDA_FUNCTION(cudnnBackendExecute);
-    DLA_CUDA_FUNCTION(cudnnBackendFinalize);
-    DLA_CUDA_FUNCTION(cudnnBackendGetAttribute);
-    DLA_CUDA_FUNCTION(cudnnBackendSetAttribute);
-    DLA_CUDA_FUNCTION(cudnnCreate);
-    DLA_CUDA_FUNCTION(cudnnGetErrorString);
-    DLA_CUDA_FUNCTION(cudnnGetLastErrorString);
-    DLA_CUDA_FUNCTION(cudnnGetVersion);
-    DLA_CUDA_FUNCTION(cudnnSetStream);
+    SharedLibrary library{"libcudnn.so", CUDNN_MAJOR};
+    decltype(&::cudnnBackendCreateDescriptor) cudnnBackendCreateDescriptor = library.find("cudnnBackendCreateDescriptor");
+    decltype(&::cudnnBackendDestroyDescriptor) cudnnBackendDestroyDescriptor = library.find("cudnnBackendDestroyDescriptor");
+    decltype(&::cudnnBackendExecute) cudnnBackendExecute = library.find("cudnnBackendExecute");
+    decltype(&::cudnnBackendFinalize) cudnnBackendFinalize = library.find("cudnnBackendFinalize");
+    decltype(&::cudnnBackendGetAttribute) cudnnBackendGetAttribute = library.find("cudnnBackendGetAttribute");
+    decltype(&::cudnnBackendSetAttribute) cudnnBackendSetAttribute = library.find("cudnnBackendSetAttribute");
+    decltype(&::cudnnCreate) cudnnCreate = library.find("cudnnCreate");
+    decltype(&::cudnnGetErrorString) cudnnGetErrorString = library.find("cudnnGetErrorString");
+    decltype(&::cudnnGetLastErrorString) cudnnGetLastErrorString = library.find("cudnnGetLastErrorString");
+    decltype(&::cudnnGetVersion) cudnnGetVersion = library.find("cudnnGetVersion");
+    decltype(&::cudnnSetStream) cudnnSetStream = library.find("cudnnSetStream");
 };
 inline const Cudnn& cudnn() {
     static const Cudnn& functions = *new Cudnn;
@@ -207,24 +206,26 @@ public:
                       d.out_height,
                       d.out_width,
                       d.groups};
-        auto found = plans_.find(key);
-        if (found == plans_.end() && plans_.size() >= most_kept) {
-            queue_.synchronize();  // none is at work when it is destroyed
-            plans_.clear();
+        const auto* found = plans_.find(key);
+        if (found == nullptr) {
+            std::optional<Plan> made = plan(kind, d, aligned, tf32, strict);
+            without_engine_ += !made;
+            found = &plans_.keep(key, std::move(made), [&] { queue_.synchronize(); });  // none is at work when it is destroyed
         }
-        if (found == plans_.end()) found = plans_.emplace(key, plan(kind, d, aligned, tf32, strict)).first;
-        if (!found->second) return false;
+        if (!*found) return false;
         // What is written is not const where it comes from.
         const std::array<void*, 3> pointers{const_cast<float*>(x), const_cast<float*>(w), const_cast<float*>(y)};
         Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
         pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, std::array<std::int64_t, 3>{conv_x, conv_w, conv_y})
             .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, pointers)
-            .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, queue_.workspace(found->second->workspace));
+            .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, queue_.workspace((*found)->workspace));
         pack = std::move(pack).finalized();
-        check(cudnn().cudnnBackendExecute(handle_, found->second->plan.get(), pack.get()), "cudnnBackendExecute");
+        check(cudnn().cudnnBackendExecute(handle_, (*found)->plan.get(), pack.get()), "cudnnBackendExecute");
         return true;
     }
     std::size_t kept() const { return plans_.size(); }
+    /// How many convolutions cuDNN had no engine for when it was asked: those are computed by kernels of our own, which are slow.
+    std::size_t without_engine() const { return without_engine_; }
 
 private:
     using Key = std::array<index_t, 22>;
@@ -271,11 +272,7 @@ private:
                 std::vector<std::int64_t> bytes(1);
                 plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, bytes);
                 if (bytes[0] > Queue::largest_workspace) continue;
-                try {
-                    queue_.workspace(bytes[0]);
-                } catch (const OutOfDeviceMemory&) {
-                    continue;
-                }
+                queue_.workspace(bytes[0]);  // or there is not enough memory: another engine would give other bits, depending on who else uses the device
                 return Plan{std::move(configs[i]), std::move(plan), bytes[0]};
             }
         }
@@ -284,7 +281,8 @@ private:
 
     Queue& queue_;
     cudnnHandle_t handle_ = nullptr;
-    std::map<Key, std::optional<Plan>> plans_;
+    Kept<Key, std::optional<Plan>> plans_;
+    std::size_t without_engine_ = 0;
 };
 
 }  // namespace dla::cuda

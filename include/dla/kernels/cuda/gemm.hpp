@@ -2,33 +2,32 @@
 // Matrix products of Cuda<float>, by cuBLASLt.
 #pragma once
 
-#include <dla/backend/cuda/shared_library.hpp>
+#include <dla/kernels/cuda/kept.hpp>
 #include <dla/kernels/cuda/launch.hpp>
+#include <dla/kernels/cuda/shared_library.hpp>
 
 #include <cublasLt.h>
 
-#include <map>
 #include <optional>
 
 namespace dla::cuda {
 
 /// What is called of cuBLASLt, opened when the first model is made.
 struct CublasLt {
-    CublasLt() { library.expect_version(CUBLAS_VER_MAJOR, static_cast<int>(cublasLtGetVersion() / 10000)); }
-    SharedLibrary library{"libcublasLt.so", CUBLAS_VER_MAJOR, "cublasLtCreate"};
-    DLA_CUDA_FUNCTION(cublasLtCreate);
-    DLA_CUDA_FUNCTION(cublasLtGetStatusString);
-    DLA_CUDA_FUNCTION(cublasLtGetVersion);
-    DLA_CUDA_FUNCTION(cublasLtMatmul);
-    DLA_CUDA_FUNCTION(cublasLtMatmulAlgoGetHeuristic);
-    DLA_CUDA_FUNCTION(cublasLtMatmulDescCreate);
-    DLA_CUDA_FUNCTION(cublasLtMatmulDescDestroy);
-    DLA_CUDA_FUNCTION(cublasLtMatmulDescSetAttribute);
-    DLA_CUDA_FUNCTION(cublasLtMatmulPreferenceCreate);
-    DLA_CUDA_FUNCTION(cublasLtMatmulPreferenceDestroy);
-    DLA_CUDA_FUNCTION(cublasLtMatmulPreferenceSetAttribute);
-    DLA_CUDA_FUNCTION(cublasLtMatrixLayoutCreate);
-    DLA_CUDA_FUNCTION(cublasLtMatrixLayoutDestroy);
+    SharedLibrary library{"libcublasLt.so", CUBLAS_VER_MAJOR};
+    decltype(&::cublasLtCreate) cublasLtCreate = library.find("cublasLtCreate");
+    decltype(&::cublasLtGetStatusString) cublasLtGetStatusString = library.find("cublasLtGetStatusString");
+    decltype(&::cublasLtGetVersion) cublasLtGetVersion = library.find("cublasLtGetVersion");
+    decltype(&::cublasLtMatmul) cublasLtMatmul = library.find("cublasLtMatmul");
+    decltype(&::cublasLtMatmulAlgoGetHeuristic) cublasLtMatmulAlgoGetHeuristic = library.find("cublasLtMatmulAlgoGetHeuristic");
+    decltype(&::cublasLtMatmulDescCreate) cublasLtMatmulDescCreate = library.find("cublasLtMatmulDescCreate");
+    decltype(&::cublasLtMatmulDescDestroy) cublasLtMatmulDescDestroy = library.find("cublasLtMatmulDescDestroy");
+    decltype(&::cublasLtMatmulDescSetAttribute) cublasLtMatmulDescSetAttribute = library.find("cublasLtMatmulDescSetAttribute");
+    decltype(&::cublasLtMatmulPreferenceCreate) cublasLtMatmulPreferenceCreate = library.find("cublasLtMatmulPreferenceCreate");
+    decltype(&::cublasLtMatmulPreferenceDestroy) cublasLtMatmulPreferenceDestroy = library.find("cublasLtMatmulPreferenceDestroy");
+    decltype(&::cublasLtMatmulPreferenceSetAttribute) cublasLtMatmulPreferenceSetAttribute = library.find("cublasLtMatmulPreferenceSetAttribute");
+    decltype(&::cublasLtMatrixLayoutCreate) cublasLtMatrixLayoutCreate = library.find("cublasLtMatrixLayoutCreate");
+    decltype(&::cublasLtMatrixLayoutDestroy) cublasLtMatrixLayoutDestroy = library.find("cublasLtMatrixLayoutDestroy");
 };
 inline const CublasLt& cublaslt() {
     static const CublasLt& functions = *new CublasLt;
@@ -97,16 +96,15 @@ public:
                       alignment_of(b, 256),
                       alignment_of(a, 256),
                       alignment_of(c, 256)};
-        if (algorithms_.size() >= most_kept) algorithms_.clear();
-        auto found = algorithms_.find(key);
-        if (found == algorithms_.end()) found = algorithms_.emplace(key, advice(key, product, first, second, result)).first;
-        if (!found->second) {
+        const auto* found = algorithms_.find(key);
+        if (found == nullptr) found = &algorithms_.keep(key, advice(key, product, first, second, result), [] {});
+        if (!*found) {
             if (bias != nullptr) return false;
             fail(ErrorCode::device, "cuBLASLt", text("has no algorithm for a product of [", d.m, ", ", d.k, "] and [", d.k, ", ", d.n, "] in float").view());
         }
         const float one = 1;
-        check(cublaslt().cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &*found->second, queue_.workspace(),
-                                        workspace_bytes, queue_.stream()),
+        check(cublaslt().cublasLtMatmul(handle_, product, &one, b, first, a, second, &beta, c, result, c, result, &**found, queue_.workspace(), workspace_bytes,
+                                        queue_.stream()),
               "cublasLtMatmul");
         return true;
     }
@@ -156,7 +154,7 @@ private:
 
     Queue& queue_;
     cublasLtHandle_t handle_ = nullptr;
-    std::map<Key, std::optional<cublasLtMatmulAlgo_t>> algorithms_;
+    Kept<Key, std::optional<cublasLtMatmulAlgo_t>> algorithms_;
 };
 
 }  // namespace dla::cuda

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dla/backend/cuda/queue.hpp>
-#include <dla/backend/cuda/shared_library.hpp>
 #include <dla/core/hash.hpp>
+#include <dla/kernels/cuda/shared_library.hpp>
 #include <dla/kernels/cuda/sources.hpp>
 
 #include <nvrtc.h>
@@ -24,25 +24,20 @@ namespace dla::cuda {
 
 /// What is called of NVRTC, opened when kernels are first asked for.
 struct Nvrtc {
-    Nvrtc() {
-        int major = 0, minor = 0;
-        (void)nvrtcVersion(&major, &minor);
-        library.expect_version(CUDART_VERSION / 1000, major);
-    }
-    SharedLibrary library{"libnvrtc.so", CUDART_VERSION / 1000, "nvrtcVersion"};
-    DLA_CUDA_FUNCTION(nvrtcCompileProgram);
-    DLA_CUDA_FUNCTION(nvrtcCreateProgram);
-    DLA_CUDA_FUNCTION(nvrtcDestroyProgram);
-    DLA_CUDA_FUNCTION(nvrtcGetCUBIN);
-    DLA_CUDA_FUNCTION(nvrtcGetCUBINSize);
-    DLA_CUDA_FUNCTION(nvrtcGetErrorString);
-    DLA_CUDA_FUNCTION(nvrtcGetNumSupportedArchs);
-    DLA_CUDA_FUNCTION(nvrtcGetPTX);
-    DLA_CUDA_FUNCTION(nvrtcGetPTXSize);
-    DLA_CUDA_FUNCTION(nvrtcGetProgramLog);
-    DLA_CUDA_FUNCTION(nvrtcGetProgramLogSize);
-    DLA_CUDA_FUNCTION(nvrtcGetSupportedArchs);
-    DLA_CUDA_FUNCTION(nvrtcVersion);
+    SharedLibrary library{"libnvrtc.so", CUDART_VERSION / 1000};
+    decltype(&::nvrtcCompileProgram) nvrtcCompileProgram = library.find("nvrtcCompileProgram");
+    decltype(&::nvrtcCreateProgram) nvrtcCreateProgram = library.find("nvrtcCreateProgram");
+    decltype(&::nvrtcDestroyProgram) nvrtcDestroyProgram = library.find("nvrtcDestroyProgram");
+    decltype(&::nvrtcGetCUBIN) nvrtcGetCUBIN = library.find("nvrtcGetCUBIN");
+    decltype(&::nvrtcGetCUBINSize) nvrtcGetCUBINSize = library.find("nvrtcGetCUBINSize");
+    decltype(&::nvrtcGetErrorString) nvrtcGetErrorString = library.find("nvrtcGetErrorString");
+    decltype(&::nvrtcGetNumSupportedArchs) nvrtcGetNumSupportedArchs = library.find("nvrtcGetNumSupportedArchs");
+    decltype(&::nvrtcGetPTX) nvrtcGetPTX = library.find("nvrtcGetPTX");
+    decltype(&::nvrtcGetPTXSize) nvrtcGetPTXSize = library.find("nvrtcGetPTXSize");
+    decltype(&::nvrtcGetProgramLog) nvrtcGetProgramLog = library.find("nvrtcGetProgramLog");
+    decltype(&::nvrtcGetProgramLogSize) nvrtcGetProgramLogSize = library.find("nvrtcGetProgramLogSize");
+    decltype(&::nvrtcGetSupportedArchs) nvrtcGetSupportedArchs = library.find("nvrtcGetSupportedArchs");
+    decltype(&::nvrtcVersion) nvrtcVersion = library.find("nvrtcVersion");
 };
 inline const Nvrtc& nvrtc() {
     static const Nvrtc& functions = *new Nvrtc;
