@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <dla/cuda.hpp>
+#include <dla/train.hpp>
 #include <support/cuda/orders.hpp>
 #include <support/golden.hpp>
 #include <support/run_layer.hpp>
@@ -60,6 +61,42 @@ TEST_CASE("training on a device follows the reference, and is the same in every 
     compare(support::Mlp{}, Sgd({.learning_rate = 0.1}), BCEWithLogits{.pos_weight = {1, 2, 0.5}}, 0.5);
     compare(support::Mlp{}, Sgd({.learning_rate = 0.1}), Huber{.delta = 0.4});
     compare(support::resnet(), Sgd({.learning_rate = 0.1}), CrossEntropy{.reduction = Reduction::sum}, 1e-3);
+    // Functions of the host's.
+    compare(support::Mlp{}, Sgd({.learning_rate = 0.1}), SampleLoss<float>{[](auto y, auto t, auto dy) {
+                double sum = 0;
+                for (std::size_t i = 0; i < y.size(); ++i) {
+                    const float off = y[i] - t[i];
+                    sum += std::abs(static_cast<double>(off));
+                    if (!dy.empty()) dy[i] = off > 0 ? 1.0f : -1.0f;
+                }
+                return sum;
+            }});
+    compare(support::Mlp{}, Sgd({.learning_rate = 0.1}),
+            SampleLoss<std::int32_t>{.function =
+                                         [](auto y, auto label, auto dy) {
+                                             const auto own = static_cast<std::size_t>(label[0]);
+                                             if (!dy.empty()) dy[own] = -2 * (1 - y[own]);
+                                             return static_cast<double>((1 - y[own]) * (1 - y[own]));
+                                         },
+                                     .reduction = Reduction::sum});
+}
+
+TEST_CASE("a loss of one's own, through AnyModel") {
+    const SampleLoss<float> squares{[](auto y, auto t, auto dy) {
+        double sum = 0;
+        for (std::size_t i = 0; i < y.size(); ++i) {
+            sum += static_cast<double>((y[i] - t[i]) * (y[i] - t[i]));
+            if (!dy.empty()) dy[i] = 2 * (y[i] - t[i]);
+        }
+        return sum;
+    }};
+    const support::Data<float> data(6);
+    const auto device = any_model(Model<support::Mlp, support::image, Cuda<float>>(Seed{3}));
+    const auto host = any_model(Model<support::Mlp, support::image, Reference<float>>(Seed{3}));
+    Optimizer a = Sgd({.learning_rate = 0.1}), b = Sgd({.learning_rate = 0.1});
+    for (int i = 0; i < 3; ++i)
+        CHECK(device->train_step(a, squares, data.images, data.targets).loss ==
+              doctest::Approx(host->train_step(b, squares, data.images, data.targets).loss).epsilon(1e-5));
 }
 
 TEST_CASE("a step that is refused leaves a model on a device as it was") {

@@ -18,7 +18,6 @@ template <class T, class Target_ = T>
 struct SampleLossOf {
     using Target = Target_;
     using Own = std::conditional_t<std::is_same_v<Target, std::int32_t>, std::int32_t, float>;
-    static constexpr bool on_host = true;
 
     SampleLoss<Own> own;
 
@@ -29,22 +28,30 @@ struct SampleLossOf {
         return 0;
     }
     template <class P>
-    void evaluate(const Context<P>&, ConstView<P> out, kernel::PtrOf<P, const Target> target, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
-                  View<P> gradient, const WholeBatch<P>& whole = {}) const {
-        const auto floats = []<class From>(const From* from, index_t n) { return std::vector<float>(from, from + n); };
+    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const Target> target, kernel::ConstStatisticPtr<P>,
+                  kernel::PtrOf<P, LossResult> result, View<P> gradient, const WholeBatch<P>& whole = {}) const {
         std::vector<float> slopes(gradient ? static_cast<std::size_t>(out.size()) : 0);
-        const std::vector<float> outputs = floats(out.data, out.size());
-        const index_t targets = out.batch * targets_per_sample(out.shape);
+        const std::vector<T> values = on_host<T>(c.policy, out.data, out.size());
+        const std::vector<Target> there = on_host<Target>(c.policy, target, out.batch * targets_per_sample(out.shape));
+        const std::vector<float> outputs(values.begin(), values.end());
         const ConstView<Reference<float>> y(outputs.data(), out.batch, out.shape);
         const View<Reference<float>> dy = gradient ? View<Reference<float>>(slopes.data(), out.batch, out.shape) : View<Reference<float>>();
-        const WholeBatch<Reference<float>> rows{whole.rows, whole.prepared};
-        if constexpr (std::is_same_v<Own, Target>)
-            own.evaluate(Context<Reference<float>>(), y, target, nullptr, result, dy, rows);
-        else
-            own.evaluate(Context<Reference<float>>(), y, floats(target, targets).data(), nullptr, result, dy, rows);
-        std::ranges::transform(slopes, gradient.data, [](float v) { return static_cast<T>(v); });
+        const std::vector<Own> wanted(there.begin(), there.end());
+        LossResult found;
+        own.evaluate(Context<Reference<float>>(), y, wanted.data(), nullptr, &found, dy, {.rows = whole.rows});
+        put(c.policy, result, &found, 1);
+        const std::vector<T> back(slopes.begin(), slopes.end());
+        if (gradient) put(c.policy, gradient.data, back.data(), std::ssize(back));
     }
     void verify(const LossResult&, const Shape&) const {}
+
+private:
+    template <class V, class P>
+    static std::vector<V> on_host(const P& policy, kernel::PtrOf<P, const V> from, index_t n) {
+        std::vector<V> values(static_cast<std::size_t>(n));
+        fetch(policy, values.data(), from, n);
+        return values;
+    }
 };
 
 /// One of some losses, known when the program runs; it meets what a model asks of a loss. `T` is what lies in the memory of its targets.
@@ -91,10 +98,7 @@ public:
         std::visit(
             [&](const auto& loss) {
                 using Loss = std::decay_t<decltype(loss)>;
-                if constexpr (P::shares_host || !requires { Loss::on_host; })
-                    loss.evaluate(c, out, P::template pointer_cast<const typename Loss::Target>(targets), weights, result, gradient, whole);
-                else
-                    fail(ErrorCode::model, "SampleLoss", "is a function on the host; this policy has other memory");
+                loss.evaluate(c, out, P::template pointer_cast<const typename Loss::Target>(targets), weights, result, gradient, whole);
             },
             loss_);
     }
@@ -124,7 +128,11 @@ public:
     AnyLoss() : AnyLoss(CrossEntropy{}) {}
     /// A sentence where a loss of other numbers is given.
     template <class Loss>
-        requires(!std::constructible_from<Any, const Loss&> && requires { requires !std::is_integral_v<typename Loss::Target>; Loss::reduction; })
+        requires(!std::constructible_from<Any, const Loss&> &&
+                 requires {
+                     requires !std::is_integral_v<typename Loss::Target>;
+                     Loss::reduction;
+                 })
     AnyLoss(const Loss&) {
         static_assert(std::is_same_v<typename Loss::Target, float>,
                       "dla: fit, Trainer and AnyModel take losses of float, whatever the model computes in: BCEWithLogits<float>, not <double>");

@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace dla {
 
 /// The mean over the samples of a batch, or their sum, of `function(output, target, gradient)`: it is given the network's output for one sample and its target
 /// (values in memory order, or with T = std::int32_t one class number), returns the loss of that sample, and writes its derivative with respect to each output
-/// to `gradient`, which holds zeros, or is empty where nobody wants it. It runs on the host, so policies with other memory cannot take it.
+/// to `gradient`, which holds zeros, or is empty where nobody wants it. It runs on the host: on a policy with other memory a step waits for the outputs, and
+/// the gradient goes back.
 ///
 ///     SampleLoss<float> pinball{[](auto y, auto t, auto dy) {
 ///         const float d = t[0] - y[0];
@@ -22,7 +24,6 @@ namespace dla {
 template <class T = float>
 struct SampleLoss {
     using Target = T;
-    static constexpr bool on_host = true;
     using Function = std::function<double(std::span<const float> output, std::span<const T> target, std::span<float> gradient)>;
 
     Function function;
@@ -39,21 +40,36 @@ struct SampleLoss {
         return 0;
     }
     template <class P>
-    void evaluate(const Context<P>&, ConstView<P> out, kernel::PtrOf<P, const T> target, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
+    void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> target, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
                   View<P> gradient, const WholeBatch<P>& whole = {}) const {
-        static_assert(P::shares_host && std::is_same_v<typename P::scalar, float>, "dla: a SampleLoss is a function of float on the host");
+        static_assert(std::is_same_v<typename P::scalar, float>, "dla: a SampleLoss is a function of float");
         const index_t n = out.shape.size(), count = targets_per_sample(out.shape);
-        const double divisor = reduction == Reduction::mean ? static_cast<double>(whole.rows > 0 ? whole.rows : out.batch) : 1.0;
-        double sum = 0;
-        for (index_t i = 0; i < out.batch; ++i) {
-            const std::span<float> slope = gradient ? std::span<float>(gradient.data + i * n, static_cast<std::size_t>(n)) : std::span<float>();
-            std::fill(slope.begin(), slope.end(), 0.0f);
-            sum += function({out.data + i * n, static_cast<std::size_t>(n)}, {target + i * count, static_cast<std::size_t>(count)}, slope);
-            for (float& g : slope) g = static_cast<float>(g / divisor);
+        if constexpr (P::shares_host) {
+            *result = of_rows(n, count, out.batch, whole.rows, out.data, target, gradient.data);
+        } else {
+            std::vector<float> outputs(static_cast<std::size_t>(out.size())), slopes(gradient ? outputs.size() : 0);
+            std::vector<T> there(static_cast<std::size_t>(out.batch * count));
+            fetch(c.policy, outputs.data(), out.data, out.size());
+            fetch(c.policy, there.data(), target, std::ssize(there));
+            const LossResult found = of_rows(n, count, out.batch, whole.rows, outputs.data(), there.data(), gradient ? slopes.data() : nullptr);
+            put(c.policy, result, &found, 1);
+            if (gradient) put(c.policy, gradient.data, slopes.data(), std::ssize(slopes));
         }
-        *result = {.loss = sum / divisor, .weight = static_cast<double>(out.batch), .correct = 0, .counted = out.batch};
     }
     void verify(const LossResult&, const Shape&) const {}
+
+private:
+    LossResult of_rows(index_t n, index_t count, index_t batch, index_t all, const float* out, const T* target, float* gradient) const {
+        const double divisor = reduction == Reduction::mean ? static_cast<double>(all > 0 ? all : batch) : 1.0;
+        double sum = 0;
+        for (index_t i = 0; i < batch; ++i) {
+            const std::span<float> slope = gradient != nullptr ? std::span<float>(gradient + i * n, static_cast<std::size_t>(n)) : std::span<float>();
+            std::fill(slope.begin(), slope.end(), 0.0f);
+            sum += function({out + i * n, static_cast<std::size_t>(n)}, {target + i * count, static_cast<std::size_t>(count)}, slope);
+            for (float& g : slope) g = static_cast<float>(g / divisor);
+        }
+        return {.loss = sum / divisor, .weight = static_cast<double>(batch), .correct = 0, .counted = batch};
+    }
 };
 
 }  // namespace dla
