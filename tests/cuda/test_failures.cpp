@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <dla/cuda.hpp>
+#include <dla/inspect/profile.hpp>
 #include <support/cuda/emulated.hpp>
 #include <support/error_of.hpp>
 #include <support/networks.hpp>
@@ -114,6 +115,17 @@ TEST_CASE("a larger batch takes the place of a smaller one where there is not ro
     CHECK(named > most / 5);  // with room for evaluating and the optimizer
     CHECK(named <= most);
     model.reserve(named, loss);
+}
+
+TEST_CASE("a profile waits for each layer") {
+    const Fresh fresh;
+    emulated::settings().pace = emulated::Pace::late;
+    Model<support::Cnn, support::image, Cuda<float>> model(Seed{3});
+    const support::Data<float> data(6);
+    const long before = emulated::counters().waits;
+    const Profile found = profile(model, CrossEntropy{}, data.images, data.labels, 2);
+    CHECK(found.layers.size() >= 7);
+    CHECK(emulated::counters().waits - before >= 2 * 2 * 2 * static_cast<long>(found.layers.size() - 1));  // passes, directions, begin and end
 }
 
 TEST_CASE("a prediction that does not fit says which does") {

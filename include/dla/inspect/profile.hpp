@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <span>
 
@@ -14,7 +15,7 @@ namespace dla {
 
 /// A layer, or neighbours that the policy computes together. Times in seconds.
 struct LayerTime {
-    std::vector<int> layers;  ///< rows of ParamIndex::layers; none: what containers do themselves, such as the sums of residual blocks
+    std::vector<int> layers;           ///< rows of ParamIndex::layers; none: what containers do themselves, such as the sums of residual blocks
     double forward = 0, backward = 0;  ///< backward is 0 where nobody wants its gradients
 };
 /// What `profile` measured.
@@ -34,13 +35,18 @@ public:
         std::vector<double> forward, backward;  // of each pass
     };
     std::map<std::vector<int>, Times> layers;
+    std::function<void()> settle;  ///< waits for what is queued; empty where nothing is
 
     void next_pass() {
         ++passes_;
         for (auto& [layer, t] : layers) t.forward.resize(passes_), t.backward.resize(passes_);
     }
-    void begin() override { start_ = Clock::now(); }
+    void begin() override {
+        if (settle) settle();
+        start_ = Clock::now();
+    }
     void end(std::span<const int> rows, bool backward) override {
+        if (settle) settle();
         const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
         Times& t = layers[{rows.begin(), rows.end()}];
         t.forward.resize(passes_), t.backward.resize(passes_);
@@ -61,13 +67,14 @@ inline double median(std::vector<double> values) {
 }  // namespace detail
 
 /// Medians over `passes` (at least one) forward and backward passes on a batch (after one that does not count), as in `train_step` but without clipping and
-/// optimizer. Nothing is changed but the gradients. A layer that is computed twice in a pass counts twice; a policy with work that is queued is measured where
-/// it queues.
+/// optimizer. Nothing is changed but the gradients. A layer that is computed twice in a pass counts twice. Where work is queued, each layer is waited for, so
+/// that it is the layer's own time, and the sum more than a step takes.
 template <class P, class Loss>
 [[nodiscard]] Profile profile(BasicModel<P>& model, const Loss& loss, std::span<const typename P::scalar> inputs,
                               std::span<const typename Loss::Target> targets, int passes = 5) {
     using Clock = detail::ProfileClock::Clock;
     detail::ProfileClock clock;
+    if constexpr (!P::shares_host) clock.settle = [policy = model.parameters().policy] { policy.wait(policy.record()); };
     std::vector<double> whole;
     struct Restore {
         BasicModel<P>& model;
