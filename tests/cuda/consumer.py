@@ -42,9 +42,8 @@ def main():
     if subprocess.run([*meson, "--version"], capture_output=True).returncode != 0:
         print("Meson is not there, not tried")
         sys.exit(77)
-    said = run(*meson, "setup", work / "none", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", "-Ddla:gpu_home=/no/such/folder", code=1,
-               env={k: v for k, v in os.environ.items() if k not in ("CPATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH")})
-    assert re.search(r"ERROR: .*-Dcuda=enabled, but there is no .+ in /no/such/folder or in -Dgpu_libdirs and -Dgpu_incdirs", said), said
+    said = run(*meson, "setup", work / "none", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", "-Ddla:gpu_home=/no/such/folder", code=1)
+    assert re.search(r"ERROR: .*-Dcuda=enabled, but there is no cuda_runtime_api.h.* libcudart.so.* in /no/such/folder or in -Dgpu_libdirs and", said), said
     print("without a toolkit: told what is missing and where it was looked for")
     if home:
         run(*meson, "setup", work / "build", work, "--wrap-mode=nodownload", "-Ddla:cuda=enabled", f"-Ddla:gpu_home={home}", "-Ddla:gpu_arch=90", "-Dcpp_args=-DDLA_NO_SIMD", *sys.argv[4:])

@@ -48,7 +48,9 @@ TEST_CASE("NVRTC compiles every kernel, and what it made is kept") {
 }
 
 TEST_CASE("libraries are opened by name, with all that is called of them") {
-    CHECK(std::string(cuda::cublaslt().cublasLtGetStatusString(CUBLAS_STATUS_SUCCESS)) == "CUBLAS_STATUS_SUCCESS");
+    CHECK(std::string(cuda::cublaslt().cublasLtGetStatusString(CUBLAS_STATUS_NOT_SUPPORTED)) != "");
+    CHECK(cuda::cublaslt().cublasLtGetVersion() / 10000 == CUBLAS_VER_MAJOR);
+    CHECK(cuda::cudnn().cudnnGetVersion() / 10000 == CUDNN_MAJOR);
     CHECK(std::string(cuda::cudnn().cudnnGetErrorString(CUDNN_STATUS_SUCCESS)) == "CUDNN_STATUS_SUCCESS");
     int major = 0, minor = 0;
     CHECK(cuda::nvrtc().nvrtcVersion(&major, &minor) == NVRTC_SUCCESS);
