@@ -108,6 +108,8 @@ def check_device_code(text):
     code = strip_comments(text)
     if re.search(r"\batomic", code):
         yield "an atomic: sums would depend on who comes first"
+    if re.search(r"\bmem(cpy|move|set)\b", code):
+        yield "memcpy, memmove or memset, which the watch of the emulated device does not see"
     for target in re.findall(r"#include <([^>]+)>", code):
         if not target.startswith(("dla/kernels/cuda/", "dla/kernels/formulas.hpp", "dla/kernels/windows.hpp")):
             yield f"includes <{target}>; device code has what block.cuh brings"
