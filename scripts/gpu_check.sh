@@ -41,15 +41,12 @@ else
 fi
 began=$(date +%s)
 case $limit in *[!0-9]* | "") echo "error: --limit takes a number of seconds; got $limit" >&2; exit 2 ;; esac
-[ -f "$build/build.ninja" ] || rm -rf "$build"
 reconfigure=()
 [ ! -f "$build/build.ninja" ] || reconfigure=(--reconfigure)
 # The programs need libraries that a machine may not have.
 for examples in enabled disabled; do
     "${meson[@]}" setup "${reconfigure[@]}" "$build" --buildtype=release -Dtests=enabled -Dexamples=$examples "${options[@]}" "$@" && break
     [ $examples = enabled ] || exit 1
-    reconfigure=()
-    rm -rf "$build"
 done
 targets=("$program")
 [ "$emulated" = yes ] || targets+=(bench/train_step_cuda tests/cuda/cuda_nvrtc_test)

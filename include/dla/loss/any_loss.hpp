@@ -30,28 +30,9 @@ struct SampleLossOf {
     template <class P>
     void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const Target> target, kernel::ConstStatisticPtr<P>,
                   kernel::PtrOf<P, LossResult> result, View<P> gradient, const WholeBatch<P>& whole = {}) const {
-        std::vector<float> slopes(gradient ? static_cast<std::size_t>(out.size()) : 0);
-        const std::vector<T> values = on_host<T>(c.policy, out.data, out.size());
-        const std::vector<Target> there = on_host<Target>(c.policy, target, out.batch * targets_per_sample(out.shape));
-        const std::vector<float> outputs(values.begin(), values.end());
-        const ConstView<Reference<float>> y(outputs.data(), out.batch, out.shape);
-        const View<Reference<float>> dy = gradient ? View<Reference<float>>(slopes.data(), out.batch, out.shape) : View<Reference<float>>();
-        const std::vector<Own> wanted(there.begin(), there.end());
-        LossResult found;
-        own.evaluate(Context<Reference<float>>(), y, wanted.data(), nullptr, &found, dy, {.rows = whole.rows});
-        put(c.policy, result, &found, 1);
-        const std::vector<T> back(slopes.begin(), slopes.end());
-        if (gradient) put(c.policy, gradient.data, back.data(), std::ssize(back));
+        own.template through_host<Target>(c.policy, out, target, result, gradient, whole);
     }
     void verify(const LossResult&, const Shape&) const {}
-
-private:
-    template <class V, class P>
-    static std::vector<V> on_host(const P& policy, kernel::PtrOf<P, const V> from, index_t n) {
-        std::vector<V> values(static_cast<std::size_t>(n));
-        fetch(policy, values.data(), from, n);
-        return values;
-    }
 };
 
 /// One of some losses, known when the program runs; it meets what a model asks of a loss. `T` is what lies in the memory of its targets.
@@ -128,11 +109,7 @@ public:
     AnyLoss() : AnyLoss(CrossEntropy{}) {}
     /// A sentence where a loss of other numbers is given.
     template <class Loss>
-        requires(!std::constructible_from<Any, const Loss&> &&
-                 requires {
-                     requires !std::is_integral_v<typename Loss::Target>;
-                     Loss::reduction;
-                 })
+        requires(!std::constructible_from<Any, const Loss&> && requires { requires !std::is_integral_v<typename Loss::Target>; Loss::reduction; })
     AnyLoss(const Loss&) {
         static_assert(std::is_same_v<typename Loss::Target, float>,
                       "dla: fit, Trainer and AnyModel take losses of float, whatever the model computes in: BCEWithLogits<float>, not <double>");

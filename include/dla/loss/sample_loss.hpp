@@ -43,23 +43,35 @@ struct SampleLoss {
     void evaluate(const Context<P>& c, ConstView<P> out, kernel::PtrOf<P, const T> target, kernel::ConstStatisticPtr<P>, kernel::PtrOf<P, LossResult> result,
                   View<P> gradient, const WholeBatch<P>& whole = {}) const {
         static_assert(std::is_same_v<typename P::scalar, float>, "dla: a SampleLoss is a function of float");
-        const index_t n = out.shape.size(), count = targets_per_sample(out.shape);
-        if constexpr (P::shares_host) {
-            *result = of_rows(n, count, out.batch, whole.rows, out.data, target, gradient.data);
-        } else {
-            std::vector<float> outputs(static_cast<std::size_t>(out.size())), slopes(gradient ? outputs.size() : 0);
-            std::vector<T> there(static_cast<std::size_t>(out.batch * count));
-            fetch(c.policy, outputs.data(), out.data, out.size());
-            fetch(c.policy, there.data(), target, std::ssize(there));
-            const LossResult found = of_rows(n, count, out.batch, whole.rows, outputs.data(), there.data(), gradient ? slopes.data() : nullptr);
-            put(c.policy, result, &found, 1);
-            if (gradient) put(c.policy, gradient.data, slopes.data(), std::ssize(slopes));
-        }
+        if constexpr (P::shares_host)
+            *result = of_rows(out.shape, out.batch, whole.rows, out.data, target, gradient.data);
+        else
+            through_host<T>(c.policy, out, target, result, gradient, whole);
+    }
+    /// The same for outputs and targets of any type and in any memory: copies of them, as the function takes them, and back.
+    template <class Target_, class P>
+    void through_host(const P& policy, ConstView<P> out, kernel::PtrOf<P, const Target_> target, kernel::PtrOf<P, LossResult> result, View<P> gradient,
+                      const WholeBatch<P>& whole) const {
+        const auto values = copied<float, typename P::scalar>(policy, out.data, out.size());
+        const auto wanted = copied<T, Target_>(policy, target, out.batch * targets_per_sample(out.shape));
+        std::vector<float> slopes(gradient ? values.size() : 0);
+        const LossResult found = of_rows(out.shape, out.batch, whole.rows, values.data(), wanted.data(), gradient ? slopes.data() : nullptr);
+        put(policy, result, &found, 1);
+        const std::vector<typename P::scalar> back(slopes.begin(), slopes.end());
+        if (gradient) put(policy, gradient.data, back.data(), std::ssize(back));
     }
     void verify(const LossResult&, const Shape&) const {}
 
 private:
-    LossResult of_rows(index_t n, index_t count, index_t batch, index_t all, const float* out, const T* target, float* gradient) const {
+    /// Values of type V from where values of type U lie.
+    template <class V, class U, class P>
+    static std::vector<V> copied(const P& policy, kernel::PtrOf<P, const U> from, index_t n) {
+        std::vector<U> values(static_cast<std::size_t>(n));
+        fetch(policy, values.data(), from, n);
+        return std::vector<V>(values.begin(), values.end());
+    }
+    LossResult of_rows(const Shape& shape, index_t batch, index_t all, const float* out, const T* target, float* gradient) const {
+        const index_t n = shape.size(), count = targets_per_sample(shape);
         const double divisor = reduction == Reduction::mean ? static_cast<double>(all > 0 ? all : batch) : 1.0;
         double sum = 0;
         for (index_t i = 0; i < batch; ++i) {
