@@ -8,12 +8,14 @@ namespace {
 
 struct Arguments {
     std::string config, resume, run_id;
-    bool wants_resume = false, overwrite = false, stats = false;
+    bool wants_resume = false, overwrite = false, go_on = false, stats = false;
     experiment::Setting setting;
 };
 
 dla::EarlierRun earlier(const Arguments& a) {
-    return a.wants_resume ? dla::EarlierRun::resume : a.overwrite ? dla::EarlierRun::overwrite : dla::EarlierRun::refuse;
+    if (a.wants_resume) return dla::EarlierRun::resume;
+    if (a.overwrite) return dla::EarlierRun::overwrite;
+    return a.go_on ? dla::EarlierRun::resume_if_any : dla::EarlierRun::refuse;
 }
 
 int train(const Arguments& a) {
@@ -27,7 +29,7 @@ int train(const Arguments& a) {
                                .checkpoint_dir = experiment::in_output_dir(a.setting, config.training.checkpoint_dir),
                                .log_folder = experiment::in_output_dir(a.setting, "runs/" + name),
                                .earlier = earlier(a),
-                               .run_id = a.wants_resume ? "" : a.run_id,  // the checkpoint and the log say whose they are
+                               .run_id = a.wants_resume || a.go_on ? "" : a.run_id,  // the checkpoint and the log say whose they are
                                .checkpoint = a.resume,
                                .to_resume = "--resume",
                                .to_overwrite = "--overwrite",
@@ -71,7 +73,10 @@ int main(int argc, char** argv) {
     line.add_data_dir(a.setting);
     line.add_output_dir(a.setting, "where checkpoints, runs/ and plots go (default: here)");
     CLI::Option* resume = app.add_option("--resume", a.resume, "continue from this checkpoint, or, without a file, from the newest one")->expected(0, 1);
-    app.add_flag("--overwrite", a.overwrite, "remove what an earlier run of this name left, and start over")->excludes(resume);
+    CLI::Option* overwrite = app.add_flag("--overwrite", a.overwrite, "remove what an earlier run of this name left, and start over")->excludes(resume);
+    app.add_flag("--continue", a.go_on, "as --resume, but begin where no earlier run left a checkpoint: for scripts that are started again")
+        ->excludes(resume)
+        ->excludes(overwrite);
     app.add_option("--run-id", a.run_id, "the run's identity, which its files carry (default: random)")->check([](const std::string& id) {
         return dla::is_run_id(id) ? std::string() : std::string("takes up to 64 letters, digits, _ and -");
     });

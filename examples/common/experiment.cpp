@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "experiment.hpp"
 
+#include "commit.hpp"
+
 #include <dla/data/download.hpp>
 #include <dla/io/process.hpp>
 #include <dla/kernels/cpu/parallel.hpp>
@@ -47,6 +49,8 @@ std::string in_output_dir(const Setting& setting, const std::string& path) {
     while (joined.size() > 1 && joined.ends_with('/')) joined.pop_back();
     return joined;
 }
+
+std::string commit() { return DLA_COMMIT; }
 
 void check_threads(const Setting& setting) {
     if (dla::start_threads(setting.threads) < setting.threads)

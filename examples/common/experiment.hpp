@@ -48,6 +48,9 @@ std::string computes_on(const Setting& setting);
 /// `dla 0.1.0: cpu, avx512 (the best this processor has), 2 threads`.
 std::string start_line(const Setting& setting);
 
+/// The commit that the programs were built from, `-dirty` behind it when files differed from it; `unknown` outside a git checkout.
+std::string commit();
+
 /// The network of a configuration, and that of a checkpoint, on the device that was asked for.
 std::unique_ptr<dla::AnyModel> make_model(const dla::ModelConfig& config, dla::Seed seed, const Setting& setting);
 std::unique_ptr<dla::AnyModel> make_model(const dla::ExperimentConfig& config, const Setting& setting);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "../common/mean_curve.hpp"
 #include "report.hpp"
 #include "summary.hpp"
 
@@ -31,28 +32,6 @@ std::string zero_note(const std::vector<dla::PlotSeries>& curves, const char* se
     return "";
 }
 
-/// Mean over the runs that have a value there, as long as these are at least half of them: the mean of the few that are left last is that of other networks.
-/// With a band of one standard deviation to both sides where there are two values or more. On a logarithmic axis the band does not go below the smallest
-/// value: it would reach down to nothing.
-dla::PlotSeries curve(const std::vector<Values>& runs, bool logarithmic) {
-    dla::PlotSeries s;
-    std::size_t length = 0;
-    for (const Values& v : runs) length = std::max(length, v.size());
-    for (std::size_t i = 0; i < length; ++i) {
-        Values here;
-        for (const Values& v : runs)
-            if (i < v.size()) here.push_back(v[i]);
-        const Summary summary(here);
-        const auto count = static_cast<std::size_t>(summary.count);
-        s.x.push_back(static_cast<double>(i + 1));
-        s.y.push_back(2 * count >= runs.size() ? summary.mean : nan);
-        if (runs.size() < 2) continue;
-        s.low.push_back(count < 2 ? nan : logarithmic ? std::max(summary.mean - summary.std, summary.low) : summary.mean - summary.std);
-        s.high.push_back(count < 2 ? nan : summary.mean + summary.std);
-    }
-    return s;
-}
-
 /// What all figures have in common.
 struct Study {
     const Results& results;
@@ -73,7 +52,7 @@ struct Study {
             std::vector<Values> runs;
             for (const Experiment* e : g.tested) runs.push_back(values(*e));
             for (const Experiment* e : g.diverged) runs.push_back(values(*e));
-            series.push_back(colored(curve(runs, logarithmic), g));
+            series.push_back(colored(experiment::mean_curve(runs, logarithmic), g));
         }
         return series;
     }
@@ -87,7 +66,7 @@ struct Study {
                 Values& v = runs.emplace_back();
                 for (const LayerGradient& l : e->layers) v.push_back(l.norm);
             }
-            series.push_back(colored(curve(runs, true), g));
+            series.push_back(colored(experiment::mean_curve(runs, true), g));
         }
         return series;
     }

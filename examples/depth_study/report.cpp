@@ -9,13 +9,9 @@
 
 namespace depth_study {
 
-namespace {
+using experiment::code_span, experiment::formatted;
 
-std::string formatted(const char* format, double value) {
-    char text[64];
-    std::snprintf(text, sizeof text, format, value);
-    return text;
-}
+namespace {
 
 /// `0.0712 ± 0.0031`
 std::string cell(const Summary& s, int decimals, const char* unit = "") {
@@ -24,13 +20,6 @@ std::string cell(const Summary& s, int decimals, const char* unit = "") {
         return v >= 1e4 ? formatted("%.3g", v) : formatted(decimals == 0 ? "%.0f" : decimals == 1 ? "%.1f" : decimals == 2 ? "%.2f" : "%.4f", v);
     };
     return number(s.mean) + (s.count > 1 ? " ± " + number(s.std) : "") + unit;
-}
-
-/// The text as a Markdown code span of one line.
-std::string code(std::string text) {
-    for (char& c : text)
-        if (c == '`' || static_cast<unsigned char>(c) < 0x20) c = ' ';
-    return "`" + text + "`";
 }
 
 std::string runs_text(std::size_t n) { return std::to_string(n) + (n == 1 ? " run" : " runs"); }
@@ -42,7 +31,7 @@ std::vector<std::string> remarks(const Results& r) {
         const auto runs = static_cast<std::size_t>(r.runs);
         for (const Experiment* e : g.diverged)
             all.push_back(g.name() + (runs > 1 ? ", run " + std::to_string(e->run + 1) : "") + " diverged after " + std::to_string(e->history.size()) +
-                          (e->history.size() == 1 ? " epoch: " : " epochs: ") + code(e->diverged));
+                          (e->history.size() == 1 ? " epoch: " : " epochs: ") + code_span(e->diverged));
         if (g.count() < runs)
             all.push_back(g.name() + (runs > 1 ? ": " + std::to_string(runs - g.count()) + " of " + runs_text(runs) : "") + " not trained yet");
     }
@@ -108,7 +97,7 @@ std::string results_markdown(const Results& r) {
     item(r.runs == 1 ? "One run, seed " + std::to_string(r.settings.seed) + "."
                      : std::to_string(r.runs) + " runs, seeds " + std::to_string(r.settings.seed) + " to " +
                            std::to_string(r.settings.seed + static_cast<std::uint64_t>(r.runs) - 1) + ".");
-    item("dla " + code(r.version) + ", kernels " + code(r.isa) + "; training and tests took " + dla::duration_text(seconds) + ".");
+    item("dla " + code_span(r.version) + ", kernels " + code_span(r.isa) + "; training and tests took " + dla::duration_text(seconds) + ".");
     const std::size_t training = r.settings.config.find("[training]");
     text += "\n```toml\n" + (training == std::string::npos ? r.settings.config : r.settings.config.substr(training)) + "```\n";
     text += "\n## Results\n\n" + results_table(r);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "results.hpp"
 
+#include "../common/json_value.hpp"
+
 #include <dla/config.hpp>
 
 #include <algorithm>
@@ -9,78 +11,16 @@
 
 namespace depth_study {
 
-using dla::ErrorCode, dla::fail, dla::Json;
+using dla::Json;
+using Value = experiment::JsonValue;
 
 namespace {
 
 constexpr std::string_view kind = "dla depth study";
-constexpr double largest = 1e100;  // beyond what a float gives; means and squares stay finite
-constexpr std::int64_t largest_integer = 9'000'000'000'000'000;
+const std::string meant = "the results of a depth study";
+constexpr std::int64_t largest_integer = Value::largest_integer;
 
 auto order(const Experiment& e) { return std::tuple(e.run, e.depth, e.residual); }
-
-/// One value of a file and the way to it.
-class Value {
-public:
-    Value(const Json& json, std::string path, const std::string& file) : json_(json), path_(std::move(path)), file_(file) {}
-
-    /// An object with exactly these keys.
-    const Value& object(std::initializer_list<const char*> keys) const {
-        if (!json_.is_object()) wrong("an object");
-        for (const char* key : keys)
-            if (!json_.contains(key)) fail(ErrorCode::io, file_, place() + " has no \"" + key + "\"; it is damaged or not the results of a depth study");
-        for (const auto& [key, value] : json_.items())
-            if (std::find(keys.begin(), keys.end(), key) == keys.end())
-                fail(ErrorCode::io, file_, place() + " has the unknown key " + shown(Json(key)) + "; it is damaged or not the results of a depth study");
-        return *this;
-    }
-    Value operator[](const char* key) const { return {json_.at(key), path_.empty() ? key : path_ + "." + key, file_}; }
-
-    /// Calls `read` with each element of an array.
-    template <class Read>
-    void each(Read&& read) const {
-        if (!json_.is_array()) wrong("an array");
-        for (std::size_t i = 0; i < json_.size(); ++i) read(Value(json_[i], path_ + "[" + std::to_string(i) + "]", file_));
-    }
-    std::int64_t integer(std::int64_t low, std::int64_t high) const {
-        const bool fits = json_.is_number_integer() && !(json_.is_number_unsigned() && json_.get<std::uint64_t>() > std::uint64_t{1} << 62);
-        const std::int64_t value = fits ? json_.get<std::int64_t>() : 0;
-        if (!fits || value < low || value > high) wrong("an integer from " + std::to_string(low) + " to " + std::to_string(high));
-        return value;
-    }
-    int small_integer(int low, int high) const { return static_cast<int>(integer(low, high)); }
-    /// From 0 to `high`.
-    double number(double high = largest) const {
-        const double value = json_.is_number() ? json_.get<double>() : -1;
-        if (!(value >= 0 && value <= high)) wrong("a number from 0 to " + Json(high).dump());
-        return value;
-    }
-    /// `null` stands for what was not measured or is not finite.
-    double number_or_null(double high = largest) const { return json_.is_null() ? nan : number(high); }
-    bool boolean() const {
-        if (!json_.is_boolean()) wrong("true or false");
-        return json_.get<bool>();
-    }
-    std::string text() const {
-        if (!json_.is_string()) wrong("a string");
-        return json_.get<std::string>();
-    }
-    [[noreturn]] void wrong(const std::string& expected) const {
-        fail(ErrorCode::io, file_, place() + " is wrong; expected " + expected + ", got " + shown(json_));
-    }
-
-private:
-    std::string place() const { return path_.empty() ? "the file" : path_; }
-    static std::string shown(const Json& json) {
-        if (json.is_structured()) return json.is_array() ? "an array" : "an object";
-        const std::string text = dla::to_string(json);
-        return text.size() <= 40 ? text : json.type_name() + (" of " + std::to_string(text.size())) + " characters";
-    }
-
-    const Json& json_;
-    std::string path_;
-    const std::string& file_;
-};
 
 Settings read_settings(const Value& v) {
     v.object({"config", "dataset", "epochs", "seed", "data_fingerprint"});
@@ -182,14 +122,8 @@ void write_results(const std::string& path, const Results& results) { dla::write
 
 Results read_results(const std::string& path) {
     const Json json = dla::read_json(path);
-    if (!json.is_object() || !json.contains("kind") || json["kind"] != kind || !json.contains("schema"))
-        fail(ErrorCode::io, path, "not the results of a depth study; expected an object with \"kind\": \"" + std::string(kind) + "\" and \"schema\"");
-    const Value v(json, "", path);
-    const std::int64_t schema = v["schema"].integer(1, largest_integer);
-    if (schema > results_schema)
-        fail(ErrorCode::io, path,
-             "written by a newer version of this program; expected schema " + std::to_string(results_schema) + ", got " + std::to_string(schema) +
-                 "; use a newer version of dla");
+    const Value v(json, path, meant);
+    v.require_kind(kind, results_schema);
     v.object({"kind", "schema", "version", "isa", "settings", "depths", "runs", "experiments"});
     Results r{.settings = read_settings(v["settings"]),
               .depths = {},

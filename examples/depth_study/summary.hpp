@@ -2,38 +2,16 @@
 // The experiments of a depth study that differ in nothing but the run, and their means.
 #pragma once
 
+#include "../common/summary.hpp"
 #include "results.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
 
 namespace depth_study {
 
-/// Of the finite ones among some values; the standard deviation is that of a sample (n - 1), 0 for a single value.
-struct Summary {
-    int count = 0;
-    double mean = nan, std = 0, low = nan;  ///< `low`: the smallest value
-
-    explicit Summary(const std::vector<double>& values) {
-        double sum = 0, squares = 0;
-        for (const double v : values)
-            if (std::isfinite(v)) {
-                sum += v;
-                low = count++ == 0 ? v : std::min(low, v);
-            }
-        if (count == 0) return;
-        mean = sum / count;
-        for (const double v : values)
-            if (std::isfinite(v)) squares += (v - mean) * (v - mean);
-        if (count > 1) std = std::sqrt(squares / (count - 1));
-    }
-};
-
-inline std::string dataset_title(const std::string& name) {
-    return name == "mnist" ? "MNIST" : name == "fashion_mnist" ? "Fashion-MNIST" : name == "cifar10" ? "CIFAR-10" : name;
-}
+using experiment::Summary, experiment::dataset_title;
 
 /// The runs of one network.
 struct Group {

@@ -43,10 +43,8 @@ inline PanelRange plot_range(const PlotPanel& p) {
     for (const PlotSeries& s : p.series)
         for (std::size_t i = 0; i < std::min(s.x.size(), s.y.size()); ++i) {
             add(s.x[i], s.y[i]);
-            if (i < s.low.size() && i < s.high.size()) {
-                add(s.x[i], s.low[i]);
-                add(s.x[i], s.high[i]);
-            }
+            if (i >= s.low.size() || i >= s.high.size()) continue;
+            for (const double end : {s.low[i], s.high[i]}) p.y_names.empty() ? add(s.x[i], end) : add(end, s.y[i]);
         }
     for (const PlotMark& m : p.marks) add(m.x, m.y);
     return range;
@@ -113,6 +111,13 @@ inline std::string fixed_ticks(std::span<const double> values, PlotRange axis, b
         if (!ticks.empty()) ticks += ", ";
         ticks += gnuplot_quoted(label) + " " + plot_number(v);
     }
+    return "(" + ticks + ")";
+}
+
+/// Gnuplot's list of ticks at 1, 2, ... with these labels.
+inline std::string named_ticks(std::span<const std::string> names) {
+    std::string ticks;
+    for (std::size_t i = 0; i < names.size(); ++i) ticks += (i == 0 ? "" : ", ") + gnuplot_quoted(names[i]) + " " + std::to_string(i + 1);
     return "(" + ticks + ")";
 }
 

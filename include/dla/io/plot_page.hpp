@@ -39,6 +39,8 @@ struct PlotPanel {
     bool whole_x = false;  ///< x counts things (epochs, layers): ticks at whole numbers only
     bool legend = true;
     std::vector<double> x_ticks{};  ///< exactly these; empty: chosen
+    /// What y = 1, 2, ... stand for, written beside the axis from its top to its bottom; `low` and `high` of series are then of x. Empty: y is a number.
+    std::vector<std::string> y_names{};
 };
 
 /// A legend for all panels, below them: a table with a row for each kind of line and a column for each colour. With one column: its rows side by side.

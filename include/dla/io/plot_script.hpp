@@ -135,6 +135,13 @@ struct PanelLayout {
     std::string commands;
     double axis_width = 0;  ///< pixels
 
+    /// Pixels for what is written beside the axis.
+    static double name_room(const PlotPanel& p) {
+        double longest = 0;
+        for (const std::string& name : p.y_names) longest = std::max(longest, letters(name));
+        return std::min(11.5 * longest + 40, 700.0);
+    }
+
     PanelLayout(const PlotPage& page, const PlotPanel& p) {
         std::size_t entries = 0;
         double longest = 0;
@@ -148,14 +155,14 @@ struct PanelLayout {
         const double wide = p.width * page.width, entry = 11.5 * longest + 115.0;
         const auto columns = std::clamp<std::size_t>(static_cast<std::size_t>(std::max(1.0, (wide - 60) / entry)), 1, std::max<std::size_t>(1, entries));
         const std::size_t rows = p.legend && page.legend.rows.empty() ? (entries + columns - 1) / columns : 0;
-        const double below = (p.x_label.empty() ? 60.0 : 100.0) + 30.0 * static_cast<double>(rows), left = p.y_label.empty() ? 100 : 170;
+        const double below = (p.x_label.empty() ? 60.0 : 100.0) + 30.0 * static_cast<double>(rows), left = p.y_names.empty() ? (p.y_label.empty() ? 100 : 170) : name_room(p);
         const auto x = [&](double pixels) { return plot_number(p.left + pixels / page.width); };
         const auto y = [&](double pixels) { return plot_number(p.bottom + pixels / page.height); };
         axis_width = wide - 35 - left;
         commands = "set lmargin at screen " + x(left) + "\nset rmargin at screen " + x(wide - 35) + "\nset bmargin at screen " + y(below) +
                    "\nset tmargin at screen " + y(p.height * page.height - (p.title.empty() ? 25 : 55)) + "\n";
         commands += rows == 0 ? "unset key\n"
-                              : "set key at screen " + x((100 + wide) / 2) + "," + y(below - 90) + " center top vertical maxrows " + std::to_string(rows) +
+                              : "set key at screen " + x((p.y_names.empty() ? 100 + wide : left + wide) / 2) + "," + y(below - 90) + " center top vertical maxrows " + std::to_string(rows) +
                                     " Left reverse samplen 2.5 spacing 1.1 font ',16'\n";
     }
 };
@@ -192,8 +199,13 @@ private:
             x = log_axis(x);
         } else if (x.low >= x.high) {
             x = {x.low - 1, x.high + 1};
+        } else if (!p.y_names.empty()) {  // points on the border would be cut
+            const double margin = 0.04 * (x.high - x.low);
+            x = {x.low - margin, x.high + margin};
         }
-        if (p.log_y) {
+        if (!p.y_names.empty()) {
+            y = {static_cast<double>(p.y_names.size()) + 0.6, 0.4};  // downwards
+        } else if (p.log_y) {
             y = log_axis(y);
         } else {
             const double margin = y.low < y.high ? 0.05 * (y.high - y.low) : std::max(0.5, 0.05 * std::abs(y.high));
@@ -206,12 +218,13 @@ private:
             commands += std::string("set ") + axis + "range [" + plot_number(r.low) + ":" + plot_number(r.high) + "]\nset " + axis + "tics " + ticks + "\n";
         };
         set("x", x, !p.x_ticks.empty() ? fixed_ticks(p.x_ticks, x, p.log_x, width) : p.log_x ? log_ticks(x) : p.whole_x ? plot_number(step) : "autofreq");
-        set("y", y, p.log_y ? log_ticks(y) : "autofreq");
+        set("y", y, !p.y_names.empty() ? named_ticks(p.y_names) : p.log_y ? log_ticks(y) : "autofreq");
     }
 
     /// The arguments of the command `plot`: bands first, so that no curve lies under one; empty when there is nothing to draw.
     std::string curves(const PlotPanel& p) {
         std::string bands, lines;
+        const bool log_spread = p.y_names.empty() ? p.log_y : p.log_x;
         const auto plot = [](std::string& list, int index, const std::string& what, const std::string& title) {
             list += (list.empty() ? "" : ", \\\n     ") + ("data index " + std::to_string(index)) + " using " + what +
                     (title.empty() ? " notitle" : " title " + gnuplot_quoted(title));
@@ -226,7 +239,7 @@ private:
                 const bool drawable = can_draw(s.x[k], p.log_x) && can_draw(s.y[k], p.log_y);
                 rows += row(s.x[k], drawable ? s.y[k] : std::nan(""));
                 if (spread) {
-                    const bool both = drawable && can_draw(s.low[k], p.log_y) && can_draw(s.high[k], p.log_y);
+                    const bool both = drawable && can_draw(s.low[k], log_spread) && can_draw(s.high[k], log_spread);
                     rows.back() = ' ';
                     spread_visible = spread_visible || both;
                     rows += row(both ? s.low[k] : std::nan(""), both ? s.high[k] : std::nan(""));
@@ -238,7 +251,7 @@ private:
             const int color = s.color == -1 ? static_cast<int>(i) : s.color;
             const std::string paint = " lc rgb '" + plot_color(color) + "'";
             const bool points = s.points || !s.line || n == 1, bars = s.bars || n == 1;
-            if (spread_visible && bars) plot(bands, block, "1:2:3:4 with yerrorbars pt 0 lw 2" + paint, "");
+            if (spread_visible && bars) plot(bands, block, "1:2:3:4 with " + std::string(p.y_names.empty() ? "y" : "x") + "errorbars pt 0 lw 2" + paint, "");
             if (spread_visible && !bars) plot(bands, block, "1:3:4 with filledcurves fs transparent solid 0.18 noborder" + paint, "");
             const std::string style = points ? "points" : s.steps ? "steps" : "lines";
             if (!points)
