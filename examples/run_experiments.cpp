@@ -51,16 +51,17 @@ int run(Arguments a) {
     if (a.results.empty()) a.results = experiment::in_output_dir(a.setting, "results");
     const experiments::List list = experiments::load_list(a.list);
     const std::string file = a.results + ".json";
-    experiments::Results results;
-    if (std::filesystem::exists(file)) results = experiments::read_results(file);
     if (a.report_only) {
         if (!std::filesystem::exists(file)) dla::fail(dla::ErrorCode::io, file, "no results to report; run the experiments first, or name them with --results");
-        report(list, results, a);
+        report(list, experiments::read_results(file), a);
         return 0;
     }
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
     const dla::FolderLock lock(a.setting.output_dir, "use another --output-dir");
     dla::make_folder(dla::detail::parent_folder(file), "the folder for the results");
+    const dla::FileLock results_lock(file + ".lock", "use another --results");
+    experiments::Results results;
+    if (std::filesystem::exists(file)) results = experiments::read_results(file);
     const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     const experiments::RunOptions options{.program = train_program(),
                                           .output_dir = a.setting.output_dir,

@@ -4,6 +4,7 @@
 #include "../common/experiment.hpp"
 
 #include <filesystem>
+#include <map>
 #include <set>
 
 namespace experiments {
@@ -29,16 +30,19 @@ public:
         parse(text);
         if (problems_.empty()) return std::move(list_);
         std::string all = std::to_string(problems_.size()) + (problems_.size() == 1 ? " error" : " errors");
-        for (const std::string& line : problems_) all += "\n" + line;
+        for (const auto& [rank, line] : problems_) all += "\n" + line;
         dla::fail(dla::ErrorCode::config, file_, all);
     }
 
 private:
-    void add(const toml::source_region& at, const std::string& what) { problems_.push_back(place_in(file_, at).text + ": " + what); }
+    void add(const toml::source_region& at, const std::string& what) {
+        const dla::detail::ConfigPlace place = place_in(file_, at);
+        problems_.emplace(place.rank, place.text + ": " + what);
+    }
 
     void parse(std::string_view text) {
         if (const int line = dla::detail::line_with_too_many_dots(text)) {
-            problems_.push_back(file_ + ":" + std::to_string(line) + ": too many dots in a line; expected at most 32");
+            problems_.emplace(0, file_ + ":" + std::to_string(line) + ": too many dots in a line; expected at most 32");
             return;
         }
         toml::table table;
@@ -59,7 +63,7 @@ private:
             else
                 for (const toml::node& one : *node.as_array()) read_experiment(*one.as_table());
         }
-        if (problems_.empty() && list_.experiments.empty()) problems_.push_back(file_ + ": no tables [[experiment]]");
+        if (problems_.empty() && list_.experiments.empty()) problems_.emplace(0, file_ + ": no tables [[experiment]]");
     }
 
     void read_text(const toml::key& key, const toml::node& node, std::string& to) {
@@ -161,7 +165,7 @@ private:
     std::string file_;
     List list_;
     std::set<std::string> names_;
-    std::vector<std::string> problems_;
+    std::multimap<std::uint64_t, std::string> problems_;  // by their place
 };
 
 }  // namespace

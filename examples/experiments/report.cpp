@@ -52,9 +52,9 @@ std::string details(const Row& row) {
         rows.push_back({std::to_string(r->seed), formatted("%.2f %%", r->best().val_accuracy), formatted("%.2f %%", r->test_accuracy),
                         formatted("%.4f", r->test_loss), std::to_string(r->best_epoch), std::to_string(r->history.size()),
                         seconds_text(run_seconds(*r))});
-    text += table(rows, "r");
+    if (!row.tested.empty()) text += table(rows, "r");
     for (const Run* r : row.diverged)
-        text += "\nSeed " + std::to_string(r->seed) + " diverged after " + std::to_string(r->history.size()) + " epochs: " + code_span(r->diverged) + "\n";
+        text += "\nSeed " + std::to_string(r->seed) + " diverged after " + std::to_string(r->history.size()) + (r->history.size() == 1 ? " epoch: " : " epochs: ") + code_span(r->diverged) + "\n";
     return text;
 }
 
@@ -132,17 +132,20 @@ std::string results_page(const List& list, const Results& results, const std::st
                        "once. ";
     if (!list.published_by.empty()) text += "Published: validation accuracy, " + list.published_by + ". ";
     text += "Epoch and Run: time of training, without validation, at the number of threads given [below](#machines); results do not depend on it.\n";
+    bool any_tested = false;
     for (const Section& s : all) {
         text += "\n## " + dataset_title(s.dataset) + "\n\n" + section_table(s);
         const bool any = std::any_of(s.rows.begin(), s.rows.end(), [](const Row& row) { return !row.tested.empty(); });
         if (!any) continue;
+        any_tested = true;
         const auto figure = [&](const std::string& name, const std::string& what) {
             text += "\n![" + what + " on " + dataset_title(s.dataset) + "](" + figure_folder + "/" + name + "_" + s.dataset + ".png)\n";
         };
         figure("accuracy", "Accuracy of each run");
         figure("curves", "Validation error over epochs");
     }
-    text += "\n## Time\n\n![Seconds of training for each network](" + figure_folder + "/time.png)\n\n## Runs\n";
+    if (any_tested) text += "\n## Time\n\n![Seconds of training for each network](" + figure_folder + "/time.png)\n";
+    text += "\n## Runs\n";
     for (const Section& s : all)
         for (const Row& row : s.rows)
             if (!row.tested.empty() || !row.diverged.empty()) text += details(row);

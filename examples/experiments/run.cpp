@@ -108,18 +108,18 @@ private:
         std::size_t most = 0;
         for (const Experiment& e : list_.experiments) {
             const std::string config = common_config(e.settings);
+            Outcome* outcome = results_.find(e.name);
+            if (!outcome) outcome = &results_.outcomes.emplace_back();
             if (chosen(o_.rerun, e)) {
-                std::erase_if(results_.outcomes, [&](const Outcome& o) { return o.name == e.name; });
+                outcome->runs.clear();
                 std::error_code error;
                 std::filesystem::remove_all(o_.output_dir + "/runs/" + e.name, error);
                 if (error) fail(ErrorCode::io, o_.output_dir + "/runs/" + e.name, dla::detail::errno_sentence("cannot remove", error.value()));
             }
-            Outcome* outcome = results_.find(e.name);
-            if (outcome && !outcome->runs.empty() && outcome->config != config)
+            if (!outcome->runs.empty() && outcome->config != config)
                 fail(ErrorCode::config, o_.results,
                      "holds runs of " + e.name + " with another configuration:" + dla::first_difference(outcome->config, config) +
                          "; give the changed experiment another name, or train it anew with --rerun " + e.name);
-            if (!outcome) outcome = &results_.outcomes.emplace_back();
             outcome->name = e.name;
             outcome->config = config;
             most = std::max(most, e.seeds.size());
