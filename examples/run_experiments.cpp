@@ -75,8 +75,7 @@ int run(Arguments a) {
                                           .quiet = a.setting.quiet};
     const experiments::Outcomes outcomes = experiments::run_list(list, options, results);
     report(list, results, a);
-    if (outcomes.finished < outcomes.wanted)
-        std::printf("%zu of %zu runs are finished; the same command continues\n", outcomes.finished, outcomes.wanted);
+    if (outcomes.finished < outcomes.wanted) std::printf("%zu of %zu runs are finished; the same command continues\n", outcomes.finished, outcomes.wanted);
     if (!outcomes.failures.empty()) std::fprintf(stderr, "%zu failed, the first: %s\n", outcomes.failures.size(), outcomes.failures.front().c_str());
     return outcomes.status;
 }
@@ -86,11 +85,13 @@ int run(Arguments a) {
 int main(int argc, char** argv) {
     Arguments a;
     a.setting.output_dir = "experiments";
-    experiment::CommandLine line("run_experiments", "Trains a list of experiments, each with several seeds, and reports what they gave; see docs/experiments.md.");
+    experiment::CommandLine line("run_experiments",
+                                 "Trains a list of experiments, each with several seeds, and reports what they gave; see docs/experiments.md.");
     CLI::App& app = line.app;
     app.add_option("LIST", a.list, "TOML file of the experiments, e.g. configs/experiments.toml")->required();
     line.add_output_dir(a.setting, "where runs go, each in runs/NAME/seed-N (default: experiments)");
-    app.add_option("--results", a.results, "where results go: STEM.json, STEM.md, figures in STEM/ (default: results in the output folder)")->option_text("STEM");
+    app.add_option("--results", a.results, "where results go: STEM.json, STEM.md, figures in STEM/ (default: results in the output folder)")
+        ->option_text("STEM");
     app.add_option("--only", a.only, "train these experiments alone")->option_text("NAME ...");
     CLI::Option* rerun = app.add_option("--rerun", a.rerun, "remove what there is of these experiments and train them anew")->option_text("NAME ...");
     app.add_flag("--report", a.report_only, "write page and figures again from the results, without training")->excludes(rerun);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Trains a network described by a TOML file, and tests the best weights once at the end.
 #include "common/command_line.hpp"
+#include "report/run_report.hpp"
 
 #include <cstdio>
 
@@ -18,6 +19,22 @@ dla::EarlierRun earlier(const Arguments& a) {
     return a.go_on ? dla::EarlierRun::resume_if_any : dla::EarlierRun::refuse;
 }
 
+/// The page of a run; its path, or nothing where it cannot be written: the run is over all the same.
+std::string write_report(const std::string& path, const dla::ExperimentConfig& config, const dla::AnyModel& model, const dla::DatasetPair& data,
+                         const dla::TrainingResult& result, const experiment::Setting& setting) try {
+    report::write_run_report(path, {.config = config,
+                                    .model = model,
+                                    .test = data.test,
+                                    .history = result.state.history,
+                                    .best_epoch = result.state.stopping.best_epoch,
+                                    .layers = result.stats.layers.empty() ? "" : dla::to_text(result.stats),
+                                    .start_line = experiment::start_line(setting)});
+    return path;
+} catch (const dla::Error& e) {
+    std::fprintf(stderr, "note: no report: %s\n", e.without_code().c_str());
+    return "";
+}
+
 int train(const Arguments& a) {
     experiment::check_threads(a.setting);
     experiment::uses_cuda(a.setting);  // or it says why not, before anything is read
@@ -29,7 +46,7 @@ int train(const Arguments& a) {
                                .checkpoint_dir = experiment::in_output_dir(a.setting, config.training.checkpoint_dir),
                                .log_folder = experiment::in_output_dir(a.setting, "runs/" + name),
                                .earlier = earlier(a),
-                               .run_id = a.wants_resume || a.go_on ? "" : a.run_id,  // the checkpoint and the log say whose they are
+                               .run_id = a.wants_resume ? "" : a.run_id,  // the checkpoint and the log say whose they are
                                .checkpoint = a.resume,
                                .to_resume = "--resume",
                                .to_overwrite = "--overwrite",
@@ -49,16 +66,18 @@ int train(const Arguments& a) {
 
     const dla::TrainingResult result = dla::fit(*model, data.train, options, place);
     if (!result.test) return 128 + result.interrupted_by;
+    const std::string page = write_report(where.log_folder + "/report.html", config, *model, data, result, a.setting);
     if (!a.setting.quiet) {
         if (result.stopped_early) std::printf("stopped early: no better validation accuracy in %d epochs\n", options.early_stopping_patience);
         std::printf("best weights: epoch %d; checkpoint: %s\n", result.state.stopping.best_epoch, result.checkpoint.c_str());
         std::printf("events, metrics: %s (tensorboard --logdir %s)\n", where.log_folder.c_str(), experiment::in_output_dir(a.setting, "runs").c_str());
         if (!result.curve.empty()) std::printf("training curve: %s\n", result.curve.c_str());
+        if (!page.empty()) std::printf("report: %s\n", page.c_str());
     }
-    if (!result.stats.layers.empty())
-        std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(result.stats).c_str());
+    if (!result.stats.layers.empty()) std::printf("\neach layer after the last epoch, on one training batch:\n%s\n", dla::to_text(result.stats).c_str());
     std::printf("best validation accuracy: %.2f %%\n", result.state.stopping.best);
     std::printf("test accuracy: %.2f %%\n", result.test->accuracy);
+    if (config.training.test_mirrored) std::printf("test accuracy with mirrored images: %.2f %%\n", result.test->metrics.back().value);
     return result.interrupted_by == 0 ? 0 : 128 + result.interrupted_by;  // a signal came when all but the test was done
 }
 

@@ -39,7 +39,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ "$install" = yes ]; then
     # Tests that use what is optional skip where it is not.
     optional=(graphviz libeigen3-dev libxtensor-dev)
-    [ "$nightly" = no ] || optional+=(clang-19 libbenchmark-dev)
+    [ "$nightly" = no ] || optional+=(chromium clang-19 libbenchmark-dev)
     install_packages g++ meson ninja-build pkg-config python3 git libcli11-dev libtomlplusplus-dev nlohmann-json3-dev doctest-dev \
         zlib1g-dev libcurl4-openssl-dev libssl-dev ca-certificates libpng-dev libjpeg-dev gnuplot-nox fonts-dejavu-core -- "${optional[@]}"
 fi

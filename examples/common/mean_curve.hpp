@@ -24,7 +24,9 @@ inline dla::PlotSeries mean_curve(const std::vector<std::vector<double>>& runs, 
         s.x.push_back(static_cast<double>(i + 1));
         s.y.push_back(2 * count >= runs.size() ? summary.mean : std::numeric_limits<double>::quiet_NaN());
         if (runs.size() < 2) continue;
-        s.low.push_back(count < 2 ? std::numeric_limits<double>::quiet_NaN() : logarithmic ? std::max(summary.mean - summary.std, summary.low) : summary.mean - summary.std);
+        s.low.push_back(count < 2     ? std::numeric_limits<double>::quiet_NaN()
+                        : logarithmic ? std::max(summary.mean - summary.std, summary.low)
+                                      : summary.mean - summary.std);
         s.high.push_back(count < 2 ? std::numeric_limits<double>::quiet_NaN() : summary.mean + summary.std);
     }
     return s;

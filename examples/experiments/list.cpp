@@ -59,7 +59,8 @@ private:
             else if (key.str() != "experiment")
                 add(key.source(), "unknown key " + dla::detail::printable(key.str()) + "; expected title, published_by and tables [[experiment]]");
             else if (!node.is_array() || !node.as_array()->is_array_of_tables() || node.as_array()->size() > max_experiments)
-                add(key.source(), "wrong type of experiment; expected up to " + std::to_string(max_experiments) + " tables [[experiment]], got " + describe(node));
+                add(key.source(),
+                    "wrong type of experiment; expected up to " + std::to_string(max_experiments) + " tables [[experiment]], got " + describe(node));
             else
                 for (const toml::node& one : *node.as_array()) read_experiment(*one.as_table());
         }
@@ -119,7 +120,8 @@ private:
             if (!one.is_string()) return add(one.source(), "set: expected \"table.key=value\", got " + describe(one));
             const std::string& text = one.as_string()->get();
             if (text.find("training.seed") != text.npos || text.find("checkpoint_dir") != text.npos)
-                return add(one.source(), "set: " + dla::detail::printable(text) + "; " + (text.find("seed") != text.npos ? "seeds are given as seeds" : "each run has a folder of its own"));
+                return add(one.source(), "set: " + dla::detail::printable(text) + "; " +
+                                             (text.find("seed") != text.npos ? "seeds are given as seeds" : "each run has a folder of its own"));
             to.push_back(text);
         }
         if (!good) add(node.source(), "set: expected an array of \"table.key=value\", got " + describe(node));

@@ -18,16 +18,16 @@ inline constexpr std::int64_t max_experiments = 200, max_seeds = 100;
 
 /// One network and recipe, trained once for each seed.
 struct Experiment {
-    std::string name;                        ///< of its folder, and in the results: letters, digits, `_` and `-`
-    std::string title;                       ///< in tables and figures: "residual MLP"
-    std::string recipe;                      ///< how it is trained, told apart in tables: "reference", "tuned"
-    std::string config_file;                 ///< as the list names it
-    std::string config_path;                 ///< where it is
-    std::vector<std::string> set;            ///< `table.key=value`, which win over the file
-    std::vector<std::int64_t> seeds;         ///< each once
-    double published_val_accuracy = nan;     ///< in percent, to compare with
-    dla::ExperimentConfig settings;          ///< file and `set`; its seed is the schema's default
-    std::int64_t parameters = 0;             ///< trainable values of the network
+    std::string name;                     ///< of its folder, and in the results: letters, digits, `_` and `-`
+    std::string title;                    ///< in tables and figures: "residual MLP"
+    std::string recipe;                   ///< how it is trained, told apart in tables: "reference", "tuned"
+    std::string config_file;              ///< as the list names it
+    std::string config_path;              ///< where it is
+    std::vector<std::string> set;         ///< `table.key=value`, which win over the file
+    std::vector<std::int64_t> seeds;      ///< each once
+    double published_val_accuracy = nan;  ///< in percent, to compare with
+    dla::ExperimentConfig settings;       ///< file and `set`; its seed is the schema's default
+    std::int64_t parameters = 0;          ///< trainable values of the network
 };
 
 /// What the file says, in its order.

@@ -20,9 +20,7 @@ std::string percent(const Summary& s) {
     return formatted("%.2f", s.mean) + (s.count > 1 ? " ± " + formatted("%.2f", s.std) : "") + " %";
 }
 
-std::string seconds_text(double seconds) {
-    return seconds < 100 ? formatted(seconds < 10 ? "%.2f s" : "%.1f s", seconds) : dla::duration_text(seconds);
-}
+std::string seconds_text(double seconds) { return seconds < 100 ? formatted(seconds < 10 ? "%.2f s" : "%.1f s", seconds) : dla::duration_text(seconds); }
 
 double run_seconds(const Run& run) { return run.seconds_per_epoch() * static_cast<double>(run.history.size()); }
 
@@ -43,18 +41,18 @@ std::string seeds_text(const std::vector<std::int64_t>& seeds) {
 /// One experiment in full: how to train it, and each of its runs.
 std::string details(const Row& row) {
     const Experiment& e = *row.experiment;
-    std::string text = "\n### " + dataset_title(e.settings.dataset.name) + ": " + row.title() + "\n\n" + code_span(e.name) + ": " +
-                       dla::grouped(e.parameters) + " parameters, seeds " + seeds_text(e.seeds) + ".\n\n```sh\nbuild/examples/train --config " + e.config_path;
+    std::string text = "\n### " + dataset_title(e.settings.dataset.name) + ": " + row.title() + "\n\n" + code_span(e.name) + ": " + dla::grouped(e.parameters) +
+                       " parameters, seeds " + seeds_text(e.seeds) + ".\n\n```sh\nbuild/examples/train --config " + e.config_path;
     for (const std::string& s : e.set) text += " --set '" + s + "'";
     text += " --seed " + std::to_string(e.seeds.front()) + "\n```\n\n";
     std::vector<std::vector<std::string>> rows = {{"Seed", "Validation", "Test", "Test loss", "Best epoch", "Epochs", "Training"}};
     for (const Run* r : row.tested)
         rows.push_back({std::to_string(r->seed), formatted("%.2f %%", r->best().val_accuracy), formatted("%.2f %%", r->test_accuracy),
-                        formatted("%.4f", r->test_loss), std::to_string(r->best_epoch), std::to_string(r->history.size()),
-                        seconds_text(run_seconds(*r))});
+                        formatted("%.4f", r->test_loss), std::to_string(r->best_epoch), std::to_string(r->history.size()), seconds_text(run_seconds(*r))});
     if (!row.tested.empty()) text += table(rows, "r");
     for (const Run* r : row.diverged)
-        text += "\nSeed " + std::to_string(r->seed) + " diverged after " + std::to_string(r->history.size()) + (r->history.size() == 1 ? " epoch: " : " epochs: ") + code_span(r->diverged) + "\n";
+        text += "\nSeed " + std::to_string(r->seed) + " diverged after " + std::to_string(r->history.size()) +
+                (r->history.size() == 1 ? " epoch: " : " epochs: ") + code_span(r->diverged) + "\n";
     return text;
 }
 
@@ -79,8 +77,9 @@ std::string machines(const std::vector<Section>& all) {
     for (const Machine& m : found) {
         const Sitting& s = m.sitting;
         text += "- " + code_span(s.processor) + ", kernels " + code_span(s.computes_on) + ", " + std::to_string(s.threads) +
-                (s.threads == 1 ? " thread" : " threads") + (s.side_by_side > 1 ? " for each of up to " + std::to_string(s.side_by_side) + " runs side by side" : "") +
-                "; dla " + s.version + ", commit " + code_span(s.commit) + ":";
+                (s.threads == 1 ? " thread" : " threads") +
+                (s.side_by_side > 1 ? " for each of up to " + std::to_string(s.side_by_side) + " runs side by side" : "") + "; dla " + s.version + ", commit " +
+                code_span(s.commit) + ":";
         for (std::size_t i = 0; i < m.runs.size(); ++i)
             text += (i == 0 ? " " : ", ") + code_span(m.runs[i].first) + (m.runs[i].second > 1 ? " (" + std::to_string(m.runs[i].second) + " runs)" : "");
         text += "\n";
@@ -106,12 +105,14 @@ std::vector<Section> sections(const List& list, const Results& results) {
 }
 
 std::string section_table(const Section& section) {
-    std::vector<std::vector<std::string>> rows = {{"Network", "Recipe", "Published", "Validation", "Test", "Runs", "Best epoch", "Epoch", "Run"}};
+    std::vector<std::vector<std::string>> rows = {{"Network", "Recipe", "Published", "Validation", "Test", "Mirrored", "Runs", "Best epoch", "Epoch", "Run"}};
     for (const Row& row : section.rows) {
         const Experiment& e = *row.experiment;
         std::vector<std::string> cells{e.title, e.recipe, std::isnan(e.published_val_accuracy) ? "" : formatted("%.1f %%", e.published_val_accuracy)};
-        cells.push_back(row.tested.empty() ? (row.diverged.empty() ? "not run" : "diverged") : percent(row.summary([](const Run& r) { return r.best().val_accuracy; })));
+        cells.push_back(row.tested.empty() ? (row.diverged.empty() ? "not run" : "diverged")
+                                           : percent(row.summary([](const Run& r) { return r.best().val_accuracy; })));
         cells.push_back(percent(row.summary([](const Run& r) { return r.test_accuracy; })));
+        cells.push_back(percent(row.summary([](const Run& r) { return r.test_accuracy_mirrored; })));
         cells.push_back(std::to_string(row.tested.size()) + (row.tested.size() < e.seeds.size() ? " of " + std::to_string(e.seeds.size()) : ""));
         if (!row.tested.empty()) {
             cells.push_back(formatted("%.1f", row.summary([](const Run& r) { return static_cast<double>(r.best_epoch); }).mean));
@@ -125,12 +126,17 @@ std::string section_table(const Section& section) {
 
 std::string results_page(const List& list, const Results& results, const std::string& figure_folder) {
     const std::vector<Section> all = sections(list, results);
-    std::string text = "# " + (list.title.empty() ? "Experiments" : list.title) + "\n\nWritten by this command, which trains what is missing, and goes on " +
-                       "where it was interrupted (docs/experiments.md):\n\n```sh\nbuild/examples/run_experiments " + list.file + "\n```\n\n" +
-                       "Validation and Test are accuracies, as mean ± sample standard deviation over runs with different seeds: a seed chooses initial weights, "
-                       "order, and which training images are set aside for validation. The weights of the epoch with the best validation accuracy are tested, "
-                       "once. ";
+    bool any_mirrored = false;
+    for (const Section& s : all)
+        for (const Row& row : s.rows) any_mirrored = any_mirrored || row.summary([](const Run& r) { return r.test_accuracy_mirrored; }).count > 0;
+    std::string text =
+        "# " + (list.title.empty() ? "Experiments" : list.title) + "\n\nWritten by this command, which trains what is missing, and goes on " +
+        "where it was interrupted (docs/experiments.md):\n\n```sh\nbuild/examples/run_experiments " + list.file + "\n```\n\n" +
+        "Validation and Test are accuracies, as mean ± sample standard deviation over runs with different seeds: a seed chooses initial weights, "
+        "order, and which training images are set aside for validation. The weights of the epoch with the best validation accuracy are tested, "
+        "once. ";
     if (!list.published_by.empty()) text += "Published: validation accuracy, " + list.published_by + ". ";
+    if (any_mirrored) text += "Mirrored: the test once more, with the outputs for each image and its mirror image averaged. ";
     text += "Epoch and Run: time of training, without validation, at the number of threads given [below](#machines); results do not depend on it.\n";
     bool any_tested = false;
     for (const Section& s : all) {

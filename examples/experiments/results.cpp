@@ -53,8 +53,13 @@ Json run_json(const Run& r) {
                            {"val_accuracy", m.val_accuracy},
                            {"learning_rate", m.learning_rate},
                            {"seconds", seconds}});
-    return {{"seed", r.seed},           {"diverged", r.diverged},           {"best_epoch", r.best_epoch},
-            {"test_loss", r.test_loss}, {"test_accuracy", r.test_accuracy}, {"sittings", sittings_json(r.sittings)},
+    return {{"seed", r.seed},
+            {"diverged", r.diverged},
+            {"best_epoch", r.best_epoch},
+            {"test_loss", r.test_loss},
+            {"test_accuracy", r.test_accuracy},
+            {"test_accuracy_mirrored", r.test_accuracy_mirrored},
+            {"sittings", sittings_json(r.sittings)},
             {"history", history}};
 }
 
@@ -71,7 +76,7 @@ Epoch read_epoch(const Value& row, std::size_t number) {
 }
 
 Run read_run(const Value& v) {
-    v.object({"seed", "diverged", "best_epoch", "test_loss", "test_accuracy", "sittings", "history"});
+    v.object({"seed", "diverged", "best_epoch", "test_loss", "test_accuracy", "test_accuracy_mirrored", "sittings", "history"});
     Run r{.seed = v["seed"].integer(0, Value::largest_integer), .diverged = v["diverged"].text()};
     v["history"].each([&](const Value& row) {
         row.object({"epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"});
@@ -81,6 +86,7 @@ Run read_run(const Value& v) {
     r.best_epoch = v["best_epoch"].small_integer(tested ? 1 : 0, static_cast<int>(r.history.size()));
     r.test_loss = v["test_loss"].number_or_null();
     r.test_accuracy = tested ? v["test_accuracy"].number(100) : v["test_accuracy"].number_or_null(100);
+    r.test_accuracy_mirrored = v["test_accuracy_mirrored"].number_or_null(100);
     v["sittings"].each([&](const Value& s) { r.sittings.push_back(read_sitting(s)); });
     return r;
 }
@@ -164,6 +170,8 @@ Run read_metrics(const std::string& path) {
             has({"test_loss", "test_accuracy"});
             r.test_loss = v["test_loss"].number_or_null();
             r.test_accuracy = v["test_accuracy"].number(100);
+            if (line.contains("metrics") && line["metrics"].is_object() && line["metrics"].contains("accuracy_mirrored"))
+                r.test_accuracy_mirrored = v["metrics"]["accuracy_mirrored"].number(100);
         }
     }
     return r;

@@ -12,12 +12,12 @@ namespace experiments {
 
 /// What computed a run, or a part of it: a run that was interrupted may have gone on elsewhere.
 struct Sitting {
-    std::string version, commit;     ///< of the library
-    std::string computes_on;         ///< kernels: `avx2`, or the device
-    std::string processor;           ///< as the system calls it
-    int threads = 1;                 ///< of this run
-    int side_by_side = 1;            ///< runs that shared the machine, this one included
-    std::string began;               ///< 2026-01-31T12:00:00Z
+    std::string version, commit;  ///< of the library
+    std::string computes_on;      ///< kernels: `avx2`, or the device
+    std::string processor;        ///< as the system calls it
+    int threads = 1;              ///< of this run
+    int side_by_side = 1;         ///< runs that shared the machine, this one included
+    std::string began;            ///< 2026-01-31T12:00:00Z
 
     /// On the same machine, in the same way, with the same build.
     bool like(const Sitting& other) const {
@@ -39,6 +39,7 @@ struct Run {
     std::vector<Epoch> history{};                 ///< of every epoch
     int best_epoch = 0;                           ///< whose weights were tested
     double test_loss = nan, test_accuracy = nan;  ///< in percent
+    double test_accuracy_mirrored = nan;          ///< with mirrored images too (training.test_mirrored); NaN where that was not asked for
     std::vector<Sitting> sittings{};
 
     /// The row of `history` that `best_epoch` names; zeros when there is none.

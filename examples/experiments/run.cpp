@@ -133,8 +133,7 @@ private:
                 else
                     jobs_.push_back({&e, e.seeds[i]});
             }
-        if (!o_.quiet && out_.finished > 0)
-            std::printf("%zu of %zu runs are in %s from before\n", out_.finished, out_.wanted, o_.results.c_str());
+        if (!o_.quiet && out_.finished > 0) std::printf("%zu of %zu runs are in %s from before\n", out_.finished, out_.wanted, o_.results.c_str());
     }
 
     std::size_t slots() const { return static_cast<std::size_t>(std::min(o_.side_by_side, o_.threads)); }

@@ -70,7 +70,7 @@ TEST_CASE("all errors at once, in the order of the file, each with its place") {
         {"model.foo=3", "training.batch_size=x", "training.seed=-1", "nonsense"});
     REQUIRE(lines.size() == 16);
     CHECK(lines[0] ==
-          "m.toml:1:1: unknown key batch_size; expected the tables [model], [training] and [dataset], got integer 3; "
+          "m.toml:1:1: unknown key batch_size; expected the tables [model], [training], [dataset] and [augmentation], got integer 3; "
           "did you mean training.batch_size?");
     CHECK(lines[1] == "m.toml:3:1: unknown key model.filtres; did you mean model.filters?");
     CHECK(lines[2] == "m.toml:4:15: model.kernel_size: wrong type; expected integer, got string \"3\"; remove the quotes");
@@ -82,7 +82,7 @@ TEST_CASE("all errors at once, in the order of the file, each with its place") {
     CHECK(lines[8] == "m.toml:11:13: training.optimizer: unknown value; expected adam | adamw | sgd, got \"adm\"; did you mean \"adam\"?");
     CHECK(lines[9] == "m.toml:12:1: unknown key training.input_shape; did you mean model.input_shape?");
     CHECK(contains(lines[10], "m.toml:13:1: unknown key training.qqq; expected one of learning_rate, batch_size, "));
-    CHECK(lines[11] == "m.toml:14:2: unknown table [dataste]; expected [model], [training] or [dataset]; did you mean [dataset]?");
+    CHECK(lines[11] == "m.toml:14:2: unknown table [dataste]; expected [model], [training], [dataset] or [augmentation]; did you mean [dataset]?");
     CHECK(contains(lines[12], "--set model.foo: unknown key; expected one of name, input_shape, "));
     CHECK(contains(lines[13], "--set training.batch_size: not a TOML value: x: "));
     CHECK(lines[14] == "--set nonsense: not an assignment; expected table.key=value, such as training.batch_size=64");
@@ -94,7 +94,7 @@ TEST_CASE("all errors at once, in the order of the file, each with its place") {
 
 TEST_CASE("keys as other libraries call them are answered by ours") {
     CHECK(problems("[training]\nepochs = 3\nlr = 0.1\n") == Lines{"m.toml:2:1: unknown key training.epochs; did you mean training.num_epochs?",
-                                                                "m.toml:3:1: unknown key training.lr; did you mean training.learning_rate?"});
+                                                                  "m.toml:3:1: unknown key training.lr; did you mean training.learning_rate?"});
 }
 
 TEST_CASE("values that contradict each other") {
@@ -144,8 +144,9 @@ TEST_CASE("types, one by one") {
     CHECK(contains(problems("[model]\ninput_shape = [32, 32]\n")[0], "expected 3 values, each 1 <= x <= 65536, got 2 values"));
     CHECK(problems("[dataset]\ndata_dir = \"\"\n") == Lines{"m.toml:2:12: dataset.data_dir: empty; expected a path"});
     CHECK(problems("[[model]]\nname = \"cnn\"\n").size() == 1);
-    CHECK(problems("model = 3\n") ==
-          Lines{"m.toml:1:1: wrong type of model; expected the tables [model], [training] and [dataset], got integer 3; did you mean [model]?"});
+    CHECK(
+        problems("model = 3\n") ==
+        Lines{"m.toml:1:1: wrong type of model; expected the tables [model], [training], [dataset] and [augmentation], got integer 3; did you mean [model]?"});
     // A wrong name does not make errors out of the keys that depend on it.
     CHECK(problems("[model]\nname = \"mpl\"\nlayer_sizes = [4]\n") ==
           Lines{"m.toml:2:8: model.name: unknown value; expected cnn | mlp, got \"mpl\"; did you mean \"mlp\"?"});
@@ -240,10 +241,44 @@ TEST_CASE("docs/config_reference.md is the schema's page") {
         CHECK(page == dla::config_reference());
 }
 
+TEST_CASE("augmentation is a table of its own, which says nothing while dataset.augment is false") {
+    const auto parsed = [](const std::string& text) { return dla::parse_config(text, "m.toml"); };
+    const auto c = parsed(
+        "[model]\nname = \"mlp\"\n[training]\nema = 0.99\nmixup = 0.2\n[dataset]\nname = \"mnist\"\naugment = true\n"
+        "[augmentation]\ncrop = 2\nflip = false\ncutout = 3\nrotate = 10\nscale = 0.1\nbrightness = 0.2\ncontrast = 0.3\n");
+    CHECK(c.augmentation == dla::AugmentationConfig{.crop = 2, .flip = false, .cutout = 3, .rotate = 10, .scale = 0.1, .brightness = 0.2, .contrast = 0.3});
+    CHECK((c.training.ema == 0.99 && c.training.mixup == 0.2));
+    CHECK(parsed(dla::to_toml(c)) == c);
+    CHECK(contains(dla::to_toml(c, true), "[augmentation]\ncrop = 2\nflip = false\n"));
+    // Checkpoints of before these keys were there still fit.
+    CHECK(!contains(dla::to_toml(dla::ExperimentConfig{}), "augmentation"));
+    CHECK(!contains(dla::to_toml(dla::ExperimentConfig{}), "ema"));
+    const auto problem = [&](const std::string& text) {
+        try {
+            parsed(text);
+        } catch (const dla::Error& e) {
+            return std::string(e.what());
+        }
+        return std::string();
+    };
+    CHECK(
+        contains(problem("[dataset]\nname = \"mnist\"\n[augmentation]\nrotate = 5\n"), "m.toml:4:10: augmentation.rotate: nothing is done to training images"));
+    CHECK(contains(problem("[dataset]\naugment = false\n[augmentation]\nflip = false\n"), "augmentation.flip: nothing is done"));
+    CHECK(problem("[dataset]\naugment = false\n").empty());
+    CHECK(contains(problem("[dataset]\nname = \"mnist\"\naugment = true\n[augmentation]\nsaturation = 0.1\n"),
+                   "augmentation.saturation: is of images in colour"));
+    CHECK(contains(problem("[augmentation]\nrotat = 5\n"), "did you mean augmentation.rotate"));
+    CHECK(contains(problem("[augmentation]\nscale = 1.0\n"), "out of range"));
+    CHECK(contains(problem("[training]\nema = 1.0\n"), "out of range"));
+    CHECK(contains(problem("[training]\nnesterov = true\n"), "training.nesterov: is of sgd with a momentum"));
+    CHECK(problem("[training]\nnesterov = true\noptimizer = \"sgd\"\n").empty());
+}
+
 TEST_CASE("every file in configs/ is read, and says what its name says") {
     std::map<std::string, dla::ExperimentConfig> configs;
     for (const auto& entry : std::filesystem::directory_iterator(DLA_SOURCE_DIR "/configs")) {
         CAPTURE(entry.path().string());
+        if (entry.is_directory() || entry.path().filename() == "experiments.toml") continue;  // tuned/; a list of these files
         REQUIRE(entry.path().extension() == ".toml");
         const auto config = dla::load_config(entry.path().string());
         const std::string stem = entry.path().stem().string();
@@ -256,6 +291,20 @@ TEST_CASE("every file in configs/ is read, and says what its name says") {
         configs.emplace(stem, config);
     }
     CHECK(configs.size() == 11);
+    // Tuned ones train the same networks.
+    for (const auto& entry : std::filesystem::directory_iterator(DLA_SOURCE_DIR "/configs/tuned")) {
+        const std::string stem = entry.path().stem().string();
+        CAPTURE(stem);
+        const auto config = dla::load_config(entry.path().string());
+        CHECK(config.model == configs
+                                  .at(stem == "cifar10_cnn"            ? "m_cnn"
+                                      : stem == "cifar10_cnn_residual" ? "m_cnn_residual"
+                                      : stem == "mnist_mlp"            ? "m_mlp"
+                                      : stem == "mnist_mlp_residual"   ? "m_mlp_residual"
+                                                                       : stem)
+                                  .model);
+        CHECK(config.dataset.val_size == 5000);
+    }
     CHECK(configs.at("m_cnn") == dla::ExperimentConfig{});
     CHECK(dla::run_name(configs.at("m_mlp")) == "mlp_mnist");
     CHECK(dla::run_name(configs.at("mnist_cnn_residual")) == "cnn_residual_mnist");

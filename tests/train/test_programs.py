@@ -277,7 +277,7 @@ class Resume(Case):
             self.wait_for_step(process, out, name, draw.randrange(1, steps - 3))
             time.sleep(draw.random() * 0.01)
             self.kill(process)
-            process = self.start(config, out, "--threads", str(3 - threads), *resumable())
+            process = self.start(config, out, "--threads", str(3 - threads), *(resumable() if round_ % 2 else ["--continue"]))
             output, errors = process.communicate(timeout=60)
             self.assertEqual(process.returncode, 0, output + errors)
             self.check_same(out, name, "whole")
@@ -387,6 +387,8 @@ class Resume(Case):
         self.assertEqual({f: digest(read(os.path.join(checkpoints, f))) for f in os.listdir(checkpoints)}, before)
         self.assertEqual(read(self.path("out", "runs", name, "metrics.jsonl")), log)
         self.refused(self.train(config, "out", "--overwrite", "--resume"), 2, "overwrite.*resume|resume.*overwrite")
+        self.refused(self.train(config, "out", "--continue", "--resume"), 2, "continue.*resume|resume.*continue")
+        self.refused(self.train(config, "out", "--continue", "--overwrite"), 2, "continue.*overwrite|overwrite.*continue")
         # Started anew and killed before its first checkpoint: nothing of the first run is there to be taken for its own.
         whole = self.ok(self.train(config, "whole", "--run-id", "second"))
         process = self.start(config, "out", "--overwrite", "--run-id", "second", room=self.room_for(whole, 1))

@@ -139,7 +139,7 @@ class Lists(Case):
             self.assertIn("[model]\nname = \"mlp\"\n", e["config"])
             self.assertNotIn("checkpoint_dir", e["config"])
             for r in e["runs"]:
-                self.assertEqual(set(r), {"seed", "diverged", "best_epoch", "test_loss", "test_accuracy", "sittings", "history"})
+                self.assertEqual(set(r), {"seed", "diverged", "best_epoch", "test_loss", "test_accuracy", "test_accuracy_mirrored", "sittings", "history"})
                 self.assertEqual([row["epoch"] for row in r["history"]], [1, 2, 3])
                 self.assertEqual([set(row) for row in r["history"]], [ROW] * 3)
                 accuracies = [row["val_accuracy"] for row in r["history"]]

@@ -32,6 +32,10 @@ inline std::string printable(std::string_view text, std::size_t limit = 60) {
 
 inline std::string did_you_mean(const std::string& meant) { return meant.empty() ? "" : "; did you mean " + meant + "?"; }
 
+inline bool same_value(const ConfigField& a, const ConfigField& b) {
+    return std::visit([&](const auto* value) { return *value == **std::get_if<std::remove_const_t<std::remove_pointer_t<decltype(value)>>*>(&b); }, a);
+}
+
 /// Why a value is refused, or empty when it is in its key's range.
 inline std::string range_problem(const ConfigKey& k, const ConfigField& field) {
     const auto outside = [&](double v) { return !is_finite(v) || v < k.low || v > k.high || (k.open_low && v <= k.low) || (k.open_high && v >= k.high); };
@@ -113,6 +117,17 @@ inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
         add({"dataset.val_size", "dataset.size", "dataset.name"}, "one image is left for training, and batch normalisation needs two; expected at most " +
                                                                       std::to_string(training_images(c.dataset) - 2) + ", got " +
                                                                       std::to_string(c.dataset.val_size));
+    if (!c.dataset.augment && !(c.augmentation == AugmentationConfig{}))
+        for (const ConfigKey& k : config_keys()) {
+            ExperimentConfig now = c, usual;
+            if (k.table == "augmentation" && !same_value(k.field(now), k.field(usual)))
+                add({"augmentation." + std::string(k.key), "dataset.augment"},
+                    "nothing is done to training images, since dataset.augment is false; set it to true");
+        }
+    if (c.augmentation.saturation > 0 && image[0] != 3)
+        add({"augmentation.saturation", "dataset.name"}, "is of images in colour; expected 0 for " + c.dataset.name);
+    if (c.training.nesterov && (c.training.optimizer != "sgd" || c.training.momentum == 0))
+        add({"training.nesterov", "training.optimizer", "training.momentum"}, "is of sgd with a momentum above 0; expected false");
     for (const auto& [key, path] : {std::pair{"training.checkpoint_dir", &c.training.checkpoint_dir}, std::pair{"dataset.data_dir", &c.dataset.data_dir}})
         if (path->find('\0') != std::string::npos) add({key}, "a path cannot hold the character NUL; remove \\u0000");
     if (c.training.scheduler == "reduce_lr" && c.training.min_lr > c.training.learning_rate)

@@ -21,7 +21,7 @@ struct ModelConfig {
     std::int64_t kernel_size = 3;             // cnn only
     double dropout = 0.2;                     // cnn only
     bool residual = false;
-    bool strict = false;                      // cnn only
+    bool strict = false;  // cnn only
     bool operator==(const ModelConfig&) const = default;
 };
 
@@ -34,6 +34,7 @@ struct TrainingConfig {
     bool decay_bias_and_norm = true;
     std::string optimizer = "adam";
     double momentum = 0.9;
+    bool nesterov = false;
     std::string scheduler = "reduce_lr";
     double lr_factor = 0.5;
     std::int64_t lr_patience = 3;
@@ -42,6 +43,9 @@ struct TrainingConfig {
     double label_smoothing = 0;
     double clip_grad_norm = 0;
     std::int64_t micro_batches = 1;
+    double mixup = 0;
+    double ema = 0;
+    bool test_mirrored = false;
     std::int64_t early_stopping_patience = 7;
     std::int64_t seed = 42;
     std::string checkpoint_dir = "checkpoints/";
@@ -60,11 +64,25 @@ struct DatasetConfig {
     bool operator==(const DatasetConfig&) const = default;
 };
 
+/// Table [augmentation] of a configuration: what is done to training images where dataset.augment is true; see Augmentation.
+struct AugmentationConfig {
+    std::int64_t crop = 4;
+    bool flip = true;
+    std::int64_t cutout = 0;
+    double rotate = 0;
+    double scale = 0;
+    double brightness = 0;
+    double contrast = 0;
+    double saturation = 0;
+    bool operator==(const AugmentationConfig&) const = default;
+};
+
 /// A whole configuration.
 struct ExperimentConfig {
     ModelConfig model;
     TrainingConfig training;
     DatasetConfig dataset;
+    AugmentationConfig augmentation;
     bool operator==(const ExperimentConfig&) const = default;
 };
 

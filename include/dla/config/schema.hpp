@@ -87,6 +87,8 @@ inline std::span<const ConfigKey> config_keys() {
          .meaning = "Optimizer.", .choices = "adam|adamw|sgd"},
         {.table = "training", .key = "momentum", .field = [](C& c) -> F { return &c.training.momentum; }, .default_value = "0.9",
          .meaning = "Momentum of sgd; the others do not read it.", .low = 0, .high = 1, .open_high = true},
+        {.table = "training", .key = "nesterov", .field = [](C& c) -> F { return &c.training.nesterov; }, .default_value = "false",
+         .meaning = "Nesterov's momentum; of sgd with a momentum alone.", .written_always = false},
         {.table = "training", .key = "scheduler", .field = [](C& c) -> F { return &c.training.scheduler; }, .default_value = "\"reduce_lr\"",
          .meaning = "Learning-rate schedule: reduce_lr lowers it when the validation loss stands still, cosine and one_cycle follow a curve over num_epochs.",
          .choices = "reduce_lr|cosine|one_cycle|none"},
@@ -105,6 +107,15 @@ inline std::span<const ConfigKey> config_keys() {
          .open_high = true},
         {.table = "training", .key = "micro_batches", .field = [](C& c) -> F { return &c.training.micro_batches; }, .default_value = "1",
          .meaning = "Parts, a power of two, in which a batch is computed: less memory, batch statistics of each part by itself.", .low = 1, .high = 1024,
+         .written_always = false},
+        {.table = "training", .key = "mixup", .field = [](C& c) -> F { return &c.training.mixup; }, .default_value = "0.0",
+         .meaning = "Mix training images in pairs, and their classes with them, by shares from Beta(mixup, mixup); 0 for not.", .low = 0, .high = 100,
+         .written_always = false},
+        {.table = "training", .key = "ema", .field = [](C& c) -> F { return &c.training.ema; }, .default_value = "0.0",
+         .meaning = "Decay for each step of a moving average of the weights, which is what is validated, kept and tested, such as 0.999; 0 for none.",
+         .low = 0, .high = 1, .open_high = true, .written_always = false},
+        {.table = "training", .key = "test_mirrored", .field = [](C& c) -> F { return &c.training.test_mirrored; }, .default_value = "false",
+         .meaning = "Test once more with the outputs for each image and its mirror image averaged; told apart from the test accuracy.",
          .written_always = false},
         {.table = "training", .key = "early_stopping_patience", .field = [](C& c) -> F { return &c.training.early_stopping_patience; },
          .default_value = "7", .meaning = "Epochs without a better validation accuracy after which training stops; 0 for never.", .low = 0, .high = million,
@@ -127,7 +138,27 @@ inline std::span<const ConfigKey> config_keys() {
         {.table = "dataset", .key = "size", .field = [](C& c) -> F { return &c.dataset.size; }, .default_value = "60000",
          .meaning = "Training images to make, those for validation included.", .low = 2, .high = million, .only_for = "digits"},
         {.table = "dataset", .key = "augment", .field = [](C& c) -> F { return &c.dataset.augment; }, .default_value = "true",
-         .meaning = "Shift (4 pixels at most) and mirror training images at random.", .gray_default = "false"},
+         .meaning = "Change training images at random, as the table [augmentation] says.", .gray_default = "false"},
+
+        {.table = "augmentation", .key = "crop", .field = [](C& c) -> F { return &c.augmentation.crop; }, .default_value = "4",
+         .meaning = "Shift by up to this many pixels in each direction; what comes from beyond the border is 0.", .low = 0, .high = 127,
+         .written_always = false},
+        {.table = "augmentation", .key = "flip", .field = [](C& c) -> F { return &c.augmentation.flip; }, .default_value = "true",
+         .meaning = "Mirror every other image, left to right.", .written_always = false},
+        {.table = "augmentation", .key = "cutout", .field = [](C& c) -> F { return &c.augmentation.cutout; }, .default_value = "0",
+         .meaning = "Side in pixels of a square, at a random place, that becomes the data set's mean; 0 for none.", .low = 0, .high = 65536,
+         .written_always = false},
+        {.table = "augmentation", .key = "rotate", .field = [](C& c) -> F { return &c.augmentation.rotate; }, .default_value = "0.0",
+         .meaning = "Turn by up to this many degrees to either side.", .low = 0, .high = 180, .written_always = false},
+        {.table = "augmentation", .key = "scale", .field = [](C& c) -> F { return &c.augmentation.scale; }, .default_value = "0.0",
+         .meaning = "Make larger or smaller by up to this share.", .low = 0, .high = 1, .open_high = true, .written_always = false},
+        {.table = "augmentation", .key = "brightness", .field = [](C& c) -> F { return &c.augmentation.brightness; }, .default_value = "0.0",
+         .meaning = "Add up to this much to all pixels, or take it away; pixels are from 0 to 1.", .low = 0, .high = 1, .written_always = false},
+        {.table = "augmentation", .key = "contrast", .field = [](C& c) -> F { return &c.augmentation.contrast; }, .default_value = "0.0",
+         .meaning = "Multiply the pixels' distance from the mean by 1 minus to 1 plus this.", .low = 0, .high = 1, .written_always = false},
+        {.table = "augmentation", .key = "saturation", .field = [](C& c) -> F { return &c.augmentation.saturation; }, .default_value = "0.0",
+         .meaning = "Multiply the pixels' distance from grey by 1 minus to 1 plus this; of images in colour.", .low = 0, .high = 1,
+         .written_always = false},
     };
     // clang-format on
     return keys;
@@ -215,7 +246,7 @@ inline std::string config_reference() {
     };
     std::string text =
         "# Configuration reference\n\n"
-        "An experiment is a TOML file with the tables `[model]`, `[training]` and `[dataset]`. Every key may be left out. "
+        "An experiment is a TOML file with the tables `[model]`, `[training]`, `[dataset]` and `[augmentation]`. Every key may be left out. "
         "A file is checked before any work starts: all errors are reported at once, each with its line and column; what contradicts "
         "each other when nothing else is wrong. "
         "`--set table.key=value` overrides a key on the command line; the value is TOML, and the quotes of a string may be left out. "

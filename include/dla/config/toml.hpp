@@ -21,8 +21,8 @@ namespace detail {
 
 /// The key meant by `table.key`: a similar one in that table, the same one in another, a similar one in another; or nothing.
 inline std::string meant_key(std::string_view table, std::string_view key) {
-    constexpr std::pair<std::string_view, std::string_view> others[] = {{"epochs", "num_epochs"}, {"lr", "learning_rate"}, {"clip_norm", "clip_grad_norm"},
-                                                                      {"batch", "batch_size"}};  // what it is called elsewhere
+    constexpr std::pair<std::string_view, std::string_view> others[] = {
+        {"epochs", "num_epochs"}, {"lr", "learning_rate"}, {"clip_norm", "clip_grad_norm"}, {"batch", "batch_size"}};  // what it is called elsewhere
     for (const auto& [elsewhere, here] : others)
         if (key == elsewhere) return "training." + std::string(here);
     std::string best;
@@ -145,7 +145,7 @@ public:
         if (!k) {
             const std::string meant = meant_key(table, key), keys = keys_of(table);
             return add(place, "unknown key" + (!meant.empty() ? did_you_mean(meant)
-                                               : keys.empty() ? "; expected a key of model, training or dataset"
+                                               : keys.empty() ? "; expected a key of model, training, dataset or augmentation"
                                                               : "; expected one of " + keys));
         }
         if (type_of(*k) == "string" && !value.starts_with('"') && !value.starts_with('\'')) {  // quotes are a burden in a shell
@@ -213,17 +213,17 @@ private:
 
     void read_table(const toml::key& name, const toml::node& node) {
         const ConfigPlace place = place_in(file_, name.source());
-        const auto tables = {"model", "training", "dataset"};
+        const auto tables = {"model", "training", "dataset", "augmentation"};
         const bool known = std::ranges::find(tables, name.str()) != tables.end();
         if (!node.is_table()) {
             const std::string what = known ? "wrong type of " : "unknown key ";
             const std::string meant = known ? "[" + std::string(name.str()) + "]" : meant_key("", name.str());
-            return add(place,
-                       what + printable(name.str()) + "; expected the tables [model], [training] and [dataset], got " + describe(node) + did_you_mean(meant));
+            return add(place, what + printable(name.str()) + "; expected the tables [model], [training], [dataset] and [augmentation], got " + describe(node) +
+                                  did_you_mean(meant));
         }
         if (!known) {
             const auto near = std::ranges::find_if(tables, [&](const char* t) { return similar(t, name.str()); });
-            return add(place, "unknown table [" + printable(name.str()) + "]; expected [model], [training] or [dataset]" +
+            return add(place, "unknown table [" + printable(name.str()) + "]; expected [model], [training], [dataset] or [augmentation]" +
                                   did_you_mean(near == tables.end() ? "" : "[" + std::string(*near) + "]"));
         }
         for (const auto& [key, value] : *node.as_table()) {

@@ -15,7 +15,7 @@ namespace dla {
 enum class Seed : std::uint64_t {};
 
 /// What a random number is for. Layers that draw (dropout) use `first_layer + n`, n the order in which the network builds them.
-enum class RandomUse : std::uint32_t { initialisation = 0, split = 1, shuffle = 2, augmentation = 3, synthesis = 4, first_layer = 1024 };
+enum class RandomUse : std::uint32_t { initialisation = 0, split = 1, shuffle = 2, augmentation = 3, synthesis = 4, mixup = 5, first_layer = 1024 };
 
 /// Uniform in [0, 1) with 53 bits.
 constexpr double to_unit_double(std::uint32_t high, std::uint32_t low) { return static_cast<double>(((std::uint64_t{high} << 32) | low) >> 11) * 0x1p-53; }

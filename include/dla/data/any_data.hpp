@@ -25,7 +25,8 @@ public:
         own_ = std::move(own);
     }
     template <std::derived_from<DataSource> Source>
-    requires(!std::is_const_v<Source> && !std::is_abstract_v<Source> && std::move_constructible<Source>) AnyData(Source&& source) {
+        requires(!std::is_const_v<Source> && !std::is_abstract_v<Source> && std::move_constructible<Source>)
+    AnyData(Source&& source) {
         auto own = std::make_shared<const Source>(std::move(source));
         source_ = own.get();
         own_ = std::move(own);
@@ -51,6 +52,8 @@ public:
     std::uint64_t fingerprint() const;
     /// to_metadata of a Dataset that is normalised as it says, without the folders in its name; else nothing.
     std::map<std::string, std::string> metadata() const;
+    /// The same images mirrored left to right. It refers to the same Dataset. Throws Error(data) unless it is a Dataset that is normalised as it says.
+    AnyData mirrored() const;
     bool transforms() const { return static_cast<bool>(transform_); }
 
 private:

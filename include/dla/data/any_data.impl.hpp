@@ -55,4 +55,15 @@ DLA_ONCE std::uint64_t AnyData::fingerprint() const {
     return hash.value();
 }
 
+DLA_ONCE AnyData AnyData::mirrored() const {
+    if (!images_ || transform_) fail(ErrorCode::data, images_ ? images_->name : "data", "only images of a Dataset without a transform can be mirrored");
+    detail::check_normalisation(*images_);
+    AnyData other = *this;
+    other.transform_ = [shape = images_->shape, table = std::make_shared<const Normalisation>(*images_)](
+                           const SamplePosition&, std::span<const std::uint8_t> image, std::span<float> out) {
+        write_image(image.data(), shape, *table, {.flip = true}, out.data());
+    };
+    return other;
+}
+
 }  // namespace dla

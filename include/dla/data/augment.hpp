@@ -19,19 +19,29 @@ struct Augmentation {
     /// pixel = (pixel - mean) * (1 + c) + mean + b, of pixels from 0 to 1 and each channel's mean over the data set, with c and b drawn for each image
     /// uniformly between minus and plus these; not clipped.
     double contrast = 0, brightness = 0;
+    /// pixel = grey + (pixel - grey) * (1 + s), of pixels less their channel's mean over the data set, grey the mean of the three channels, with s drawn
+    /// likewise. Of images of 3 channels.
+    double saturation = 0;
+    /// Turned about its middle by up to this many degrees to either side, and made 1 - scale to 1 + scale times as large, both drawn uniformly; between
+    /// pixels their values are interpolated (bilinear), beyond the image they are 0. With the crop in one step, so that nothing is interpolated twice.
+    double rotate = 0, scale = 0;
     bool operator==(const Augmentation&) const = default;
 };
 
 /// Padding 4 and flip: what the experiments use on CIFAR-10.
 inline constexpr Augmentation cifar10_augmentation{.padding = 4, .flip = true};
 
-/// One draw: output pixel (y, x) comes from input pixel (y + down, x + right), mirrored afterwards if `flip`; then `change_image`.
+/// One draw: output pixel (y, x) comes from input pixel (y + down, x + right), turned and scaled about the middle of the image, mirrored afterwards if
+/// `flip`; then `change_image`.
 struct AugmentationDraw {
     int down = 0;
     int right = 0;
     bool flip = false;
     float cut_y = 0, cut_x = 0;  ///< of the pixel in the middle of what is cut out, as shares of height and width
     float gain = 1, shift = 0;   ///< of contrast and brightness
+    float colour = 1;            ///< of saturation
+    float cosine = 1, sine = 0;  ///< of the way back to the input, from the image's middle, divided by the scale
+    bool is_turned() const { return cosine != 1 || sine != 0; }
 };
 
 /// The draw for a sample in an epoch. It depends on these numbers only, not on batch, order or thread.
@@ -46,6 +56,13 @@ inline AugmentationDraw draw_augmentation(const Augmentation& augmentation, Seed
     if (augmentation.cutout > 0) draw.cut_y = random.uniform(), draw.cut_x = random.uniform();
     if (augmentation.contrast > 0) draw.gain = 1 + static_cast<float>(augmentation.contrast) * (2 * random.uniform() - 1);
     if (augmentation.brightness > 0) draw.shift = static_cast<float>(augmentation.brightness) * (2 * random.uniform() - 1);
+    if (augmentation.saturation > 0) draw.colour = 1 + static_cast<float>(augmentation.saturation) * (2 * random.uniform() - 1);
+    const double half_turns = augmentation.rotate > 0 ? augmentation.rotate / 180 * (2 * random.uniform_double() - 1) : 0;
+    const double scale = augmentation.scale > 0 ? 1 + augmentation.scale * (2 * random.uniform_double() - 1) : 1;
+    if (augmentation.rotate > 0 || augmentation.scale > 0) {
+        draw.cosine = static_cast<float>(math::cos_pi(half_turns) / scale);
+        draw.sine = static_cast<float>(math::sin_pi(half_turns) / scale);
+    }
     return draw;
 }
 
@@ -82,8 +99,7 @@ inline void check_normalisation(const Dataset& data) {
 /// set has no such shape, mean or std; shape, if they are no whole images.
 inline std::vector<float> normalised(const Dataset& data, std::span<const std::uint8_t> images) {
     detail::check_normalisation(data);
-    if (images.size() % data.sample_size() != 0)
-        fail(ErrorCode::shape, data.name, text(images.size(), " bytes are not images ", to_text(data.shape)).view());
+    if (images.size() % data.sample_size() != 0) fail(ErrorCode::shape, data.name, text(images.size(), " bytes are not images ", to_text(data.shape)).view());
     const Normalisation table(data);
     std::vector<float> values(images.size());
     const auto channels = static_cast<std::size_t>(data.shape.d[0]);
@@ -123,6 +139,51 @@ void write_row(const std::uint8_t* in, const Normalisation& table, std::size_t c
     pad(end, width);
 }
 
+/// Where an output pixel of a turned image comes from: between four pixels, with their weights.
+struct Between {
+    index_t top, left;
+    float down, right;  ///< share of the lower row and of the right column
+
+    Between(const AugmentationDraw& draw, index_t height, index_t width, index_t y, index_t x) {
+        const float middle_y = static_cast<float>(height - 1) / 2, middle_x = static_cast<float>(width - 1) / 2;
+        const float v = static_cast<float>(y + draw.down) - middle_y, u = static_cast<float>((draw.flip ? width - 1 - x : x) + draw.right) - middle_x;
+        const float from_y = draw.cosine * v + draw.sine * u + middle_y, from_x = draw.cosine * u - draw.sine * v + middle_x;
+        const float floor_y = std::floor(from_y), floor_x = std::floor(from_x);
+        top = static_cast<index_t>(floor_y);
+        left = static_cast<index_t>(floor_x);
+        down = from_y - floor_y;
+        right = from_x - floor_x;
+    }
+    /// The nearest of the four alone, for what has no values in between.
+    void to_nearest() {
+        top += down >= 0.5f;
+        left += right >= 0.5f;
+        down = right = 0;
+    }
+    /// Of one channel; `at(y, x)` gives a pixel inside, beyond them is `outside`.
+    template <class At>
+    float value(index_t height, index_t width, float outside, const At& at) const {
+        const auto pixel = [&](index_t y, index_t x) { return y >= 0 && y < height && x >= 0 && x < width ? at(y, x) : outside; };
+        const float above = pixel(top, left) + right * (pixel(top, left + 1) - pixel(top, left));
+        const float below = pixel(top + 1, left) + right * (pixel(top + 1, left + 1) - pixel(top + 1, left));
+        return above + down * (below - above);
+    }
+};
+
+inline void write_turned(const std::uint8_t* in, const Shape& shape, const Normalisation& table, const AugmentationDraw& draw, float* out) {
+    const auto channels = static_cast<std::size_t>(shape.d[0]);
+    const index_t height = shape.d[1], width = shape.d[2];
+    for (index_t y = 0; y < height; ++y)
+        for (index_t x = 0; x < width; ++x) {
+            const Between from(draw, height, width, y, x);
+            for (std::size_t c = 0; c < channels; ++c) {
+                const float* value = table.channel(c);
+                *out++ = from.value(height, width, value[0],
+                                    [&](index_t row, index_t column) { return value[in[static_cast<std::size_t>(row * width + column) * channels + c]]; });
+            }
+        }
+}
+
 }  // namespace detail
 
 /// Writes the image `in` [H, W, C] to `out` [H, W, C] under a draw, normalised. Padding is the pixel value 0 before normalisation.
@@ -130,6 +191,7 @@ inline void write_image(const std::uint8_t* in, const Shape& shape, const Normal
     const auto channels = static_cast<std::size_t>(shape.d[0]);
     const index_t height = shape.d[1], width = shape.d[2];
     const std::size_t row = static_cast<std::size_t>(width) * channels;
+    if (draw.is_turned()) return detail::write_turned(in, shape, table, draw, out);
     for (index_t y = 0; y < height; ++y, out += row) {
         const index_t from = y + draw.down;
         const std::uint8_t* source = from >= 0 && from < height ? in + static_cast<std::size_t>(from) * row : nullptr;
@@ -142,12 +204,17 @@ inline void write_image(const std::uint8_t* in, const Shape& shape, const Normal
     }
 }
 
-/// What a draw does to the normalised values [H, W, C] of an image: contrast and brightness, then what is cut out.
+/// What a draw does to the normalised values [H, W, C] of an image: contrast and brightness, saturation, then what is cut out.
 inline void change_image(const Augmentation& augmentation, const AugmentationDraw& draw, const Shape& shape, std::span<const float> std,
                          std::span<float> values) {
     const auto channels = static_cast<std::size_t>(shape.d[0]);
     if (augmentation.contrast > 0 || augmentation.brightness > 0)
         for (std::size_t i = 0; i < values.size(); ++i) values[i] = values[i] * draw.gain + draw.shift / std[i % channels];
+    if (augmentation.saturation > 0 && channels == 3)
+        for (std::size_t i = 0; i + 2 < values.size(); i += 3) {
+            const float grey = (values[i] * std[0] + values[i + 1] * std[1] + values[i + 2] * std[2]) / 3;
+            for (std::size_t c = 0; c < 3; ++c) values[i + c] = grey / std[c] + (values[i + c] - grey / std[c]) * draw.colour;
+        }
     if (augmentation.cutout == 0) return;
     const index_t height = shape.d[1], width = shape.d[2], side = augmentation.cutout;
     const index_t top = static_cast<index_t>(draw.cut_y * static_cast<float>(height)) - side / 2;
@@ -165,9 +232,10 @@ inline void write_augmented(const std::uint8_t* in, const Shape& shape, const No
     change_image(augmentation, draw, shape, std, out);
 }
 
-/// What is done to an image in memory and to the image that is its target, such as a mask, for ArrayData::pair_transform: both are moved and mirrored alike;
-/// contrast, brightness (in the input's unit) and cutout are the input's alone. Only of samples that are trained on; what comes from beyond the border is
-/// 0, and of the target `beyond`: give `uncounted` where targets are class numbers. Throws Error(data) unless both are images of one height and width.
+/// What is done to an image in memory and to the image that is its target, such as a mask, for ArrayData::pair_transform: both are moved, turned and mirrored
+/// alike, the target without interpolation; contrast, brightness (in the input's unit), saturation and cutout are the input's alone. Only of samples that are
+/// trained on; what comes from beyond the border is 0, and of the target `beyond`: give `uncounted` where targets are class numbers. Throws Error(data) unless
+/// both are images of one height and width.
 inline PairTransform augment_both(const Augmentation& augmentation, const Shape& input, const Shape& target, float beyond = 0) {
     if (!input.is_image() || !target.is_image() || input.d[1] != target.d[1] || input.d[2] != target.d[2])
         fail(ErrorCode::data, "augment_both",
@@ -175,9 +243,21 @@ inline PairTransform augment_both(const Augmentation& augmentation, const Shape&
     return [=](const SamplePosition& at, std::span<float> x, std::span<float> t) {
         if (!at.training) return;
         const AugmentationDraw draw = draw_augmentation(augmentation, Seed{at.seed}, at.epoch, at.sample);
-        const auto move = [&](const Shape& shape, std::span<float> values, float outside) {
+        const auto move = [&](const Shape& shape, std::span<float> values, float outside, bool between) {
             const std::vector<float> from(values.begin(), values.end());
             const index_t channels = shape.d[0], height = shape.d[1], width = shape.d[2];
+            if (draw.is_turned()) {
+                float* to = values.data();
+                for (index_t row = 0; row < height; ++row)
+                    for (index_t column = 0; column < width; ++column) {
+                        detail::Between place(draw, height, width, row, column);
+                        if (!between) place.to_nearest();
+                        for (index_t c = 0; c < channels; ++c)
+                            *to++ = place.value(height, width, outside,
+                                                [&](index_t y, index_t x0) { return from[static_cast<std::size_t>((y * width + x0) * channels + c)]; });
+                    }
+                return;
+            }
             for (index_t row = 0; row < height; ++row)
                 for (index_t column = 0; column < width; ++column) {
                     const index_t y = row + draw.down, x0 = (draw.flip ? width - 1 - column : column) + draw.right;
@@ -186,8 +266,8 @@ inline PairTransform augment_both(const Augmentation& augmentation, const Shape&
                     for (index_t c = 0; c < channels; ++c) to[c] = inside ? from[static_cast<std::size_t>((y * width + x0) * channels + c)] : outside;
                 }
         };
-        move(input, x, 0);
-        move(target, t, beyond);
+        move(input, x, 0, true);
+        move(target, t, beyond, false);
         change_image(augmentation, draw, input, std::vector<float>(static_cast<std::size_t>(input.d[0]), 1.0f), x);
     };
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dla/data/augment.hpp>
+#include <dla/data/mixup.hpp>
 #include <dla/data/source.hpp>
 
 #include <functional>
@@ -27,6 +28,10 @@ struct LoaderOptions {
     bool shuffle = true;   ///< a new order every epoch; otherwise the order of the index list
     LastBatch last_batch = LastBatch::drop_single;
     Augmentation augmentation{};  ///< of a Dataset's images
+    /// Above 0: each sample of a batch is mixed with the one before it, x = m x + (1 - m) x', with one m for the batch drawn from the distribution Beta(mixup,
+    /// mixup), and so are its classes, which come as `values`: the probabilities of all classes (Zhang et al. 2018); see mix_batch. For one class number for
+    /// each sample.
+    double mixup = 0;
     Seed seed{42};
     int workers = 1;              ///< threads; 0 prepares a batch inside `next`
     int prefetch = 2;             ///< batches prepared ahead
@@ -51,7 +56,7 @@ inline LoaderOptions evaluation_options(index_t batch_size, int workers = 1) {
 struct Batch {
     std::span<const float> inputs;           ///< [count, sample], images [count, H, W, C], 64-byte aligned
     std::span<const std::int32_t> labels;    ///< [count, target], where targets are class numbers
-    std::span<const float> values;           ///< [count, target], where they are not
+    std::span<const float> values;           ///< [count, target], where they are not; [count, classes] where the batch is mixed
     std::span<const std::uint32_t> samples;  ///< [count], indices into the data set
     index_t count = 0;
     index_t index = 0;  ///< number of the batch in its epoch

@@ -47,8 +47,12 @@ inline std::shared_ptr<const DataSource> checked_images(const Dataset& data, con
     if (augmentation.padding < 0 || augmentation.padding > 127)
         fail(ErrorCode::config, "loader", "the padding must be 0 to 127, got " + std::to_string(augmentation.padding));
     if (augmentation.cutout < 0) fail(ErrorCode::config, "loader", "cutout must be 0 or more, got " + std::to_string(augmentation.cutout));
-    for (const double range : {augmentation.contrast, augmentation.brightness})
-        if (!(range >= 0 && range <= 1)) fail(ErrorCode::config, "loader", "contrast and brightness must be 0 to 1");
+    for (const double range : {augmentation.contrast, augmentation.brightness, augmentation.saturation})
+        if (!(range >= 0 && range <= 1)) fail(ErrorCode::config, "loader", "contrast, brightness and saturation must be 0 to 1");
+    if (!(augmentation.rotate >= 0 && augmentation.rotate <= 180)) fail(ErrorCode::config, "loader", "rotate must be 0 to 180 degrees");
+    if (!(augmentation.scale >= 0 && augmentation.scale < 1)) fail(ErrorCode::config, "loader", "scale must be at least 0 and less than 1");
+    if (augmentation.saturation > 0 && data.shape.d[0] != 3)
+        fail(ErrorCode::config, "loader", text("saturation is for images of 3 channels; these are ", to_text(data.shape)).view());
     return std::make_shared<const ImageSource>(data, augmentation, transform);
 }
 
@@ -62,6 +66,7 @@ struct Loader::Workshop {
         std::unique_ptr<float, Free> inputs;
         std::vector<std::int32_t> labels;
         std::vector<float> values;
+        std::vector<float> scratch;
         Batch batch;
         std::exception_ptr error;
         bool filled = false;
@@ -70,6 +75,7 @@ struct Loader::Workshop {
     const DataSource& data;
     const LoaderOptions& options;
     std::size_t sample, target, labels;  // values of one; class numbers or values, and 0 of the other
+    std::size_t mixed;                   // classes of which mixed samples have probabilities; 0: they are not mixed
     index_t batches = 0;
     std::vector<std::uint32_t> order;
     std::uint32_t epoch = 0;
@@ -95,6 +101,7 @@ struct Loader::Workshop {
           sample(static_cast<std::size_t>(d.input_shape().size())),
           target(d.classes() > 0 ? 0 : static_cast<std::size_t>(d.target_shape().size())),
           labels(d.classes() > 0 ? static_cast<std::size_t>(d.target_shape().size()) : 0),
+          mixed(o.mixup > 0 ? static_cast<std::size_t>(d.classes()) : 0),
           batches(batch_count),
           order(static_cast<std::size_t>(count)) {
         const auto capacity = static_cast<std::size_t>(std::min(options.batch_size, count));
@@ -102,7 +109,8 @@ struct Loader::Workshop {
         for (Slot& slot : slots) {
             slot.inputs.reset(static_cast<float*>(::operator new(capacity * sample * sizeof(float), std::align_val_t{64})));
             slot.labels.resize(capacity * labels);
-            slot.values.resize(capacity * target);
+            slot.values.resize(capacity * (target + mixed));
+            slot.scratch.resize(mixed > 0 ? sample : 0);
         }
         try {
             for (int i = 0; i < options.workers; ++i) threads.emplace_back([this](std::stop_token stop) { work(stop); });
@@ -152,9 +160,12 @@ struct Loader::Workshop {
             else
                 data.read_labelled(at, input, std::span(slot.labels).subspan(i * labels, labels));
         }
+        if (mixed > 0)
+            mix_batch(draw_mixup(options.mixup, options.seed, epoch, static_cast<std::uint32_t>(index)), {slot.inputs.get(), chosen.size() * sample},
+                      std::span(slot.labels).first(chosen.size()), std::span(slot.values).first(chosen.size() * mixed), slot.scratch);
         slot.batch = {{slot.inputs.get(), chosen.size() * sample},
                       std::span(slot.labels).first(chosen.size() * labels),
-                      std::span(slot.values).first(chosen.size() * target),
+                      std::span(slot.values).first(chosen.size() * (target + mixed)),
                       chosen,
                       count,
                       index};
@@ -178,6 +189,8 @@ DLA_ONCE Loader::Loader(std::shared_ptr<const DataSource> source, const Dataset*
     require(images_ || (options_.augmentation == Augmentation{} && !options_.transform),
             "augmentation and transform are for the images of a Dataset; a source of its own does in read(), or in read_both() where a target goes with it, "
             "what is to be done to its samples (ArrayData: transform, pair_transform)");
+    require(options_.mixup >= 0 && options_.mixup <= 100, "mixup must be 0 to 100");
+    require(options_.mixup == 0 || (data.classes() > 0 && data.target_shape().size() == 1), "mixup is for one class number for each sample");
     require(options_.weights.empty() || options_.weights.size() == samples_.size(),
             "got " + std::to_string(options_.weights.size()) + " weights; expected one for each of " + std::to_string(samples_.size()) + " samples");
     double sum = 0;
@@ -224,7 +237,8 @@ DLA_ONCE void Loader::start_epoch(std::uint32_t epoch, index_t first_batch) {
             const auto found = std::upper_bound(w.chances.begin(), w.chances.end() - 1, at);
             chosen = samples_[static_cast<std::size_t>(found - w.chances.begin())];
         }
-    } else if (options_.shuffle) shuffle(w.order, RandomStream({static_cast<std::uint64_t>(options_.seed), epoch, 0}, RandomUse::shuffle));
+    } else if (options_.shuffle)
+        shuffle(w.order, RandomStream({static_cast<std::uint64_t>(options_.seed), epoch, 0}, RandomUse::shuffle));
     for (Workshop::Slot& slot : w.slots) {
         slot.filled = false;
         slot.error = nullptr;

@@ -40,7 +40,7 @@ inline DatasetPair load_data(const ExperimentConfig& config, const std::string& 
 /// The optimizer of a configuration.
 inline Optimizer make_optimizer(const TrainingConfig& c) {
     OptimizerOptions options{.learning_rate = c.learning_rate, .weight_decay = c.weight_decay, .decay_bias_and_norm = c.decay_bias_and_norm};
-    if (c.optimizer == "sgd") options.momentum = c.momentum;
+    if (c.optimizer == "sgd") options.momentum = c.momentum, options.nesterov = c.nesterov;
     return make_optimizer(c.optimizer, options);
 }
 
@@ -67,7 +67,19 @@ inline FitOptions fit_options(const ExperimentConfig& config, const DatasetPair&
         const index_t steps = Loader(data.train, o.split->train, {.batch_size = c.batch_size, .workers = 0}).batches();
         o.warmup = LinearWarmup({.start_factor = 1e-2, .length = c.warmup_epochs * steps, .unit = ScheduleUnit::step});
     }
-    if (config.dataset.augment) o.augmentation = cifar10_augmentation;
+    const AugmentationConfig& a = config.augmentation;
+    if (config.dataset.augment)
+        o.augmentation = {.padding = static_cast<int>(a.crop),
+                          .flip = a.flip,
+                          .cutout = static_cast<int>(a.cutout),
+                          .contrast = a.contrast,
+                          .brightness = a.brightness,
+                          .saturation = a.saturation,
+                          .rotate = a.rotate,
+                          .scale = a.scale};
+    o.mixup = c.mixup;
+    o.ema_decay = c.ema;
+    o.test_mirrored = c.test_mirrored;
     o.early_stopping_patience = static_cast<int>(c.early_stopping_patience);
     o.clip_norm = c.clip_grad_norm;
     o.micro_batches = static_cast<int>(c.micro_batches);

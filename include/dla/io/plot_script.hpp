@@ -155,15 +155,16 @@ struct PanelLayout {
         const double wide = p.width * page.width, entry = 11.5 * longest + 115.0;
         const auto columns = std::clamp<std::size_t>(static_cast<std::size_t>(std::max(1.0, (wide - 60) / entry)), 1, std::max<std::size_t>(1, entries));
         const std::size_t rows = p.legend && page.legend.rows.empty() ? (entries + columns - 1) / columns : 0;
-        const double below = (p.x_label.empty() ? 60.0 : 100.0) + 30.0 * static_cast<double>(rows), left = p.y_names.empty() ? (p.y_label.empty() ? 100 : 170) : name_room(p);
+        const double below = (p.x_label.empty() ? 60.0 : 100.0) + 30.0 * static_cast<double>(rows),
+                     left = p.y_names.empty() ? (p.y_label.empty() ? 100 : 170) : name_room(p);
         const auto x = [&](double pixels) { return plot_number(p.left + pixels / page.width); };
         const auto y = [&](double pixels) { return plot_number(p.bottom + pixels / page.height); };
         axis_width = wide - 35 - left;
         commands = "set lmargin at screen " + x(left) + "\nset rmargin at screen " + x(wide - 35) + "\nset bmargin at screen " + y(below) +
                    "\nset tmargin at screen " + y(p.height * page.height - (p.title.empty() ? 25 : 55)) + "\n";
         commands += rows == 0 ? "unset key\n"
-                              : "set key at screen " + x((p.y_names.empty() ? 100 + wide : left + wide) / 2) + "," + y(below - 90) + " center top vertical maxrows " + std::to_string(rows) +
-                                    " Left reverse samplen 2.5 spacing 1.1 font ',16'\n";
+                              : "set key at screen " + x((p.y_names.empty() ? 100 + wide : left + wide) / 2) + "," + y(below - 90) +
+                                    " center top vertical maxrows " + std::to_string(rows) + " Left reverse samplen 2.5 spacing 1.1 font ',16'\n";
     }
 };
 

@@ -163,4 +163,13 @@ public:
     }
 };
 
+/// What a CrossEntropy is of class numbers, of their probabilities, as mixed samples have them. Throws Error(usage) for other losses, and where a class is
+/// ignored.
+inline AnyLoss of_probabilities(const AnyLoss& loss) {
+    const auto* labels = std::get_if<CrossEntropy>(&loss.get());
+    if (!labels) fail(ErrorCode::usage, "mixup", "needs CrossEntropy: samples of two classes have no other loss");
+    if (labels->ignore_index >= 0) fail(ErrorCode::usage, "mixup", "cannot leave out a class: CrossEntropy's ignore_index must be negative");
+    return SoftCrossEntropy<float>{.label_smoothing = labels->label_smoothing, .class_weights = labels->class_weights, .reduction = labels->reduction};
+}
+
 }  // namespace dla

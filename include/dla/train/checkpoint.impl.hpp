@@ -17,8 +17,7 @@ inline constexpr std::string_view checkpoint_format = "dla-checkpoint-1";
 inline void add_weights(std::vector<StoredTensor>& tensors, const ParamIndex& index, const std::string& prefix, const Weights& w) {
     std::size_t array = 0, counter = 0;
     for_each_row(
-        index,
-        [&](const auto& row) { tensors.push_back({prefix + row.path, stored_type_of(w.type), row.dims.sizes(), std::span(w.arrays[array++])}); },
+        index, [&](const auto& row) { tensors.push_back({prefix + row.path, stored_type_of(w.type), row.dims.sizes(), std::span(w.arrays[array++])}); },
         [&](const CounterRow& row) { tensors.push_back({prefix + row.path, StoredType::i64, {}, std::as_bytes(std::span(&w.counters[counter++], 1))}); });
 }
 /// Throws Error(checkpoint) for values that no training leaves: not finite, a negative variance, a negative count.
@@ -76,6 +75,7 @@ inline Json state_json(const RunState& s, const Optimizer* optimizer, const AnyS
     if (s.running.weight != static_cast<double>(s.running.count)) j["running"]["weight"] = s.running.weight;  // only where there are class weights
     const char* of = s.monitor == RunState{}.monitor ? "accuracy" : "value";
     j["best"] = {{of, s.stopping.best}, {"epoch", s.stopping.best_epoch}, {"epochs_without_improvement", s.stopping.epochs_without_improvement}};
+    if (s.averages) j["averages"] = true;
     if (s.monitor != RunState{}.monitor) j["best"]["of"] = s.monitor, j["best"]["higher_is_better"] = s.higher_is_better;
     j["history"] = Json::array();
     for (const EpochMetrics& m : s.history) j["history"].push_back(to_json(m));
@@ -114,6 +114,7 @@ DLA_ONCE void save_checkpoint(const std::string& path, const AnyModel& model, co
                                    detail::stored_type_of(weights.type), row.dims.sizes(), std::as_bytes(std::span(host))});
             }
         if (!state.best.empty()) detail::add_weights(tensors, index, "best.", state.best);
+        if (!state.average.empty()) detail::add_weights(tensors, index, "average.", state.average);
     }
     StoredMetadata metadata(state.data.begin(), state.data.end());
     metadata["format"] = detail::checkpoint_format;
@@ -145,6 +146,7 @@ DLA_ONCE Checkpoint::Checkpoint(SafetensorsFile file) : file_(std::move(file)) {
         integer(j.at("running"), "correct", state_.running.correct);
         integer(j.at("running"), "count", state_.running.count);
         state_.running.weight = detail::number(j.at("running").value("weight", Json(state_.running.count)));
+        if (j.contains("averages")) j.at("averages").get_to(state_.averages);
         const bool of_accuracy = !j.at("best").contains("of");
         if (!of_accuracy) j.at("best").at("of").get_to(state_.monitor), j.at("best").at("higher_is_better").get_to(state_.higher_is_better);
         state_.stopping.best = detail::number(j.at("best").at(of_accuracy ? "accuracy" : "value"));
@@ -200,12 +202,13 @@ DLA_ONCE RunState Checkpoint::load_run(AnyModel& model, Optimizer& optimizer, An
              "has steps of " + std::to_string(steps_of_parameters_.size()) + " parameters; expected " + std::to_string(index.parameters.size()));
     const Weights weights = detail::read_weights(file_, model, "");
     if (state.stopping.best_epoch > 0) state.best = detail::read_weights(file_, model, "best.");
+    if (state.averages && state.step > 0) state.average = detail::read_weights(file_, model, "average.");
     const ValueType type = model.value_type();
     std::vector<std::vector<std::byte>> slots;
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
         for (const ParamRow& row : index.parameters)
-            detail::copy_values(file_, std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path,
-                                row.dims.sizes(), type, detail::new_array(slots, row.count, type));
+            detail::copy_values(file_, std::string("optimizer.") + optimizer.slot_names()[static_cast<std::size_t>(slot)] + "." + row.path, row.dims.sizes(),
+                                type, detail::new_array(slots, row.count, type));
     std::size_t read = 0;
     for (int slot = 0; slot < optimizer.slot_count(); ++slot)
         for (const ParamRow& row : index.parameters) {

@@ -37,6 +37,9 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader&
                              std::span<const double> sample_weights = {});
 /// Share of the samples, in percent, whose largest output is their class.
 DLA_ONCE double accuracy(const AnyModel& model, const AnyData& data);
+/// The same with the outputs for each image of a Dataset and for its mirror image averaged (test-time augmentation). Throws Error(data) for other data,
+/// Error(model) as predict_classes.
+DLA_ONCE double mirrored_accuracy(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 /// The network's outputs for all samples, one after the other.
 DLA_ONCE std::vector<float> predict(const AnyModel& model, const AnyData& data, index_t batch_size = 256);
 /// The number of the largest output of each sample (the first of equals): of all samples, or of `inputs` in memory order; of networks that give images
@@ -75,6 +78,10 @@ Evaluation evaluate(const BasicModel<P>& model, const AnyLoss& loss, Loader& loa
 template <class P>
 double accuracy(const BasicModel<P>& model, const AnyData& data) {
     return accuracy(*detail::looked_at(model), data);
+}
+template <class P>
+double mirrored_accuracy(const BasicModel<P>& model, const AnyData& data, index_t batch_size = 256) {
+    return mirrored_accuracy(*detail::looked_at(model), data, batch_size);
 }
 template <class P>
 std::vector<float> predict(const BasicModel<P>& model, const AnyData& data, index_t batch_size = 256) {

@@ -34,7 +34,7 @@ inline void check_fit(const char* who, const AnyModel& model, const AnyData& dat
     }
     if (loss->takes_labels() != (data.classes() > 0))
         fail(ErrorCode::data, who,
-             loss->takes_labels()         ? "the loss takes class numbers; the targets of the data are values"
+             loss->takes_labels()       ? "the loss takes class numbers; the targets of the data are values"
              : for_autoencoders.empty() ? loss->counts_correct() ? "the loss takes probabilities; the targets of the data are class numbers, with which "
                                                                    "`accuracy` and `evaluate` compare the model when it is trained"
                                                                  : "the loss takes values; the targets of the data are class numbers"
@@ -184,7 +184,9 @@ DLA_ONCE Evaluation evaluate(const AnyModel& model, const AnyLoss& loss, Loader&
         for (const auto& metric : metrics) metric->add(outputs, targets, batch->count, weights);
     }
     Evaluation e{.loss = mean.loss(),
-                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN() : counted == 0 ? 0 : 100 * correct / counted,
+                 .accuracy = !loss.counts_correct() ? std::numeric_limits<double>::quiet_NaN()
+                             : counted == 0         ? 0
+                                                    : 100 * correct / counted,
                  .samples = std::ssize(loader.sample_indices()),
                  .counted = mean.count};
     for (const auto& metric : metrics) e.metrics.push_back({metric->name(), metric->value()});
@@ -260,6 +262,20 @@ DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, const 
 DLA_ONCE std::vector<std::int32_t> predict_classes(const AnyModel& model, std::span<const float> inputs) {
     return detail::largest(detail::outputs_of(detail::classifier(model), inputs), CrossEntropy::classes(model.output_shape()));
 }
+DLA_ONCE double mirrored_accuracy(const AnyModel& model, const AnyData& data, index_t batch_size) {
+    const AnyData mirrored = data.mirrored();
+    std::vector<float> outputs = predict(detail::classifier(model), data, batch_size);
+    const std::vector<float> others = predict(model, mirrored, batch_size);
+    for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i] += others[i];
+    const std::vector<std::int32_t> classes = detail::largest(outputs, CrossEntropy::classes(model.output_shape()));
+    const auto loader = data.loader(data.samples(), evaluation_options(batch_size, 0));
+    std::size_t right = 0, sample = 0;
+    loader->start_epoch(0);
+    while (const Batch* batch = loader->next())
+        for (const std::int32_t label : batch->labels) right += label == classes[sample++];
+    return 100 * static_cast<double>(right) / static_cast<double>(std::max<std::size_t>(1, sample));
+}
+
 DLA_ONCE std::vector<float> predict_probabilities(const AnyModel& model, const AnyData& data, index_t batch_size) {
     return detail::softmax(predict(detail::classifier(model), data, batch_size), CrossEntropy::classes(model.output_shape()));
 }

@@ -23,8 +23,9 @@ inline void check_targets(const char* who, const FitOptions& o, const AnyData& d
         for (const auto& metric : o.metrics)
             if (dynamic_cast<const BinaryScore*>(metric.get()) != nullptr || dynamic_cast<const LabelScore*>(metric.get()) != nullptr)
                 fail(ErrorCode::usage, "fit",
-                     metric->name() + " is measured of outputs that are logits of yes and no, and no loss makes them such: give one, "
-                                      ".loss = dla::BCEWithLogits<float>{} (without one, values are compared by MeanSquaredError)");
+                     metric->name() +
+                         " is measured of outputs that are logits of yes and no, and no loss makes them such: give one, "
+                         ".loss = dla::BCEWithLogits<float>{} (without one, values are compared by MeanSquaredError)");
     const bool yes_and_no = std::holds_alternative<BCEWithLogits<float>>(loss.get()), shares = std::holds_alternative<SoftCrossEntropy<float>>(loss.get());
     if (!yes_and_no && !shares) return;
     std::vector<float> values(static_cast<std::size_t>(data.target_size()));
@@ -96,6 +97,9 @@ inline std::string fit_config(const FitOptions& o, const AnyData& data, const An
     }
     j["validation"] = {validation ? validation->samples() : 0, o.validation ? to_hex(o.validation->fingerprint()) : ""};
     j["augmentation"] = {a.padding, a.flip, a.cutout, a.contrast, a.brightness};
+    if (a.saturation != 0 || a.rotate != 0 || a.scale != 0) j["augmentation"].insert(j["augmentation"].end(), {a.saturation, a.rotate, a.scale});
+    if (o.mixup != 0) j["mixup"] = o.mixup;
+    if (o.ema_decay != 0) j["ema_decay"] = o.ema_decay;
     j["transforms"] = {data.transforms(), o.validation && o.validation->transforms()};
     j["balanced"] = o.balanced;
     const auto note = [&](const char* key, const std::vector<double>& weights) {
@@ -135,7 +139,9 @@ inline RunPlaceOptions place_options(const FitOptions& o) {
     return {.name = o.name,
             .checkpoint_dir = o.checkpoint_dir,
             .log_folder = o.log_dir.empty() ? "" : o.log_dir + "/" + o.name,
-            .earlier = o.resume ? EarlierRun::resume_if_any : o.overwrite ? EarlierRun::overwrite : EarlierRun::refuse,
+            .earlier = o.resume      ? EarlierRun::resume_if_any
+                       : o.overwrite ? EarlierRun::overwrite
+                                     : EarlierRun::refuse,
             .run_id = o.run_id,
             .to_resume = "resume = true",
             .to_overwrite = "overwrite = true"};
@@ -187,7 +193,10 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
                 if (part == &split.train) taken[sample] = true;
             }
     }
-    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .seed = o.seed, .workers = o.workers};
+    require(o.mixup == 0 || std::holds_alternative<CrossEntropy>(loss.get()),
+            "mixup mixes classes: it needs class numbers as targets, and CrossEntropy (or no loss, which means it)");
+    require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay must be at least 0 and less than 1");
+    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .mixup = o.mixup, .seed = o.seed, .workers = o.workers};
     if (o.balanced) training.weights = data.balanced_weights(split.train);
     if (!o.sampling_weights.empty())
         for (const std::uint32_t sample : split.train) training.weights.push_back(o.sampling_weights[sample]);
@@ -201,6 +210,8 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     std::unique_ptr<Loader> test;
     if (o.test) test = o.test->loader(o.test->samples(), evaluation);
     if (test) try_metrics(model, *test, o.metrics, {});
+    require(!o.test_mirrored || o.test, "test_mirrored needs something to test on");
+    if (o.test_mirrored) static_cast<void>(o.test->mirrored());
 
     Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
     AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
@@ -227,6 +238,7 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
                      .validation_weights = o.validation_weights,
                      .clip_norm = o.clip_norm,
                      .micro_batches = o.micro_batches,
+                     .ema_decay = o.ema_decay,
                      .stats = o.stats,
                      .quiet = o.quiet});
     RunState& state = trainer.state();
@@ -256,6 +268,7 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     }
     if (test) {
         result.test = evaluate(model, loss, *test, o.metrics);
+        if (o.test_mirrored) result.test->metrics.push_back({"accuracy_mirrored", mirrored_accuracy(model, *o.test, o.batch_size)});
         if (log.files()) log.files()->test(*result.test, result.state.epoch, result.state.step);
         if (!where.checkpoint_dir.empty()) result.checkpoint = trainer.save_final(*result.test);
         if (!is_nan(result.test->accuracy)) result.state.test_accuracy = result.test->accuracy;

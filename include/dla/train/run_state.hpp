@@ -59,6 +59,8 @@ struct RunState {
     std::vector<EpochMetrics> history;
     std::optional<double> test_accuracy;  ///< percent, once the run is over
     Weights best;                         ///< of the best epoch
+    bool averages = false;                ///< a moving average of the weights is kept, see TrainerOptions::ema_decay
+    Weights average;                      ///< that one; empty before the first step
 };
 
 /// ` it has `num_epochs = 20`, now `num_epochs = 30`` for the first line in which two configurations differ; empty when they are equal.

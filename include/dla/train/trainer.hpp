@@ -66,7 +66,7 @@ private:
     AnyModel& model_;
     Optimizer& optimizer_;
     AnySchedule& schedule_;
-    AnyLoss loss_;
+    AnyLoss loss_, train_loss_;  // of labels; of what training batches have, which may be mixed
     Loader& train_;
     Loader* validation_;
     TrainerOptions options_;
@@ -75,6 +75,7 @@ private:
     RunState state_;
     std::vector<float> fixed_inputs_, fixed_values_;
     std::vector<std::int32_t> fixed_labels_;
+    std::vector<std::byte> scratch_;
     std::vector<std::vector<float>> before_;  // parameters before the last step of the epoch
 };
 

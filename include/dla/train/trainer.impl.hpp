@@ -7,6 +7,7 @@
 #include <dla/train/progress.hpp>
 #include <dla/train/run_files.hpp>
 #include <dla/train/signals.hpp>
+#include <dla/train/weight_average.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -16,7 +17,16 @@
 namespace dla {
 
 DLA_ONCE Trainer::Trainer(AnyModel& model, Optimizer& optimizer, AnySchedule& schedule, AnyLoss loss, Loader& train, Loader* validation, TrainerOptions options)
-    : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(std::move(loss)), train_(train), validation_(validation), options_(std::move(options)) {
+    : model_(model),
+      optimizer_(optimizer),
+      schedule_(schedule),
+      loss_(std::move(loss)),
+      train_loss_(train.options().mixup > 0 ? of_probabilities(loss_) : loss_),
+      train_(train),
+      validation_(validation),
+      options_(std::move(options)) {
+    if (!(options_.ema_decay >= 0 && options_.ema_decay < 1)) fail(ErrorCode::usage, "trainer", "ema_decay must be at least 0 and less than 1");
+    state_.averages = options_.ema_decay > 0;
     set_monitor();
 }
 
@@ -24,8 +34,7 @@ DLA_ONCE void Trainer::resume(const Checkpoint& checkpoint) {
     const RunState& found = checkpoint.state();
     if (found.config != state_.config)
         fail(ErrorCode::checkpoint, checkpoint.where(),
-             "was written with another configuration:" + first_difference(found.config, state_.config) +
-                 "; use the same values, or start anew");
+             "was written with another configuration:" + first_difference(found.config, state_.config) + "; use the same values, or start anew");
     if (!found.options.empty() && !state_.options.empty() && found.options != state_.options)
         fail(ErrorCode::checkpoint, checkpoint.where(),
              "was written with the same configuration, but other options:" + first_difference(found.options, state_.options) + "; use the same, or start anew");
@@ -67,7 +76,9 @@ DLA_ONCE std::string Trainer::resume_newest(const std::string& run, std::vector<
 
 DLA_ONCE void Trainer::check() {
     const auto largest = [](const Loader& loader) { return std::min(loader.options().batch_size, std::ssize(loader.sample_indices())); };
-    model_.reserve(std::max(largest(train_), validation_ ? largest(*validation_) : 0), loss_, options_.micro_batches);
+    const index_t most = std::max(largest(train_), validation_ ? largest(*validation_) : 0);
+    model_.reserve(most, train_loss_, options_.micro_batches);
+    if (train_.options().mixup > 0) model_.reserve(most, loss_, options_.micro_batches);
     if (validation_) detail::check_sample_weights("validation_weights", *validation_, options_.validation_weights);
     if (validation_) detail::try_metrics(model_, *validation_, options_.metrics, options_.validation_weights);
     const index_t last = static_cast<index_t>(train_.sample_indices().size()) % train_.options().batch_size;
@@ -107,7 +118,10 @@ DLA_ONCE TrainingResult Trainer::run(TrainingCallback& log) {
     }
     result.stopped_early = state_.epoch < options_.epochs;
     result.interrupted_by = SignalGuard::caught();  // after the last step: nothing is left to do, but whoever sent it is obeyed
-    if (!state_.best.empty()) put_weights(model_, state_.best);
+    if (!state_.best.empty())
+        put_weights(model_, state_.best);
+    else if (!state_.average.empty())
+        put_weights(model_, state_.average);
     result.state = state_;
     return result;
 }
@@ -129,14 +143,15 @@ DLA_ONCE int Trainer::train_epoch(TrainingCallback& log, Progress& progress) {
     while (const Batch* batch = train_.next()) {
         schedule_.apply(optimizer_);
         if (options_.stats && state_.batch + 1 == train_.batches()) before_ = parameter_values(model_);
-        const StepResult step =
-            model_.train_step(optimizer_, loss_, batch->inputs, batch->targets(), {.clip_norm = options_.clip_norm, .micro_batches = options_.micro_batches});
+        const StepResult step = model_.train_step(optimizer_, train_loss_, batch->inputs, batch->targets(),
+                                                  {.clip_norm = options_.clip_norm, .micro_batches = options_.micro_batches});
         const bool empty = step.counted == 0 && step.bad_row < 0;  // every label is ignored: there is nothing to learn, and no loss
         if (!step.applied && !empty)
             report_non_finite(*batch, "epoch " + std::to_string(epoch) + ", step " + std::to_string(state_.step + 1),
                               is_finite(step.loss) ? "the norm of the gradients" : "the loss");
         schedule_.after_step();
         ++state_.step;
+        if (state_.averages) average_weights(state_.average, model_, options_.ema_decay, state_.step, scratch_);
         ++state_.batch;
         state_.running.add(step);
         progress.update(state_.batch, batch->count, state_.running.loss());
@@ -154,6 +169,7 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
     if (loss_.counts_correct()) m.train_accuracy = state_.running.accuracy();
     std::int64_t validated = 0;
     if (validation_) {
+        const detail::AverageInside inside(model_, state_.average);
         const Evaluation validation = evaluate(model_, loss_, *validation_, options_.metrics, options_.validation_weights);
         m.val_loss = validation.loss;
         m.val_accuracy = validation.accuracy;
@@ -188,6 +204,7 @@ DLA_ONCE bool Trainer::finish_epoch(TrainingCallback& log, Progress& progress, T
             model_.write(ParamPart::gradient, model_.index().parameters[i], std::span<const std::byte>(gradients[i]));
     }
     if (best) {
+        const detail::AverageInside inside(model_, state_.average);
         state_.best = take_weights(model_);
         state_.kind = "best";
         if (!options_.checkpoint_dir.empty()) save_checkpoint(path("_best"), model_, state_);
@@ -217,8 +234,7 @@ DLA_ONCE void Trainer::set_monitor() {
         name = options_.early_stopping_patience > 0 ? "train_loss" : "nothing";
     detail::check_names(options_.metrics);
     if (!validation_ && !options_.metrics.empty())
-        fail(ErrorCode::usage, "trainer",
-             "metrics are measured on validation data, and there are none; to `fit`, give validation_share, split or validation");
+        fail(ErrorCode::usage, "trainer", "metrics are measured on validation data, and there are none; to `fit`, give validation_share, split or validation");
     if (!validation_ && !options_.validation_weights.empty()) fail(ErrorCode::usage, "trainer", "validation_weights need something to validate on");
     // A schedule that waits for progress follows what is monitored where the user has said what, or it wants larger values; else the loss.
     watched_ = validation_ ? "val_loss" : "train_loss";
@@ -274,7 +290,7 @@ DLA_ONCE void Trainer::take_fixed_batch() {
 }
 
 [[noreturn]] DLA_ONCE void Trainer::report_non_finite(const Batch& batch, const std::string& when, const std::string& what) {
-    const std::string culprit = model_.find_non_finite(loss_, batch.inputs, batch.targets());
+    const std::string culprit = model_.find_non_finite(batch.values.empty() ? loss_ : train_loss_, batch.inputs, batch.targets());
     const std::string found = culprit.empty() ? "every layer's output is finite, " + what + " overflows by itself" : "first not finite: " + culprit;
     fail(ErrorCode::numeric, when,
          what + " is not finite; " + found + "; try a smaller learning_rate" + (options_.clip_norm > 0 ? "" : " or clip the gradients' norm at 1") +

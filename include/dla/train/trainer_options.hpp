@@ -28,8 +28,12 @@ struct TrainerOptions {
     std::vector<std::shared_ptr<Metric>> metrics = {};  ///< measured on the validation set after each epoch
     /// How much each sample of the validation data counts in its loss, accuracy and metrics, see EvaluationOptions::sample_weights.
     std::vector<double> validation_weights = {};
-    double clip_norm = 0;                               ///< 0: no clipping
-    int micro_batches = 1;                              ///< parts in which a batch is computed, a power of two
+    double clip_norm = 0;   ///< 0: no clipping
+    int micro_batches = 1;  ///< parts in which a batch is computed, a power of two
+    /// A moving average of the weights is kept, and it is what is validated, saved as best and left in the model at the end: after each step
+    /// average = d average + (1 - d) weights, with d = min(ema_decay, (1 + steps) / (10 + steps)), so that the first steps are soon forgotten; of
+    /// parameters and buffers alike (Polyak and Juditsky 1992; the rule of tf.train.ExponentialMovingAverage). 0: none.
+    double ema_decay = 0;
     bool stats = false;  ///< give callbacks the statistics of one fixed training batch (of one part, if there are several) after each epoch
     bool quiet = false;
 };
@@ -37,11 +41,11 @@ struct TrainerOptions {
 /// How a run ended.
 struct TrainingResult {
     RunState state;
-    int interrupted_by = 0;  ///< the signal, or 0; where one comes after the last step, all is done and saved, and `state.kind` is not "interrupted"
-    bool stopped_early = false;  ///< before all epochs, by early stopping or a callback
-    std::string checkpoint;  ///< the last one written; empty: none
-    std::string resumed_from;  ///< the checkpoint that the run went on with; empty: it began anew (`fit`)
-    GradStats stats;           ///< after the last epoch, where the options ask for them
+    int interrupted_by = 0;          ///< the signal, or 0; where one comes after the last step, all is done and saved, and `state.kind` is not "interrupted"
+    bool stopped_early = false;      ///< before all epochs, by early stopping or a callback
+    std::string checkpoint;          ///< the last one written; empty: none
+    std::string resumed_from;        ///< the checkpoint that the run went on with; empty: it began anew (`fit`)
+    GradStats stats;                 ///< after the last epoch, where the options ask for them
     std::optional<Evaluation> test;  ///< of the weights that the model holds now, see FitOptions::test
     std::string curve;               ///< the picture of the training curve; empty: none (`fit`)
 };
