@@ -88,7 +88,7 @@ int main(int argc, char** argv) {
     experiment::CommandLine line("run_experiments",
                                  "Trains a list of experiments, each with several seeds, and reports what they gave; see docs/experiments.md.");
     CLI::App& app = line.app;
-    app.add_option("LIST", a.list, "TOML file of the experiments, e.g. configs/experiments.toml")->required();
+    app.add_option("LIST", a.list, "TOML file of the experiments, e.g. configs/lists/experiments.toml")->required();
     line.add_output_dir(a.setting, "where runs go, each in runs/NAME/seed-N (default: experiments)");
     app.add_option("--results", a.results, "where results go: STEM.json, STEM.md, figures in STEM/ (default: results in the output folder)")
         ->option_text("STEM");

@@ -3,13 +3,16 @@
 #include "common/command_line.hpp"
 #include "report/run_report.hpp"
 
+#include <dla/io/folder_lock.hpp>
+#include <dla/io/plot.hpp>
+
 #include <cstdio>
 
 namespace {
 
 struct Arguments {
     std::string config, resume, run_id;
-    bool wants_resume = false, overwrite = false, go_on = false, stats = false;
+    bool wants_resume = false, overwrite = false, go_on = false, stats = false, doctor = false;
     experiment::Setting setting;
 };
 
@@ -33,6 +36,25 @@ std::string write_report(const std::string& path, const dla::ExperimentConfig& c
 } catch (const dla::Error& e) {
     std::fprintf(stderr, "note: no report: %s\n", e.without_code().c_str());
     return "";
+}
+
+/// Looks at the training instead of doing it. 1 when something is bad.
+int diagnose(const Arguments& a) {
+    experiment::check_threads(a.setting);
+    experiment::uses_cuda(a.setting);
+    const dla::ExperimentConfig config = dla::load_config(a.config, overrides(a.setting));
+    if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
+    const auto model = experiment::make_model(config, a.setting);
+    const dla::DatasetPair data = experiment::load_data(config, a.setting);
+    const dla::Diagnosis d = dla::diagnose(*model, data.train, dla::fit_options(config, data));
+    std::printf("%s", d.text().c_str());
+    if (!d.rates.empty()) {
+        if (!a.setting.output_dir.empty()) dla::make_folder(a.setting.output_dir, "the folder for the plot");
+        const dla::PlotResult plot = dla::draw_plot(d.plot(), experiment::in_output_dir(a.setting, "learning_rates"));
+        if (plot.drawn && !a.setting.quiet) std::printf("range test: %s\n", plot.files[0].c_str());
+        if (!plot.drawn) std::fprintf(stderr, "note: %s\n", plot.message.c_str());
+    }
+    return d.healthy() ? 0 : 1;
 }
 
 int train(const Arguments& a) {
@@ -103,9 +125,12 @@ int main(int argc, char** argv) {
     line.add_threads(a.setting);
     line.add_device(a.setting);
     app.add_flag("--stats", a.stats, "measure gradient norms, update sizes and dead ReLUs after each epoch: a table at the end, curves in TensorBoard");
+    CLI::Option* doctor =
+        app.add_flag("--doctor", a.doctor, "do not train, but try it out and say what is wrong with it, and what helps; exit status 1 if something is");
+    for (CLI::Option* of_a_run : {resume, overwrite}) doctor->excludes(of_a_run);
     line.add_quiet(a.setting, "only the final lines");
     return line.run(argc, argv, [&] {
         a.wants_resume = resume->count() > 0;
-        return train(a);
+        return a.doctor ? diagnose(a) : train(a);
     });
 }

@@ -5,6 +5,7 @@
 #include <dla/train/callback.hpp>
 #include <dla/train/checkpoint.hpp>
 #include <dla/train/evaluate.hpp>
+#include <dla/train/doctor.hpp>
 #include <dla/train/fit.hpp>
 #include <dla/train/metric.hpp>
 #include <dla/train/metrics.hpp>

@@ -145,7 +145,7 @@ TEST_CASE("source: arrays that do not fit are refused") {
     CHECK(message_of([&] { balanced_weights(own, all_samples(own)); }).find("no class numbers") != std::string::npos);
     const Dataset data = one_image();
     CHECK(message_of([&] { Loader(data, {.augmentation = {.cutout = -1}}); }, ErrorCode::config).find("cutout must be 0 or more") != std::string::npos);
-    CHECK(message_of([&] { Loader(data, {.augmentation = {.contrast = NAN}}); }, ErrorCode::config).find("contrast and brightness must be 0 to 1") != std::string::npos);
+    CHECK(message_of([&] { Loader(data, {.augmentation = {.contrast = NAN}}); }, ErrorCode::config).find("contrast, brightness and saturation must be 0 to 1") != std::string::npos);
 }
 
 TEST_CASE("source: samples are drawn in proportion to their weights, the same ones in each run") {

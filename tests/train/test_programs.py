@@ -25,6 +25,7 @@ TRAIN, EVALUATE, ROOT = map(os.path.abspath, sys.argv[1:4])  # meson gives relat
 # No data from outside: a proxy that nobody answers for keeps downloads from leaving this machine.
 ENV = {k: v for k, v in os.environ.items() if k != "DLA_DATA_DIR" and not k.lower().endswith("_proxy")}
 ENV |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+HAVE_GNUPLOT = shutil.which("gnuplot") is not None
 
 MLP = {"model.name": '"mlp"', "model.input_shape": "[1, 28, 28]", "model.layer_sizes": "[64, 48, 48, 10]", "model.residual": "true",
        "training.scheduler": '"reduce_lr"', "training.lr_patience": "0", "training.batch_size": "32"}
@@ -334,6 +335,22 @@ class Resume(Case):
         self.assertEqual(process.wait(timeout=60), 143)
         process.communicate()
         self.assertFalse(os.path.exists(self.path("out", "checkpoints", "mlp_residual_digits_interrupted.safetensors")))
+
+    def test_doctor(self):
+        config = self.config(MLP)
+        done = self.train(config, "out", "--doctor")
+        checks = re.findall(r"^(good|note|BAD) +([\w ]+): ", done.stdout, re.M)
+        self.assertEqual([name for _, name in checks], ["order", "first NaN", "dead ReLUs", "update size", "gradients", "loader", "one batch", "learning rate",
+                                                        "labels", "memory"])
+        bad = [name for kind, name in checks if kind == "BAD"]
+        self.assertIn(bad, ([], ["loader"]))  # which is a matter of time
+        self.assertEqual(done.returncode, len(bad), done.stdout + done.stderr)
+        self.assertIn("range test: " + self.path("out", "learning_rates.png") if HAVE_GNUPLOT else "good", done.stdout)
+        self.assertEqual([f for f in os.listdir(self.path("out")) if not f.startswith("learning_rates")], [])  # nothing was trained
+        sick = self.train(self.config({**MLP, "training.learning_rate": "50.0"}, "sick.toml"), "out", "--doctor")
+        self.assertEqual(sick.returncode, 1, sick.stdout + sick.stderr)
+        self.assertRegex(sick.stdout, r"BAD   learning rate: at 50 the loss grows[^\n]*\n      use a learning rate of")
+        self.refused(self.train(config, "out", "--doctor", "--resume"), 2, "doctor.*resume|resume.*doctor")
 
     def test_resume_when_over(self):
         config = self.config(MLP)

@@ -435,7 +435,7 @@ class Published(Case):
             self.skipTest("nothing published")
         os.symlink(os.path.join(ROOT, "configs"), self.path("configs"))
         shutil.copy(os.path.join(ROOT, "docs/results.json"), self.path("results.json"))
-        self.ok(self.run_it("configs/experiments.toml", "--report", "--quiet", "--results", "results"))
+        self.ok(self.run_it("configs/lists/experiments.toml", "--report", "--quiet", "--results", "results"))
         with open(os.path.join(ROOT, "docs/results.md"), encoding="utf-8") as f:
             self.assertEqual(self.text("results.md"), f.read())
         for figure in re.findall(r"\]\((results/\w+\.png)\)", self.text("results.md")):

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// The doctor, and trainings that are sick on purpose.
+#include <doctest/doctest.h>
+
+#include <support/error_of.hpp>
+#include "fit_data.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+using namespace fit_tests;
+
+namespace {
+
+using Net = Model<Sequential<Flatten, Linear<784, 32>, BatchNorm1d<>, ReLU, Linear<32, 10>>, Shape{1, 28, 28}>;
+using Kind = Finding::Kind;
+
+const Dataset& digits() {
+    static const Dataset data = make_digits(1500, Seed{1});
+    return data;
+}
+
+FitOptions training() {
+    FitOptions o;
+    o.batch_size = 50;
+    o.validation_share = 0.2;
+    o.optimizer = Adam({.learning_rate = 0.003});
+    return o;
+}
+
+Kind kind(const Diagnosis& d, const char* check) {
+    const Finding* f = d.find(check);
+    CAPTURE(check);
+    REQUIRE(f);
+    CHECK(f->remedy.empty() == (f->kind == Kind::good));
+    CHECK(!f->sentence.empty());
+    return f->kind;
+}
+
+}  // namespace
+
+TEST_CASE("doctor: a training that works is found healthy, and left as it was") {
+    Net model(Seed{1});
+    const auto before = all_values(model);
+    const Diagnosis d = diagnose(model, digits(), training());
+    INFO(d.text());
+    for (const char* check : {"order", "first NaN", "dead ReLUs", "update size", "gradients", "one batch", "learning rate", "labels", "memory"})
+        CHECK(kind(d, check) == Kind::good);
+    CHECK(d.find("loader"));  // its kind is a matter of time
+    CHECK(all_values(model) == before);
+    CHECK((d.learning_rate > 1e-5 && d.learning_rate < 1));
+    CHECK(d.batch_size == 1024);  // of 1200 samples
+    CHECK(d.rates.size() == d.losses.size());
+    CHECK(std::is_sorted(d.rates.begin(), d.rates.end()));
+    REQUIRE(d.plot().panels[0].marks.size() == 1);
+    CHECK(d.plot().panels[0].marks[0].x == d.learning_rate);
+    // The same again: but for time nothing is left to chance.
+    const Diagnosis again = diagnose(model, digits(), training());
+    CHECK(again.losses == d.losses);
+    CHECK(again.learning_rate == d.learning_rate);
+}
+
+TEST_CASE("doctor: a learning rate that is too large") {
+    const Net model(Seed{1});
+    FitOptions o = training();
+    o.optimizer = Adam({.learning_rate = 8});
+    const Diagnosis d = diagnose(model, digits(), o);
+    INFO(d.text());
+    CHECK(kind(d, "learning rate") == Kind::bad);
+    CHECK(d.learning_rate < 1);
+    CHECK(d.find("learning rate")->remedy.find("use a learning rate of") == 0);
+    CHECK(kind(d, "update size") == Kind::bad);
+    CHECK(!d.healthy());
+    CHECK(kind(d, "one batch") == Kind::good);
+
+    o.optimizer = Adam({.learning_rate = 1e-8});
+    const Diagnosis slow = diagnose(model, digits(), o);
+    CHECK(kind(slow, "learning rate") == Kind::notice);
+}
+
+TEST_CASE("doctor: values that overflow, and where first") {
+    using Plain = Model<Sequential<Flatten, Linear<784, 32>, ReLU, Linear<32, 10>>, Shape{1, 28, 28}>;
+    const Plain model(Seed{1});
+    FitOptions o = training();
+    o.optimizer = Sgd({.learning_rate = 1e12});
+    const Diagnosis d = diagnose(model, digits(), o);
+    INFO(d.text());
+    CHECK(kind(d, "first NaN") == Kind::bad);
+    CHECK(d.find("first NaN")->sentence.find("Linear") != std::string::npos);
+    CHECK(!d.healthy());
+}
+
+TEST_CASE("doctor: samples that are not shuffled") {
+    const Net model(Seed{1});
+    const auto any = any_model(const_cast<Net&>(model));
+    std::vector<std::uint32_t> sorted = all_samples(digits());
+    std::stable_sort(sorted.begin(), sorted.end(), [](auto a, auto b) { return digits().labels[a] < digits().labels[b]; });
+    const Optimizer adam{Adam({.learning_rate = 0.003})};
+    Loader in_order(digits(), sorted, {.batch_size = 50, .shuffle = false});
+    const Diagnosis d = diagnose(*any, adam, CrossEntropy{}, in_order);
+    INFO(d.text());
+    CHECK(kind(d, "order") == Kind::bad);
+    CHECK(d.find("order")->sentence.find("of 10 classes in a batch") != std::string::npos);
+    Loader shuffled(digits(), sorted, {.batch_size = 50});
+    CHECK(kind(diagnose(*any, adam, CrossEntropy{}, shuffled), "order") == Kind::good);
+    CHECK(error_of([&] {
+              Optimizer used = adam;
+              used.set_steps(3);
+              diagnose(*any, used, CrossEntropy{}, shuffled);
+          }).find("has taken steps already") != std::string::npos);
+}
+
+TEST_CASE("doctor: labels that do not belong to their inputs") {
+    Dataset wrong = digits();
+    RandomStream random({6, 0, 0}, RandomUse::synthesis);
+    for (std::int32_t& label : wrong.labels) label = static_cast<std::int32_t>(random.below(10));
+    const Net model(Seed{1});
+    const Diagnosis d = diagnose(model, wrong, training());
+    INFO(d.text());
+    CHECK(kind(d, "labels") == Kind::bad);
+    CHECK(kind(d, "one batch") == Kind::good);
+    CHECK(!d.healthy());
+}
+
+TEST_CASE("doctor: a layer that is dead") {
+    using Plain = Model<Sequential<Flatten, Linear<784, 32>, ReLU, Linear<32, 10>>, Shape{1, 28, 28}>;
+    Plain model(Seed{1});
+    for (const ParamRow& row : model.parameters().parameters)
+        if (row.path == "1.bias") model.parameters().write(ParamPart::value, row, std::vector<float>(32, -1000.0f));
+    const Diagnosis d = diagnose(model, digits(), training());
+    INFO(d.text());
+    CHECK(kind(d, "dead ReLUs") == Kind::bad);
+    CHECK(d.find("dead ReLUs")->sentence.find("100 %") != std::string::npos);
+    CHECK(kind(d, "one batch") == Kind::bad);
+    CHECK(kind(d, "gradients") == Kind::bad);
+}
+
+TEST_CASE("doctor: a loader that is slow") {
+    struct Slow : DataSource {
+        index_t size() const override { return 400; }
+        Shape input_shape() const override { return Shape{2}; }
+        index_t classes() const override { return 2; }
+        std::int32_t label(index_t sample) const override { return static_cast<std::int32_t>(sample % 2); }
+        void read(const SamplePosition& at, std::span<float> x) const override {
+            std::this_thread::sleep_for(std::chrono::microseconds(500));
+            x[0] = static_cast<float>(at.sample % 2), x[1] = 0.5f;
+        }
+    };
+    const Slow slow;
+    const Model<Sequential<Linear<2, 8>, ReLU, Linear<8, 2>>, Shape{2}> model(Seed{1});
+    FitOptions o;
+    o.batch_size = 20;
+    const Diagnosis d = diagnose(model, slow, o, {.trial_steps = 30, .range_steps = 30});
+    INFO(d.text());
+    CHECK(kind(d, "loader") == Kind::bad);
+    CHECK(d.loader_share > 0.3);
+}
+
+TEST_CASE("doctor: memory that is not there, and data of values") {
+    const Net model(Seed{1});
+    const Diagnosis d = diagnose(model, digits(), training(), {.trial_steps = 5, .overfit_steps = 2, .range_steps = 10, .memory = 1e3});
+    CHECK(kind(d, "memory") == Kind::bad);
+    CHECK(d.batch_size == 0);
+    CHECK(kind(d, "one batch") == Kind::bad);  // in two steps nobody learns 64 digits
+
+    const Regressor regressor(Seed{1});
+    FitOptions o = quiet(1);
+    o.optimizer = Adam({.learning_rate = 0.01});
+    const Diagnosis values = diagnose(regressor, surface(), o);
+    INFO(values.text());
+    CHECK(!values.find("labels"));
+    CHECK(!values.find("order"));
+    CHECK(kind(values, "first NaN") == Kind::good);
+    CHECK(kind(values, "learning rate") != Kind::bad);
+}
