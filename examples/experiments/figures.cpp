@@ -56,15 +56,20 @@ dla::PlotPage accuracy(const Section& s) {
 dla::PlotPage curves(const Section& s) {
     dla::PlotPanel p;
     p.x_label = "Epoch";
-    p.y_label = "Validation error (%), logarithmic";
-    p.whole_x = p.log_y = true;
+    p.whole_x = true;
+    double low = 100, high = 0;
+    for (const Row* row : with_runs(s))
+        for (const Run* r : row->tested)
+            for (const Epoch& e : r->history) low = std::min(low, 100 - e.metrics.val_accuracy), high = std::max(high, 100 - e.metrics.val_accuracy);
+    p.log_y = high > 10 * low;
+    p.y_label = p.log_y ? "Validation error (%), logarithmic" : "Validation error (%)";
     for (const Row* row : with_runs(s)) {
         std::vector<std::vector<double>> errors;
         for (const Run* r : row->tested) {
             auto& v = errors.emplace_back();
             for (const Epoch& e : r->history) v.push_back(100 - e.metrics.val_accuracy);
         }
-        dla::PlotSeries curve = experiment::mean_curve(errors, true);
+        dla::PlotSeries curve = experiment::mean_curve(errors, p.log_y);
         curve.label = row->title();
         p.series.push_back(std::move(curve));
     }

@@ -139,7 +139,7 @@ struct PanelLayout {
     static double name_room(const PlotPanel& p) {
         double longest = 0;
         for (const std::string& name : p.y_names) longest = std::max(longest, letters(name));
-        return std::min(11.5 * longest + 40, 700.0);
+        return std::min(12.5 * longest + 50, 700.0);
     }
 
     PanelLayout(const PlotPage& page, const PlotPanel& p) {

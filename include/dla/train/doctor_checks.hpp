@@ -222,6 +222,9 @@ private:
         const std::string wish = doctor_number("%.1g", d_.learning_rate);
         if (!is_nan(blown) && own >= blown)
             add("learning rate", Finding::Kind::bad, "at " + at + " the loss grows; it falls fastest at " + wish, "use a learning rate of " + wish + " or so");
+        else if (own > 200 * d_.learning_rate)
+            add("learning rate", Finding::Kind::bad, at + " is far above " + wish + ", where the loss falls fastest",
+                "use a learning rate of " + wish + " or so");
         else if (own > 30 * d_.learning_rate)
             add("learning rate", Finding::Kind::notice, at + " is far above " + wish + ", where the loss falls fastest", "try a learning rate of " + wish);
         else if (own < d_.learning_rate / 100)
@@ -241,9 +244,14 @@ private:
         const double bound = chance_ + 4 * std::sqrt(chance_ * (1 - chance_) / n);
         const std::string numbers = doctor_number("%.1f %%", 100 * measured) + " right after the trial, and naming the most frequent class always gives " +
                                     doctor_number("%.1f %%", 100 * chance_);
+        const auto is_bad = [&](const char* check) {
+            const Finding* f = d_.find(check);
+            return f && f->kind == Finding::Kind::bad;
+        };
+        const bool sick_otherwise = is_bad("dead ReLUs") || is_bad("gradients") || (is_bad("learning rate") && !is_nan(d_.learning_rate));
         if (measured > bound)
             add("labels", Finding::Kind::good, "inputs tell something about their labels: " + numbers);
-        else if (learns_)
+        else if (learns_ && !sick_otherwise)
             add("labels", Finding::Kind::bad, "single samples can be learned, but nothing that holds for others: " + numbers,
                 "look whether each label belongs to its input: the order of files, the column of the table, a shuffle of one without the other");
         else

@@ -47,9 +47,12 @@ inline void look_at_layers(Diagnosis& d, const GradStats& stats, bool updates) {
               "use a larger learning rate, and look whether gradients reach the layer");
     else if (updates)
         d.add("update size", Finding::Kind::good, "steps change weights by a small share of their size");
-    if (most > 0 && least < most * 1e-5)
+    if (most > 0 && least == 0)
+        d.add("gradients", Finding::Kind::bad, "no gradient reaches " + least_path,
+              "look at what follows that layer: a dead ReLU, or outputs that nothing uses");
+    else if (most > 0 && least < most * 1e-5)
         d.add("gradients", Finding::Kind::bad,
-              "gradients differ by a factor of " + doctor_number("%.1g", most / std::max(least, 1e-300)) + " between " + most_path + " and " + least_path,
+              "gradients differ by a factor of " + doctor_number("%.1g", most / least) + " between " + most_path + " and " + least_path,
               "use shortcuts (Residual) or normalisation, so that gradients reach all layers");
     else
         d.add("gradients", Finding::Kind::good, "gradients of all layers are of similar size");
