@@ -62,6 +62,10 @@ TEST_CASE("fit: the average of the weights is that of every step, and it is what
         for (std::size_t i = 0; i < values.size(); ++i) CHECK(static_cast<double>(values[i]) == doctest::Approx(expected[a][i]).epsilon(1e-5).scale(1));
     }
 
+    CHECK(kept.counters == trace.after[static_cast<std::size_t>(10 * result.state.stopping.best_epoch) - 1].counters);
+    REQUIRE(!kept.counters.empty());
+    CHECK(kept.counters[0] > 0);
+
     // Training itself goes the same way as without.
     Trace without;
     const auto other = any_model(plain);
