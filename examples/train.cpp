@@ -115,9 +115,10 @@ int main(int argc, char** argv) {
     line.add_output_dir(a.setting, "where checkpoints, runs/ and plots go (default: here)");
     CLI::Option* resume = app.add_option("--resume", a.resume, "continue from this checkpoint, or, without a file, from the newest one")->expected(0, 1);
     CLI::Option* overwrite = app.add_flag("--overwrite", a.overwrite, "remove what an earlier run of this name left, and start over")->excludes(resume);
-    app.add_flag("--continue", a.go_on, "as --resume, but begin where no earlier run left a checkpoint: for scripts that are started again")
-        ->excludes(resume)
-        ->excludes(overwrite);
+    CLI::Option* go_on =
+        app.add_flag("--continue", a.go_on, "as --resume, but begin where no earlier run left a checkpoint: for scripts that are started again")
+            ->excludes(resume)
+            ->excludes(overwrite);
     app.add_option("--run-id", a.run_id, "the run's identity, which its files carry (default: random)")->check([](const std::string& id) {
         return dla::is_run_id(id) ? std::string() : std::string("takes up to 64 letters, digits, _ and -");
     });
@@ -127,7 +128,7 @@ int main(int argc, char** argv) {
     app.add_flag("--stats", a.stats, "measure gradient norms, update sizes and dead ReLUs after each epoch: a table at the end, curves in TensorBoard");
     CLI::Option* doctor =
         app.add_flag("--doctor", a.doctor, "do not train, but try it out and say what is wrong with it, and what helps; exit status 1 if something is");
-    for (CLI::Option* of_a_run : {resume, overwrite}) doctor->excludes(of_a_run);
+    for (CLI::Option* of_a_run : {resume, overwrite, go_on}) doctor->excludes(of_a_run);
     line.add_quiet(a.setting, "only the final lines");
     return line.run(argc, argv, [&] {
         a.wants_resume = resume->count() > 0;

@@ -7,10 +7,8 @@
 #include <dla/core/finite.hpp>
 #include <dla/core/table.hpp>
 #include <dla/io/folder_lock.hpp>
-#include <dla/version.hpp>
 
 #include <cstdio>
-#include <ctime>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -21,23 +19,6 @@ namespace experiments {
 using dla::ErrorCode, dla::fail;
 
 namespace {
-
-std::string processor() {
-    std::ifstream info("/proc/cpuinfo");
-    for (std::string line; std::getline(info, line);)
-        if (line.starts_with("model name"))
-            if (const auto at = line.find(": "); at != line.npos) return dla::detail::printable(line.substr(at + 2));
-    return "unknown";
-}
-
-std::string now_text() {
-    const std::time_t now = std::time(nullptr);
-    std::tm utc{};
-    gmtime_r(&now, &utc);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    return text;
-}
 
 const Experiment& named(const List& list, const std::string& name, const char* option) {
     std::string others;
@@ -288,19 +269,6 @@ private:
 
 std::string run_folder(const std::string& output_dir, const std::string& name, std::int64_t seed) {
     return output_dir + "/runs/" + name + "/seed-" + std::to_string(seed);
-}
-
-Sitting sitting_now(const std::string& device, int threads, int side_by_side) {
-    experiment::Setting setting;
-    setting.threads = 1;
-    if (!device.empty()) setting.device = device;
-    return {.version = DLA_VERSION_STRING,
-            .commit = experiment::commit(),
-            .computes_on = experiment::computes_on(setting),
-            .processor = processor(),
-            .threads = threads,
-            .side_by_side = side_by_side,
-            .began = now_text()};
 }
 
 Outcomes run_list(const List& list, const RunOptions& options, Results& results) { return Runner(list, options, results).run(); }
