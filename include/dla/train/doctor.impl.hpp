@@ -21,12 +21,7 @@ DLA_ONCE Diagnosis diagnose(const AnyModel& model, const AnyData& data, const Fi
     Split split{data.samples(), {}};
     if (o.split) split = *o.split;
     if (o.validation_share > 0) split = random_split(data.size(), std::llround(o.validation_share * static_cast<double>(data.size())), o.seed);
-    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .mixup = o.mixup, .seed = o.seed, .workers = o.workers};
-    if (o.balanced) training.weights = data.balanced_weights(split.train);
-    if (!o.sampling_weights.empty())
-        for (const std::uint32_t sample : split.train) training.weights.push_back(o.sampling_weights[sample]);
-    if (std::ssize(split.train) % o.batch_size < model.least_batch() * o.micro_batches) training.last_batch = LastBatch::drop;
-    const auto train = data.loader(split.train, training);
+    const auto train = data.loader(split.train, detail::training_loader_options(model, data, split, o));
     std::unique_ptr<Loader> validation;
     if (!split.validation.empty()) validation = data.loader(split.validation, evaluation_options(o.batch_size, o.workers));
     if (o.validation) validation = o.validation->loader(o.validation->samples(), evaluation_options(o.batch_size, o.workers));

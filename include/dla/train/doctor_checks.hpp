@@ -117,7 +117,6 @@ private:
                     if (bad_step_.empty()) bad_step_ = "the loss itself";
                     break;
                 }
-                trial_.push_back(step.loss);
                 right_.push_back(step.counted > 0 ? static_cast<double>(step.correct) / static_cast<double>(step.counted) : 0);
                 counted_ = std::max<double>(counted_, static_cast<double>(step.counted));
                 inputs.assign(batch->inputs.begin(), batch->inputs.end());
@@ -283,7 +282,7 @@ private:
     DoctorOptions o_;
     StepOptions step_;
     Diagnosis d_;
-    std::vector<double> shares_, trial_, right_;
+    std::vector<double> shares_, right_;
     double chance_ = 1, counted_ = 0, validated_ = 0;
     std::string bad_step_;
     bool learns_ = false;

@@ -147,6 +147,17 @@ inline RunPlaceOptions place_options(const FitOptions& o) {
             .to_overwrite = "overwrite = true"};
 }
 
+/// How the samples that are trained on are read.
+inline LoaderOptions training_loader_options(const AnyModel& model, const AnyData& data, const Split& split, const FitOptions& o) {
+    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .mixup = o.mixup, .seed = o.seed, .workers = o.workers};
+    if (o.balanced) training.weights = data.balanced_weights(split.train);
+    if (!o.sampling_weights.empty())
+        for (const std::uint32_t sample : split.train) training.weights.push_back(o.sampling_weights[sample]);
+    // A last batch that is too small for normalisation, or for its parts, is left out.
+    if (std::ssize(split.train) % o.batch_size < model.least_batch() * o.micro_batches) training.last_batch = LastBatch::drop;
+    return training;
+}
+
 /// Without a place takes that of the options, when all else is known to be right.
 inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions& o, RunPlace* place) {
     const auto require = [](bool good, const char* what) {
@@ -196,14 +207,8 @@ inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions
     require(o.mixup == 0 || std::holds_alternative<CrossEntropy>(loss.get()),
             "mixup mixes classes: it needs class numbers as targets, and CrossEntropy (or no loss, which means it)");
     require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay must be at least 0 and less than 1");
-    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .mixup = o.mixup, .seed = o.seed, .workers = o.workers};
-    if (o.balanced) training.weights = data.balanced_weights(split.train);
-    if (!o.sampling_weights.empty())
-        for (const std::uint32_t sample : split.train) training.weights.push_back(o.sampling_weights[sample]);
-    // A last batch that is too small for normalisation, or for its parts, is left out.
-    if (std::ssize(split.train) % o.batch_size < model.least_batch() * o.micro_batches) training.last_batch = LastBatch::drop;
     const LoaderOptions evaluation = evaluation_options(o.batch_size, o.workers);
-    const auto train = data.loader(split.train, training);
+    const auto train = data.loader(split.train, training_loader_options(model, data, split, o));
     std::unique_ptr<Loader> validation;
     if (!split.validation.empty()) validation = data.loader(split.validation, evaluation);
     if (o.validation) validation = o.validation->loader(o.validation->samples(), evaluation);
