@@ -150,7 +150,7 @@ TEST_CASE("augmentation: a picture and its mask turn together, and the mask has 
     for (std::size_t i = 0; i < 81; ++i) t[i] = static_cast<float>(i % 9 / 3 + 3 * (i / 27)), x[i] = 10 * t[i];  // nine squares of one value each
     const std::vector<float> before = t;
     const PairTransform both = augment_both({.rotate = 90, .scale = 0.2}, picture, mask, uncounted);
-    int turned = 0, beyond = 0;
+    int turned = 0, beyond = 0, compared = 0;
     for (std::uint32_t epoch = 0; epoch < 20; ++epoch) {
         std::vector<float> input = x, target = t;
         both({.seed = 1, .epoch = epoch, .sample = 0, .training = true}, input, target);
@@ -158,6 +158,15 @@ TEST_CASE("augmentation: a picture and its mask turn together, and the mask has 
             const bool one_of_them = target[i] == static_cast<float>(uncounted) || (target[i] >= 0 && target[i] <= 8 && target[i] == std::floor(target[i]));
             CHECK(one_of_them);
             beyond += target[i] == static_cast<float>(uncounted);
+            // What lies within one square in the picture is that square in the mask: they were turned by the same angle.
+            const std::size_t row = i / 9, column = i % 9;
+            if (row == 0 || row == 8 || column == 0 || column == 8) continue;
+            const float value = input[i] / 10;
+            bool flat = value == std::floor(value);
+            for (const std::size_t near : {i - 10, i - 9, i - 8, i - 1, i + 1, i + 8, i + 9, i + 10}) flat = flat && input[near] == input[i];
+            if (!flat || target[i] == static_cast<float>(uncounted)) continue;
+            CHECK(target[i] == value);
+            ++compared;
         }
         CHECK(input[40] == doctest::Approx(40));  // the middle stays
         CHECK(target[40] == 4);
@@ -168,6 +177,7 @@ TEST_CASE("augmentation: a picture and its mask turn together, and the mask has 
     }
     CHECK(turned > 15);
     CHECK(beyond > 0);
+    CHECK(compared > 50);
 }
 
 TEST_CASE("mixup: samples and classes are mixed with those before them") {

@@ -390,6 +390,14 @@ TEST_CASE("image folder: read lazily, the same as from memory") {
     const dla::Dataset data = dla::load_image_folder(pets.dir.path(), sized(8, 7));
     dla::ImageFolder folder(pets.dir.path(), sized(8, 7));
     folder.set_statistics(data.mean, data.std);
+    for (const auto& [bad, why] : {std::pair{dla::Augmentation{.padding = 128}, "the padding must be 0 to 127, got 128"},
+                                   {dla::Augmentation{.scale = 1}, "scale must be at least 0 and less than 1"},
+                                   {dla::Augmentation{.brightness = -1}, "contrast, brightness and saturation must be 0 to 1"}}) {
+        folder.augmentation = bad;
+        std::vector<float> image(static_cast<std::size_t>(folder.input_shape().size()));
+        CHECK(contains(message_of([&] { folder.read({.seed = 1, .epoch = 1, .sample = 0, .training = true}, image); }, ErrorCode::config), why));
+        folder.read({.seed = 1, .epoch = 0, .sample = 0, .training = false}, image);
+    }
     folder.augmentation = {2, true};
     CHECK(folder.classes() == 3);
     dla::LoaderOptions options;

@@ -82,6 +82,101 @@ TEST_CASE("doctor: a learning rate that is too large") {
     CHECK(kind(slow, "learning rate") == Kind::notice);
 }
 
+TEST_CASE("doctor: a schedule's warm-up is part of the trial, and so are fit's checks") {
+    const Net model(Seed{1});
+    FitOptions o = training();
+    o.optimizer = Adam({.learning_rate = 8});
+    o.epochs = 200;
+    o.warmup = LinearWarmup({.start_factor = 1e-6, .length = 100000, .unit = ScheduleUnit::step});
+    o.warmup->options.length = 4800;
+    CHECK(kind(diagnose(model, digits(), o, {.trial_steps = 20, .range_steps = 5}), "update size") == Kind::good);
+    o.schedule = OneCycleOptions{};
+    o.warmup.reset();
+    o.optimizer = Adam({.learning_rate = 0.003});
+    o.epochs = 1;
+    CHECK(kind(diagnose(model, digits(), o, {.trial_steps = 40, .range_steps = 5}), "first NaN") == Kind::good);  // longer than the schedule
+
+    o = training();
+    o.batch_size = 0;
+    CHECK(error_of([&] { diagnose(model, digits(), o); }) == "error[usage] diagnose: batch_size must be at least 1");
+    o = training();
+    o.sampling_weights = {1, 2};
+    CHECK(error_of([&] { diagnose(model, digits(), o); }) == "error[usage] diagnose: sampling_weights needs one for each sample of the data");
+    o = training();
+    o.validation_share = 0;
+    o.split = Split{{0, 1, 1500}, {}};
+    CHECK(error_of([&] { diagnose(model, digits(), o); }) == "error[usage] diagnose: the split names a sample that the data do not have");
+}
+
+TEST_CASE("doctor: a check that runs out of time says so instead of guessing") {
+    const Net model(Seed{1});
+    const Diagnosis d = diagnose(model, digits(), training(), {.seconds = 1e-9});
+    INFO(d.text());
+    CHECK(kind(d, "one batch") == Kind::notice);
+    CHECK(kind(d, "learning rate") == Kind::notice);
+    CHECK(d.find("learning rate")->sentence.find("time was up after") == 0);
+    CHECK(is_nan(d.learning_rate));
+    CHECK(!d.find("labels"));
+    CHECK(d.healthy());
+    // A little time: the last step that fits into it is still looked at.
+    const Diagnosis little = diagnose(model, digits(), training(), {.trial_steps = 1000000, .overfit_steps = 2, .range_steps = 5, .seconds = 0.3});
+    CHECK(little.find("update size"));
+    CHECK(little.find("first NaN")->sentence.find("time was up") != std::string::npos);
+}
+
+TEST_CASE("doctor: classes of which one is rare are not called mislabelled") {
+    Dataset rare = digits();  // a few tens of 1500 are threes, the rest is called other
+    for (std::int32_t& label : rare.labels) label = label == 3 ? 1 : 0;
+    index_t kept = 0;
+    for (std::size_t i = 0; i < rare.labels.size(); ++i)
+        if (rare.labels[i] == 1 && ++kept > 45) rare.labels[i] = 0, std::copy_n(&rare.images[0], 784, &rare.images[i * 784]);
+    REQUIRE(rare.labels[0] == 0);
+    rare.num_classes = 2;
+    rare.class_names = {"other", "three"};
+    const Model<Sequential<Flatten, Linear<784, 32>, BatchNorm1d<>, ReLU, Linear<32, 2>>, Shape{1, 28, 28}> model(Seed{1});
+    for (const bool validated : {true, false}) {
+        FitOptions o = training();
+        if (!validated) o.validation_share = 0;
+        const Diagnosis d = diagnose(model, rare, o);
+        INFO(d.text());
+        CHECK((!d.find("labels") || d.find("labels")->kind != Kind::bad));
+        if (validated) CHECK(d.find("labels")->sentence.find("too few samples of the rarer classes") == 0);
+        o.balanced = true;
+        const Diagnosis balanced = diagnose(model, rare, o);
+        CHECK((!balanced.find("labels") || balanced.find("labels")->kind != Kind::bad));
+    }
+    // Of one class alone nothing can be told.
+    for (std::int32_t& label : rare.labels) label = 0;
+    const Diagnosis one = diagnose(model, rare, training());
+    INFO(one.text());
+    CHECK((!one.find("labels") || one.find("labels")->kind != Kind::bad));
+}
+
+TEST_CASE("doctor: no gradient anywhere, sorted samples, a loss below zero") {
+    using Dead = Model<Sequential<Flatten, Linear<784, 10>, ReLU>, Shape{1, 28, 28}>;
+    Dead dead(Seed{1});
+    for (const ParamRow& row : dead.parameters().parameters)
+        if (row.path == "1.bias") dead.parameters().write(ParamPart::value, row, std::vector<float>(10, -1000.0f));
+    const Diagnosis d = diagnose(dead, digits(), training());
+    INFO(d.text());
+    CHECK(kind(d, "gradients") == Kind::bad);
+    CHECK(d.find("gradients")->sentence == "no gradient reaches any layer");
+
+    // Sorted by class: the samples to be learned by heart are of all classes, so that a bias alone does not do it.
+    std::vector<std::uint32_t> sorted = all_samples(digits());
+    std::stable_sort(sorted.begin(), sorted.end(), [](auto a, auto b) { return digits().labels[a] < digits().labels[b]; });
+    using Blind = Model<Sequential<Flatten, Linear<784, 1>, Linear<1, 10>>, Shape{1, 28, 28}>;
+    Blind blind(Seed{1});
+    blind.parameters().freeze("1.weight");
+    for (const ParamRow& row : blind.parameters().parameters)
+        if (row.path == "1.weight" || row.path == "2.weight")
+            blind.parameters().write(ParamPart::value, row, std::vector<float>(static_cast<std::size_t>(row.count)));
+    blind.parameters().freeze("2.weight");
+    const auto any = any_model(blind);
+    Loader loader(digits(), sorted, {.batch_size = 50});
+    CHECK(kind(diagnose(*any, Adam({.learning_rate = 0.01}), CrossEntropy{}, loader), "one batch") == Kind::bad);
+}
+
 TEST_CASE("doctor: values that overflow, and where first") {
     using Plain = Model<Sequential<Flatten, Linear<784, 32>, ReLU, Linear<32, 10>>, Shape{1, 28, 28}>;
     const Plain model(Seed{1});

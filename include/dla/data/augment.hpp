@@ -224,6 +224,19 @@ inline void change_image(const Augmentation& augmentation, const AugmentationDra
             std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(y * width + x) * channels), channels, 0.0f);
 }
 
+/// Throws Error(config), said to be of `who`, for numbers out of range, and for saturation of images `shape` [C, H, W] that are not of 3 channels.
+inline void check_augmentation(const char* who, const Augmentation& a, const Shape& shape) {
+    const auto require = [&](bool good, Text what) {
+        if (!good) fail(ErrorCode::config, who, what.view());
+    };
+    require(a.padding >= 0 && a.padding <= 127, text("the padding must be 0 to 127, got ", a.padding));
+    require(a.cutout >= 0, text("cutout must be 0 or more, got ", a.cutout));
+    for (const double range : {a.contrast, a.brightness, a.saturation}) require(range >= 0 && range <= 1, "contrast, brightness and saturation must be 0 to 1");
+    require(a.rotate >= 0 && a.rotate <= 180, "rotate must be 0 to 180 degrees");
+    require(a.scale >= 0 && a.scale < 1, "scale must be at least 0 and less than 1");
+    require(a.saturation == 0 || shape.d[0] == 3, text("saturation is for images of 3 channels; these are ", to_text(shape)));
+}
+
 /// All of it: an image as it comes in this epoch.
 inline void write_augmented(const std::uint8_t* in, const Shape& shape, const Normalisation& table, std::span<const float> std,
                             const Augmentation& augmentation, Seed seed, std::uint32_t epoch, std::uint32_t sample, std::span<float> out) {
@@ -235,11 +248,12 @@ inline void write_augmented(const std::uint8_t* in, const Shape& shape, const No
 /// What is done to an image in memory and to the image that is its target, such as a mask, for ArrayData::pair_transform: both are moved, turned and mirrored
 /// alike, the target without interpolation; contrast, brightness (in the input's unit), saturation and cutout are the input's alone. Only of samples that are
 /// trained on; what comes from beyond the border is 0, and of the target `beyond`: give `uncounted` where targets are class numbers. Throws Error(data) unless
-/// both are images of one height and width.
+/// both are images of one height and width, Error(config) as check_augmentation.
 inline PairTransform augment_both(const Augmentation& augmentation, const Shape& input, const Shape& target, float beyond = 0) {
     if (!input.is_image() || !target.is_image() || input.d[1] != target.d[1] || input.d[2] != target.d[2])
         fail(ErrorCode::data, "augment_both",
              text("got inputs ", to_text(input), " and targets ", to_text(target), "; expected two images of one height and width, channels last").view());
+    check_augmentation("augment_both", augmentation, input);
     return [=](const SamplePosition& at, std::span<float> x, std::span<float> t) {
         if (!at.training) return;
         const AugmentationDraw draw = draw_augmentation(augmentation, Seed{at.seed}, at.epoch, at.sample);

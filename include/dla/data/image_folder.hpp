@@ -232,13 +232,14 @@ public:
     index_t classes() const override { return std::ssize(files_.class_names); }
     std::int32_t label(index_t sample) const override { return files_.labels[static_cast<std::size_t>(sample)]; }
     void read(const SamplePosition& at, std::span<float> input) const override {
+        if (at.training) check_augmentation("image folder", augmentation, shape_);
         std::vector<std::uint8_t> bytes(static_cast<std::size_t>(shape_.size()));
         detail::read_folder_image(files_.paths[at.sample], shape_, resize_, bytes);
         write_augmented(bytes.data(), shape_, *normalisation_, std_, at.training ? augmentation : Augmentation{}, Seed{at.seed}, at.epoch, at.sample, input);
     }
     const ImageFiles& files() const { return files_; }
 
-    Augmentation augmentation{};  ///< in training; padding at most 127; none by default
+    Augmentation augmentation{};  ///< in training, checked when an image is read (check_augmentation); none by default
 
 private:
     ImageFiles files_;

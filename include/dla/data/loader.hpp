@@ -98,7 +98,9 @@ public:
     const LoaderOptions& options() const { return options_; }
 
     /// The same samples in their order, once each and unchanged but for normalisation, in batches of `batch_size`: for evaluation. It reads this loader's data.
-    std::unique_ptr<Loader> in_order(index_t batch_size, std::size_t most = std::numeric_limits<std::size_t>::max(), int workers = 0) const;
+    /// `most` of them: the first ones, or `spread` evenly over all.
+    std::unique_ptr<Loader> in_order(index_t batch_size, std::size_t most = std::numeric_limits<std::size_t>::max(), int workers = 0,
+                                     bool spread = false) const;
 
     /// Begins an epoch at batch `first_batch`, abandoning one that is under way. Error: config, unless 0 <= first_batch <= batches().
     void start_epoch(std::uint32_t epoch, index_t first_batch = 0);

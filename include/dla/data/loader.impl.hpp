@@ -44,15 +44,7 @@ private:
 
 inline std::shared_ptr<const DataSource> checked_images(const Dataset& data, const Augmentation& augmentation, const SampleTransform& transform) {
     data.check();
-    if (augmentation.padding < 0 || augmentation.padding > 127)
-        fail(ErrorCode::config, "loader", "the padding must be 0 to 127, got " + std::to_string(augmentation.padding));
-    if (augmentation.cutout < 0) fail(ErrorCode::config, "loader", "cutout must be 0 or more, got " + std::to_string(augmentation.cutout));
-    for (const double range : {augmentation.contrast, augmentation.brightness, augmentation.saturation})
-        if (!(range >= 0 && range <= 1)) fail(ErrorCode::config, "loader", "contrast, brightness and saturation must be 0 to 1");
-    if (!(augmentation.rotate >= 0 && augmentation.rotate <= 180)) fail(ErrorCode::config, "loader", "rotate must be 0 to 180 degrees");
-    if (!(augmentation.scale >= 0 && augmentation.scale < 1)) fail(ErrorCode::config, "loader", "scale must be at least 0 and less than 1");
-    if (augmentation.saturation > 0 && data.shape.d[0] != 3)
-        fail(ErrorCode::config, "loader", text("saturation is for images of 3 channels; these are ", to_text(data.shape)).view());
+    check_augmentation("loader", augmentation, data.shape);
     return std::make_shared<const ImageSource>(data, augmentation, transform);
 }
 
@@ -276,11 +268,14 @@ DLA_ONCE const Batch* Loader::next() {
     return &slot.batch;
 }
 
-DLA_ONCE std::unique_ptr<Loader> Loader::in_order(index_t batch_size, std::size_t most, int workers) const {
+DLA_ONCE std::unique_ptr<Loader> Loader::in_order(index_t batch_size, std::size_t most, int workers, bool spread) const {
     LoaderOptions options = evaluation_options(batch_size, workers);
     options.seed = options_.seed;
     std::vector<std::uint32_t> samples = samples_;
-    samples.resize(std::min(samples.size(), most));
+    const std::size_t all = samples.size(), count = std::min(all, most);
+    if (spread)
+        for (std::size_t i = 0; i < count; ++i) samples[i] = samples_[i * all / count];
+    samples.resize(count);
     if (!images_) return std::make_unique<Loader>(*source_, std::move(samples), std::move(options));
     options.transform = options_.transform;
     return std::make_unique<Loader>(*images_, std::move(samples), std::move(options));

@@ -4,6 +4,7 @@
 
 #include <dla/core/finite.hpp>
 #include <dla/train/doctor_layers.hpp>
+#include <dla/train/doctor_rate.hpp>
 #include <dla/train/fit.hpp>
 
 #include <algorithm>
@@ -17,9 +18,6 @@ namespace dla {
 
 namespace detail {
 
-using DoctorClock = std::chrono::steady_clock;
-inline double seconds_since(DoctorClock::time_point began) { return std::chrono::duration<double>(DoctorClock::now() - began).count(); }
-
 /// Bytes that the system could give now.
 inline double free_memory() {
     std::ifstream info("/proc/meminfo");
@@ -31,8 +29,9 @@ inline double free_memory() {
 /// One training to look at.
 class Doctor {
 public:
-    Doctor(const AnyModel& model, const Optimizer& optimizer, const AnyLoss& loss, Loader& train, Loader* validation, const DoctorOptions& options)
-        : model_(model), optimizer_(optimizer), loss_(loss), train_(train), validation_(validation), o_(options) {
+    Doctor(const AnyModel& model, const Optimizer& optimizer, const AnySchedule& schedule, const AnyLoss& loss, Loader& train, Loader* validation,
+           const DoctorOptions& options)
+        : model_(model), optimizer_(optimizer), schedule_(schedule), loss_(loss), train_(train), validation_(validation), o_(options) {
         train_loss_ = train.options().mixup > 0 ? of_probabilities(loss) : loss;
         step_ = {.clip_norm = o_.clip_norm, .micro_batches = o_.micro_batches};
     }
@@ -42,7 +41,7 @@ public:
         look_at_batches();
         try_training();
         overfit();
-        find_rate();
+        find_rate(d_, model_, optimizer_, train_loss_, train_, step_, o_);
         look_at_labels();
         fit_memory();
         return std::move(d_);
@@ -58,7 +57,14 @@ private:
         if (!classifies()) return;
         shares_.assign(static_cast<std::size_t>(train_.source().classes()), 0);
         for (const std::uint32_t s : train_.sample_indices()) shares_[static_cast<std::size_t>(train_.source().label(index_t{s}))] += 1;
-        for (double& share : shares_) share /= static_cast<double>(train_.sample_indices().size());
+        double squares = 0;
+        for (double& share : shares_) {
+            share /= static_cast<double>(train_.sample_indices().size());
+            if (share <= 0) continue;
+            entropy_ -= share * math::log(share);
+            squares += share * math::log(share) * math::log(share);
+        }
+        entropy_deviation_ = std::sqrt(std::max(0.0, squares - entropy_ * entropy_));
         chance_ = *std::max_element(shares_.begin(), shares_.end());
     }
 
@@ -94,23 +100,30 @@ private:
     void try_training() {
         const auto model = model_.clone();
         Optimizer optimizer = optimizer_;
+        AnySchedule schedule = schedule_;
         double waiting = 0, working = 0;
         std::vector<std::vector<float>> before;
         std::vector<float> inputs, values;
         std::vector<std::int32_t> labels;
-        int steps = 0;
+        int steps = 0, before_step = -1;
+        double slowest = 0;  // step
         const auto began = DoctorClock::now();
-        for (std::uint32_t epoch = 1; steps < o_.trial_steps && bad_step_.empty() && seconds_since(began) < o_.seconds; ++epoch) {
+        const auto more = [&] { return steps < o_.trial_steps && (steps == 0 || seconds_since(began) < o_.seconds); };
+        for (std::uint32_t epoch = 1; more() && bad_step_.empty(); ++epoch) {
             train_.start_epoch(epoch);
-            while (steps < o_.trial_steps && seconds_since(began) < o_.seconds) {
+            while (more()) {
                 const auto asked = DoctorClock::now();
                 const Batch* batch = train_.next();
                 if (!batch) break;
                 const auto got = DoctorClock::now();
                 model->position() = {static_cast<std::uint64_t>(train_.options().seed), epoch, static_cast<std::uint32_t>(steps)};
-                if (steps + 1 == o_.trial_steps) before = parameter_values(*model);
+                if (steps + 1 == o_.trial_steps || steps == 0 || seconds_since(began) + 2 * slowest >= o_.seconds)
+                    before = parameter_values(*model), before_step = steps;
+                if (!schedule.finished()) schedule.apply(optimizer);
                 const StepResult step = model->train_step(optimizer, train_loss_, batch->inputs, batch->targets(), step_);
                 ++steps;
+                if (!schedule.finished()) schedule.after_step();
+                slowest = std::max(slowest, seconds_since(asked));
                 if (steps > 2) waiting += std::chrono::duration<double>(got - asked).count(), working += seconds_since(got);  // the first are slow
                 if (!step.applied && step.counted > 0) {
                     bad_step_ = model->find_non_finite(train_loss_, batch->inputs, batch->targets());
@@ -124,17 +137,24 @@ private:
                 labels.assign(batch->labels.begin(), batch->labels.end());
             }
         }
+        // The last step came without notice, or it is one of the first few, which say little (Adam's are as large as they get).
+        if (before_step + 1 != steps || steps < std::min(5, o_.trial_steps)) before.clear();
         if (!bad_step_.empty()) {
             add("first NaN", Finding::Kind::bad, "step " + std::to_string(steps) + " gives values that are not finite, first in " + bad_step_,
                 "use a smaller learning rate, clip the gradients' norm at 1, and look for a division by zero in the data");
         } else {
-            add("first NaN", Finding::Kind::good, std::to_string(steps) + " steps of training stay finite");
+            add("first NaN", Finding::Kind::good,
+                std::to_string(steps) + " steps of training stay finite" + (steps < o_.trial_steps ? "; time was up before more" : ""));
             GradStats stats = grad_stats(*model, train_loss_, inputs,
                                          values.empty() ? Targets(std::span<const std::int32_t>(labels)) : Targets(std::span<const float>(values)));
             if (!before.empty()) add_updates(stats, *model, before);
             look_at_layers(d_, stats, !before.empty());
         }
-        if (validation_ && bad_step_.empty()) validated_ = evaluate(*model, loss_, *validation_).accuracy;
+        if (validation_ && bad_step_.empty() && classifies()) {
+            const Evaluation e = evaluate(*model, CrossEntropy{}, *validation_);
+            validated_ = e.accuracy;
+            surprise_ = e.loss;
+        }
         const double all = waiting + working;
         d_.loader_share = all > 0 ? waiting / all : 0;
         const std::string share = doctor_number("%.0f %%", 100 * d_.loader_share);
@@ -149,15 +169,16 @@ private:
     void overfit() {
         const auto model = model_.clone();
         Optimizer adam(Adam({.learning_rate = 2e-3}));
-        const auto loader = train_.in_order(std::min(o_.overfit_samples, static_cast<index_t>(train_.sample_indices().size())));
+        const auto loader = train_.in_order(o_.overfit_samples, static_cast<std::size_t>(o_.overfit_samples), 0, true);
         loader->start_epoch(0);
         const Batch& batch = *loader->next();
         const index_t least = model->least_batch();
         double first = 0, last = 0, right = 0;
         int steps = 0;
         bool finite = batch.count >= least;
-        const auto learned = [&] { return steps > 1 && (loss_.counts_correct() ? right >= 0.99 : last <= 0.1 * first); };
-        for (const auto began = DoctorClock::now(); finite && steps < o_.overfit_steps && !learned() && seconds_since(began) < o_.seconds; ++steps) {
+        const auto learned = [&] { return steps > 1 && (loss_.counts_correct() ? right >= 0.99 : first - last >= 0.9 * std::abs(first)); };
+        const auto began = DoctorClock::now();
+        for (; finite && steps < o_.overfit_steps && !learned() && seconds_since(began) < o_.seconds; ++steps) {
             model->position() = {static_cast<std::uint64_t>(train_.options().seed), 0, static_cast<std::uint32_t>(steps)};
             const StepResult step = model->train_step(adam, loss_, batch.inputs, batch.targets(), {.clip_norm = 1});
             finite = step.applied;
@@ -170,66 +191,14 @@ private:
                                 (loss_.counts_correct() ? ", " + doctor_number("%.0f %%", 100 * right) + " right" : "");
         if (learns_)
             add("one batch", Finding::Kind::good, "the network learns " + std::to_string(batch.count) + " samples by heart (" + how + ")");
+        else if (finite && steps < o_.overfit_steps)
+            add("one batch", Finding::Kind::notice, "time was up before it showed whether the network learns one batch by heart (" + how + ")",
+                "give the doctor more time (DoctorOptions::seconds), or try a smaller network");
         else
             add("one batch", Finding::Kind::bad, "the network does not learn " + std::to_string(batch.count) + " samples by heart (" + how + ")",
                 "look for layers without gradient (frozen, dead, a ReLU behind the last layer), for dropout that is too strong, and for equal inputs with "
                 "different "
                 "targets");
-    }
-
-    /// Leslie Smith's range test: the rate grows with each step until the loss does.
-    void find_rate() {
-        const auto model = model_.clone();
-        Optimizer optimizer = optimizer_;
-        double smooth = 0, best = std::numeric_limits<double>::infinity();
-        int step = 0;
-        double blown = std::numeric_limits<double>::quiet_NaN();
-        const auto began = DoctorClock::now();
-        for (std::uint32_t epoch = 1; step < o_.range_steps && is_nan(blown) && seconds_since(began) < o_.seconds; ++epoch) {
-            train_.start_epoch(epoch);
-            for (const Batch* b = train_.next(); b && step < o_.range_steps; b = train_.next(), ++step) {
-                const double left = 1 - static_cast<double>(step) / std::max(1, o_.range_steps - 1);
-                const double rate = o_.highest_rate * exp_of_negative(-left * math::log(o_.highest_rate / o_.lowest_rate));
-                optimizer.set_learning_rate(rate);
-                model->position() = {static_cast<std::uint64_t>(train_.options().seed), epoch, static_cast<std::uint32_t>(step)};
-                const StepResult result = model->train_step(optimizer, train_loss_, b->inputs, b->targets(), step_);
-                if (result.counted == 0) continue;
-                const bool finite = result.applied && is_finite(result.loss);
-                smooth = step == 0 ? result.loss : 0.8 * smooth + 0.2 * result.loss;
-                if (!finite || smooth > 3 * best + 1e-12) {
-                    blown = rate;
-                    break;
-                }
-                best = std::min(best, smooth);
-                d_.rates.push_back(rate);
-                d_.losses.push_back(smooth);
-            }
-        }
-        // The steepest fall over five steps, if the loss falls at all.
-        double steepest = 0;
-        for (std::size_t i = 5; i < d_.losses.size(); ++i)
-            if (const double fall = d_.losses[i - 5] - d_.losses[i]; fall > steepest) steepest = fall, d_.learning_rate = d_.rates[i - 2];
-        const double own = optimizer_.learning_rate();
-        const std::string at = doctor_number("%.2g", own);
-        if (d_.losses.empty() || steepest < 0.02 * std::abs(d_.losses.front())) {
-            d_.learning_rate = std::numeric_limits<double>::quiet_NaN();
-            add("learning rate", Finding::Kind::bad,
-                "the loss falls at no learning rate from " + doctor_number("%.0e", o_.lowest_rate) + " to " + doctor_number("%.0e", o_.highest_rate),
-                "look at the other findings first: the network, the data or the loss is at fault");
-            return;
-        }
-        const std::string wish = doctor_number("%.1g", d_.learning_rate);
-        if (!is_nan(blown) && own >= blown)
-            add("learning rate", Finding::Kind::bad, "at " + at + " the loss grows; it falls fastest at " + wish, "use a learning rate of " + wish + " or so");
-        else if (own > 200 * d_.learning_rate)
-            add("learning rate", Finding::Kind::bad, at + " is far above " + wish + ", where the loss falls fastest",
-                "use a learning rate of " + wish + " or so");
-        else if (own > 30 * d_.learning_rate)
-            add("learning rate", Finding::Kind::notice, at + " is far above " + wish + ", where the loss falls fastest", "try a learning rate of " + wish);
-        else if (own < d_.learning_rate / 100)
-            add("learning rate", Finding::Kind::notice, at + " is far below " + wish + ", where the loss falls fastest", "try a learning rate of " + wish);
-        else
-            add("learning rate", Finding::Kind::good, at + " is a rate at which the loss falls; it falls fastest at " + wish);
     }
 
     /// Labels that have nothing to do with the inputs can be learned by heart, and no more.
@@ -240,7 +209,10 @@ private:
         for (std::size_t i = right_.size() - last; i < right_.size(); ++i) right += right_[i] / static_cast<double>(last);
         const double measured = validation_ ? validated_ / 100 : right,
                      n = validation_ ? static_cast<double>(validation_->samples()) : counted_ * static_cast<double>(last);
+        // Better than naming the most frequent class, or surer than the classes' frequencies: of rare classes the first says nothing.
         const double bound = chance_ + 4 * std::sqrt(chance_ * (1 - chance_) / n);
+        const bool better = measured > bound, surer = validation_ && surprise_ < entropy_ - 4 * entropy_deviation_ / std::sqrt(n);
+        if (!validation_ && (!train_.options().weights.empty() || bound >= 1)) return;
         const std::string numbers = doctor_number("%.1f %%", 100 * measured) + " right after the trial, and naming the most frequent class always gives " +
                                     doctor_number("%.1f %%", 100 * chance_);
         const auto is_bad = [&](const char* check) {
@@ -248,8 +220,11 @@ private:
             return f && f->kind == Finding::Kind::bad;
         };
         const bool sick_otherwise = is_bad("dead ReLUs") || is_bad("gradients") || (is_bad("learning rate") && !is_nan(d_.learning_rate));
-        if (measured > bound)
+        if (better || surer)
             add("labels", Finding::Kind::good, "inputs tell something about their labels: " + numbers);
+        else if (bound >= 1)
+            add("labels", Finding::Kind::notice, "too few samples of the rarer classes to tell whether labels belong to their inputs: " + numbers,
+                "validate on more samples, and look at the accuracy of each class (ClassScore, confusion matrix)");
         else if (learns_ && !sick_otherwise)
             add("labels", Finding::Kind::bad, "single samples can be learned, but nothing that holds for others: " + numbers,
                 "look whether each label belongs to its input: the order of files, the column of the table, a shuffle of one without the other");
@@ -258,6 +233,7 @@ private:
     }
 
     void fit_memory() {
+        if (o_.memory <= 0 && model_.computes_on().starts_with("cuda")) return;  // the host's memory is not what it takes
         const double room = o_.memory > 0 ? o_.memory : 0.75 * free_memory();
         const index_t samples = static_cast<index_t>(train_.sample_indices().size()), own = train_.options().batch_size;
         const auto bytes = [&](index_t batch) {
@@ -276,6 +252,7 @@ private:
 
     const AnyModel& model_;
     const Optimizer& optimizer_;
+    const AnySchedule& schedule_;
     AnyLoss loss_, train_loss_;
     Loader& train_;
     Loader* validation_;
@@ -283,7 +260,7 @@ private:
     StepOptions step_;
     Diagnosis d_;
     std::vector<double> shares_, right_;
-    double chance_ = 1, counted_ = 0, validated_ = 0;
+    double chance_ = 1, entropy_ = 0, entropy_deviation_ = 0, counted_ = 0, validated_ = 0, surprise_ = 0;
     std::string bad_step_;
     bool learns_ = false;
 };

@@ -18,6 +18,11 @@ inline std::string doctor_number(const char* format, double value) {
     return text;
 }
 
+/// Some layer has parameters that are trained.
+inline bool trains_any(const GradStats& stats) {
+    return std::any_of(stats.layers.begin(), stats.layers.end(), [](const LayerStats& l) { return l.trainable > 0; });
+}
+
 /// What the statistics of the layers tell; `updates`: they have those of the last step.
 inline void look_at_layers(Diagnosis& d, const GradStats& stats, bool updates) {
     std::string dead, small, large;
@@ -47,10 +52,15 @@ inline void look_at_layers(Diagnosis& d, const GradStats& stats, bool updates) {
               "use a larger learning rate, and look whether gradients reach the layer");
     else if (updates)
         d.add("update size", Finding::Kind::good, "steps change weights by a small share of their size");
-    if (most > 0 && least == 0)
+    if (most == 0 && !trains_any(stats))
+        d.add("gradients", Finding::Kind::good, "no layer has parameters that are trained");
+    else if (most == 0)
+        d.add("gradients", Finding::Kind::bad, "no gradient reaches any layer",
+              "look at the end of the network: a dead ReLU behind the last layer, or a loss that does not depend on the outputs");
+    else if (least == 0)
         d.add("gradients", Finding::Kind::bad, "no gradient reaches " + least_path,
               "look at what follows that layer: a dead ReLU, or outputs that nothing uses");
-    else if (most > 0 && least < most * 1e-5)
+    else if (least < most * 1e-5)
         d.add("gradients", Finding::Kind::bad,
               "gradients differ by a factor of " + doctor_number("%.1g", most / least) + " between " + most_path + " and " + least_path,
               "use shortcuts (Residual) or normalisation, so that gradients reach all layers");

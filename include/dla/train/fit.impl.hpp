@@ -4,6 +4,7 @@
 
 #include <dla/io/json.hpp>
 #include <dla/train/fit_log.hpp>
+#include <dla/train/fit_plan.hpp>
 #include <dla/train/signals.hpp>
 #include <dla/train/trainer.hpp>
 
@@ -16,32 +17,6 @@ namespace dla {
 
 namespace detail {
 
-/// Throws where what was given cannot be meant: metrics of logits that nothing makes logits, masks of bytes, scores instead of probabilities.
-inline void check_targets(const char* who, const FitOptions& o, const AnyData& data, const AnyLoss& loss) {
-    if (data.classes() > 0) return;
-    if (!o.loss)
-        for (const auto& metric : o.metrics)
-            if (dynamic_cast<const BinaryScore*>(metric.get()) != nullptr || dynamic_cast<const LabelScore*>(metric.get()) != nullptr)
-                fail(ErrorCode::usage, "fit",
-                     metric->name() +
-                         " is measured of outputs that are logits of yes and no, and no loss makes them such: give one, "
-                         ".loss = dla::BCEWithLogits<float>{} (without one, values are compared by MeanSquaredError)");
-    const bool yes_and_no = std::holds_alternative<BCEWithLogits<float>>(loss.get()), shares = std::holds_alternative<SoftCrossEntropy<float>>(loss.get());
-    if (!yes_and_no && !shares) return;
-    std::vector<float> values(static_cast<std::size_t>(data.target_size()));
-    for (index_t i = 0; i < std::min<index_t>(data.size(), 256); ++i) {
-        data.target(i, values);
-        for (const float v : values) {
-            if (v >= 0 && (shares ? is_finite(v) : v <= 1)) continue;
-            char number[32];
-            std::snprintf(number, sizeof number, "%g", static_cast<double>(v));
-            const char* more = shares ? "; predict_probabilities makes them of a network's scores" : v > 1 && v <= 255 ? "; divide bytes by 255" : "";
-            fail(ErrorCode::data, who,
-                 text(shares ? "SoftCrossEntropy takes probabilities" : "BCEWithLogits takes targets from 0 to 1", "; one of sample ", i, " is ", number, more)
-                     .view());
-        }
-    }
-}
 /// All numbers of a loss; what a SampleLoss computes cannot be written.
 inline Json loss_json(const AnyLoss& any) {
     Json j = {{"kind", any.get().index()}};
@@ -147,88 +122,22 @@ inline RunPlaceOptions place_options(const FitOptions& o) {
             .to_overwrite = "overwrite = true"};
 }
 
-/// How the samples that are trained on are read.
-inline LoaderOptions training_loader_options(const AnyModel& model, const AnyData& data, const Split& split, const FitOptions& o) {
-    LoaderOptions training{.batch_size = o.batch_size, .augmentation = o.augmentation, .mixup = o.mixup, .seed = o.seed, .workers = o.workers};
-    if (o.balanced) training.weights = data.balanced_weights(split.train);
-    if (!o.sampling_weights.empty())
-        for (const std::uint32_t sample : split.train) training.weights.push_back(o.sampling_weights[sample]);
-    // A last batch that is too small for normalisation, or for its parts, is left out.
-    if (std::ssize(split.train) % o.batch_size < model.least_batch() * o.micro_batches) training.last_batch = LastBatch::drop;
-    return training;
-}
-
 /// Without a place takes that of the options, when all else is known to be right.
 inline TrainingResult fit(AnyModel& model, const AnyData& data, const FitOptions& o, RunPlace* place) {
-    const auto require = [](bool good, const char* what) {
-        if (!good) fail(ErrorCode::usage, "fit", what);
-    };
-    require(o.epochs >= 1, "epochs must be at least 1");
-    require(o.validation_share >= 0 && o.validation_share < 1, "validation_share must be at least 0 and less than 1");
-    require((o.validation_share != 0) + o.split.has_value() + o.validation.has_value() <= 1, "give one of validation_share, split and validation");
-    require(!(o.resume && o.overwrite), "resume goes on with what is there and overwrite removes it; choose one");
-    require(!o.resume || !o.checkpoint_dir.empty(), "resume needs a checkpoint_dir");
-    require(o.batch_size >= 1, "batch_size must be at least 1");
-    require(o.micro_batches >= 1, "micro_batches must be a power of two");
-    require(!o.optimizer || o.optimizer->steps() == 0, "the optimizer has taken steps already; give it a new one");
-    require(o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
-    require(std::ranges::find(o.callbacks, nullptr) == o.callbacks.end(), "a callback is null");
-    require(o.sampling_weights.empty() || std::ssize(o.sampling_weights) == data.size(), "sampling_weights needs one for each sample of the data");
-    require(std::ranges::all_of(o.sampling_weights, [](double w) { return w >= 0 && is_finite(w); }), "sampling_weights must be finite and not negative");
-    require(o.sampling_weights.empty() || !o.balanced, "give one of balanced and sampling_weights");
-    require(o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
-    // Statistics that layers measure are something to train, and a callback may free what is frozen.
-    const ParamIndex& index = model.index();
-    require(std::ranges::any_of(index.parameters, &ParamRow::trainable) || index.parameters.empty() || !index.buffers.empty() || !o.callbacks.empty(),
-            "all parameters are frozen; nothing is left to train");
-    const AnyLoss loss = loss_for(o.loss, data);
-    check_fit("fit", model, data, &loss);
-    check_targets("fit", o, data, loss);
-    if (o.validation) check_fit("fit, validation", model, *o.validation, &loss), check_targets("fit, validation", o, *o.validation, loss);
+    require_fit("fit", o.epochs >= 1, "epochs must be at least 1");
+    require_fit("fit", !(o.resume && o.overwrite), "resume goes on with what is there and overwrite removes it; choose one");
+    require_fit("fit", !o.resume || !o.checkpoint_dir.empty(), "resume needs a checkpoint_dir");
+    require_fit("fit", o.name.find('/') == o.name.npos && !o.name.empty(), "name must be the beginning of a file name");
+    require_fit("fit", std::ranges::find(o.callbacks, nullptr) == o.callbacks.end(), "a callback is null");
+    require_fit("fit", o.run_id.empty() || is_run_id(o.run_id), "run_id takes up to 64 letters, digits, _ and -");
+    auto [loss, train, validation, optimizer, schedule] = plan_fit("fit", model, data, o);
     if (o.test) check_fit("fit, test", model, *o.test, &loss), check_targets("fit, test", o, *o.test, loss);
-
-    Split split{data.samples(), {}};
-    if (o.validation_share > 0) {
-        const auto count = static_cast<index_t>(std::llround(o.validation_share * static_cast<double>(data.size())));
-        require(count >= 1 && count < data.size(), "validation_share leaves nothing to train on, or nothing to validate");
-        split = random_split(data.size(), count, o.seed);
-    }
-    if (o.split) {
-        split = *o.split;
-        require(!split.train.empty(), "the split leaves nothing to train on");
-        std::vector<bool> taken(static_cast<std::size_t>(data.size()));
-        for (const auto* part : {&split.train, &split.validation})
-            for (const std::uint32_t sample : *part) {
-                require(index_t{sample} < data.size(), "the split names a sample that the data do not have");
-                require(part == &split.train || !taken[sample], "the split validates on a sample that it trains on");
-                if (part == &split.train) taken[sample] = true;
-            }
-    }
-    require(o.mixup == 0 || std::holds_alternative<CrossEntropy>(loss.get()),
-            "mixup mixes classes: it needs class numbers as targets, and CrossEntropy (or no loss, which means it)");
-    require(o.ema_decay >= 0 && o.ema_decay < 1, "ema_decay must be at least 0 and less than 1");
-    const LoaderOptions evaluation = evaluation_options(o.batch_size, o.workers);
-    const auto train = data.loader(split.train, training_loader_options(model, data, split, o));
-    std::unique_ptr<Loader> validation;
-    if (!split.validation.empty()) validation = data.loader(split.validation, evaluation);
-    if (o.validation) validation = o.validation->loader(o.validation->samples(), evaluation);
     std::unique_ptr<Loader> test;
-    if (o.test) test = o.test->loader(o.test->samples(), evaluation);
+    if (o.test) test = o.test->loader(o.test->samples(), evaluation_options(o.batch_size, o.workers));
     if (test) try_metrics(model, *test, o.metrics, {});
-    require(!o.test_mirrored || o.test, "test_mirrored needs something to test on");
+    require_fit("fit", !o.test_mirrored || o.test, "test_mirrored needs something to test on");
     if (o.test_mirrored) static_cast<void>(o.test->mirrored());
 
-    Optimizer optimizer = o.optimizer ? *o.optimizer : Optimizer(Adam());
-    AnyScheduleOptions schedule_options{.learning_rate = optimizer.learning_rate(), .warmup = o.warmup};
-    if (o.schedule) schedule_options.rule = o.schedule->of(o.epochs, train->batches(), o.warmup);
-    if (o.warmup) {
-        const bool in_steps = o.warmup->options.unit == ScheduleUnit::step;
-        const std::int64_t run = in_steps ? std::int64_t{o.epochs} * train->batches() : o.epochs;
-        if (o.warmup->options.length > run)
-            fail(ErrorCode::usage, "fit",
-                 text("the warm-up takes ", o.warmup->options.length, in_steps ? " steps" : " epochs", ", and the run has ", run, "; shorten it").view());
-    }
-    AnySchedule schedule(schedule_options);
     std::optional<RunPlace> own;
     const RunPlaceOptions where = place ? place->options() : place_options(o);
     Trainer trainer(model, optimizer, schedule, loss, *train, validation.get(),
