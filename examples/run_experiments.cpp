@@ -8,7 +8,6 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 namespace {
 
@@ -62,13 +61,12 @@ int run(Arguments a) {
     const dla::FileLock results_lock(file + ".lock", "use another --results");
     experiments::Results results;
     if (std::filesystem::exists(file)) results = experiments::read_results(file);
-    const int processors = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     const experiments::RunOptions options{.program = train_program(),
                                           .output_dir = a.setting.output_dir,
                                           .results = file,
                                           .data_dir = a.setting.data_dir,
                                           .device = a.setting.device == "cpu" ? "" : a.setting.device,
-                                          .threads = a.setting.threads > 0 ? a.setting.threads : processors,
+                                          .threads = dla::thread_count(a.setting.threads),
                                           .side_by_side = a.side_by_side,
                                           .only = a.only,
                                           .rerun = a.rerun,

@@ -48,6 +48,10 @@ bool Child::ended() {
     return true;
 }
 
+void Child::wait() {
+    while (process_ > 0 && !ended()) ::usleep(20000);
+}
+
 void Child::stop() const {
     if (!ended_ && process_ > 0) ::kill(process_, SIGTERM);
 }

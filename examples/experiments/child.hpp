@@ -20,6 +20,8 @@ public:
     bool ended();
     /// Its exit status, or 128 + the signal that ended it.
     int status() const { return status_; }
+    /// Waits until it has ended.
+    void wait();
     /// Asks it to end (SIGTERM).
     void stop() const;
 

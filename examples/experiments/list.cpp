@@ -119,9 +119,10 @@ private:
             const toml::node& one = *node.as_array()->get(i);
             if (!one.is_string()) return add(one.source(), "set: expected \"table.key=value\", got " + describe(one));
             const std::string& text = one.as_string()->get();
-            if (text.find("training.seed") != text.npos || text.find("checkpoint_dir") != text.npos)
+            const std::string key = text.substr(0, text.find_first_of("= \t"));
+            if (key == "training.seed" || key == "training.checkpoint_dir")
                 return add(one.source(), "set: " + dla::detail::printable(text) + "; " +
-                                             (text.find("seed") != text.npos ? "seeds are given as seeds" : "each run has a folder of its own"));
+                                             (key == "training.seed" ? "seeds are given as seeds" : "each run has a folder of its own"));
             to.push_back(text);
         }
         if (!good) add(node.source(), "set: expected an array of \"table.key=value\", got " + describe(node));

@@ -38,12 +38,19 @@ std::string seeds_text(const std::vector<std::int64_t>& seeds) {
     return text;
 }
 
+/// For a shell: '...', and a ' in it as '\''.
+std::string shell_quoted(const std::string& word) {
+    std::string text = "'";
+    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return text + "'";
+}
+
 /// One experiment in full: how to train it, and each of its runs.
 std::string details(const Row& row) {
     const Experiment& e = *row.experiment;
     std::string text = "\n### " + dataset_title(e.settings.dataset.name) + ": " + row.title() + "\n\n" + code_span(e.name) + ": " + dla::grouped(e.parameters) +
                        " parameters, seeds " + seeds_text(e.seeds) + ".\n\n```sh\nbuild/examples/train --config " + e.config_path;
-    for (const std::string& s : e.set) text += " --set '" + s + "'";
+    for (const std::string& s : e.set) text += " --set " + shell_quoted(s);
     text += " --seed " + std::to_string(e.seeds.front()) + "\n```\n\n";
     std::vector<std::vector<std::string>> rows = {{"Seed", "Validation", "Test", "Test loss", "Best epoch", "Epochs", "Training"}};
     for (const Run* r : row.tested)
@@ -67,7 +74,11 @@ std::string machines(const std::vector<Section>& all) {
         for (const Row& row : s.rows)
             for (const auto* runs : {&row.tested, &row.diverged})
                 for (const Run* run : *runs)
-                    for (const Sitting& sitting : run->sittings) {
+                    for (std::size_t i = 0; i < run->sittings.size(); ++i) {
+                        const Sitting& sitting = run->sittings[i];
+                        if (std::any_of(run->sittings.begin(), run->sittings.begin() + static_cast<std::ptrdiff_t>(i),
+                                        [&](const Sitting& before) { return before.like(sitting); }))
+                            continue;  // a run counts once
                         auto at = std::find_if(found.begin(), found.end(), [&](const Machine& m) { return m.sitting.like(sitting); });
                         if (at == found.end()) at = found.insert(found.end(), {sitting, {}});
                         if (at->runs.empty() || at->runs.back().first != row.experiment->name) at->runs.push_back({row.experiment->name, 0});

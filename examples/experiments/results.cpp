@@ -149,6 +149,7 @@ Run read_metrics(const std::string& path) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     Run r;
     std::size_t number = 0;
+    std::vector<double> samples;  // that an epoch's seconds were spent on
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = std::min(text.find('\n', at), text.size());
         const std::string where = path + ":" + std::to_string(++number);
@@ -164,6 +165,7 @@ Run read_metrics(const std::string& path) {
             has({"epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"});
             if (!line.contains("seconds")) line["seconds"] = nullptr;  // taken from a checkpoint, which knows no times
             r.history.push_back(read_epoch(v, r.history.size() + 1));
+            samples.push_back(line.contains("samples_per_second") ? r.history.back().seconds * v["samples_per_second"].number() : nan);
             const double accuracy = r.history.back().metrics.val_accuracy;
             if (dla::is_finite(accuracy) && (r.best_epoch == 0 || accuracy > r.best().val_accuracy)) r.best_epoch = r.history.back().metrics.epoch;
         } else if (type == "test") {
@@ -174,6 +176,11 @@ Run read_metrics(const std::string& path) {
                 r.test_accuracy_mirrored = v["metrics"]["accuracy_mirrored"].number(100);
         }
     }
+    // Of an epoch that was interrupted the log knows the time of its last part alone: that is no time of an epoch.
+    double whole = 0;
+    for (const double n : samples) whole = n > whole ? n : whole;
+    for (std::size_t i = 0; i < samples.size(); ++i)
+        if (!(samples[i] > 0.95 * whole) && r.history[i].seconds > 1) r.history[i].seconds = nan;  // shorter ones are rounded too much to tell
     return r;
 }
 

@@ -59,6 +59,20 @@ public:
         write_results(o_.results, results_);  // a file that cannot be written is better known before the first run
         const dla::SignalGuard signals;
         line_.start("", 0);
+        try {
+            train_all();
+        } catch (...) {  // results that cannot be written: the runs are saved, and there is no one left to watch them
+            stop();
+            for (Worker& w : workers_) w.child.wait();
+            throw;
+        }
+        line_.clear();
+        if (stopped_) out_.status = 128 + dla::SignalGuard::caught();
+        return std::move(out_);
+    }
+
+private:
+    void train_all() {
         while (!workers_.empty() || (!jobs_.empty() && !stopped_)) {
             while (!stopped_ && !jobs_.empty() && workers_.size() < slots()) {
                 const Job job = jobs_.front();
@@ -75,32 +89,30 @@ public:
                 }
             show();
         }
-        line_.clear();
-        if (stopped_) out_.status = 128 + dla::SignalGuard::caught();
-        return std::move(out_);
     }
 
-private:
     /// Which runs are there and which are to be trained.
     void take_stock() {
         const auto chosen = [](const std::vector<std::string>& names, const Experiment& e) {
             return std::find(names.begin(), names.end(), e.name) != names.end();
         };
+        for (const Experiment& e : list_.experiments)
+            if (const Outcome* o = results_.find(e.name); o && !o->runs.empty() && !chosen(o_.rerun, e) && o->config != common_config(e.settings))
+                fail(ErrorCode::config, o_.results,
+                     "holds runs of " + e.name + " with another configuration:" + dla::first_difference(o->config, common_config(e.settings)) +
+                         "; give the changed experiment another name, or train it anew with --rerun " + e.name);
         std::size_t most = 0;
         for (const Experiment& e : list_.experiments) {
             const std::string config = common_config(e.settings);
             Outcome* outcome = results_.find(e.name);
             if (!outcome) outcome = &results_.outcomes.emplace_back();
             if (chosen(o_.rerun, e)) {
+                for (const std::int64_t seed : e.seeds) wait_for_orphan(log_folder({&e, seed}));
                 outcome->runs.clear();
                 std::error_code error;
                 std::filesystem::remove_all(o_.output_dir + "/runs/" + e.name, error);
                 if (error) fail(ErrorCode::io, o_.output_dir + "/runs/" + e.name, dla::detail::errno_sentence("cannot remove", error.value()));
             }
-            if (!outcome->runs.empty() && outcome->config != config)
-                fail(ErrorCode::config, o_.results,
-                     "holds runs of " + e.name + " with another configuration:" + dla::first_difference(outcome->config, config) +
-                         "; give the changed experiment another name, or train it anew with --rerun " + e.name);
             outcome->name = e.name;
             outcome->config = config;
             most = std::max(most, e.seeds.size());
@@ -119,13 +131,31 @@ private:
 
     std::size_t slots() const { return static_cast<std::size_t>(std::min(o_.side_by_side, o_.threads)); }
 
+    std::string log_folder(const Job& job) const {
+        return run_folder(o_.output_dir, job.experiment->name, job.seed) + "/runs/" + run_name(job.experiment->settings);
+    }
+
     void start(const Job& job) {
         Worker w{.job = job, .folder = run_folder(o_.output_dir, job.experiment->name, job.seed), .metrics = "", .child = {}, .epoch = 0, .read = 0};
-        w.metrics = w.folder + "/runs/" + run_name(job.experiment->settings) + "/metrics.jsonl";
+        w.metrics = log_folder(job) + "/metrics.jsonl";
+        try {
+            start(w);
+        } catch (const dla::Error& e) {  // of this run: the others go on
+            line_.clear();
+            failed(w, exit_code(e.code()), e.what());
+            return;
+        }
+        workers_.push_back(std::move(w));
+    }
+
+    void start(Worker& w) {
+        const Job& job = w.job;
         dla::make_folder(w.folder);
+        wait_for_orphan(log_folder(job));
         const int threads = std::max(1, o_.threads / static_cast<int>(slots()));
         const std::string kept = w.folder + "/sittings.json";
-        std::vector<Sitting> sittings = read_sittings(kept);
+        std::vector<Sitting> sittings;
+        if (has_checkpoint(w.folder + "/checkpoints")) sittings = read_sittings(kept);  // else what was begun has left nothing
         sittings.push_back(sitting_now(o_.device, threads, static_cast<int>(slots())));
         if (sittings.size() > 1 && sittings[sittings.size() - 2].like(sittings.back())) sittings.pop_back();
         write_sittings(kept, sittings);
@@ -143,14 +173,19 @@ private:
         if (!o_.data_dir.empty()) add("--data-dir", o_.data_dir);
         if (!o_.device.empty()) add("--device", o_.device);
         words.push_back("--continue");
-        wait_for_orphan(w);
         w.child = Child(words, w.folder + "/train.log");
-        workers_.push_back(std::move(w));
+    }
+
+    static bool has_checkpoint(const std::string& folder) {
+        std::error_code ignored;
+        for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+            if (entry.path().extension() == ".safetensors") return true;
+        return false;
     }
 
     /// When this program was killed, its children finish their step and save it first.
-    static void wait_for_orphan(const Worker& w) {
-        const std::string folder = std::filesystem::path(w.metrics).parent_path().string();
+    static void wait_for_orphan(const std::string& folder) {
+        if (!std::filesystem::exists(folder)) return;
         for (int tries = 0; tries < 200 && !dla::SignalGuard::caught(); ++tries) try {
                 const dla::FolderLock lock(folder, "");
                 return;

@@ -4,7 +4,6 @@
 
 usage: test_depth_study.py COMPARE_MLP_DEPTH TRAIN SOURCE_ROOT [unittest options]
 """
-import copy
 import json
 import math
 import os
@@ -22,6 +21,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
+from json_change import changed
 from png_image import Image
 
 COMPARE, TRAIN, ROOT = map(os.path.abspath, sys.argv[1:4])  # meson gives relative paths when it builds inside the source
@@ -716,16 +716,7 @@ class Faults(Case):
                 self.refused(self.compare("--load", "r.json"), 6, here + pattern)
 
         def change(*keys_and_value):
-            results = copy.deepcopy(good)
-            *keys, last, value = keys_and_value
-            target = results
-            for key in keys:
-                target = target[key]
-            if value is KeyError:
-                del target[last]
-            else:
-                target[last] = value
-            return results
+            return changed(good, *keys_and_value)
 
         x, row = ("experiments", 2), ("experiments", 2, "history", 1)
         config = good["settings"]["config"]

@@ -5,11 +5,11 @@ refuses.
 
 usage: test_run_experiments.py RUN_EXPERIMENTS TRAIN SOURCE_ROOT [unittest options]
 """
-import copy
 import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import statistics
@@ -20,6 +20,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
+from json_change import changed
 from png_image import Image
 
 RUN, TRAIN, ROOT = map(os.path.abspath, sys.argv[1:4])  # meson gives relative paths when it builds inside the source
@@ -121,7 +122,7 @@ class Case(unittest.TestCase):
             if what():
                 return
             time.sleep(0.005)
-        self.assertTrue(what() or process is not None, "waited in vain")
+        self.assertTrue(what(), "waited in vain")
 
 
 def table_rows(page):
@@ -254,6 +255,55 @@ class Lists(Case):
         self.ok(self.run_it("list.toml", "--only", "small", "--rerun", "small"))
         self.assertEqual([len(r["history"]) for r in self.results()["experiments"][0]["runs"]], [2, 2])
 
+    def test_a_refused_rerun_removes_nothing(self):
+        self.ok(self.run_it("list.toml"))
+        self.write("list.toml", LIST.replace("learning_rate=0.05", "learning_rate=0.04"))
+        before = self.text("experiments/results.json")
+        self.refused(self.run_it("list.toml", "--rerun", "small"), 2, "holds runs of small_sgd with another configuration")
+        self.assertEqual(self.text("experiments/results.json"), before)
+        self.assertTrue(os.path.exists(self.path("experiments/runs/small/seed-42/checkpoints/mlp_digits_best.safetensors")))
+
+    def test_what_failed_has_no_part_in_what_follows(self):
+        """A sitting that left no checkpoint computed nothing of the run."""
+        self.write("mnist.toml", '[model]\nname = "mlp"\n[training]\nnum_epochs = 1\n[dataset]\nname = "mnist"\ndata_dir = "nowhere"\n')
+        self.write("list.toml", '[[experiment]]\nname = "one"\nconfig = "mnist.toml"\nseeds = 1\n')
+        sittings = self.path("experiments/runs/one/seed-42/sittings.json")
+        self.run_it("list.toml", "--threads", "1")
+        with open(sittings, encoding="utf-8") as f:
+            self.assertEqual([s["threads"] for s in json.load(f)], [1])
+        self.run_it("list.toml", "--threads", "2")
+        with open(sittings, encoding="utf-8") as f:
+            self.assertEqual([s["threads"] for s in json.load(f)], [2])
+
+    def test_times_of_interrupted_epochs(self):
+        """The time of an epoch's last part is not the time of an epoch."""
+        self.ok(self.run_it("list.toml", "--only", "small"))
+        log = self.path("experiments/runs/small/seed-43/runs/mlp_digits/metrics.jsonl")
+        lines = self.text(log).splitlines()
+        for i, line in enumerate(lines):
+            row = json.loads(line)
+            if row["type"] == "epoch":
+                row.update(seconds=5 if row["epoch"] == 2 else 10, samples_per_second=100)
+                lines[i] = json.dumps(row)
+        self.write(log, "\n".join(lines) + "\n")
+        results = self.results()
+        del results["experiments"][0]["runs"][1]
+        self.write("experiments/results.json", json.dumps(results))
+        self.ok(self.run_it("list.toml", "--only", "small"))
+        times = [row["seconds"] is None for row in self.results()["experiments"][0]["runs"][1]["history"]]
+        self.assertEqual(times, [False, True, False])
+
+    def test_words_for_a_shell_and_a_table(self):
+        self.write("list.toml", LIST.replace('"training.optimizer=sgd"', '"training.optimizer=sgd", "dataset.data_dir=\'a checkpoint_dir\'"').replace("small MLP", "a|b"))
+        self.ok(self.run_it("list.toml", "--only", "small_sgd"))
+        page = self.text("experiments/results.md")
+        command = re.search(r"```sh\n(build/examples/train [^\n]*learning_rate=0.05[^\n]*)\n", page).group(1)
+        self.assertIn("dataset.data_dir='a checkpoint_dir'", shlex.split(command))
+        rows = [line for line in page.splitlines() if "a\\|b" in line]
+        self.assertTrue(rows, page)
+        for row in rows:
+            self.assertEqual(len(re.findall(r"(?<!\\)\|", row)), len(re.findall(r"(?<!\\)\|", next(l for l in page.splitlines() if l.startswith("| Network")))))
+
     def test_divergence_is_a_result(self):
         self.write("list.toml", LIST.replace("learning_rate=0.05", "learning_rate=100"))
         done = self.ok(self.run_it("list.toml", "--only", "small_sgd"))
@@ -380,16 +430,7 @@ class Faults(Case):
         page = self.text("experiments/results.md")
 
         def change(*keys_and_value):
-            results = copy.deepcopy(good)
-            *keys, last, value = keys_and_value
-            target = results
-            for key in keys:
-                target = target[key]
-            if value is KeyError:
-                del target[last]
-            else:
-                target[last] = value
-            return results
+            return changed(good, *keys_and_value)
 
         run, row = ("experiments", 0, "runs", 1), ("experiments", 0, "runs", 1, "history", 2)
         text = json.dumps(good)
@@ -409,6 +450,18 @@ class Faults(Case):
                 self.write("experiments/results.json", json.dumps(results))
                 self.refused(self.run_it("list.toml", "--report"), 6, r"\Aerror\[io\] experiments/results\.json: [^\n]*" + pattern)
         self.assertEqual(self.text("experiments/results.md"), page)
+
+    def test_damaged_folders(self):
+        """What is wrong with one run's folder is that run's failure; the others go on."""
+        os.makedirs(self.path("experiments/runs/small/seed-42/checkpoints"))
+        self.write("experiments/runs/small/seed-42/sittings.json", "x")
+        self.write("experiments/runs/small/seed-42/checkpoints/mlp_digits_best.safetensors", "x")
+        os.makedirs(self.path("experiments/runs/small_sgd"))
+        self.write("experiments/runs/small_sgd/seed-7", "a file where a folder belongs")
+        done = self.run_it("list.toml")
+        self.refused(done, 6, r"small seed 42: [^\n]*sittings\.json")
+        self.assertRegex(done.stderr, r"small_sgd seed 7: [^\n]*seed-7")
+        self.assertEqual([[r["seed"] for r in e["runs"]] for e in self.results()["experiments"]], [[43], [0, 3]])
 
     def test_damaged_logs(self):
         """A run whose own log was damaged meanwhile is a failure, not a wrong number."""

@@ -39,7 +39,8 @@ DLA_ONCE RunFiles::RunFiles(const std::string& checkpoint_dir, const std::string
     for (const auto& entry : std::filesystem::directory_iterator(run_dir, error)) {
         const std::string file = entry.path().filename().string();
         if (!entry.is_regular_file(error)) continue;
-        if (file == "metrics.jsonl" || file.starts_with("events.out.tfevents.") || file.starts_with("training_curve.")) logs.push_back(entry.path());
+        if (file == "metrics.jsonl" || file.starts_with("events.out.tfevents.") || file.starts_with("training_curve.") || file == "report.html")
+            logs.push_back(entry.path());
     }
     std::sort(checkpoints.begin(), checkpoints.end());
     std::sort(logs.begin(), logs.end());
