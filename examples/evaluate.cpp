@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Tests a checkpoint: accuracy, confusion matrix, precision and recall of each class. The network is rebuilt from the file alone.
+// Tests a checkpoint: accuracy, confusion matrix, precision and recall of each class. The network is rebuilt from the file alone. Several are compared.
 #include "common/command_line.hpp"
+#include "report/comparison.hpp"
 #include "report/run_report.hpp"
 
 #include <cstdio>
+#include <optional>
 #include <tuple>
 
 namespace {
@@ -18,6 +20,36 @@ void write_outputs(const std::string& path, const dla::Dataset& data, const dla:
                                          dla::stored_tensor<std::int32_t>("labels", {all.count}, all.labels),
                                          dla::stored_tensor<float>("logits", {all.count, std::ssize(logits) / all.count}, logits)};
     dla::write_safetensors(path, tensors);
+}
+
+/// Several checkpoints on the same images.
+int compare(const std::vector<std::string>& files, const std::string& report_file, const experiment::Setting& setting) {
+    experiment::check_threads(setting);
+    if (setting.device != "cpu") std::printf("%s\n", experiment::start_line(setting).c_str());
+    const std::vector<std::string> labels = report::labels_of(files);
+    std::vector<report::ComparedRun> runs;
+    std::optional<dla::Dataset> test;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        const dla::SavedNetwork saved = experiment::load_network(files[i], setting);
+        const dla::RunState state = dla::Checkpoint(files[i]).state();
+        const dla::DatasetConfig& data = saved.config.dataset;
+        if (i == 0)
+            test = experiment::load_data(saved.config, setting, true).test;
+        else if (const dla::DatasetConfig& first = runs[0].config.dataset; data.name != first.name || (data.name == "digits" && data.size != first.size))
+            dla::fail(dla::ErrorCode::usage, files[i],
+                      "is of " + data.name + (data.name == "digits" ? " of another size" : "") + ", and " + files[0] + " of " + first.name +
+                          "; runs are compared on the same images");
+        runs.push_back({.label = labels[i],
+                        .config = saved.config,
+                        .history = state.history,
+                        .best_epoch = state.stopping.best_epoch,
+                        .parameters = saved.model->index().parameter_count(),
+                        .probabilities = dla::predict_probabilities(*saved.model, *test)});
+    }
+    if (!report_file.empty()) report::write_comparison(report_file, runs, *test);
+    std::printf("%s test images of %s\n\n%s", dla::grouped(test->size()).c_str(), runs[0].config.dataset.name.c_str(),
+                report::comparison_text(runs, *test).c_str());
+    return 0;
 }
 
 int evaluate(const std::string& file, const std::string& logits_file, const std::string& report_file, const experiment::Setting& setting) {
@@ -38,6 +70,7 @@ int evaluate(const std::string& file, const std::string& logits_file, const std:
                                                .test = test,
                                                .history = state.history,
                                                .best_epoch = state.stopping.best_epoch,
+                                               .tested_epoch = state.kind == "best" || state.kind == "final" ? 0 : state.epoch,
                                                .layers = "",
                                                .start_line = experiment::start_line(setting)});
     }
@@ -51,15 +84,26 @@ int evaluate(const std::string& file, const std::string& logits_file, const std:
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::string file, logits_file, report_file;
+    std::vector<std::string> files;
+    std::string logits_file, report_file;
     experiment::Setting setting;
     setting.quiet = true;
-    experiment::CommandLine line("evaluate", "Tests a checkpoint on its data set.");
-    line.app.add_option("--checkpoint", file, "a .safetensors file that train wrote")->required();
+    experiment::CommandLine line("evaluate", "Tests a checkpoint on its data set, or compares several.");
+    line.app.add_option("--checkpoint", files, "a .safetensors file that train wrote; several are compared with each other")
+        ->required()
+        ->expected(1, 12)
+        ->option_text("FILE...");
     line.add_data_dir(setting);
-    line.app.add_option("--logits", logits_file, "also write images, labels and logits there, as safetensors (scripts/load_in_pytorch.py compares)");
-    line.app.add_option("--report", report_file, "also write a page with curves, classes and the worst mistakes there (HTML)")->option_text("FILE");
+    CLI::Option* logits =
+        line.app.add_option("--logits", logits_file, "also write images, labels and logits there, as safetensors (scripts/load_in_pytorch.py compares)");
+    line.app
+        .add_option("--report", report_file, "also write a page with curves, classes and the worst mistakes there, of several also in what they differ (HTML)")
+        ->option_text("FILE");
     line.add_threads(setting);
     line.add_device(setting);
-    return line.run(argc, argv, [&] { return evaluate(file, logits_file, report_file, setting); });
+    return line.run(argc, argv, [&] {
+        if (files.size() == 1) return evaluate(files[0], logits_file, report_file, setting);
+        if (logits->count() > 0) dla::fail(dla::ErrorCode::usage, "--logits", "takes one checkpoint; got " + std::to_string(files.size()));
+        return compare(files, report_file, setting);
+    });
 }

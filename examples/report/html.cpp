@@ -43,7 +43,8 @@ public:
             low_ = std::log10(low) - 0.04, high_ = std::log10(high) + 0.04;
             if (high_ - low_ < 0.3) low_ -= 0.15, high_ += 0.15;
         } else {
-            const double margin = low < high ? (whole ? 0 : 0.04 * (high - low)) : high == 0 ? 0.5 : 0.3 * std::abs(high);
+            const bool flat = !(high - low > 1e-9 * std::max(std::abs(low), std::abs(high)));  // but for roundings
+            const double margin = !flat ? (whole ? 0 : 0.04 * (high - low)) : high == 0 ? 0.5 : 0.3 * std::abs(high);
             low_ = low - margin, high_ = high + margin;
         }
         find_ticks(whole);
@@ -65,7 +66,8 @@ private:
         double step = std::pow(10.0, std::floor(std::log10((high_ - low_) / 5)));
         while ((high_ - low_) / step > 7) step *= (high_ - low_) / step > 14 ? 5 : 2;
         if (whole) step = std::max(1.0, std::round(step));
-        for (double i = std::ceil(low_ / step); i * step <= high_ + 1e-9 * step; ++i) ticks_.push_back(i * step + 0.0);
+        const double begin = std::ceil(low_ / step);
+        for (int i = 0; i < 20 && (begin + i) * step <= high_ + 1e-9 * step; ++i) ticks_.push_back((begin + i) * step + 0.0);
     }
 
     bool logarithmic_;
@@ -183,7 +185,7 @@ std::string page(const std::string& title, const std::string& body) {
            "svg text { font-size: 12px; fill: #333 } .grid { stroke: #e4e4e4 } .axis { stroke: #333; fill: none } .curve { fill: none; stroke-width: 2 }\n"
            ".mark { fill: none; stroke-width: 2.5 } img { image-rendering: pixelated; display: block; border: 1px solid #ccc }\n"
            ".mistakes { display: flex; flex-wrap: wrap; gap: 14px } figure { margin: 0; width: 116px } figcaption { font-size: 13px }\n"
-           "pre { background: #f6f6f6; padding: 10px; overflow-x: auto } .bar { background: #0072b2; height: 12px; display: inline-block }\n"
+           "pre { background: #f6f6f6; padding: 10px; overflow-x: auto } .wide { overflow-x: auto } .bar { background: #0072b2; height: 12px; display: inline-block }\n"
            "</style>\n</head>\n<body>\n" +
            body + "</body>\n</html>\n";
 }

@@ -3,6 +3,7 @@
 
 #include "../common/summary.hpp"
 #include "html.hpp"
+#include "test_images.hpp"
 
 #include <dla/core/table.hpp>
 #include <dla/inspect.hpp>
@@ -16,11 +17,6 @@ namespace report {
 using experiment::formatted;
 
 namespace {
-
-std::string class_name(const dla::Dataset& data, dla::index_t c) {
-    const auto i = static_cast<std::size_t>(c);
-    return i < data.class_names.size() ? data.class_names[i] : std::to_string(c);
-}
 
 std::string curves(const RunReport& run) {
     dla::PlotPanel loss, accuracy, rate;
@@ -50,8 +46,10 @@ std::string curves(const RunReport& run) {
     accuracy.log_y = true;
     out += "<td class=\"left\">" + chart(loss, 500, 300) + "</td><td class=\"left\">" + chart(accuracy, 500, 300) +
            "</td></tr>\n<tr><th class=\"left\">Learning rate</th></tr><tr><td class=\"left\">" + chart(rate, 500, 180) + "</td></tr></table>\n";
-    return out +
-           "<p>The circle marks the epoch with the best validation accuracy, whose weights were tested. Training values are means over the epoch, taken "
+    return out + "<p>The circle marks the epoch with the best validation accuracy" +
+           (run.tested_epoch == 0 ? ", whose weights were tested. "
+                                  : "; the weights that were tested are those of epoch " + std::to_string(run.tested_epoch) + ". ") +
+           "Training values are means over the epoch, taken "
            "while the weights change and on images as training changes them.</p>\n";
 }
 
@@ -85,33 +83,21 @@ std::string confusions(const dla::ConfusionMatrix& m, const dla::Dataset& data) 
 std::string mistakes(std::span<const float> probabilities, const dla::Dataset& data) {
     struct Mistake {
         dla::index_t sample;
-        std::size_t said;
-        float sure;
+        Answer answer;
     };
-    const std::size_t classes = probabilities.size() / static_cast<std::size_t>(data.size());
     std::vector<Mistake> wrong;
-    for (dla::index_t i = 0; i < data.size(); ++i) {
-        const auto row = probabilities.subspan(static_cast<std::size_t>(i) * classes, classes);
-        const auto best = static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
-        if (static_cast<std::int32_t>(best) != data.labels[static_cast<std::size_t>(i)]) wrong.push_back({i, best, row[best]});
-    }
-    std::stable_sort(wrong.begin(), wrong.end(), [](const Mistake& a, const Mistake& b) { return a.sure > b.sure; });
+    for (dla::index_t i = 0; i < data.size(); ++i)
+        if (const Answer a = answer(probabilities, i, data.size()); a.said != data.labels[static_cast<std::size_t>(i)]) wrong.push_back({i, a});
+    std::stable_sort(wrong.begin(), wrong.end(), [](const Mistake& a, const Mistake& b) { return a.answer.sure > b.answer.sure; });
     std::string out = "<h2>Worst mistakes</h2>\n";
     if (wrong.empty()) return out + "<p>None: every test image was named rightly.</p>\n";
     constexpr std::size_t most = 32;
     out += "<p>" + std::to_string(wrong.size()) + (wrong.size() == 1 ? " test image was" : " test images were") + " taken for another class" +
            (wrong.size() > most ? "; these " + std::to_string(most) + " with the greatest confidence" : "") + ".</p>\n<div class=\"mistakes\">\n";
-    const dla::Shape& s = data.shape;
-    const bool drawable = s.is_image() && (s.d[0] == 1 || s.d[0] == 3) && s.d[1] <= 256 && s.d[2] <= 256;
     for (std::size_t i = 0; i < std::min(most, wrong.size()); ++i) {
-        const Mistake& m = wrong[i];
-        const std::string is = class_name(data, data.labels[static_cast<std::size_t>(m.sample)]), said = class_name(data, static_cast<dla::index_t>(m.said));
-        out += "<figure>";
-        if (drawable)
-            out += picture(data.image(m.sample), static_cast<int>(s.d[2]), static_cast<int>(s.d[1]), static_cast<int>(s.d[0]),
-                           std::max(1, static_cast<int>(112 / std::max(s.d[1], s.d[2]))), "test image " + std::to_string(m.sample));
-        out += "<figcaption>" + escaped(is) + ", taken for <b>" + escaped(said) + "</b> (" + formatted("%.1f %%", 100 * static_cast<double>(m.sure)) +
-               ")</figcaption></figure>\n";
+        const auto& [sample, said] = wrong[i];
+        out += "<figure>" + picture_of(data, sample) + "<figcaption>" + escaped(class_name(data, data.labels[static_cast<std::size_t>(sample)])) +
+               ", taken for <b>" + escaped(class_name(data, said.said)) + "</b> (" + formatted("%.1f %%", 100 * said.sure) + ")</figcaption></figure>\n";
     }
     return out + "</div>\n";
 }

@@ -15,6 +15,7 @@ struct RunReport {
     const dla::Dataset& test;
     const std::vector<dla::EpochMetrics>& history;
     int best_epoch = 0;        ///< 0: not known
+    int tested_epoch = 0;      ///< whose weights are tested; 0: the best one's
     std::string layers{};      ///< statistics of the layers after the last epoch, as text; empty: none
     std::string start_line{};  ///< version, kernels, threads
 };

@@ -8,6 +8,7 @@ usage: test_report.py TRAIN EVALUATE SOURCE_ROOT [unittest options]
 import base64
 import html.parser
 import json
+import math
 import os
 import re
 import shutil
@@ -160,15 +161,90 @@ class Report(unittest.TestCase):
         self.assertEqual(done.returncode, 6, done.stdout + done.stderr)
         self.assertRegex(done.stderr, r"\Aerror\[io\] no/e.html")
 
-    @unittest.skipUnless(BROWSER, "no browser")
-    def test_in_a_browser(self):
-        shot = os.path.join(self.folder, "page.png")
+    def evaluate(self, *options):
+        return subprocess.run([EVALUATE, *options], capture_output=True, text=True, env=ENV, cwd=self.folder, timeout=100)
+
+    def logits(self, checkpoint):
+        """Labels, and whether each test image is named rightly."""
+        done = self.evaluate("--checkpoint", checkpoint, "--logits", "out.safetensors")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(os.path.join(self.folder, "out.safetensors"), "rb") as f:
+            data = f.read()
+        length = struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8 : 8 + length])
+        part = lambda name: data[8 + length :][slice(*header[name]["data_offsets"])]
+        labels = struct.unpack("<200i", part("labels"))
+        scores = struct.unpack("<2000f", part("logits"))
+        return labels, [max(range(10), key=lambda c: scores[10 * i + c]) == labels[i] for i in range(200)]
+
+    def test_comparison(self):
+        for seed, options in (("7", ()), ("8", ("--set", "training.optimizer=sgd", "--set", "training.save_every=1"))):
+            done = subprocess.run([TRAIN, "--config", "c.toml", "--seed", seed, "--output-dir", "seed-" + seed, "--quiet", *options], capture_output=True,
+                                  text=True, env=ENV, cwd=self.folder, timeout=100)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        os.symlink(self.folder, os.path.join(self.folder, "here"))
+        files = ["here/checkpoints/mlp_digits_best.safetensors"] + [f"seed-{s}/checkpoints/mlp_digits_best.safetensors" for s in (7, 8)]
+        done = self.evaluate("--checkpoint", *files, "--report", "all.html")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with open(os.path.join(self.folder, "all.html"), encoding="utf-8") as f:
+            text = f.read()
+        page = Page(text)
+        self.assertEqual((page.problems, page.counts["svg"]), ([], 3))
+        self.assertNotRegex(text, r"https?://|<script|@import|url\(|(?i:\bnan\b|\binf\b)")
+        names = ["here", "seed-7", "seed-8"]
+        overview, differ, classes, pairs = page.tables
+        right = [self.logits(file)[1] for file in files]
+        self.assertEqual([row[0] for row in overview[1:]], names)
+        for row, r in zip(overview[1:], right):
+            p = sum(r) / 200
+            self.assertEqual(row[1], f"{100 * p:.2f} ± {100 * (p * (1 - p) / 200) ** 0.5:.2f} %")
+            self.assertIn(row[1], done.stdout)
+        self.assertEqual({row[0]: row[1:] for row in differ[1:]},
+                         {"training.seed": ["42", "7", "8"], "training.optimizer": ['"adam"', '"adam"', '"sgd"']})
+        labels = self.logits(files[0])[0]
+        for c, row in enumerate(classes[1:]):
+            of = [i for i in range(200) if labels[i] == c]
+            self.assertEqual(row[1:], [f"{100 * sum(r[i] for i in of) / len(of):.2f} %" for r in right])
+        for row, (i, j) in zip(pairs[1:], ((0, 1), (0, 2), (1, 2)), strict=True):
+            b, c = sum(x and not y for x, y in zip(right[i], right[j])), sum(y and not x for x, y in zip(right[i], right[j]))
+            chance = min(1, 2 * sum(math.comb(b + c, k) for k in range(min(b, c) + 1)) / 2 ** (b + c))
+            self.assertEqual(row[2:4], [str(b), str(c)])
+            self.assertEqual(row[4], "below 0.0001" if chance < 0.0001 else f"{chance:.4f}")
+        mixed = sum(0 < r0 + r1 + r2 < 3 for r0, r1, r2 in zip(*right))
+        self.assertRegex(text, rf"<p>{mixed} test images? (is|are) named rightly by some")
+        self.assertEqual(len(page.images), min(24, mixed))
+        self.shows(os.path.join(self.folder, "all.html"), "0072b2", "d55e00", "009e73")
+
+        # Weights that are not the best epoch's are said to be another's.
+        self.assertEqual(self.evaluate("--checkpoint", "seed-8/checkpoints/mlp_digits_epoch_1.safetensors", "--report", "one.html").returncode, 0)
+        with open(os.path.join(self.folder, "one.html"), encoding="utf-8") as f:
+            self.assertIn("the weights that were tested are those of epoch 1.", f.read())
+
+        for options, code, what in ((["--logits", "l"], 2, "--logits: takes one checkpoint; got 2"), (["--report", "no/r.html"], 6, "no/r.html")):
+            done = self.evaluate("--checkpoint", *files[:2], *options)
+            self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+            self.assertIn(what, done.stderr)
+        done = subprocess.run([TRAIN, "--config", "c.toml", "--output-dir", "more", "--quiet", "--set", "dataset.size=1300", "--set", "training.num_epochs=1"],
+                              capture_output=True, text=True, env=ENV, cwd=self.folder, timeout=100)
+        done = self.evaluate("--checkpoint", files[0], "more/checkpoints/mlp_digits_best.safetensors")
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertIn("is of digits of another size", done.stderr)
+
+    def shows(self, page, *colors):
+        """A browser, where there is one, draws something of each color."""
+        if not BROWSER:
+            return
+        shot = page + ".png"
         done = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={self.folder}/browser",
-                               "--window-size=1120,2600", f"--screenshot={shot}", "file://" + self.file], capture_output=True, text=True, timeout=100)
+                               "--window-size=1120,2600", f"--screenshot={shot}", "file://" + page], capture_output=True, text=True, timeout=100)
         self.assertTrue(os.path.exists(shot), done.stderr[-2000:])
         image = Image(shot)
-        for color in ("0072b2", "d55e00"):
+        for color in colors:
             self.assertGreater(sum(image.count(bytes.fromhex(color), y) for y in range(image.height)), 100, "a curve is missing")
+
+    @unittest.skipUnless(BROWSER, "no browser")
+    def test_in_a_browser(self):
+        self.shows(self.file, "0072b2", "d55e00")
 
 
 if __name__ == "__main__":
