@@ -46,7 +46,9 @@ int diagnose(const Arguments& a) {
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
     const auto model = experiment::make_model(config, a.setting);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
-    const dla::Diagnosis d = dla::diagnose(*model, data.train, dla::fit_options(config, data));
+    const dla::FitOptions options = dla::fit_options(config, data);
+    dla::prepare_model(config, *model, data.train, *options.split);
+    const dla::Diagnosis d = dla::diagnose(*model, data.train, options);
     std::printf("%s", d.text().c_str());
     if (!d.rates.empty()) {
         if (!a.setting.output_dir.empty()) dla::make_folder(a.setting.output_dir, "the folder for the plot");
@@ -79,6 +81,7 @@ int train(const Arguments& a) {
     auto model = experiment::make_model(config, a.setting);
     const dla::DatasetPair data = experiment::load_data(config, a.setting);
     dla::FitOptions options = dla::fit_options(config, data);
+    dla::prepare_model(config, *model, data.train, *options.split);
     options.stats = a.stats;
     options.quiet = a.setting.quiet;
     if (!a.setting.quiet)

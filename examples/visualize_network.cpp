@@ -79,7 +79,7 @@ int visualize(const Arguments& a) {
     if (!a.svg.empty()) dla::write_file(a.svg, dla::to_svg(*model, picture));
 
     const dla::CrossEntropy loss{.label_smoothing = config.training.label_smoothing};
-    dla::Optimizer optimizer = dla::make_optimizer(config.training);
+    dla::Optimizer optimizer = dla::make_optimizer(config);
     // A batch that is not the configuration's may be too small for its parts.
     const int parts = batch >= 2 * config.training.micro_batches ? static_cast<int>(config.training.micro_batches) : 1;
     const dla::SummaryOptions shown{.batch = batch, .collapse = !a.full, .micro_batches = parts, .optimizer_slots = optimizer.slot_count()};

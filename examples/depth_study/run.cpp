@@ -123,9 +123,10 @@ dla::ModelConfig model_of(const StudyOptions& o, int depth, bool residual) {
 int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Progress& progress) {
     const auto began = dla::Progress::Clock::now();
     const dla::Seed seed{e.seed};
-    auto model = experiment::make_model(model_of(o, e.depth, e.residual), seed, o.setting);
-    e.parameters = model->index().parameter_count();
     dla::ExperimentConfig config = o.base;
+    config.model = model_of(o, e.depth, e.residual);
+    auto model = experiment::make_model(config.model, seed, o.setting);
+    e.parameters = model->index().parameter_count();
     config.training.seed = static_cast<std::int64_t>(e.seed);
     dla::FitOptions options = dla::fit_options(config, data);
     Recorder recorder(e, progress);

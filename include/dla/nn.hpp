@@ -29,6 +29,7 @@
 
 #include <dla/optim/adam.hpp>
 #include <dla/optim/make_optimizer.hpp>
+#include <dla/optim/muon.hpp>
 #include <dla/optim/schedule.hpp>
 #include <dla/optim/sgd.hpp>
 

@@ -17,3 +17,4 @@
 #include <dla/train/signals.hpp>
 #include <dla/train/trainer.hpp>
 #include <dla/train/weights.hpp>
+#include <dla/train/whitening.hpp>

@@ -282,7 +282,7 @@ TEST_CASE("optimizers and the decision about a step") {
     for (const index_t n : {1, 257, 5000}) {
         const Floats value = reals(1, n), grad = reals(2, n), m = reals(3, n), v2 = Floats(value.size(), 0.3f);
         for (int variant = 0; variant < 8; ++variant)
-            compare({value, grad, m, v2, value, m}, 3, [&](const auto& p, auto& v) {
+            compare({value, grad, m, v2, value, m, grad}, 3, [&](const auto& p, auto& v) {
                 StepReport report;
                 report.applied = variant == 3 ? 0 : 1;
                 AdamScalars settings{.learning_rate = 0.01, .weight_decay = variant & 1 ? 0.1 : 0, .decoupled = (variant & 2) != 0}, scalars;
@@ -298,6 +298,14 @@ TEST_CASE("optimizers and the decision about a step") {
                 adam_step(p, n, &scalars, v[0].data(), v[1].data(), v[2].data(), v[3].data());
                 begin_sgd_step(p, &of_sgd, &report, &of_sgd_steps, &sgd);
                 sgd_step(p, n, &sgd, v[4].data(), v[1].data(), variant & 1 ? v[5].data() : nullptr);
+                MuonScalars of_muon{.learning_rate = 0.1, .factor = 3, .weight_decay = variant & 1 ? 0.1 : 0, .nesterov = (variant & 2) != 0}, muon;
+                std::int64_t of_muon_steps = 5;
+                begin_muon_step(p, &of_muon, &report, &of_muon_steps, &muon);
+                CHECK(of_muon_steps == (variant == 3 ? 5 : 6));
+                muon_direction(p, n, &muon, v[1].data(), v[5].data(), v[6].data());
+                const double norm_squares = variant & 4 ? 100 : 1e-20;
+                divide_by_norm(p, n, &norm_squares, 1e-7, v[6].data());
+                muon_update(p, n, &muon, v[6].data(), v[4].data());
                 const double squares = 4;
                 clip_scale(p, n, &squares, variant & 1 ? 0.5 : 5, v[1].data());
             });

@@ -745,6 +745,41 @@ def loss_soft_map():
     f.write()
 
 
-for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten, loss_map, loss_soft_map):
+def orthogonalized(d, steps, eps=1e-7):
+    """torch.optim.Muon's iteration, without its rounding to bf16."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = d.T if d.size(0) > d.size(1) else d
+    x = x / x.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if d.size(0) > d.size(1) else x
+
+
+def muon():
+    f = File("muon")
+    for shape, options in itertools.product(((3, 5), (7, 2), (4, 4), (1, 6), (5, 2, 3, 3)),
+                                            (dict(), dict(weight_decay=0.5), dict(nesterov=False, momentum=0.5), dict(factor="match_rms_adamw", ns_steps=3), dict(ns_steps=0, learning_rate=0.01))):
+        o = dict(learning_rate=0.1, momentum=0.95, weight_decay=0.0, nesterov=True, factor="original", ns_steps=5)
+        o.update(options)
+        p, v = grid(*shape), torch.zeros(shape).double()
+        values, grads = [p.clone()], []
+        for _ in range(6):
+            g = grid(*shape)
+            v = v + (1 - o["momentum"]) * (g - v)
+            d = g + o["momentum"] * (v - g) if o["nesterov"] else v
+            matrix = d.reshape(shape[0], -1)
+            update = orthogonalized(matrix, o["ns_steps"]).reshape(shape)
+            rows, columns = matrix.shape
+            factor = max(1, rows / columns) ** 0.5 if o["factor"] == "original" else 0.2 * max(rows, columns) ** 0.5
+            p = p * (1 - o["learning_rate"] * o["weight_decay"]) - o["learning_rate"] * factor * update
+            grads.append(g)
+            values.append(p.clone())
+        label = " ".join(f"{k}{v}" for k, v in options.items())
+        f.case(f"{'x'.join(map(str, shape))} {label or 'defaults'}", o, dict(grads=torch.stack(grads), values=torch.stack(values)))
+    f.write()
+
+
+for make in (conv2d, linear, batch_norm, layer_norm, max_pool, avg_pool, activation, softmax, loss, optimizer, muon, scheduler, clip, network, conv_transpose2d, branches, element_loss, upsample, group_norm, adaptive_pool, pad, rectifier, log_softmax, prelu, layers, unflatten, loss_map, loss_soft_map):
     if len(sys.argv) < 2 or make.__name__ in sys.argv[1:]:
         make()

@@ -85,6 +85,34 @@ TEST_CASE("cpu optimizers: PyTorch's anchors") {
     CHECK(adam({.learning_rate = .1, .weight_decay = .1, .decoupled = true}) == doctest::Approx(.6729946676854355).epsilon(1e-6));
 }
 
+TEST_CASE("cpu muon: the steps around the orthogonalisation against the reference") {
+    for (const index_t n : sizes)
+        for (const bool nesterov : {false, true})
+            for (const bool skip : {false, true}) {
+                CAPTURE(n);
+                MuonScalars s{.learning_rate = 0.1, .factor = 1.5, .momentum = 0.9, .weight_decay = 0.2, .nesterov = nesterov, .skip = skip};
+                const Floats grad = reals(2, n), before = reals(1, n);
+                Floats value = before, expected = value, velocity = reals(3, n), expected_velocity = velocity, direction = poisoned(n), d = direction;
+                muon_direction(Reference<float>{}, n, &s, grad.data(), expected_velocity.data(), d.data());
+                muon_direction(cpu(), n, &s, grad.data(), velocity.data(), direction.data());
+                CHECK(distance(velocity, expected_velocity) <= 2e-7);
+                CHECK(distance(direction, d) <= 2e-7);  // stays poisoned when skipped
+                const Floats along = reals(4, n);
+                muon_update(Reference<float>{}, n, &s, along.data(), expected.data());
+                muon_update(cpu(), n, &s, along.data(), value.data());
+                CHECK(distance(value, expected) <= 2e-7);
+                if (skip) CHECK(same_bits(value, before));
+            }
+    for (const index_t n : sizes)
+        for (const double squares : {4.0, 1e-20, 0.0}) {
+            Floats x = reals(1, n), expected = x;
+            divide_by_norm(Reference<float>{}, n, &squares, 1e-7, expected.data());
+            divide_by_norm(cpu(), n, &squares, 1e-7, x.data());
+            CHECK(same_bits(x, expected));
+            if (n > 1) CHECK(x[1] == reals(1, n)[1] * static_cast<float>(squares == 4 ? 0.5 : 1e7));
+        }
+}
+
 TEST_CASE("cpu clip: scales above the limit only") {
     for (const index_t n : sizes) {
         const Floats x = reals(1, n);
@@ -107,11 +135,15 @@ TEST_CASE("cpu optimizers: a value has the same bits wherever it stands and howe
     const Floats grad = reals(2, n);
     SgdScalars sgd{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.01};
     const AdamScalars adam{.learning_rate = 0.1, .correction1 = 0.1, .correction2 = 0.001};
+    const MuonScalars muon{.learning_rate = 0.1, .factor = 0.3, .weight_decay = 0.1};
     const auto run = [&](const Cpu<float>& p, index_t first, index_t count) {
         Floats value = reals(1, n), velocity = reals(3, n), m = velocity, v(value.size(), 0.5f);
         const auto at = static_cast<std::size_t>(first);
         sgd_step(p, count, &sgd, &value[at], &grad[at], &velocity[at]);
         adam_step(p, count, &adam, &value[at], &grad[at], &m[at], &v[at]);
+        Floats direction(value.size());
+        muon_direction(p, count, &muon, &grad[at], &velocity[at], &direction[at]);
+        muon_update(p, count, &muon, &direction[at], &value[at]);
         return value;
     };
     check_threads([&](const Cpu<float>& p) { return run(p, 0, n); });

@@ -104,6 +104,20 @@ struct Cpu : Reference<T> {
     bool strict = false;  ///< each convolution as one sum of products, without transforms: smaller roundings, up to three times as slow
 };
 
+/// The policy that computes with the masters of another one, whose products read weights of fewer digits.
+template <class T>
+Reference<typename Precision<T>::master> policy_of_masters(const Reference<T>&) {
+    return {};
+}
+/// Likewise, on as many threads.
+template <class T>
+Cpu<typename Precision<T>::master> policy_of_masters(const Cpu<T>& p) {
+    Cpu<typename Precision<T>::master> masters;
+    masters.threads = p.threads;
+    masters.strict = p.strict;
+    return masters;
+}
+
 }  // namespace DLA_ABI_TAG
 
 /// A batch in the policy's memory, for writing.

@@ -90,6 +90,15 @@ inline std::vector<ConfigProblem> contradictions(const ExperimentConfig& c) {
                                                                 ", got " + std::to_string(c.model.layer_sizes.back()));
         if (c.training.batch_size == 1)
             add({"training.batch_size", "model.name"}, "batch normalisation of an mlp needs more than one image a step; expected at least 2, got 1");
+    } else if (c.model.name == "whitened_cnn") {
+        if (c.model.residual) add({"model.residual", "model.name"}, "a whitened_cnn has no residual blocks; expected false");
+        const auto side = static_cast<std::uint64_t>(std::min(c.model.input_shape[1], c.model.input_shape[2])) - 1;
+        if (const auto halvings = static_cast<std::size_t>(std::bit_width(side)) - (side > 0 ? 1 : 0); c.model.filters.size() > halvings)
+            add({"model.filters", "model.input_shape"}, "the image is halved in each group and vanishes; expected at most " + std::to_string(halvings) +
+                                                            " values, got " + std::to_string(c.model.filters.size()));
+        else if (c.training.batch_size == 1 && side >> c.model.filters.size() == 1)
+            add({"training.batch_size", "model.filters"},
+                "the last group sees one pixel of each image, and batch normalisation needs two values of a channel; expected at least 2, got 1");
     } else {
         const std::size_t blocks = c.model.filters.size() - (c.model.residual ? 1 : 0);
         const auto side = static_cast<std::uint64_t>(std::min(c.model.input_shape[1], c.model.input_shape[2]));

@@ -29,7 +29,8 @@ struct ConfigKey {
     std::size_t min_count = 1, max_count = 1;  ///< of an array
     std::string_view mlp_default = "";         ///< where model.name = "mlp"
     std::string_view gray_default = "";        ///< where the images are 28 x 28 x 1 (every data set but cifar10)
-    std::string_view only_for = "";            ///< "cnn", "mlp" (model.name) or "digits" (dataset.name): an error elsewhere
+    std::string_view whitened_default = "";    ///< where model.name = "whitened_cnn"
+    std::string_view only_for = "";            ///< names (model.name or dataset.name) as `a|b`: an error elsewhere
     bool changes_result = true;                ///< false: where files go and how often they are written
     bool written_always = true;                ///< false: left out while it has its default, so that checkpoints of before it was there still fit
 };
@@ -50,15 +51,18 @@ inline std::span<const ConfigKey> config_keys() {
     // clang-format off
     static const ConfigKey keys[] = {
         {.table = "model", .key = "name", .field = [](C& c) -> F { return &c.model.name; }, .default_value = "\"cnn\"",
-         .meaning = "Family of the network: convolutional, or fully connected.", .choices = "cnn|mlp"},
+         .meaning = "Family of the network: convolutional, fully connected, or convolutional for few epochs, behind a first layer that whitens the images and "
+                    "is not trained.",
+         .choices = "cnn|mlp|whitened_cnn"},
         {.table = "model", .key = "input_shape", .field = [](C& c) -> F { return &c.model.input_shape; }, .default_value = "[3, 32, 32]",
          .meaning = "Shape of one image as [channels, height, width]; it must be the data set's.", .low = 1, .high = 65536, .min_count = 3, .max_count = 3,
          .gray_default = "[1, 28, 28]"},
         {.table = "model", .key = "num_classes", .field = [](C& c) -> F { return &c.model.num_classes; }, .default_value = "10",
          .meaning = "Number of classes; it must be the data set's.", .low = 2, .high = 65536},
         {.table = "model", .key = "filters", .field = [](C& c) -> F { return &c.model.filters; }, .default_value = "[32, 64, 128, 256]",
-         .meaning = "Output channels of the convolution blocks, first to last; the image is halved after every second block.", .low = 1, .high = 65536,
-         .min_count = 1, .max_count = 1024, .gray_default = "[16, 32, 64, 128]", .only_for = "cnn"},
+         .meaning = "Output channels of the convolution blocks, first to last; the image is halved after every second block (whitened_cnn: in each).",
+         .low = 1, .high = 65536, .min_count = 1, .max_count = 1024, .gray_default = "[16, 32, 64, 128]", .whitened_default = "[64, 256, 256]",
+         .only_for = "cnn|whitened_cnn"},
         {.table = "model", .key = "layer_sizes", .field = [](C& c) -> F { return &c.model.layer_sizes; }, .default_value = "[512, 256, 128, 10]",
          .meaning = "Widths of the fully connected layers, first to last; the last is num_classes.", .low = 1, .high = 65536, .min_count = 1,
          .max_count = 1024, .gray_default = "[128, 64, 32, 32, 10]", .only_for = "mlp"},
@@ -70,7 +74,7 @@ inline std::span<const ConfigKey> config_keys() {
         {.table = "model", .key = "residual", .field = [](C& c) -> F { return &c.model.residual; }, .default_value = "false",
          .meaning = "Build the network from residual blocks."},
         {.table = "model", .key = "strict", .field = [](C& c) -> F { return &c.model.strict; }, .default_value = "false",
-         .meaning = "Compute each convolution as one sum of products: smaller roundings, and up to three times as slow.", .only_for = "cnn",
+         .meaning = "Compute each convolution as one sum of products: smaller roundings, and up to three times as slow.", .only_for = "cnn|whitened_cnn",
          .written_always = false},
 
         {.table = "training", .key = "learning_rate", .field = [](C& c) -> F { return &c.training.learning_rate; }, .default_value = "0.001",
@@ -80,15 +84,17 @@ inline std::span<const ConfigKey> config_keys() {
         {.table = "training", .key = "num_epochs", .field = [](C& c) -> F { return &c.training.num_epochs; }, .default_value = "50",
          .meaning = "Passes over the training images, at most.", .low = 1, .high = million, .mlp_default = "20"},
         {.table = "training", .key = "weight_decay", .field = [](C& c) -> F { return &c.training.weight_decay; }, .default_value = "0.0001",
-         .meaning = "Weight decay: added to the gradient (adam, sgd) or applied to the weights (adamw).", .low = 0, .high = 1},
+         .meaning = "Weight decay: added to the gradient (adam, sgd) or applied to the weights (adamw, muon).", .low = 0, .high = 1},
         {.table = "training", .key = "decay_bias_and_norm", .field = [](C& c) -> F { return &c.training.decay_bias_and_norm; }, .default_value = "true",
          .meaning = "Decay biases and normalisation parameters too, as PyTorch does."},
         {.table = "training", .key = "optimizer", .field = [](C& c) -> F { return &c.training.optimizer; }, .default_value = "\"adam\"",
-         .meaning = "Optimizer.", .choices = "adam|adamw|sgd"},
+         .meaning = "Optimizer. muon orthogonalises the steps of all weights but the last layer's, which like biases and normalisation are adamw's; its rate "
+                    "and decay are as adamw's.",
+         .choices = "adam|adamw|sgd|muon"},
         {.table = "training", .key = "momentum", .field = [](C& c) -> F { return &c.training.momentum; }, .default_value = "0.9",
-         .meaning = "Momentum of sgd; the others do not read it.", .low = 0, .high = 1, .open_high = true},
+         .meaning = "Momentum of sgd and muon; the others do not read it. one_cycle sets that of sgd itself.", .low = 0, .high = 1, .open_high = true},
         {.table = "training", .key = "nesterov", .field = [](C& c) -> F { return &c.training.nesterov; }, .default_value = "false",
-         .meaning = "Nesterov's momentum; of sgd with a momentum alone.", .written_always = false},
+         .meaning = "Nesterov's momentum; of sgd with a momentum alone (muon always has it).", .written_always = false},
         {.table = "training", .key = "scheduler", .field = [](C& c) -> F { return &c.training.scheduler; }, .default_value = "\"reduce_lr\"",
          .meaning = "Learning-rate schedule: reduce_lr lowers it when the validation loss stands still, cosine and one_cycle follow a curve over num_epochs.",
          .choices = "reduce_lr|cosine|one_cycle|none"},
@@ -174,13 +180,28 @@ inline const ConfigKey* find_config_key(std::string_view table, std::string_view
 /// The key's default, as TOML, in an experiment with this model and this data set.
 inline std::string_view default_of(const ConfigKey& k, std::string_view model_name, std::string_view dataset_name) {
     if (!k.mlp_default.empty() && model_name == "mlp") return k.mlp_default;
+    if (!k.whitened_default.empty() && model_name == "whitened_cnn") return k.whitened_default;
     if (!k.gray_default.empty() && dataset_name != "cifar10") return k.gray_default;
     return k.default_value;
 }
 
 /// Whether the key means anything there.
 inline bool applies(const ConfigKey& k, std::string_view model_name, std::string_view dataset_name) {
-    return k.only_for.empty() || k.only_for == model_name || k.only_for == dataset_name;
+    if (k.only_for.empty()) return true;
+    for (std::string_view rest = k.only_for;;) {
+        const auto bar = std::min(rest.find('|'), rest.size());
+        const std::string_view name = rest.substr(0, bar);
+        if (name == model_name || name == dataset_name) return true;
+        if (bar == rest.size()) return false;
+        rest.remove_prefix(bar + 1);
+    }
+}
+
+/// Where the key means something: `cnn`, `cnn and whitened_cnn`; empty: everywhere. `mark` stands around each name.
+inline std::string only_for(const ConfigKey& k, std::string_view mark = "") {
+    std::string text(k.only_for.empty() ? "" : mark);
+    for (const char c : k.only_for) text += c == '|' ? std::string(mark) + " and " + std::string(mark) : std::string(1, c);
+    return text + std::string(k.only_for.empty() ? "" : mark);
 }
 
 /// The shortest TOML float that reads back to the same bits: `0.001`, `1e-06`, `1.0`.
@@ -222,6 +243,7 @@ inline std::string range_of(const ConfigKey& k) {
 inline std::string default_text(const ConfigKey& k) {
     std::string text(k.default_value), others;
     if (!k.mlp_default.empty()) others += "mlp: " + std::string(k.mlp_default);
+    if (!k.whitened_default.empty()) others += (others.empty() ? "whitened_cnn: " : "; whitened_cnn: ") + std::string(k.whitened_default);
     if (!k.gray_default.empty()) others += (others.empty() ? "28 x 28 images: " : "; 28 x 28 images: ") + std::string(k.gray_default);
     return others.empty() ? text : text + " (" + others + ")";
 }
@@ -233,7 +255,7 @@ inline std::string config_help() {
         if (table != k.table) text += (table.empty() ? "[" : "\n[") + std::string(k.table) + "]\n";
         table = k.table;
         text += "  " + std::string(k.key) + ": " + std::string(type_of(k)) + ", " + range_of(k) + ", default " + default_text(k) +
-                (k.only_for.empty() ? "" : ", only for " + std::string(k.only_for)) + "\n      " + std::string(k.meaning) + "\n";
+                (k.only_for.empty() ? "" : ", only for " + only_for(k)) + "\n      " + std::string(k.meaning) + "\n";
     }
     return text;
 }
@@ -256,8 +278,9 @@ inline std::string config_reference() {
         table = k.table;
         text += "| `" + std::string(k.key) + "` | " + std::string(type_of(k)) + " | " + cell(range_of(k)) + " | `" + std::string(k.default_value) + "`";
         if (!k.mlp_default.empty()) text += "; mlp: `" + std::string(k.mlp_default) + "`";
+        if (!k.whitened_default.empty()) text += "; whitened_cnn: `" + std::string(k.whitened_default) + "`";
         if (!k.gray_default.empty()) text += "; 28 x 28 images: `" + std::string(k.gray_default) + "`";
-        text += " | " + std::string(k.meaning) + (k.only_for.empty() ? "" : " Only for `" + std::string(k.only_for) + "`.") + " |\n";
+        text += " | " + std::string(k.meaning) + (k.only_for.empty() ? "" : " Only for " + only_for(k, "`") + ".") + " |\n";
     }
     return text;
 }

@@ -169,7 +169,7 @@ public:
         for (const auto& [name, found] : found_) {
             if (found.key->key == "name") continue;
             if (model_known && dataset_known && !applies(*found.key, config.model.name, config.dataset.name))
-                add(found.place, name + " is only for " + std::string(found.key->only_for) + ", and this is " +
+                add(found.place, name + " is only for " + only_for(*found.key) + ", and this is " +
                                      (found.key->table == "model" ? config.model.name : config.dataset.name) + "; remove it");
             else
                 set(name, config);
@@ -276,7 +276,7 @@ inline ExperimentConfig load_config(const std::string& path, std::span<const std
     return parse_config({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, overrides);
 }
 
-/// The defaults of a model (cnn, mlp) on a data set.
+/// The defaults of a model (cnn, mlp, whitened_cnn) on a data set.
 inline ExperimentConfig default_config(const std::string& model_name = "cnn", const std::string& dataset_name = "cifar10") {
     const std::string names[] = {"model.name=\"" + model_name + "\"", "dataset.name=\"" + dataset_name + "\""};
     return parse_config("", "defaults", names);

@@ -6,6 +6,7 @@
 #include <dla/data/load.hpp>
 #include <dla/optim/make_optimizer.hpp>
 #include <dla/train/fit.hpp>
+#include <dla/train/whitening.hpp>
 #include <dla/zoo/make_model.hpp>
 
 #include <algorithm>
@@ -37,10 +38,24 @@ inline DatasetPair load_data(const ExperimentConfig& config, const std::string& 
 }
 }  // namespace DLA_ZLIB_TAG
 
+/// What a network gets from its data before it is trained, those samples alone that it is trained on: the first layer of a whitened_cnn whitens them, and is
+/// frozen. To be called before `fit`, also one that resumes.
+inline void prepare_model(const ExperimentConfig& config, AnyModel& model, const Dataset& data, const Split& split) {
+    if (config.model.name != "whitened_cnn") return;
+    whiten_first_convolution(model, data, split.train);
+    model.freeze("0.weight");
+}
+
 /// The optimizer of a configuration.
-inline Optimizer make_optimizer(const TrainingConfig& c) {
+inline Optimizer make_optimizer(const ExperimentConfig& config) {
+    const TrainingConfig& c = config.training;
     OptimizerOptions options{.learning_rate = c.learning_rate, .weight_decay = c.weight_decay, .decay_bias_and_norm = c.decay_bias_and_norm};
     if (c.optimizer == "sgd") options.momentum = c.momentum, options.nesterov = c.nesterov;
+    if (c.optimizer == "muon") {
+        options.momentum = c.momentum;
+        options.factor = MuonFactor::match_rms_adamw;
+        options.adamw = {head_weight(config.model)};
+    }
     return make_optimizer(c.optimizer, options);
 }
 
@@ -57,10 +72,11 @@ inline FitOptions fit_options(const ExperimentConfig& config, const DatasetPair&
     o.epochs = static_cast<int>(c.num_epochs);
     o.batch_size = c.batch_size;
     o.loss = CrossEntropy{.label_smoothing = c.label_smoothing};
-    o.optimizer = make_optimizer(c);
+    o.optimizer = make_optimizer(config);
     if (c.scheduler == "reduce_lr") o.schedule = ReduceOnPlateau({.factor = c.lr_factor, .patience = c.lr_patience, .min_learning_rate = c.min_lr});
     if (c.scheduler == "cosine") o.schedule = CosineOptions{};
-    if (c.scheduler == "one_cycle") o.schedule = OneCycleOptions{.cycle_momentum = c.optimizer != "sgd" || c.momentum > 0};
+    const bool cycles = c.optimizer != "muon" && (c.optimizer != "sgd" || c.momentum > 0);
+    if (c.scheduler == "one_cycle") o.schedule = OneCycleOptions{.cycle_momentum = cycles};
     o.seed = Seed{static_cast<std::uint64_t>(c.seed)};
     o.split = random_split(data.train.size(), config.dataset.val_size, o.seed);
     if (c.warmup_epochs > 0) {

@@ -18,6 +18,11 @@ inline std::uint64_t least_bytes(const ModelConfig& m) {
     const auto product = [](std::int64_t a, std::int64_t b) { return 4 * static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b); };
     const auto& sizes = m.name == "mlp" ? m.layer_sizes : m.filters;
     const std::int64_t window = m.name == "mlp" ? 1 : m.kernel_size * m.kernel_size;
+    if (m.name == "whitened_cnn") {
+        std::uint64_t bytes = product(8 * m.input_shape[0] * 9, sizes[0]);
+        for (std::size_t i = 0; i < sizes.size(); ++i) bytes += product(sizes[i] * 9, sizes[i]) + (i > 0 ? product(sizes[i - 1] * 9, sizes[i]) : 0);
+        return bytes;
+    }
     std::uint64_t bytes = product(m.input_shape[0] * (m.name == "mlp" ? m.input_shape[1] * m.input_shape[2] : window), sizes[0]);
     for (std::size_t i = 0; i + 1 < sizes.size(); ++i) bytes += product(sizes[i] * window, sizes[i + 1]);
     return bytes;

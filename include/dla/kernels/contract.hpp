@@ -232,15 +232,21 @@ concept ElementLossKernel = requires(const P& p, Scratch<P> scratch, const Eleme
 };
 
 // optim.hpp; the numbers of a step live in the policy's memory, so that a captured graph can be replayed with new ones
-/// Steps of the optimizers, and clipping.
+/// Steps of the optimizers, and clipping. Muon (optim/orthogonalize.hpp) multiplies masters: where `gemm` takes other types, `policy_of_masters(p)` gives a
+/// policy that takes them and has these kernels.
 template <class P>
 concept OptimizerKernels = requires(const P& p, index_t n, PtrOf<P, const SgdScalars> sgd, PtrOf<P, const AdamScalars> adam, PtrOf<P, const double> squares,
                                     double max_norm, ConstMasterPtr<P> grad, MasterPtr<P> value, MasterPtr<P> slot, PtrOf<P, const StepReport> report,
-                                    PtrOf<P, std::int64_t> steps, PtrOf<P, SgdScalars> sgd_out, PtrOf<P, AdamScalars> adam_out) {
+                                    PtrOf<P, std::int64_t> steps, PtrOf<P, SgdScalars> sgd_out, PtrOf<P, AdamScalars> adam_out,
+                                    PtrOf<P, const MuonScalars> muon, PtrOf<P, MuonScalars> muon_out) {
     begin_sgd_step(p, sgd, report, steps, sgd_out);     // *sgd_out = *sgd for the next step, or to be skipped if *report (or null) says so
     begin_adam_step(p, adam, report, steps, adam_out);  // likewise
+    begin_muon_step(p, muon, report, steps, muon_out);  // likewise
     sgd_step(p, n, sgd, value, grad, slot);             // slot: velocity, or null without momentum
     adam_step(p, n, adam, value, grad, slot, slot);     // slots: first and second moment
+    muon_direction(p, n, muon, grad, slot, value);      // slot: velocity, moved towards grad; value: what is to be orthogonalised
+    divide_by_norm(p, n, squares, max_norm, value);     // value /= max(sqrt(*squares), max_norm)
+    muon_update(p, n, muon, grad, value);               // value decays and moves along grad, an orthogonalised direction
     clip_scale(p, n, squares, max_norm, value);         // value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); unchanged if that is not finite
 };
 

@@ -177,6 +177,15 @@ struct AdamScalars {
     bool operator==(const AdamScalars&) const = default;
 };
 
+/// Numbers of one Muon step of a matrix (torch.optim.Muon): v += (1 - momentum) (g - v); d = nesterov ? g + momentum (v - g) : v;
+/// p *= 1 - learning_rate weight_decay; p -= learning_rate factor O, with O what `orthogonalize` makes of d.
+struct MuonScalars {
+    double learning_rate = 0, factor = 1, momentum = 0.95, weight_decay = 0;
+    bool nesterov = true;
+    bool skip = false;  ///< the step was refused: change nothing
+    bool operator==(const MuonScalars&) const = default;
+};
+
 /// Bytes that optimizers take of a policy's memory for a model: moments and velocities, and what their kernels are told.
 struct OptimizerBytes {
     static constexpr index_t settings = 128, control_of_run = 2 * settings + 64;  ///< for each run of parameters treated alike

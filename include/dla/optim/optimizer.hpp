@@ -20,33 +20,42 @@ struct ParamGroup {
     std::optional<double> learning_rate = {}, weight_decay = {};
 };
 
-/// An optimizer of any kind; `Sgd`, `Adam` and `AdamW` are made with their own options, `make_optimizer` makes one by name.
+/// How far Muon goes along the orthogonalised direction of a [rows, columns] matrix, times the learning rate (torch.optim.Muon's adjust_lr_fn).
+enum class MuonFactor {
+    original,         ///< sqrt(max(1, rows / columns)) (Jordan 2024)
+    match_rms_adamw,  ///< 0.2 sqrt(max(rows, columns)): steps as large as AdamW's, so that its rate and decay serve both (Liu et al. 2025)
+};
+
+/// An optimizer of any kind; `Sgd`, `Adam`, `AdamW` and `Muon` are made with their own options, `make_optimizer` makes one by name.
 /// It steps the parameters of one model: all that are trainable, or, when it has groups, those that match one (the first that does). What it remembers of
 /// them is its own, so several optimizers may share a model; each parameter's number of steps is counted apart, also through freezing and freeing. A copy
 /// has a copy of that memory.
 class Optimizer {
 public:
-    enum class Rule { sgd, adam, adamw };
+    enum class Rule { sgd, adam, adamw, muon };
 
-    const char* name() const { return rule_ == Rule::sgd ? "sgd" : rule_ == Rule::adam ? "adam" : "adamw"; }
+    const char* name() const {
+        static constexpr const char* names[] = {"sgd", "adam", "adamw", "muon"};
+        return names[static_cast<int>(rule_)];
+    }
     Rule rule() const { return rule_; }
 
     double learning_rate() const { return learning_rate_; }
     /// Throws Error(usage) for a rate that is negative or not finite.
     void set_learning_rate(double rate);
-    /// Momentum of sgd, beta1 of the others.
-    double momentum() const { return rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1; }
+    /// Momentum of sgd and of muon's matrices, beta1 of the others.
+    double momentum() const { return rule_ == Rule::sgd ? sgd_.momentum : rule_ == Rule::muon ? muon_.momentum : adam_.beta1; }
     /// Throws Error(usage) outside [0, 1), and for sgd when momentum would be switched on or off, because its velocity would be stale.
     void set_momentum(double momentum);
     double weight_decay() const { return weight_decay_; }
     bool decay_bias_and_norm() const { return decay_bias_and_norm_; }
-    bool nesterov() const { return sgd_.nesterov; }
+    bool nesterov() const { return rule_ == Rule::muon ? muon_.nesterov : sgd_.nesterov; }
     const std::vector<ParamGroup>& groups() const { return groups_; }
 
     /// All of its numbers as text, equal for equal ones.
     std::string settings() const;
 
-    /// Numbers remembered for each parameter value, and PyTorch's names for them.
+    /// Numbers remembered for each parameter value, and PyTorch's names for them; muon's matrices keep their momentum_buffer in the first.
     int slot_count() const { return rule_ != Rule::sgd ? 2 : sgd_.momentum > 0 ? 1 : 0; }
     std::span<const char* const> slot_names() const {
         static constexpr const char* of_sgd[] = {"momentum_buffer"};
@@ -72,7 +81,17 @@ public:
         for (std::size_t i = 0; i < memory.segments.size(); ++i) {
             const auto& s = memory.segments[i];
             const auto value = table.values(s.offset), gradient = table.gradients(s.offset);
-            if (rule_ == Rule::sgd) {
+            if (s.rows > 0) {
+                MuonScalars settings = muon_;
+                settings.learning_rate = rate_of(s.group);
+                settings.weight_decay = decay_of(s);
+                settings.factor = muon_factor(s.rows, s.columns);
+                const auto scalars = memory.begin(i, settings, report);
+                const auto& p = detail::master_policy(table.policy);
+                muon_direction(p, s.count, scalars, gradient, memory.slot(0, s.offset), memory.direction());
+                const auto direction = detail::orthogonalize(table.policy, memory.scratch(s), s.rows, s.columns, ns_steps_, muon_eps_, memory.direction());
+                muon_update(p, s.count, scalars, direction, value);
+            } else if (rule_ == Rule::sgd) {
                 SgdScalars settings = sgd_;
                 settings.learning_rate = rate_of(s.group);
                 settings.weight_decay = decay_of(s);
@@ -82,7 +101,7 @@ public:
                 AdamScalars settings = adam_;
                 settings.learning_rate = rate_of(s.group);
                 settings.weight_decay = decay_of(s);
-                settings.decoupled = rule_ == Rule::adamw;
+                settings.decoupled = rule_ != Rule::adam;
                 const auto scalars = memory.begin(i, settings, report);
                 adam_step(table.policy, s.count, scalars, value, gradient, memory.slot(0, s.offset), memory.slot(1, s.offset));
             }
@@ -115,9 +134,15 @@ protected:
     Optimizer(Rule rule, double learning_rate, double weight_decay, bool decay_bias_and_norm, std::vector<ParamGroup> groups);
     SgdScalars sgd_{};
     AdamScalars adam_{};
+    MuonScalars muon_{};  // its matrices; adam_ is what it does to the rest
+    MuonFactor factor_ = MuonFactor::original;
+    int ns_steps_ = 5;
+    double muon_eps_ = 1e-7;
+    std::vector<std::string> no_matrices_ = {};
 
 private:
     double rate_of(int group) const;
+    double muon_factor(index_t rows, index_t columns) const;
     template <class Run>
     double decay_of(const Run& s) const {
         if (!s.decays) return 0;
@@ -130,14 +155,14 @@ private:
             fail(ErrorCode::usage, name(), "this optimizer already steps another model, whose moments it remembers; make one for each model");
         if (!memory_) {
             auto memory = std::make_unique<OptimizerMemory<Table>>(table, slot_count());
-            memory->plan(table, paths(), !decay_bias_and_norm_, steps_);
+            memory->plan(table, choice(), steps_);
             memory_ = std::move(memory);
         }
         auto& memory = static_cast<OptimizerMemory<Table>&>(*memory_);
-        if (memory.version() != table.version()) memory.plan(table, paths(), !decay_bias_and_norm_, steps_);
+        if (memory.version() != table.version()) memory.plan(table, choice(), steps_);
         return memory;
     }
-    std::vector<std::string_view> paths() const;
+    OptimizerChoice choice() const;
 
     Rule rule_;
     double learning_rate_, first_rate_, weight_decay_;

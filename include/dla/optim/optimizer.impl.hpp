@@ -5,6 +5,7 @@
 #include <dla/core/finite.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -21,6 +22,10 @@ DLA_ONCE std::string Optimizer::settings() const {
     };
     const double nesterov = sgd_.nesterov ? 1 : 0, decays_all = decay_bias_and_norm_ ? 1 : 0;
     for (const double v : {learning_rate_, weight_decay_, decays_all, sgd_.momentum, sgd_.dampening, nesterov, adam_.beta1, adam_.beta2, adam_.eps}) add(v);
+    if (rule_ == Rule::muon) {
+        for (const double v : {muon_.momentum, muon_.nesterov ? 1.0 : 0.0, static_cast<double>(factor_), static_cast<double>(ns_steps_), muon_eps_}) add(v);
+        for (const std::string& path : no_matrices_) all += " (" + path + ")";
+    }
     for (const ParamGroup& g : groups_) {
         all += " [" + g.path;
         add(g.learning_rate.value_or(-1));
@@ -54,7 +59,7 @@ DLA_ONCE void Optimizer::set_momentum(double momentum) {
     if (rule_ == Rule::sgd && (sgd_.momentum > 0) != (momentum > 0))
         fail(ErrorCode::usage, "sgd",
              "momentum cannot be switched on or off later; give it a momentum above 0, or schedule the rate alone (cycle_momentum = false)");
-    (rule_ == Rule::sgd ? sgd_.momentum : adam_.beta1) = momentum;
+    (rule_ == Rule::sgd ? sgd_.momentum : rule_ == Rule::muon ? muon_.momentum : adam_.beta1) = momentum;
 }
 
 DLA_ONCE std::int64_t Optimizer::steps() const { return memory_ ? memory_->steps() : *std::max_element(steps_.begin(), steps_.end()); }
@@ -81,9 +86,15 @@ DLA_ONCE double Optimizer::rate_of(int group) const {
     return first_rate_ > 0 && learning_rate_ != first_rate_ ? *own * (learning_rate_ / first_rate_) : *own;
 }
 
-DLA_ONCE std::vector<std::string_view> Optimizer::paths() const {
-    std::vector<std::string_view> all;
-    for (const ParamGroup& g : groups_) all.push_back(g.path);
+DLA_ONCE double Optimizer::muon_factor(index_t rows, index_t columns) const {
+    const auto r = static_cast<double>(rows), c = static_cast<double>(columns);
+    return factor_ == MuonFactor::original ? std::sqrt(std::max(1.0, r / c)) : 0.2 * std::sqrt(std::max(r, c));
+}
+
+DLA_ONCE OptimizerChoice Optimizer::choice() const {
+    OptimizerChoice all{.groups = {}, .by_kind = !decay_bias_and_norm_, .matrices = rule_ == Rule::muon};
+    for (const ParamGroup& g : groups_) all.groups.push_back(g.path);
+    all.no_matrices.assign(no_matrices_.begin(), no_matrices_.end());
     return all;
 }
 

@@ -4,6 +4,7 @@
 
 #include <dla/core/arena.hpp>
 #include <dla/kernels/types.hpp>
+#include <dla/optim/orthogonalize.hpp>
 
 #include <algorithm>
 #include <array>
@@ -20,6 +21,7 @@ struct OptimizerRun {
     int group = -1;  ///< -1: the optimizer has no groups
     bool decays = true;
     std::size_t first = 0, end = 0;  ///< rows of the table
+    index_t rows = 0, columns = 0;   ///< of a matrix that is stepped as one; else 0
 };
 /// What an optimizer steps: its runs, and the values from the first to the last parameter that it may step.
 struct OptimizerPlan {
@@ -32,9 +34,17 @@ struct OptimizerRow {
     bool trainable = true, is_weight = true;
     index_t offset = 0, end = 0;
     std::int64_t steps = 0;
+    index_t rows = 0, columns = 0;  ///< of a matrix that is stepped as one; else 0
 };
-/// Groups the trainable parameters. Throws Error(model) when a group matches none of the rows.
-DLA_ONCE OptimizerPlan plan_optimizer(const std::vector<OptimizerRow>& rows, const std::vector<std::string_view>& groups, bool by_kind);
+/// Which parameters an optimizer steps, and how.
+struct OptimizerChoice {
+    std::vector<std::string_view> groups;            ///< paths; empty: all parameters
+    bool by_kind = false;                            ///< biases and normalisation layers do not decay
+    bool matrices = false;                           ///< weights of two dimensions or more are matrices, stepped as one, [out, all others]
+    std::vector<std::string_view> no_matrices = {};  ///< but not these
+};
+/// Groups the trainable parameters. Throws Error(model) when a group, or what is to be no matrix, matches none of the rows.
+DLA_ONCE OptimizerPlan plan_optimizer(const std::vector<OptimizerRow>& rows, const OptimizerChoice& choice);
 
 /// The part that does not depend on the policy.
 class OptimizerMemoryBase {
@@ -96,16 +106,18 @@ public:
 
     /// Groups the trainable parameters; rows have taken `fresh` steps at first (one number for all, or one for each). Throws Error(model) when a group matches
     /// no parameter of the table.
-    [[gnu::cold]] void plan(const Table& t, const std::vector<std::string_view>& groups, bool by_kind, const std::vector<std::int64_t>& fresh) {
+    [[gnu::cold]] void plan(const Table& t, const OptimizerChoice& choice, const std::vector<std::int64_t>& fresh) {
         std::vector<std::int64_t> steps = !row_steps_.empty()                   ? counted()
                                           : fresh.size() == t.parameters.size() ? fresh
                                                                                 : std::vector<std::int64_t>(t.parameters.size(), fresh.at(0));
         std::vector<OptimizerRow> rows;
         for (std::size_t i = 0; i < t.parameters.size(); ++i) {
             const auto& row = t.parameters[i];
-            rows.push_back({row.path, row.trainable, row.kind == std::decay_t<decltype(row.kind)>::weight, row.offset, t.end_of(i), steps[i]});
+            const bool is_weight = row.kind == std::decay_t<decltype(row.kind)>::weight;
+            rows.push_back({row.path, row.trainable, is_weight, row.offset, t.end_of(i), steps[i]});
+            if (choice.matrices && is_weight && row.dims.rank >= 2) rows.back().rows = row.dims.d[0], rows.back().columns = row.count / row.dims.d[0];
         }
-        OptimizerPlan found = plan_optimizer(rows, groups, by_kind);
+        OptimizerPlan found = plan_optimizer(rows, choice);
         std::vector<Run>& runs = found.runs;
         const index_t begin = found.begin, end = found.end;
         // Everything that may fail comes first: a plan is made or it is not.
@@ -113,12 +125,17 @@ public:
         const bool first = row_steps_.empty();
         for (int s = 0; first && end > begin && s < slots_; ++s) slots[s] = Arena<P>(policy_, (end - begin) * static_cast<index_t>(sizeof(T)));
         std::vector<Told> told(runs.size());
+        index_t work_bytes = 0;
+        for (const Run& run : runs)
+            if (run.rows > 0) work_bytes = std::max(work_bytes, direction_bytes(run) + detail::OrthogonalizeScratch<P>(policy_, run.rows, run.columns).bytes());
+        Arena<P> work(policy_, work_bytes);
         if (first) {
             begin_ = begin;
             end_ = end;
             for (int s = 0; s < slots_; ++s) slot_memory_[s] = std::move(slots[s]);
         }
         control_ = std::move(control);
+        work_ = std::move(work);
         segments = std::move(runs);
         row_steps_ = std::move(steps);
         told_ = std::move(told);
@@ -133,6 +150,10 @@ public:
         return slots_ > 0 && row.offset >= begin_ && row.offset + row.count <= end_;
     }
     Ptr slot(int i, index_t offset) const { return slot_memory_[i].template at<T>((offset - begin_) * static_cast<index_t>(sizeof(T))); }
+
+    /// Where the direction of a step of a matrix is worked out, and memory for doing it.
+    Ptr direction() const { return work_.template at<T>(0); }
+    kernel::Scratch<P> scratch(const Run& run) const { return work_.template at<std::byte>(direction_bytes(run)); }
 
     /// Begins a step of run `i`: gives where its numbers are. The policy is told the settings when they change, not at every step.
     template <class Scalars>
@@ -151,6 +172,8 @@ public:
         const auto scalars = control_.template at<Scalars>(static_cast<index_t>(i) * control_bytes + settings_bytes);
         if constexpr (std::is_same_v<Scalars, SgdScalars>)
             begin_sgd_step(policy_, place, report, counter(i), scalars);
+        else if constexpr (std::is_same_v<Scalars, MuonScalars>)
+            begin_muon_step(policy_, place, report, counter(i), scalars);
         else
             begin_adam_step(policy_, place, report, counter(i), scalars);
         return scalars;
@@ -194,10 +217,12 @@ public:
         };
         for (int s = 0; s < slots_; ++s) copy(slot_memory_[s], other.slot_memory_[s]);
         copy(control_, other.control_);
+        work_ = Arena<P>(policy_, other.work_.bytes());
         note_bytes();
     }
 
 private:
+    static index_t direction_bytes(const Run& run) { return align_up(run.rows * run.columns * static_cast<index_t>(sizeof(T))); }
     auto counter(std::size_t i) const { return control_.template at<std::int64_t>(static_cast<index_t>(i) * control_bytes + 2 * settings_bytes); }
     /// Steps of each row, from the counters of the runs.
     std::vector<std::int64_t> counted() const {
@@ -209,7 +234,7 @@ private:
         }
         return steps;
     }
-    void note_bytes() { note_bytes({slot_memory_[0].bytes() + slot_memory_[1].bytes(), control_.bytes()}); }
+    void note_bytes() { note_bytes({slot_memory_[0].bytes() + slot_memory_[1].bytes() + work_.bytes(), control_.bytes()}); }
     void note_bytes(const OptimizerBytes& now) {
         claimed_->slots += now.slots - bytes_.slots;
         claimed_->control += now.control - bytes_.control;
@@ -226,7 +251,7 @@ private:
         std::array<std::byte, settings_bytes> bytes{};
     };
     std::vector<Told> told_;  // settings of each run that the policy's memory holds
-    Arena<P> slot_memory_[2], control_;
+    Arena<P> slot_memory_[2], control_, work_;
     std::shared_ptr<OptimizerBytes> claimed_;  // what the table says that optimizers take
     OptimizerBytes bytes_;
 };

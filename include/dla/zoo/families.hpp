@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The four families of networks of the experiments: CNN and MLP, plain and residual, with sizes set at run time.
+// The families of networks of the experiments: CNN and MLP, plain and residual, and a CNN that learns fast, with sizes set at run time.
 #pragma once
 
 #include <dla/compose/residual.hpp>
@@ -35,6 +35,12 @@ using ResidualCnn =
 using Mlp = Sequential<Flatten, Repeat<LinearBlock>, Linear<>>;
 /// A first block, a residual block for each consecutive pair of sizes, a last Linear.
 using ResidualMlp = Sequential<Flatten, LinearBlock, Repeat<ResidualLinear>, Linear<>>;
+
+/// Two convolutions, the first with a pooling.
+using PooledGroup = Sequential<Conv2d<>, MaxPool2d<2>, BatchNorm2d<>, GELU, Conv2d<>, BatchNorm2d<>, GELU>;
+/// A whitening convolution of 2 x 2 patches (see whiten_first_convolution), few wide groups, the maximum over what is left of the image, one Linear: a
+/// network to be trained in few epochs (after Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU").
+using WhitenedCnn = Sequential<Conv2d<Dyn, Dyn, 2, 1, 0>, GELU, Repeat<PooledGroup>, MaxPool2d<>, Flatten, Linear<>>;
 
 /// Sizes of the CNN families.
 struct CnnOptions {
@@ -97,6 +103,25 @@ inline ResidualCnn make_residual_cnn(const CnnOptions& o) {
     detail::distribute(blocks, get<1>(net.layers), get<2>(net.layers));
     get<6>(net.layers).p = o.dropout;
     get<7>(net.layers).out = o.num_classes;
+    return net;
+}
+
+/// A WhitenedCnn for images [channels, height, width]: a group for each of `filters`, 3 x 3 convolutions without bias. Of `o` no other size but num_classes
+/// is read. Throws Error(model) when the image is too small for so many groups.
+inline WhitenedCnn make_whitened_cnn(const CnnOptions& o, const Shape& input) {
+    detail::require_sizes(o.filters, 1, "filters");
+    WhitenedCnn net;
+    get<0>(net.layers).out = 2 * input.d[0] * 2 * 2;
+    index_t side = std::min(input.d[1], input.d[2]) - 1;
+    for (const index_t f : o.filters) {
+        PooledGroup group;
+        for (Conv2d<>* conv : {&get<0>(group.layers), &get<4>(group.layers)}) *conv = {.out = f, .kernel = 3, .padding = 1, .bias = false};
+        get<2>(net.layers).blocks.push_back(group);
+        side /= 2;
+    }
+    if (side < 1) fail(ErrorCode::model, "filters", text("the image ", to_text(input), " vanishes in ", o.filters.size(), " groups, which halve it").view());
+    get<3>(net.layers).kernel = side;
+    get<5>(net.layers).out = o.num_classes;
     return net;
 }
 

@@ -177,6 +177,9 @@ DLA_ONCE void cross_entropy_soft(const Cpu<float>& p, std::byte* scratch, const 
 // optim.hpp
 DLA_ONCE void sgd_step(const Cpu<float>& p, index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity);
 DLA_ONCE void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v);
+DLA_ONCE void muon_direction(const Cpu<float>& p, index_t n, const MuonScalars* muon, const float* grad, float* velocity, float* direction);
+DLA_ONCE void divide_by_norm(const Cpu<float>& p, index_t n, const double* squares, double eps, float* x);
+DLA_ONCE void muon_update(const Cpu<float>& p, index_t n, const MuonScalars* muon, const float* direction, float* value);
 DLA_ONCE void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value);
 DLA_ONCE void accumulate(const Cpu<float>& p, index_t n, const float* from, float* to);
 
@@ -184,6 +187,7 @@ DLA_ONCE void accumulate(const Cpu<float>& p, index_t n, const float* from, floa
 DLA_TEMPLATE_ONCE(decltype(label_weights<float>) label_weights<float>)
 DLA_TEMPLATE_ONCE(decltype(begin_sgd_step<float>) begin_sgd_step<float>)
 DLA_TEMPLATE_ONCE(decltype(begin_adam_step<float>) begin_adam_step<float>)
+DLA_TEMPLATE_ONCE(decltype(begin_muon_step<float>) begin_muon_step<float>)
 DLA_TEMPLATE_ONCE(decltype(join_losses<float>) join_losses<float>)
 DLA_TEMPLATE_ONCE(decltype(decide_step<float>) decide_step<float>)
 DLA_TEMPLATE_ONCE(decltype(restore_unless_applied<float>) restore_unless_applied<float>)

@@ -13,6 +13,10 @@ struct SgdFloats {
     float decay, momentum, rest, rate;
     bool has_momentum, nesterov, first;
 };
+struct MuonFloats {
+    float momentum, rest;
+    bool nesterov;
+};
 struct AdamFloats {
     float decay, shrink, beta1, rest1, beta2, rest2, step, root, eps;
 };
@@ -66,6 +70,28 @@ DLA_ONCE void adam_step(const Cpu<float>& p, index_t n, const AdamScalars* adam,
                                static_cast<float>(a.eps)};
     const auto f = detail::select_isa(detail::base::adam_step, detail::avx2::adam_step, detail::avx512::adam_step);
     detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, s, value + at, grad + at, m + at, v + at); });
+}
+
+DLA_ONCE void muon_direction(const Cpu<float>& p, index_t n, const MuonScalars* muon, const float* grad, float* velocity, float* direction) {
+    if (muon->skip) return;
+    const detail::MuonFloats s{.momentum = static_cast<float>(muon->momentum), .rest = static_cast<float>(1.0 - muon->momentum), .nesterov = muon->nesterov};
+    const auto f = detail::select_isa(detail::base::muon_direction, detail::avx2::muon_direction, detail::avx512::muon_direction);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, s, grad + at, velocity + at, direction + at); });
+}
+
+DLA_ONCE void divide_by_norm(const Cpu<float>& p, index_t n, const double* squares, double eps, float* x) {
+    const double norm = std::sqrt(*squares);
+    const auto factor = static_cast<float>(1 / (norm < eps ? eps : norm));
+    const auto f = detail::select_isa(detail::base::scale, detail::avx2::scale, detail::avx512::scale);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, factor, x + at, x + at); });
+}
+
+DLA_ONCE void muon_update(const Cpu<float>& p, index_t n, const MuonScalars* muon, const float* direction, float* value) {
+    const MuonScalars& s = *muon;
+    if (s.skip) return;
+    const auto shrink = static_cast<float>(1.0 - s.learning_rate * s.weight_decay), rate = static_cast<float>(s.learning_rate * s.factor);
+    const auto f = detail::select_isa(detail::base::muon_update, detail::avx2::muon_update, detail::avx512::muon_update);
+    detail::for_elements(p, n, [&](index_t at, index_t length) { f(length, shrink, rate, direction + at, value + at); });
 }
 
 DLA_ONCE void clip_scale(const Cpu<float>& p, index_t n, const double* squares, double max_norm, float* value) {

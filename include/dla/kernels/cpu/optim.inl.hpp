@@ -48,3 +48,18 @@ inline void adam_step(index_t n, const AdamFloats& scalars, float* value, const 
         v[i + j] = second.values[j];
     }
 }
+
+inline void muon_direction(index_t n, const MuonFloats& s, const float* grad, float* velocity, float* direction) {
+    map(
+        n, velocity, [&s](Vec g, Vec v) __attribute__((always_inline)) { return v + s.rest * (g - v); }, grad, velocity);
+    if (s.nesterov)
+        map(
+            n, direction, [&s](Vec g, Vec v) __attribute__((always_inline)) { return g + s.momentum * (v - g); }, grad, velocity);
+    else
+        for (index_t i = 0; i < n; ++i) direction[i] = velocity[i];
+}
+
+inline void muon_update(index_t n, float shrink, float rate, const float* direction, float* value) {
+    map(
+        n, value, [=](Vec p, Vec d) __attribute__((always_inline)) { return p * shrink - rate * d; }, value, direction);
+}

@@ -113,8 +113,12 @@ DLA_GLOBAL void dla_cuda_zero_if_bad(index_t n, const LossResult* result, float*
 // optim.cuh, step.cuh
 DLA_GLOBAL void dla_cuda_begin_sgd_step(const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars);
 DLA_GLOBAL void dla_cuda_begin_adam_step(const AdamScalars* settings, const StepReport* report, std::int64_t* steps, AdamScalars* scalars);
+DLA_GLOBAL void dla_cuda_begin_muon_step(const MuonScalars* settings, const StepReport* report, std::int64_t* steps, MuonScalars* scalars);
 DLA_GLOBAL void dla_cuda_sgd_step(index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity);
 DLA_GLOBAL void dla_cuda_adam_step(index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v);
+DLA_GLOBAL void dla_cuda_muon_direction(index_t n, const MuonScalars* muon, const float* grad, float* velocity, float* direction);
+DLA_GLOBAL void dla_cuda_divide_by_norm(index_t n, const double* squares, double eps, float* x);
+DLA_GLOBAL void dla_cuda_muon_update(index_t n, const MuonScalars* muon, const float* direction, float* value);
 DLA_GLOBAL void dla_cuda_clip_scale(index_t n, const double* squares, double max_norm, float* value);
 DLA_GLOBAL void dla_cuda_join_losses(const LossResult* from, LossResult* to);
 DLA_GLOBAL void dla_cuda_scale(index_t n, float factor, float* x);

@@ -30,6 +30,15 @@ __global__ void __launch_bounds__(256)
     *scalars = s;
 }
 
+/// The same of Muon, whose numbers do not depend on the steps taken. One thread.
+__global__ void __launch_bounds__(256)
+    dla_cuda_begin_muon_step(const MuonScalars* settings, const StepReport* report, std::int64_t* steps, MuonScalars* scalars) {
+    MuonScalars s = *settings;
+    s.skip = report != nullptr && report->applied == 0;
+    if (!s.skip) ++*steps;
+    *scalars = s;
+}
+
 __global__ void __launch_bounds__(256) dla_cuda_sgd_step(index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity) {
     const SgdScalars s = *sgd;
     if (s.skip) return;
@@ -69,6 +78,37 @@ __global__ void __launch_bounds__(256) dla_cuda_adam_step(index_t n, const AdamS
         v[i] = second;
         value[i] = p - step * first / (std::sqrt(second) / root + eps);
     }
+}
+
+/// The velocity moves towards the gradient; `direction` is what is to be orthogonalised.
+__global__ void __launch_bounds__(256)
+    dla_cuda_muon_direction(index_t n, const MuonScalars* muon, const float* grad, float* velocity, float* direction) {
+    const MuonScalars s = *muon;
+    if (s.skip) return;
+    const float momentum = static_cast<float>(s.momentum), rest = static_cast<float>(1.0 - s.momentum);
+    DLA_ROLLED
+    for (index_t i = device::first(); i < n; i += device::stride()) {
+        const float g = grad[i], v = velocity[i] + rest * (g - velocity[i]);
+        velocity[i] = v;
+        direction[i] = s.nesterov ? g + momentum * (v - g) : v;
+    }
+}
+
+/// x /= max(sqrt(*squares), eps).
+__global__ void __launch_bounds__(256) dla_cuda_divide_by_norm(index_t n, const double* squares, double eps, float* x) {
+    const double norm = std::sqrt(*squares);
+    const float factor = static_cast<float>(1 / (norm < eps ? eps : norm));
+    DLA_ROLLED
+    for (index_t i = device::first(); i < n; i += device::stride()) x[i] = x[i] * factor;
+}
+
+/// The weights decay and move along the orthogonalised direction.
+__global__ void __launch_bounds__(256) dla_cuda_muon_update(index_t n, const MuonScalars* muon, const float* direction, float* value) {
+    const MuonScalars s = *muon;
+    if (s.skip) return;
+    const float shrink = static_cast<float>(1.0 - s.learning_rate * s.weight_decay), rate = static_cast<float>(s.learning_rate * s.factor);
+    DLA_ROLLED
+    for (index_t i = device::first(); i < n; i += device::stride()) value[i] = value[i] * shrink - rate * direction[i];
 }
 
 /// value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); a norm that is not finite leaves the values as they are.

@@ -465,8 +465,12 @@ DLA_GLOBAL void dla_cuda_loss_finish(ElementLossDims d, index_t count, index_t c
 DLA_GLOBAL void dla_cuda_zero_if_bad(index_t n, const LossResult* result, float* gradient);
 DLA_GLOBAL void dla_cuda_begin_sgd_step(const SgdScalars* settings, const StepReport* report, std::int64_t* steps, SgdScalars* scalars);
 DLA_GLOBAL void dla_cuda_begin_adam_step(const AdamScalars* settings, const StepReport* report, std::int64_t* steps, AdamScalars* scalars);
+DLA_GLOBAL void dla_cuda_begin_muon_step(const MuonScalars* settings, const StepReport* report, std::int64_t* steps, MuonScalars* scalars);
 DLA_GLOBAL void dla_cuda_sgd_step(index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity);
 DLA_GLOBAL void dla_cuda_adam_step(index_t n, const AdamScalars* adam, float* value, const float* grad, float* m, float* v);
+DLA_GLOBAL void dla_cuda_muon_direction(index_t n, const MuonScalars* muon, const float* grad, float* velocity, float* direction);
+DLA_GLOBAL void dla_cuda_divide_by_norm(index_t n, const double* squares, double eps, float* x);
+DLA_GLOBAL void dla_cuda_muon_update(index_t n, const MuonScalars* muon, const float* direction, float* value);
 DLA_GLOBAL void dla_cuda_clip_scale(index_t n, const double* squares, double max_norm, float* value);
 DLA_GLOBAL void dla_cuda_join_losses(const LossResult* from, LossResult* to);
 DLA_GLOBAL void dla_cuda_scale(index_t n, float factor, float* x);
@@ -898,6 +902,13 @@ __global__ void __launch_bounds__(256)
     }
     *scalars = s;
 }
+__global__ void __launch_bounds__(256)
+    dla_cuda_begin_muon_step(const MuonScalars* settings, const StepReport* report, std::int64_t* steps, MuonScalars* scalars) {
+    MuonScalars s = *settings;
+    s.skip = report != nullptr && report->applied == 0;
+    if (!s.skip) ++*steps;
+    *scalars = s;
+}
 __global__ void __launch_bounds__(256) dla_cuda_sgd_step(index_t n, const SgdScalars* sgd, float* value, const float* grad, float* velocity) {
     const SgdScalars s = *sgd;
     if (s.skip) return;
@@ -936,6 +947,31 @@ __global__ void __launch_bounds__(256) dla_cuda_adam_step(index_t n, const AdamS
         v[i] = second;
         value[i] = p - step * first / (std::sqrt(second) / root + eps);
     }
+}
+__global__ void __launch_bounds__(256)
+    dla_cuda_muon_direction(index_t n, const MuonScalars* muon, const float* grad, float* velocity, float* direction) {
+    const MuonScalars s = *muon;
+    if (s.skip) return;
+    const float momentum = static_cast<float>(s.momentum), rest = static_cast<float>(1.0 - s.momentum);
+    DLA_ROLLED
+    for (index_t i = device::first(); i < n; i += device::stride()) {
+        const float g = grad[i], v = velocity[i] + rest * (g - velocity[i]);
+        velocity[i] = v;
+        direction[i] = s.nesterov ? g + momentum * (v - g) : v;
+    }
+}
+__global__ void __launch_bounds__(256) dla_cuda_divide_by_norm(index_t n, const double* squares, double eps, float* x) {
+    const double norm = std::sqrt(*squares);
+    const float factor = static_cast<float>(1 / (norm < eps ? eps : norm));
+    DLA_ROLLED
+    for (index_t i = device::first(); i < n; i += device::stride()) x[i] = x[i] * factor;
+}
+__global__ void __launch_bounds__(256) dla_cuda_muon_update(index_t n, const MuonScalars* muon, const float* direction, float* value) {
+    const MuonScalars s = *muon;
+    if (s.skip) return;
+    const float shrink = static_cast<float>(1.0 - s.learning_rate * s.weight_decay), rate = static_cast<float>(s.learning_rate * s.factor);
+    DLA_ROLLED
+    for (index_t i = device::first(); i < n; i += device::stride()) value[i] = value[i] * shrink - rate * direction[i];
 }
 __global__ void __launch_bounds__(256) dla_cuda_clip_scale(index_t n, const double* squares, double max_norm, float* value) {
     const double sum = *squares, coefficient = max_norm / (std::sqrt(sum) + 1e-6);
@@ -1651,6 +1687,12 @@ struct AdamScalars {
     bool decoupled = false;
     bool skip = false;
     bool operator==(const AdamScalars&) const = default;
+};
+struct MuonScalars {
+    double learning_rate = 0, factor = 1, momentum = 0.95, weight_decay = 0;
+    bool nesterov = true;
+    bool skip = false;
+    bool operator==(const MuonScalars&) const = default;
 };
 struct OptimizerBytes {
     static constexpr index_t settings = 128, control_of_run = 2 * settings + 64;

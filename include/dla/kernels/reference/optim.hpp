@@ -32,6 +32,14 @@ void begin_adam_step(const Reference<T>&, const AdamScalars* settings, const Ste
     scalars->correction2 = 1 - math::power(settings->beta2, *steps);
 }
 
+/// The same of Muon, whose numbers do not depend on the steps taken.
+template <class T>
+void begin_muon_step(const Reference<T>&, const MuonScalars* settings, const StepReport* report, std::int64_t* steps, MuonScalars* scalars) {
+    *scalars = *settings;
+    scalars->skip = report != nullptr && report->applied == 0;
+    if (!scalars->skip) ++*steps;
+}
+
 /// One SGD step over n values (see SgdScalars); velocity may be null when momentum is 0.
 template <class T>
 void sgd_step(const Reference<T>&, index_t n, const SgdScalars* sgd, detail::MasterOf<T>* value, const detail::MasterOf<T>* grad,
@@ -77,6 +85,38 @@ void adam_step(const Reference<T>&, index_t n, const AdamScalars* adam, detail::
         v[i] = v[i] * beta2 + rest2 * g * g;
         value[i] = p - step * m[i] / (sqrt(v[i]) / root + eps);
     }
+}
+
+/// The first half of a Muon step (see MuonScalars): the velocity moves towards the gradient, and `direction` is what is to be orthogonalised.
+template <class T>
+void muon_direction(const Reference<T>&, index_t n, const MuonScalars* muon, const detail::MasterOf<T>* grad, detail::MasterOf<T>* velocity,
+                    detail::MasterOf<T>* direction) {
+    using Master = detail::MasterOf<T>;
+    const MuonScalars s = *muon;
+    if (s.skip) return;
+    const Master momentum = static_cast<Master>(s.momentum), rest = static_cast<Master>(1.0 - s.momentum);
+    for (index_t i = 0; i < n; ++i) {
+        velocity[i] = velocity[i] + rest * (grad[i] - velocity[i]);
+        direction[i] = s.nesterov ? grad[i] + momentum * (velocity[i] - grad[i]) : velocity[i];
+    }
+}
+
+/// x /= max(sqrt(*squares), eps).
+template <class T>
+void divide_by_norm(const Reference<T>&, index_t n, const double* squares, double eps, detail::MasterOf<T>* x) {
+    const double norm = std::sqrt(*squares);
+    const auto factor = static_cast<detail::MasterOf<T>>(1 / (norm < eps ? eps : norm));
+    for (index_t i = 0; i < n; ++i) x[i] = x[i] * factor;
+}
+
+/// The second half of a Muon step: the weights decay and move along the orthogonalised direction.
+template <class T>
+void muon_update(const Reference<T>&, index_t n, const MuonScalars* muon, const detail::MasterOf<T>* direction, detail::MasterOf<T>* value) {
+    using Master = detail::MasterOf<T>;
+    const MuonScalars s = *muon;
+    if (s.skip) return;
+    const Master shrink = static_cast<Master>(1.0 - s.learning_rate * s.weight_decay), rate = static_cast<Master>(s.learning_rate * s.factor);
+    for (index_t i = 0; i < n; ++i) value[i] = value[i] * shrink - rate * direction[i];
 }
 
 /// value *= min(1, max_norm / (sqrt(*squares) + 1e-6)); a norm that is infinite or NaN leaves the values as they are.
