@@ -17,6 +17,8 @@ struct Arguments {
     std::vector<int> depths{5, 10, 20, 30, 50, 100};
     int epochs = 0, runs = 1;
     std::string load;
+    std::vector<std::string> compare;
+    depth_study::NetworkOptions networks;
     experiment::Setting setting;
 };
 
@@ -89,8 +91,26 @@ int load(Arguments a, bool names_folder) {
     return 0;
 }
 
+/// Several studies in one figure.
+int compare(const Arguments& a) {
+    std::vector<Results> studies;
+    for (const std::string& file : a.compare) {
+        studies.push_back(depth_study::read_results(file));
+        if (studies.back().settings.dataset != studies[0].settings.dataset)
+            dla::fail(dla::ErrorCode::usage, file, "is of " + studies.back().settings.dataset + ", and " + a.compare[0] + " of " + studies[0].settings.dataset);
+    }
+    dla::make_folder(a.setting.output_dir, "the folder for the figure");
+    const dla::PlotResult plot = dla::draw_plot(depth_study::comparison(studies, a.compare), experiment::in_output_dir(a.setting, "comparison"));
+    if (!plot.drawn) {
+        std::fprintf(stderr, "note: %s\n", plot.message.c_str());
+        return exit_code(dla::ErrorCode::io);
+    }
+    std::printf("figure: %s\n", plot.files[0].c_str());
+    return 0;
+}
+
 int study(const Arguments& a) {
-    const depth_study::StudyOptions options{.depths = a.depths, .runs = a.runs, .base = base_config(a), .setting = a.setting};
+    const depth_study::StudyOptions options{.depths = a.depths, .runs = a.runs, .base = base_config(a), .networks = a.networks, .setting = a.setting};
     if (!a.setting.quiet) std::printf("%s\n", experiment::start_line(a.setting).c_str());
     const dla::FolderLock lock(a.setting.output_dir, "use another --output-dir");
     Results results;
@@ -123,6 +143,16 @@ int main(int argc, char** argv) {
                        "draw table and figures from a file of results without training; without FILE: from the newer of those in the output folder; "
                        "they go to the output folder, or beside FILE if none is named")
             ->expected(0, 1);
+    CLI::Option* compares =
+        app.add_option("--compare", a.compare, "draw the test accuracies of several studies, files of results, in one figure: comparison.png")
+            ->expected(1, 12)
+            ->option_text("FILE...")
+            ->excludes(loads);
+    CLI::Option* normalization = app.add_option("--normalization", a.networks.normalization, "behind each hidden Linear (default: batch)")
+                                     ->check(CLI::IsMember({"batch", "layer", "none"}));
+    CLI::Option* initialization =
+        app.add_option("--initialization", a.networks.initialization, "of the weights: PyTorch's, or He's for ReLU (default: default)")
+            ->check(CLI::IsMember({"default", "he"}));
     CLI::Option* sets = line.add_set(a.setting, "change a setting of all networks: training.key=value or dataset.key=value");
     CLI::Option* data_dir = line.add_data_dir(a.setting);
     CLI::Option* output_dir = line.add_output_dir(a.setting, "where results, table and figures go (default: mlp_results)");
@@ -130,12 +160,16 @@ int main(int argc, char** argv) {
     CLI::Option* threads = line.add_threads(a.setting);
     CLI::Option* device = line.add_device(a.setting);
     line.add_quiet(a.setting, "only the table");
-    for (CLI::Option* training : {depths, epochs, runs, sets, data_dir, seed, threads, device}) loads->excludes(training);
+    for (CLI::Option* training : {depths, epochs, runs, normalization, initialization, sets, data_dir, seed, threads, device})
+        loads->excludes(training), compares->excludes(training);
     app.final_callback([&] {
         std::vector<int> sorted = a.depths;
         std::sort(sorted.begin(), sorted.end());
         if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
             throw CLI::ValidationError("--depths", "each depth once; got " + std::to_string(*twice) + " twice");
     });
-    return line.run(argc, argv, [&] { return loads->count() > 0 ? load(a, output_dir->count() > 0) : study(a); });
+    return line.run(argc, argv, [&] {
+        if (compares->count() > 0) return compare(a);
+        return loads->count() > 0 ? load(a, output_dir->count() > 0) : study(a);
+    });
 }

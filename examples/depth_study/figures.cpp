@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 namespace depth_study {
 
@@ -85,7 +86,10 @@ struct Study {
         for (const int d : depths) legend.columns.push_back({std::to_string(d), color(d)});
         return legend;
     }
-    std::string title(const std::string& what) const { return what + " of plain and residual MLPs on " + dataset_title(results.settings.dataset); }
+    std::string title(const std::string& what) const {
+        const NetworkOptions& n = results.settings.networks;
+        return what + " of plain and residual MLPs on " + dataset_title(results.settings.dataset) + (n == NetworkOptions{} ? "" : ", " + n.text());
+    }
     /// `text` and what else must be known to read the figure. With several runs: `lines` says over which of them the means are, `spread` what shows the
     /// deviation.
     std::string note(std::string text, const std::string& lines, const char* spread, bool logarithmic) const {
@@ -164,6 +168,52 @@ dla::PlotPanel over_depths(const Study& study, const std::string& y_label, bool 
 }
 
 }  // namespace
+
+dla::PlotPage comparison(const std::vector<Results>& studies, const std::vector<std::string>& names) {
+    dla::PlotPage page;
+    page.title = "Test accuracy over depth on " + dataset_title(studies[0].settings.dataset);
+    page.legend = {"", {{"", true, true}}, {}};
+    std::string note = "Weights of the epoch with the best validation accuracy.";
+    bool several = false;
+    for (std::size_t i = 0; i < studies.size(); ++i) {
+        const auto same = [&](const Results& r) { return r.settings.networks == studies[i].settings.networks; };
+        const std::string name = studies[i].settings.networks.text();
+        page.legend.columns.push_back({std::count_if(studies.begin(), studies.end(), same) > 1 ? name + " (" + names[i] + ")" : name, static_cast<int>(i)});
+        several = several || studies[i].runs > 1;
+        note += (i == 0 ? " Runs of each network: " : ", ") + std::to_string(studies[i].runs);
+    }
+    page.note = note + "." + (several ? " Bars: ± one sample standard deviation." : "");
+    for (const bool residual : {false, true}) {
+        dla::PlotPanel p;
+        p.title = residual ? "residual" : "plain";
+        p.x_label = "Depth (hidden layers)";
+        p.y_label = "Test accuracy (%)";
+        p.log_x = true;
+        std::set<int> depths;
+        for (std::size_t i = 0; i < studies.size(); ++i) {
+            dla::PlotSeries s;
+            for (const Group& g : groups(studies[i])) {
+                if (g.residual != residual || g.tested.empty()) continue;
+                const Summary of = g.summary([](const Experiment& e) { return e.test_accuracy; });
+                depths.insert(g.depth);
+                s.x.push_back(g.depth);
+                s.y.push_back(of.mean);
+                const double spread = of.count > 1 ? of.std : 0;
+                s.low.push_back(of.mean - spread);
+                s.high.push_back(std::min(100.0, of.mean + spread));
+            }
+            s.color = static_cast<int>(i);
+            s.points = s.bars = true;
+            p.series.push_back(std::move(s));
+        }
+        p.x_ticks.assign(depths.begin(), depths.end());
+        page.panels.push_back(std::move(p));
+    }
+    page.same_y = true;
+    page.height = 800;
+    page.svg = true;
+    return page;
+}
 
 std::vector<dla::PlotPage> figures(const Results& results) {
     const Study study{results};

@@ -81,6 +81,9 @@ std::string results_markdown(const Results& r) {
     std::string text = "# Depth study: plain and residual MLPs on " + dataset_title(r.settings.dataset) + "\n\n## Settings\n\n";
     const auto item = [&](const std::string& line) { text += "- " + line + "\n"; };
     const auto number = [](double v) { return formatted("%g", v); };
+    if (!(r.settings.networks == NetworkOptions{}))
+        item("Other than described below, the networks have " + r.settings.networks.text() +
+             (r.settings.networks.normalization == "batch" ? "." : " in the places of BatchNorm."));
     item((r.depths.size() == 1 ? "Networks: depth " : "Networks: depths ") + list(r.depths) +
          ", plain and residual. A plain network of depth d has d hidden layers of 128, 64, then 32 units (Linear, BatchNorm, ReLU) and a linear output layer: "
          "d + 1 weight layers. A residual one has a first layer of 128 units (Linear, BatchNorm, ReLU), then d blocks to 64, 32, ..., and in the last one 10 "

@@ -18,6 +18,10 @@ std::string results_markdown(const Results& results);
 /// validation_losses, test_accuracies, gradient_magnitudes, layer_gradient_comparison.
 std::vector<dla::PlotPage> figures(const Results& results);
 
+/// Test accuracy over depth of several studies in one figure: plain networks on the left, residual ones on the right, a colour for each study. They are told
+/// apart by their networks, or, where these are alike, by `names`.
+dla::PlotPage comparison(const std::vector<Results>& studies, const std::vector<std::string>& names);
+
 /// Writes results.md and the figures (PNG, SVG, and what gnuplot draws them from) to `folder`. Throws Error(io) when results.md cannot be written.
 std::vector<dla::PlotResult> write_report(const Results& results, const std::string& folder);
 

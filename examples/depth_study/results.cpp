@@ -23,12 +23,15 @@ constexpr std::int64_t largest_integer = Value::largest_integer;
 auto order(const Experiment& e) { return std::tuple(e.run, e.depth, e.residual); }
 
 Settings read_settings(const Value& v) {
-    v.object({"config", "dataset", "epochs", "seed", "data_fingerprint"});
+    v.object({"config", "dataset", "epochs", "seed", "data_fingerprint", "normalization", "initialization"});
     Settings s{.config = v["config"].text(),
                .dataset = v["dataset"].text(),
                .epochs = v["epochs"].small_integer(1, 1'000'000),
                .seed = static_cast<std::uint64_t>(v["seed"].integer(0, largest_integer)),
-               .data_fingerprint = v["data_fingerprint"].text()};
+               .data_fingerprint = v["data_fingerprint"].text(),
+               .networks = {.normalization = v["normalization"].text(), .initialization = v["initialization"].text()}};
+    if (const std::string& n = s.networks.normalization; n != "batch" && n != "layer" && n != "none") v["normalization"].wrong("batch, layer or none");
+    if (const std::string& i = s.networks.initialization; i != "default" && i != "he") v["initialization"].wrong("default or he");
     dla::ExperimentConfig config;
     try {
         config = dla::parse_config(s.config, "config");
@@ -112,7 +115,14 @@ Json to_json(const Results& r) {
             {"schema", results_schema},
             {"version", r.version},
             {"isa", r.isa},
-            {"settings", {{"config", s.config}, {"dataset", s.dataset}, {"epochs", s.epochs}, {"seed", s.seed}, {"data_fingerprint", s.data_fingerprint}}},
+            {"settings",
+             {{"config", s.config},
+              {"dataset", s.dataset},
+              {"epochs", s.epochs},
+              {"seed", s.seed},
+              {"data_fingerprint", s.data_fingerprint},
+              {"normalization", s.networks.normalization},
+              {"initialization", s.networks.initialization}}},
             {"depths", r.depths},
             {"runs", r.runs},
             {"experiments", std::move(experiments)}};
@@ -121,7 +131,12 @@ Json to_json(const Results& r) {
 void write_results(const std::string& path, const Results& results) { dla::write_json(path, to_json(results)); }
 
 Results read_results(const std::string& path) {
-    const Json json = dla::read_json(path);
+    Json json = dla::read_json(path);
+    if (json.is_object() && json.contains("settings") && json["settings"].is_object() && !json["settings"].contains("normalization") &&
+        !json["settings"].contains("initialization")) {  // of before there were others
+        json["settings"]["normalization"] = NetworkOptions{}.normalization;
+        json["settings"]["initialization"] = NetworkOptions{}.initialization;
+    }
     const Value v(json, path, meant);
     v.require_kind(kind, results_schema);
     v.object({"kind", "schema", "version", "isa", "settings", "depths", "runs", "experiments"});

@@ -2,6 +2,8 @@
 // What a depth study measures, and how it is kept in a JSON file.
 #pragma once
 
+#include "networks.hpp"
+
 #include <dla/io/json.hpp>
 #include <dla/train/metrics.hpp>
 
@@ -54,6 +56,7 @@ struct Settings {
     int epochs = 20;               ///< at most, for each experiment
     std::uint64_t seed = 42;       ///< of run 0; run r has seed + r
     std::string data_fingerprint;  ///< of the training data
+    NetworkOptions networks{};
 };
 
 struct Results {

@@ -125,7 +125,7 @@ int train(const StudyOptions& o, const dla::DatasetPair& data, Experiment& e, Pr
     const dla::Seed seed{e.seed};
     dla::ExperimentConfig config = o.base;
     config.model = model_of(o, e.depth, e.residual);
-    auto model = experiment::make_model(config.model, seed, o.setting);
+    auto model = make_network(config.model, o.networks, seed, o.setting);
     e.parameters = model->index().parameter_count();
     config.training.seed = static_cast<std::int64_t>(e.seed);
     dla::FitOptions options = dla::fit_options(config, data);
@@ -154,7 +154,8 @@ Settings settings_of(const StudyOptions& o, const dla::DatasetPair& data) {
             .dataset = config.dataset.name,
             .epochs = static_cast<int>(config.training.num_epochs),
             .seed = static_cast<std::uint64_t>(config.training.seed),
-            .data_fingerprint = std::to_string(dla::fingerprint(data.train))};
+            .data_fingerprint = std::to_string(dla::fingerprint(data.train)),
+            .networks = o.networks};
 }
 
 /// The experiments of `found` belong to this study, or an error says what differs.
@@ -163,6 +164,7 @@ void require_same_study(const Settings& found, const Settings& wanted, const std
         fail(ErrorCode::config, file, "holds a study with " + what + "; use the same settings, another --output-dir, or remove the file to start anew");
     };
     if (found.data_fingerprint != wanted.data_fingerprint) differs("other training data");
+    if (found.networks != wanted.networks) differs("networks of " + found.networks.text());
     if (const std::string difference = dla::first_difference(found.config, wanted.config); !difference.empty()) differs("other settings:" + difference);
 }
 

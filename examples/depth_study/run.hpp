@@ -11,6 +11,7 @@ struct StudyOptions {
     std::vector<int> depths;
     int runs = 1;
     dla::ExperimentConfig base;   ///< what all experiments share; its model is replaced
+    NetworkOptions networks;
     experiment::Setting setting;  ///< its output_dir gets intermediate_results.json and final_results.json
 };
 

@@ -40,8 +40,8 @@ TEST_CASE("tables in each style") {
           "|   100 | longer |    |\n");
     CHECK(table_text(std::vector<std::vector<std::string>>{{"a|b", "c"}, {"1", "||"}}, {.style = TableStyle::markdown}) ==
           "| a\\|b |    c |\n"
-          "| ---: | ---: |\n"
-          "|    1 | \\|\\| |\n");
+          "| ---- | ---: |\n"
+          "| 1    | \\|\\| |\n");
     CHECK(table_text({}) == "");
     CHECK(table_text(std::vector<std::vector<std::string>>{{"a", "b"}}) == "a  b\n");
     CHECK(utf8_length("Über ± 1") == 8);

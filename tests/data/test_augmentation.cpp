@@ -145,31 +145,32 @@ TEST_CASE("augmentation: saturation moves pixels towards grey and away from it")
 }
 
 TEST_CASE("augmentation: a picture and its mask turn together, and the mask has no values in between") {
-    const Shape picture{1, 9, 9}, mask{1, 9, 9};
-    std::vector<float> x(81), t(81);
-    for (std::size_t i = 0; i < 81; ++i) t[i] = static_cast<float>(i % 9 / 3 + 3 * (i / 27)), x[i] = 10 * t[i];  // nine squares of one value each
+    constexpr std::size_t side = 21, size = side * side;
+    const Shape picture{1, 21, 21}, mask{1, 21, 21};
+    std::vector<float> x(size), t(size);
+    for (std::size_t i = 0; i < size; ++i) t[i] = static_cast<float>(i % side / 7 + 3 * (i / (7 * side))), x[i] = 10 * t[i];  // nine squares of one value each
     const std::vector<float> before = t;
     const PairTransform both = augment_both({.rotate = 90, .scale = 0.2}, picture, mask, uncounted);
     int turned = 0, beyond = 0, compared = 0;
     for (std::uint32_t epoch = 0; epoch < 20; ++epoch) {
         std::vector<float> input = x, target = t;
         both({.seed = 1, .epoch = epoch, .sample = 0, .training = true}, input, target);
-        for (std::size_t i = 0; i < 81; ++i) {
+        for (std::size_t i = 0; i < size; ++i) {
             const bool one_of_them = target[i] == static_cast<float>(uncounted) || (target[i] >= 0 && target[i] <= 8 && target[i] == std::floor(target[i]));
             CHECK(one_of_them);
             beyond += target[i] == static_cast<float>(uncounted);
             // What lies within one square in the picture is that square in the mask: they were turned by the same angle.
-            const std::size_t row = i / 9, column = i % 9;
-            if (row == 0 || row == 8 || column == 0 || column == 8) continue;
+            const std::size_t row = i / side, column = i % side;
+            if (row == 0 || row == side - 1 || column == 0 || column == side - 1) continue;
             const float value = input[i] / 10;
             bool flat = value == std::floor(value);
-            for (const std::size_t near : {i - 10, i - 9, i - 8, i - 1, i + 1, i + 8, i + 9, i + 10}) flat = flat && input[near] == input[i];
+            for (const std::size_t near : {i - side - 1, i - side, i - side + 1, i - 1, i + 1, i + side - 1, i + side, i + side + 1}) flat = flat && input[near] == input[i];
             if (!flat || target[i] == static_cast<float>(uncounted)) continue;
             CHECK(target[i] == value);
             ++compared;
         }
-        CHECK(input[40] == doctest::Approx(40));  // the middle stays
-        CHECK(target[40] == 4);
+        CHECK(input[size / 2] == doctest::Approx(40));  // the middle stays
+        CHECK(target[size / 2] == 4);
         turned += target != before;
         std::vector<float> same_input = x, same_target = t;
         both({.seed = 1, .epoch = epoch, .sample = 0, .training = false}, same_input, same_target);

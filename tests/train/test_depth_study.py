@@ -450,6 +450,42 @@ class Study(Case):
         for e in results["experiments"]:
             self.assertIn(f"{e['test_accuracy']:.2f}", table)
 
+    def test_other_networks(self):
+        """Normalisation and initial weights: what they are is kept, and networks behave as it is known of them."""
+        deep = ("--depths", "20", "--epochs", "3", *sets({**DIGITS, "dataset.size": "6000"}))
+        accuracy, layers = {}, {}
+        for norm, init in (("batch", "default"), ("none", "default"), ("none", "he"), ("layer", "he")):
+            out = norm + "-" + init
+            done = self.ok(self.compare(*deep, "--normalization", norm, "--initialization", init, "--output-dir", self.path(out), env=NO_GNUPLOT))
+            results = self.results(out)
+            self.assertEqual((results["settings"]["normalization"], results["settings"]["initialization"]), (norm, init))
+            plain, residual = results["experiments"]
+            accuracy[norm, init], layers[norm, init] = (plain["test_accuracy"], residual["test_accuracy"]), [len(e["layers"]) for e in (plain, residual)]
+            # 128, 64, 32 ... 32, 10: a normalisation has two values for each unit, in a residual block twice.
+            units = 128 + 64 + 18 * 32
+            linear = 785 * 128 + 129 * 64 + 65 * 32 + 17 * 33 * 32 + 330
+            self.assertEqual(plain["parameters"], linear + (0 if norm == "none" else 2 * units))
+            self.assertEqual("no normalisation" in self.text(out, "results.md"), norm == "none")
+            self.assertEqual("initial weights of He" in self.text(out, "results.md"), init == "he")
+        self.assertEqual(set(map(tuple, layers.values())), {(21, layers["batch", "default"][1])})
+        # Without normalisation the default's signal dies out on its way through 20 layers, and He's does not.
+        self.assertLess(accuracy["none", "default"][0], 20)
+        self.assertGreater(min(accuracy["none", "he"][0], accuracy["layer", "he"][0]), 40)
+
+        self.refused(self.compare(*deep, "--normalization", "layer", "--output-dir", self.path("none-he")), 2,
+                     r"error\[config\] .*holds a study with networks of no normalisation, initial weights of He")
+        files = [self.path(name, "final_results.json") for name in ("batch-default", "none-default", "none-he")]
+        done = self.compare("--compare", *files, "--output-dir", self.path("all"))
+        if shutil.which("gnuplot"):
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            image = Image(self.path("all", "comparison.png"))
+            for color in ("0072b2", "d55e00", "009e73"):
+                self.assertGreater(sum(image.count(bytes.fromhex(color), y) for y in range(image.height)), 100, color)
+            with open(self.path("all", "comparison.svg"), encoding="utf-8") as f:
+                text = f.read()
+            for what in ("batch normalisation", "no normalisation, initial weights of He", "residual"):
+                self.assertIn(what, text)
+
     def test_threads_do_not_matter(self):
         self.ok(self.study("one", "--threads", "1"))
         self.ok(self.study("two", "--threads", "2"))
@@ -646,6 +682,7 @@ class Faults(Case):
                                    (("--load", file, "--epochs", "3"), "--epochs excludes --load|--load excludes --epochs"),
                                    (("--load", file, "--depths", "5"), "excludes"), (("--load", file, "--runs", "2"), "excludes"),
                                    (("--load", file, "--set", "training.seed=1"), "excludes"),
+                                   (("--compare", file, "--normalization", "none"), "excludes"), (("--normalization", "group"), "batch,layer,none"),
                                    (("--set", "model.residual=true"), "--set model.residual: the study chooses its models")):
             with self.subTest(arguments=arguments):
                 self.refused(self.compare(*arguments), 2, r"\Aerror\[usage\] .*(" + pattern + ")")
