@@ -8,6 +8,7 @@ Prints a JSON line for each epoch, then the test accuracy and the seconds of tra
 prints the median seconds of one. DIR holds cifar-10-batches-bin/. Needs torch 2.9 or later (torch.optim.Muon) and Python 3.11.
 """
 import argparse
+import copy
 import json
 import math
 import os
@@ -31,9 +32,12 @@ def load(folder):
     return [torch.from_numpy(np.concatenate(p)) for p in zip(*parts)] + [torch.from_numpy(p) for p in test]
 
 
+MEAN, STD = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1), torch.tensor([0.2023, 0.1994, 0.2010]).view(3, 1, 1)
+BLACK = -MEAN / STD
+
+
 def normalised(images):
-    mean, std = torch.tensor([0.4914, 0.4822, 0.4465]), torch.tensor([0.2023, 0.1994, 0.2010])
-    return ((images.float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)).to(memory_format=torch.channels_last)
+    return ((images.float() / 255 - MEAN) / STD).to(memory_format=torch.channels_last)
 
 
 def group(inputs, outputs):
@@ -81,8 +85,9 @@ def one_cycle(step, steps, highest, pct_start=0.3):
 
 
 def augmented(images, padding, flip):
+    """What comes from beyond the border is black, as in bytes of 0."""
     n = len(images)
-    images = F.pad(images, (padding,) * 4)
+    images = F.pad(images - BLACK, (padding,) * 4) + BLACK
     rows, columns = (torch.randint(0, 2 * padding + 1, (n, 1)) + torch.arange(32) for _ in range(2))
     images = images[torch.arange(n)[:, None, None, None], torch.arange(3)[None, :, None, None], rows[:, None, :, None], columns[:, None, None, :]]
     if flip:
@@ -93,7 +98,7 @@ def augmented(images, padding, flip):
 def accuracy(model, images, labels, mirrored=False):
     model.eval()
     with torch.no_grad():
-        logits = torch.cat([model(x).softmax(1) + (model(x.flip(3)).softmax(1) if mirrored else 0) for x in images.split(500)])
+        logits = torch.cat([model(x) + (model(x.flip(3)) if mirrored else 0) for x in images.split(500)])
     model.train()
     return 100 * (logits.argmax(1) == labels).double().mean().item()
 
@@ -119,17 +124,20 @@ def main():
     model = network(config["model"]["filters"], x[:5000])
     run = torch.compile(model) if o.compile else model
     weights = [p for p in model.parameters() if p.requires_grad and p.dim() == 4]
-    others = [p for p in model.parameters() if p.requires_grad and p.dim() != 4]
+    heads = [p for p in model.parameters() if p.dim() == 2]
+    rest = [p for p in model.parameters() if p.requires_grad and p.dim() == 1]
+    decay = t["weight_decay"] if t.get("decay_bias_and_norm", True) else 0.0
     optimizers = [MuonOfFilters(weights, lr=t["learning_rate"], momentum=t["momentum"], weight_decay=t["weight_decay"], adjust_lr_fn="match_rms_adamw"),
-                  torch.optim.AdamW(others, lr=t["learning_rate"], weight_decay=t["weight_decay"], fused=True)]
+                  torch.optim.AdamW([{"params": heads}, {"params": rest, "weight_decay": decay}], lr=t["learning_rate"], weight_decay=t["weight_decay"], fused=True)]
     batches = -(-len(x) // t["batch_size"])
-    steps, step, training, times = t["num_epochs"] * batches, 0, 0.0, []
+    steps, step, training, times, best = t["num_epochs"] * batches, 0, 0.0, [], 0.0
     for epoch in range(1, t["num_epochs"] + 1):
         for part in torch.randperm(len(x)).split(t["batch_size"]):
             began = time.perf_counter()
             model.zero_grad()
             for optimizer in optimizers:
-                optimizer.param_groups[0]["lr"] = one_cycle(step, steps, t["learning_rate"])
+                for part_of in optimizer.param_groups:
+                    part_of["lr"] = one_cycle(step, steps, t["learning_rate"])
             F.cross_entropy(run(augmented(x[part], a["crop"], a["flip"])), y[part], label_smoothing=t["label_smoothing"]).backward()
             for optimizer in optimizers:
                 optimizer.step()
@@ -140,8 +148,11 @@ def main():
                 print(json.dumps({"torch": torch.__version__, "compile": o.compile, "threads": o.threads, "steps": step,
                                   "seconds_per_step": round(statistics.median(times[min(3, step - 1):]), 4)}))
                 return
-        print(json.dumps({"epoch": epoch, "val_accuracy": round(accuracy(model, normalised(train_x[held_out]), train_y[held_out]), 2), "seconds": round(training, 1)}),
-              flush=True)
+        found = accuracy(model, normalised(train_x[held_out]), train_y[held_out])
+        if found > best:
+            best, weights_of_best = found, copy.deepcopy(model.state_dict())
+        print(json.dumps({"epoch": epoch, "val_accuracy": round(found, 2), "seconds": round(training, 1)}), flush=True)
+    model.load_state_dict(weights_of_best)
     x = normalised(test_x)
     print(json.dumps({"torch": torch.__version__, "compile": o.compile, "threads": o.threads, "seed": o.seed, "seconds": round(training, 1),
                       "test_accuracy": round(accuracy(model, x, test_y), 2), "test_accuracy_mirrored": round(accuracy(model, x, test_y, True), 2)}))

@@ -43,6 +43,7 @@ int compare(const std::vector<std::string>& files, const std::string& report_fil
                         .config = saved.config,
                         .history = state.history,
                         .best_epoch = state.stopping.best_epoch,
+                        .tested_epoch = report::tested_epoch(state),
                         .parameters = saved.model->index().parameter_count(),
                         .probabilities = dla::predict_probabilities(*saved.model, *test)});
     }
@@ -70,7 +71,7 @@ int evaluate(const std::string& file, const std::string& logits_file, const std:
                                                .test = test,
                                                .history = state.history,
                                                .best_epoch = state.stopping.best_epoch,
-                                               .tested_epoch = state.kind == "best" || state.kind == "final" ? 0 : state.epoch,
+                                               .tested_epoch = report::tested_epoch(state),
                                                .layers = "",
                                                .start_line = experiment::start_line(setting)});
     }

@@ -19,9 +19,14 @@ struct Arguments {
 };
 
 dla::SavedNetwork make_network(const Arguments& a) {
-    if (!a.checkpoint.empty()) return experiment::load_network(a.checkpoint, a.setting);
-    dla::SavedNetwork made{.config = dla::load_config(a.config, overrides(a.setting)), .model = nullptr, .data = {}};
-    made.model = experiment::make_model(made.config, a.setting);
+    dla::SavedNetwork made{};
+    if (a.checkpoint.empty()) {
+        made.config = dla::load_config(a.config, overrides(a.setting));
+        made.model = experiment::make_model(made.config, a.setting);
+    } else {
+        made = experiment::load_network(a.checkpoint, a.setting);
+    }
+    dla::freeze_fixed(made.config.model, *made.model);
     return made;
 }
 
@@ -54,6 +59,7 @@ std::string statistics(dla::AnyModel& model, const dla::ExperimentConfig& config
     dla::ExperimentConfig needed = config;  // of digits no more than are looked at; the first ones do not depend on their number
     needed.dataset.size = std::min(config.dataset.size, static_cast<std::int64_t>(batch));
     const dla::DatasetPair data = experiment::load_data(needed, a.setting);
+    if (a.checkpoint.empty()) dla::prepare_model(config, model, data.train, {.train = dla::all_samples(data.train), .validation = {}});
     dla::Loader loader(data.train, dla::all_samples(data.train), dla::evaluation_options(batch));
     loader.start_epoch(0);
     const dla::Batch* images = loader.next();

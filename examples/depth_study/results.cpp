@@ -132,8 +132,7 @@ void write_results(const std::string& path, const Results& results) { dla::write
 
 Results read_results(const std::string& path) {
     Json json = dla::read_json(path);
-    if (json.is_object() && json.contains("settings") && json["settings"].is_object() && !json["settings"].contains("normalization") &&
-        !json["settings"].contains("initialization")) {  // of before there were others
+    if (json.is_object() && json.contains("schema") && json["schema"] == 1 && json.contains("settings") && json["settings"].is_object()) {
         json["settings"]["normalization"] = NetworkOptions{}.normalization;
         json["settings"]["initialization"] = NetworkOptions{}.initialization;
     }

@@ -68,7 +68,7 @@ struct Results {
 };
 
 /// Of the files; a program refuses a higher one than its own.
-inline constexpr int results_schema = 1;
+inline constexpr int results_schema = 2;
 
 /// What a file holds, described in docs/depth_study_results.md; experiments are ordered by run, then depth, plain before residual.
 dla::Json to_json(const Results& results);

@@ -119,7 +119,8 @@ private:
             const toml::node& one = *node.as_array()->get(i);
             if (!one.is_string()) return add(one.source(), "set: expected \"table.key=value\", got " + describe(one));
             const std::string& text = one.as_string()->get();
-            const std::string key = text.substr(0, text.find_first_of("= \t"));
+            std::string key = text.substr(0, text.find('='));
+            std::erase_if(key, [](char c) { return c == ' ' || c == '\t' || c == '"' || c == '\''; });
             if (key == "training.seed" || key == "training.checkpoint_dir")
                 return add(one.source(), "set: " + dla::detail::printable(text) + "; " +
                                              (key == "training.seed" ? "seeds are given as seeds" : "each run has a folder of its own"));

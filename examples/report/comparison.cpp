@@ -41,7 +41,7 @@ dla::ConfusionMatrix confusion(const ComparedRun& run, const dla::Dataset& test)
 }
 
 Rows overview(const std::vector<ComparedRun>& runs, const dla::Dataset& test) {
-    Rows rows{{"Run", "Test accuracy", "Best validation", "Best epoch", "Epochs", "Parameters"}};
+    Rows rows{{"Run", "Test accuracy", "Of epoch", "Best validation", "Best epoch", "Epochs", "Parameters"}};
     for (const ComparedRun& run : runs) {
         const double share = confusion(run, test).accuracy() / 100;
         std::vector<std::string> row{
@@ -49,7 +49,8 @@ Rows overview(const std::vector<ComparedRun>& runs, const dla::Dataset& test) {
         std::string best = "unknown", epoch;
         for (const dla::EpochMetrics& m : run.history)
             if (m.epoch == run.best_epoch) best = formatted("%.2f %%", m.val_accuracy), epoch = std::to_string(m.epoch);
-        row.insert(row.end(), {best, epoch, std::to_string(run.history.size()), dla::grouped(run.parameters)});
+        row.insert(row.end(), {run.tested_epoch > 0 ? std::to_string(run.tested_epoch) : epoch, best, epoch, std::to_string(run.history.size()),
+                               dla::grouped(run.parameters)});
         rows.push_back(row);
     }
     return rows;

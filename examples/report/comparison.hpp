@@ -14,7 +14,8 @@ struct ComparedRun {
     std::string label;  ///< no two alike
     dla::ExperimentConfig config;
     std::vector<dla::EpochMetrics> history;
-    int best_epoch = 0;  ///< 0: not known
+    int best_epoch = 0;    ///< 0: not known
+    int tested_epoch = 0;  ///< whose weights are tested; 0: the best one's
     dla::index_t parameters = 0;
     std::vector<float> probabilities;  ///< of the test images, [images, classes]
 };

@@ -20,6 +20,9 @@ struct RunReport {
     std::string start_line{};  ///< version, kernels, threads
 };
 
+/// Whose weights a checkpoint holds; 0: the best epoch's.
+inline int tested_epoch(const dla::RunState& state) { return state.kind == "best" || state.kind == "final" ? 0 : state.epoch; }
+
 /// Writes one self-contained HTML file (no network, no scripts): accuracy, curves, confusion matrix, accuracy of each class, the worst mistakes as pictures,
 /// layers, configuration and versions. The test images are predicted once more. Throws Error(io).
 void write_run_report(const std::string& path, const RunReport& run);

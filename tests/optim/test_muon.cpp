@@ -190,13 +190,24 @@ TEST_CASE_TEMPLATE("a refused step changes nothing; saved moments go on bit for 
     const auto step = [](ParamTable<P>& on, Optimizer& o, int t) { fill_part(on, ParamPart::gradient, t), o.step(on); };
     step(table, muon, 0), step(table, muon, 1);
 
-    const auto before = values(table, 0), small = values(table, 1);
+    const auto slots = [&](const Optimizer& o) {
+        std::vector<typename P::master> all, host;
+        for (const ParamRow& row : table.parameters)
+            for (int slot = 0; slot < o.slot_count(); ++slot) {
+                host.resize(static_cast<std::size_t>(row.count));
+                o.read(table, slot, row, std::span(host));
+                all.insert(all.end(), host.begin(), host.end());
+            }
+        return all;
+    };
+    const auto before = values(table, 0), small = values(table, 1), remembered = slots(muon);
     StepReport refused;
     refused.applied = 0;
     fill_part(table, ParamPart::gradient, 9);
     muon.step(table, &refused);
     CHECK(values(table, 0) == before);
     CHECK(values(table, 1) == small);
+    CHECK(slots(muon) == remembered);
     CHECK(muon.steps() == 2);
 
     Optimizer copy = muon, restored = Muon({.learning_rate = 0.02, .adamw = {"4.weight"}});

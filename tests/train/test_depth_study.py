@@ -385,7 +385,7 @@ class Study(Case):
         done = self.ok(self.compare(*self.SMALL, "--runs", "2", env=NO_GNUPLOT))
         with open(self.path("mlp_results", "final_results.json")) as f:
             results = json.load(f)
-        self.assertEqual((results["kind"], results["schema"], results["depths"], results["runs"]), ("dla depth study", 1, [3, 1], 2))
+        self.assertEqual((results["kind"], results["schema"], results["depths"], results["runs"]), ("dla depth study", 2, [3, 1], 2))
         order = [(e["run"], e["depth"], e["residual"]) for e in results["experiments"]]
         self.assertEqual(order, [(run, depth, residual) for run in (0, 1) for depth in (1, 3) for residual in (False, True)])
         rows = self.table(self.text("mlp_results", "results.md"))
@@ -746,7 +746,8 @@ class Faults(Case):
                                  (b'{"kind": "dla depth study"}', "not the results"), (json.dumps(good).encode() + b"x", "not JSON"),
                                  (json.dumps(good).encode()[:-1], "not JSON"), (b"[" * 100000, "JSON nested too deeply"),
                                  (json.dumps({**good, "kind": "other"}).encode(), "not the results"),
-                                 (json.dumps({**good, "schema": 2}).encode(), "written by a newer version of this program; expected schema 1, got 2")):
+                                 (json.dumps({**good, "schema": 3}).encode(), "written by a newer version of this program; expected schema 2, got 3"),
+                                 (json.dumps({**good, "schema": 2}).encode(), 'settings has no "normalization"')):
             with self.subTest(content=content[:40]):
                 with open(self.path("r.json"), "wb") as f:
                     f.write(content)

@@ -87,8 +87,7 @@ TEST_CASE("doctor: a schedule's warm-up is part of the trial, and so are fit's c
     FitOptions o = training();
     o.optimizer = Adam({.learning_rate = 8});
     o.epochs = 200;
-    o.warmup = LinearWarmup({.start_factor = 1e-6, .length = 100000, .unit = ScheduleUnit::step});
-    o.warmup->options.length = 4800;
+    o.warmup = LinearWarmup({.start_factor = 1e-6, .length = 4800, .unit = ScheduleUnit::step});  // 200 epochs of 24 steps
     CHECK(kind(diagnose(model, digits(), o, {.trial_steps = 20, .range_steps = 5}), "update size") == Kind::good);
     o.schedule = OneCycleOptions{};
     o.warmup.reset();
@@ -152,7 +151,19 @@ TEST_CASE("doctor: classes of which one is rare are not called mislabelled") {
     CHECK((!one.find("labels") || one.find("labels")->kind != Kind::bad));
 }
 
-TEST_CASE("doctor: no gradient anywhere, sorted samples, a loss below zero") {
+TEST_CASE("doctor: a loss below zero that stands still has not been learned by heart, nor blown up") {
+    const Regressor regressor(Seed{1});
+    FitOptions o = quiet(1);
+    o.optimizer = Adam({.learning_rate = 0.01});
+    o.loss = SampleLoss<float>{[](std::span<const float>, std::span<const float>, std::span<float>) { return -5.0; }};
+    const Diagnosis d = diagnose(regressor, surface(), o);
+    INFO(d.text());
+    CHECK(kind(d, "one batch") == Kind::bad);
+    CHECK(d.find("learning rate")->sentence.find("the loss falls at no learning rate") == 0);
+    CHECK(d.losses.size() == 120);
+}
+
+TEST_CASE("doctor: no gradient anywhere, sorted samples") {
     using Dead = Model<Sequential<Flatten, Linear<784, 10>, ReLU>, Shape{1, 28, 28}>;
     Dead dead(Seed{1});
     for (const ParamRow& row : dead.parameters().parameters)

@@ -119,6 +119,10 @@ TEST_CASE("what cannot be whitened") {
           "error[model] 0.weight: has 16 filters over patches of 3 x 2 x 2 values; whitening takes 24, two for each value (and groups = 1)");
     Model<Sequential<Flatten, Linear<216, 2>>, Shape{3, 9, 8}> linear(Seed{1});
     CHECK(message(linear, data, {0}) == "error[model] whitening: the network's first parameter is no weight of a convolution");
+    Dataset tiny;
+    tiny.name = "tiny", tiny.shape = {1, 4, 4}, tiny.num_classes = 2, tiny.images.resize(16), tiny.labels = {0}, tiny.mean = {0}, tiny.std = {1};
+    Model<Sequential<Conv2d<1, 50, 5>>, Shape{1, 4, 4}> wide(Seed{1});
+    CHECK(message(wide, tiny, {0}) == "error[data] tiny: has images [1, 4, 4], smaller than patches of 5 x 5");
     Model<Whitening, Shape{3, 9, 8}> model(Seed{1});
     const std::vector<float> before = values_of(*any_model(model));
     CHECK(message(model, data, {}) == "error[data] smooth: whitening needs one image at least; got none");

@@ -38,12 +38,17 @@ inline DatasetPair load_data(const ExperimentConfig& config, const std::string& 
 }
 }  // namespace DLA_ZLIB_TAG
 
+/// Freezes what of a network of that family is not trained: the first layer of a whitened_cnn. Networks of `load_network` are not frozen.
+inline void freeze_fixed(const ModelConfig& config, AnyModel& model) {
+    if (config.name == "whitened_cnn") model.freeze("0.weight");
+}
+
 /// What a network gets from its data before it is trained, those samples alone that it is trained on: the first layer of a whitened_cnn whitens them, and is
 /// frozen. To be called before `fit`, also one that resumes.
 inline void prepare_model(const ExperimentConfig& config, AnyModel& model, const Dataset& data, const Split& split) {
     if (config.model.name != "whitened_cnn") return;
     whiten_first_convolution(model, data, split.train);
-    model.freeze("0.weight");
+    freeze_fixed(config.model, model);
 }
 
 /// The optimizer of a configuration.

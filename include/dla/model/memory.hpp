@@ -51,7 +51,7 @@ ParamMemory planned_parameters(const ParamTable<P>& table, int slots) {
 }  // namespace detail
 
 /// Bytes that training on `batch` samples will take, in as many parts as `micro_batches` says. `slots`: what the optimizer remembers for each value, 2 for
-/// Adam (`slot_count()` of any optimizer).
+/// Adam (`slot_count()` of any optimizer). What Muon works in comes on top: twice its largest matrix, and two squares of that one's shorter side.
 template <class P, class Loss = detail::NoLoss>
 [[nodiscard]] TrainingMemory planned_memory(const BasicModel<P>& model, index_t batch, int slots = 2, const Loss& loss = {}, int micro_batches = 1) {
     return detail::training_memory(model.plan(batch, loss, micro_batches), detail::planned_parameters(model.parameters(), slots));

@@ -24,7 +24,8 @@ struct MuonOptions {
     std::vector<ParamGroup> groups = {};  ///< empty: all parameters; else those that match a group
 };
 
-/// torch.optim.Muon (Jordan et al. 2024) for weights of Linear and convolution layers, as matrices [out, all others]: v += (1 - momentum) (g - v);
+/// torch.optim.Muon (Jordan et al. 2024) for weights of Linear and convolution layers, as matrices [first size, all others] (of a
+/// ConvTranspose2d [in, ...]; groups together): v += (1 - momentum) (g - v);
 /// d = nesterov ? g + momentum (v - g) : v; p *= 1 - lr weight_decay; p -= lr factor O, where O has the singular vectors of d and singular values near 1.
 /// Biases, normalisation layers and what `adamw` names take steps of AdamW, with the same rate and decay unless a group says another one.
 /// The iteration works in the type of the masters; PyTorch's rounds to bf16. Throws Error(usage) for options that PyTorch refuses as well.

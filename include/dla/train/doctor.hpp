@@ -13,7 +13,8 @@ namespace dla {
 /// bad data.
 DLA_ONCE Diagnosis diagnose(const AnyModel& model, const Optimizer& optimizer, const AnyLoss& loss, Loader& train, Loader* validation = nullptr,
                             const DoctorOptions& options = {});
-/// Of what `fit(model, data, training)` would do: its loss, optimizer, schedule, split, batches, augmentation, clipping and parts. Throws as `fit`.
+/// Of what `fit(model, data, training)` would do: its loss, optimizer, schedule, split, batches, augmentation, clipping and parts. Throws as `fit` for these;
+/// what it would test and monitor is not looked at.
 DLA_ONCE Diagnosis diagnose(const AnyModel& model, const AnyData& data, const FitOptions& training, DoctorOptions options = {});
 template <class P>
 Diagnosis diagnose(const BasicModel<P>& model, const AnyData& data, const FitOptions& training, const DoctorOptions& options = {}) {

@@ -117,8 +117,7 @@ private:
                 if (!batch) break;
                 const auto got = DoctorClock::now();
                 model->position() = {static_cast<std::uint64_t>(train_.options().seed), epoch, static_cast<std::uint32_t>(steps)};
-                if (steps + 1 == o_.trial_steps || steps == 0 || seconds_since(began) + 2 * slowest >= o_.seconds)
-                    before = parameter_values(*model), before_step = steps;
+                if (steps + 1 == o_.trial_steps || seconds_since(began) + 2 * slowest >= o_.seconds) before = parameter_values(*model), before_step = steps;
                 if (!schedule.finished()) schedule.apply(optimizer);
                 const StepResult step = model->train_step(optimizer, train_loss_, batch->inputs, batch->targets(), step_);
                 ++steps;
@@ -151,9 +150,13 @@ private:
             look_at_layers(d_, stats, !before.empty());
         }
         if (validation_ && bad_step_.empty() && classifies()) {
-            const Evaluation e = evaluate(*model, CrossEntropy{}, *validation_);
-            validated_ = e.accuracy;
-            surprise_ = e.loss;
+            if (const auto* own = std::get_if<CrossEntropy>(&loss_.get())) {  // without smoothing and weights, to be compared with an entropy
+                const Evaluation e = evaluate(*model, CrossEntropy{.ignore_index = own->ignore_index}, *validation_);
+                validated_ = e.accuracy;
+                surprise_ = e.loss;
+            } else {
+                validated_ = evaluate(*model, loss_, *validation_).accuracy;
+            }
         }
         const double all = waiting + working;
         d_.loader_share = all > 0 ? waiting / all : 0;
@@ -260,7 +263,7 @@ private:
     StepOptions step_;
     Diagnosis d_;
     std::vector<double> shares_, right_;
-    double chance_ = 1, entropy_ = 0, entropy_deviation_ = 0, counted_ = 0, validated_ = 0, surprise_ = 0;
+    double chance_ = 1, entropy_ = 0, entropy_deviation_ = 0, counted_ = 0, validated_ = 0, surprise_ = std::numeric_limits<double>::infinity();
     std::string bad_step_;
     bool learns_ = false;
 };

@@ -37,9 +37,9 @@ inline void find_rate(Diagnosis& d, const AnyModel& healthy, const Optimizer& gi
             const StepResult result = model->train_step(optimizer, loss, b->inputs, b->targets(), how);
             if (result.counted == 0) continue;
             const bool finite = result.applied && is_finite(result.loss);
-            smooth = step == 0 ? result.loss : 0.8 * smooth + 0.2 * result.loss;
-            if (step == 0) first = std::abs(result.loss);
-            if (!finite || smooth - best > 2 * first + 1e-12) {
+            smooth = d.losses.empty() ? result.loss : 0.8 * smooth + 0.2 * result.loss;
+            if (d.losses.empty()) first = std::abs(result.loss);
+            if (!finite || smooth - best > 2 * std::max(std::abs(best), 0.1 * first) + 1e-12) {  // of a positive loss: three times the best
                 blown = rate;
                 break;
             }

@@ -94,6 +94,8 @@ DLA_ONCE void whiten_first_convolution(AnyModel& model, const Dataset& data, std
                  .view());
     if (!(data.shape == model.input_shape()) || data.shape.d[0] != in)
         fail(ErrorCode::data, data.name, text("has images ", to_text(data.shape), "; the network takes ", to_text(model.input_shape())).view());
+    if (h > data.shape.d[1] || w > data.shape.d[2])
+        fail(ErrorCode::data, data.name, text("has images ", to_text(data.shape), ", smaller than patches of ", h, " x ", w).view());
     if (samples.empty()) fail(ErrorCode::data, data.name, "whitening needs one image at least; got none");
     for (const std::uint32_t sample : samples)
         if (static_cast<index_t>(sample) >= data.size())

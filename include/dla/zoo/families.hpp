@@ -112,15 +112,17 @@ inline WhitenedCnn make_whitened_cnn(const CnnOptions& o, const Shape& input) {
     detail::require_sizes(o.filters, 1, "filters");
     WhitenedCnn net;
     get<0>(net.layers).out = 2 * input.d[0] * 2 * 2;
-    index_t side = std::min(input.d[1], input.d[2]) - 1;
+    index_t height = input.d[1] - 1, width = input.d[2] - 1;
     for (const index_t f : o.filters) {
         PooledGroup group;
         for (Conv2d<>* conv : {&get<0>(group.layers), &get<4>(group.layers)}) *conv = {.out = f, .kernel = 3, .padding = 1, .bias = false};
         get<2>(net.layers).blocks.push_back(group);
-        side /= 2;
+        height /= 2, width /= 2;
     }
-    if (side < 1) fail(ErrorCode::model, "filters", text("the image ", to_text(input), " vanishes in ", o.filters.size(), " groups, which halve it").view());
-    get<3>(net.layers).kernel = side;
+    if (height < 1 || width < 1)
+        fail(ErrorCode::model, "filters", text("the image ", to_text(input), " vanishes in ", o.filters.size(), " groups, which halve it").view());
+    get<3>(net.layers).kernel = {height, width};
+    get<3>(net.layers).stride = {height, width};
     get<5>(net.layers).out = o.num_classes;
     return net;
 }
