@@ -177,10 +177,12 @@ Run read_metrics(const std::string& path) {
         }
     }
     // Of an epoch that was interrupted the log knows the time of its last part alone: that is no time of an epoch.
+    // Epochs below a second are rounded too much to tell, and to be compared with.
     double whole = 0;
-    for (const double n : samples) whole = n > whole ? n : whole;
     for (std::size_t i = 0; i < samples.size(); ++i)
-        if (!(samples[i] > 0.95 * whole) && r.history[i].seconds > 1) r.history[i].seconds = nan;  // shorter ones are rounded too much to tell
+        if (r.history[i].seconds > 1 && samples[i] > whole) whole = samples[i];
+    for (std::size_t i = 0; i < samples.size(); ++i)
+        if (r.history[i].seconds > 1 && !(samples[i] > 0.95 * whole)) r.history[i].seconds = nan;
     return r;
 }
 
